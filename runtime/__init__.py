@@ -1,0 +1,1 @@
+"""What every part shares: errors for users, files, devices, memory settings, versions."""
