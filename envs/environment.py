@@ -1,0 +1,162 @@
+"""One environment: a dm_control task with action repeat, frame stack and actions in [-1, 1].
+
+Semantics follow facebookresearch/drqv2, dmc.py, with one difference: a terminal discount of 0 stays 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from envs import gl, renderer, simulator, tasks
+from runtime.errors import UserError
+
+PIXELS = 84  # height and width of an observation, in pixels
+OBSERVATIONS = ("pixels", "state")
+
+
+class TimeStep(NamedTuple):
+    """What an environment returns after a reset or a decision."""
+
+    observation: np.ndarray  #: uint8 [3 * frame_stack, 84, 84], oldest frame first, or float32 [D]
+    reward: float  #: sum over the repeated steps, each weighted by the discount so far in the decision; 0 at a reset
+    discount: float  #: product over the repeated steps; 0 after a true end, 1 after a time limit
+    first: bool  #: this is a reset's
+    last: bool  #: the episode is over: reset before the next step
+    capped: bool  #: it is over only because of `max_decisions`
+
+
+class Environment:
+    """A task that acts and observes once per decision. Made by `envs.make`."""
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        obs: str,
+        seed: int,
+        frame_stack: int,
+        action_repeat: int,
+        max_decisions: int | None,
+        render_device: int | str | None,
+    ):
+        tasks.check(task)
+        if obs not in OBSERVATIONS:
+            raise UserError(f"obs={obs}: must be pixels or state")
+        if not 0 <= seed < 2**32:
+            raise UserError(f"seed={seed}: must be an integer from 0 to {2**32 - 1}")
+        for name, value in (("frame_stack", frame_stack), ("action_repeat", action_repeat), ("max_decisions", max_decisions)):
+            if value is not None and value < 1:
+                raise UserError(f"{name}={value}: must be at least 1")
+        self.task, self.obs = task, obs
+        self.frame_stack, self.action_repeat, self.max_decisions = frame_stack, action_repeat, max_decisions
+        self._render_device = render_device
+        self._renderer: renderer.Renderer | None = None
+        if obs == "pixels":
+            gl.choose(render_device)
+        self._simulator = simulator.load(task, seed)
+        self._camera = tasks.camera(task)
+        spec = self._simulator.action_spec()
+        # float32 as the agent's actions are, and as the published wrappers round the scaled ones.
+        self._low = spec.minimum.astype(np.float32)
+        self._scale = (spec.maximum.astype(np.float32) - self._low) / 2.0
+        self.action_dim = int(spec.shape[0])
+        self._state_dim = sum(int(np.prod(part.shape)) for part in self._simulator.observation_spec().values())
+        self._frames: deque[np.ndarray] = deque(maxlen=frame_stack)
+        self._decisions = 0
+        self._over = True
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        """(3 * frame_stack, 84, 84) for pixels, (D,) for state."""
+        return (3 * self.frame_stack, PIXELS, PIXELS) if self.obs == "pixels" else (self._state_dim,)
+
+    @property
+    def observation_dtype(self) -> np.dtype:
+        """uint8 for pixels, float32 for state."""
+        return np.dtype(np.uint8 if self.obs == "pixels" else np.float32)
+
+    @property
+    def max_episode_decisions(self) -> int:
+        """Decisions in an episode that runs into the task's own time limit (`max_decisions` is not counted in)."""
+        return math.ceil(simulator.time_limit_steps(self._simulator) / self.action_repeat)
+
+    @property
+    def control_timestep(self) -> float:
+        """Simulated seconds per environment step; a decision is `action_repeat` of them."""
+        return float(self._simulator.control_timestep())
+
+    @property
+    def physics(self) -> Any:
+        """dm_control's physics. Tasks of dm_control.manipulation make a new one at every reset: don't keep it."""
+        return self._simulator.physics
+
+    def reset(self, seed: tuple[int, ...] | None = None) -> TimeStep:
+        """Starts an episode. With a seed tuple (see `envs.episode_seed`) the episode is a function of it and of the
+        actions alone; without, the task's random state goes on from where it is."""
+        if seed is not None:
+            simulator.random_state(self._simulator).seed(seed)
+        step = self._simulator.reset()
+        self._decisions, self._over = 0, False
+        self._frames.clear()
+        return TimeStep(self._observe(step.observation), 0.0, 1.0, first=True, last=False, capped=False)
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        """Repeats `action` (float32 [A] in [-1, 1]) for `action_repeat` environment steps, or until the episode ends.
+
+        Raises RuntimeError if the episode is over, ValueError for an action of the wrong shape or that is not finite.
+        """
+        if self._over:
+            raise RuntimeError(f"{self.task}: the episode is over; reset before the next step")
+        control = self._control(action)
+        reward, discount = 0.0, 1.0
+        for _ in range(self.action_repeat):
+            step = self._simulator.step(control)
+            reward += float(step.reward or 0.0) * discount
+            discount *= float(step.discount)
+            if step.last():
+                break
+        self._decisions += 1
+        ended = step.last()
+        capped = not ended and self._decisions == self.max_decisions
+        self._over = ended or capped
+        return TimeStep(self._observe(step.observation), reward, discount, first=False, last=self._over, capped=capped)
+
+    def render(self, height: int = 240, width: int = 320) -> np.ndarray:
+        """uint8 [height, width, 3] picture of the current state, by the camera that the task is observed through.
+
+        Works with obs=state as well: the renderer is made at the first call. Raises UserError if nothing renders.
+        """
+        if self._renderer is None:
+            gl.choose(self._render_device)
+            self._renderer = renderer.acquire(self.task, self.physics.model)
+        return self._renderer.render(self.physics, height, width, self._camera)
+
+    def close(self) -> None:
+        """Frees the simulator and this environment's share of the renderer. May be called again."""
+        if self._renderer is not None:
+            self._renderer = None
+            renderer.release(self.task)
+        if self._simulator is not None:
+            self._simulator.close()
+            self._simulator = None
+
+    def _control(self, action: np.ndarray) -> np.ndarray:
+        action = np.asarray(action, np.float32)
+        if action.shape != (self.action_dim,):
+            raise ValueError(f"{self.task}: action of shape {action.shape}, not ({self.action_dim},)")
+        if not np.isfinite(action).all():
+            raise ValueError(f"{self.task}: action at decision {self._decisions} is not finite: {action}")
+        scaled = self._low + self._scale.astype(np.float64) * (action.astype(np.float64) + 1.0)
+        return scaled.astype(np.float32).astype(np.float64)
+
+    def _observe(self, features: dict[str, np.ndarray]) -> np.ndarray:
+        if self.obs == "state":
+            return np.concatenate([np.ravel(part) for part in features.values()]).astype(np.float32)
+        frame = self.render(PIXELS, PIXELS).transpose(2, 0, 1)
+        # The first frame of an episode fills the whole stack.
+        self._frames.extend([frame] * (self.frame_stack - len(self._frames) or 1))
+        return np.concatenate(self._frames)

@@ -1,0 +1,103 @@
+"""Which OpenGL backend renders: chosen once, before dm_control is imported.
+
+dm_control and mujoco read MUJOCO_GL when they are imported, so nothing in `envs` imports them at module level:
+`choose` runs first and leaves its answer in the environment, where worker processes find it as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+
+from runtime.errors import UserError
+
+# Spellings that dm_control accepts → the canonical name.
+_SPELLINGS = {
+    "egl": "egl",
+    "osmesa": "osmesa",
+    **dict.fromkeys(("glfw", "on", "enable", "enabled", "true", "1", ""), "glfw"),
+    **dict.fromkeys(("off", "disable", "disabled", "false", "0"), "disable"),
+}
+
+_INSTALL = "on Debian or Ubuntu install it with: apt-get install libegl1 libgl1 libgl1-mesa-dri (or libosmesa6 where packaged)"
+
+# Draws one lit box and looks whether anything but background came back.
+_PROBE = """
+import mujoco
+model = mujoco.MjModel.from_xml_string(
+    '<mujoco><worldbody><light pos="0 0 3"/><geom type="box" size="1 1 1" rgba="1 1 1 1"/></worldbody></mujoco>')
+data = mujoco.MjData(model)
+mujoco.mj_forward(model, data)
+with mujoco.Renderer(model, 32, 32) as renderer:
+    renderer.update_scene(data)
+    raise SystemExit(0 if renderer.render().any() else 1)
+"""
+
+log = logging.getLogger(__name__)
+
+
+def choose(render_device: int | str | None = None) -> str:
+    """Settles on a backend, writes it to MUJOCO_GL and returns its name: "egl", "osmesa" or "glfw".
+
+    A MUJOCO_GL that is set already is respected. Otherwise EGL is tried, then OSMesa, each by really rendering in a
+    subprocess, since a library that loads may still find no device. `render_device` (an index of EGL devices) goes
+    to MUJOCO_EGL_DEVICE_ID.
+
+    Raises UserError if MUJOCO_GL switches rendering off or is misspelt, if `render_device` is no index,
+    or if nothing renders.
+    """
+    if render_device is not None:
+        os.environ["MUJOCO_EGL_DEVICE_ID"] = str(_device_index(render_device))
+    if "MUJOCO_GL" in os.environ:
+        return _users_choice()
+    for backend in ("egl", "osmesa"):
+        if _renders(backend):
+            os.environ["MUJOCO_GL"] = backend
+            log.info("rendering with %s, device %s", backend, device())
+            return backend
+    where = "" if render_device is None else f" on render.device={render_device}"
+    raise UserError(f"no headless OpenGL renders here{where} (tried egl and osmesa); {_INSTALL}; obs=state needs none")
+
+
+def device() -> str:
+    """The EGL device in use, for logs: MUJOCO_EGL_DEVICE_ID or "default"."""
+    return os.environ.get("MUJOCO_EGL_DEVICE_ID", "default")
+
+
+def failed(backend: str, cause: Exception) -> UserError:
+    """The error for a `backend` that was chosen but can't render."""
+    return UserError(f"MUJOCO_GL={backend} (device {device()}) can't render: {cause}; unset MUJOCO_GL, or {_INSTALL}")
+
+
+def _users_choice() -> str:
+    value = os.environ["MUJOCO_GL"]
+    backend = _SPELLINGS.get(value)
+    if backend is None:
+        raise UserError(f"MUJOCO_GL={value}: must be egl, osmesa or glfw")
+    if backend == "disable":
+        raise UserError(f"MUJOCO_GL={value} switches rendering off: unset it, or set egl or osmesa, or use obs=state")
+    return backend
+
+
+def _device_index(render_device: int | str) -> int:
+    try:
+        index = int(render_device)
+    except ValueError:
+        index = -1
+    if index < 0:
+        raise UserError(f"render.device={render_device}: must be the index of an EGL device: 0, 1, ...")
+    return index
+
+
+def _renders(backend: str) -> bool:
+    environment = {**os.environ, "MUJOCO_GL": backend}
+    # Left over from another backend it would make the import of this one fail.
+    environment.pop("PYOPENGL_PLATFORM", None)
+    try:
+        # -P: a file of the user's working directory must not shadow a package.
+        probe = subprocess.run([sys.executable, "-P", "-c", _PROBE], env=environment, capture_output=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        return False
+    return probe.returncode == 0

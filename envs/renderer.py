@@ -1,0 +1,97 @@
+"""Pictures of a simulator. One OpenGL context per task and process, however many environments share it.
+
+A context holds textures, meshes and a shadow map, 20-100 MB with Mesa, and none of it depends on an environment's
+state; what does (poses, sizes, colours) is copied from the environment's model and data before each picture.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from envs import gl
+from runtime.errors import UserError
+
+_shared: dict[str, "Renderer"] = {}
+
+
+def acquire(task: str, model: Any) -> "Renderer":
+    """The process's renderer for `task`, made from `model` at the first call. Give it back with `release`.
+
+    Raises UserError if OpenGL can't render (see `gl.choose`).
+    """
+    if task not in _shared:
+        _shared[task] = Renderer(model)
+    _shared[task].users += 1
+    return _shared[task]
+
+
+def release(task: str) -> None:
+    """Gives back one `acquire`; the last one frees the context."""
+    renderer = _shared[task]
+    renderer.users -= 1
+    if renderer.users == 0:
+        del _shared[task]
+        renderer.free()
+
+
+class Renderer:
+    """Draws with MuJoCo's default visual options, as dm_control's `physics.render` does, into an offscreen buffer."""
+
+    def __init__(self, model: Any):
+        import mujoco
+        from dm_control.mujoco import wrapper
+
+        self._mujoco = mujoco
+        self.users = 0
+        self._limits = model.vis.global_.offheight, model.vis.global_.offwidth
+        backend = gl.choose()
+        try:
+            self._gl = _context_class(backend)(max_width=self._limits[1], max_height=self._limits[0])
+            self._context = wrapper.MjrContext(model, self._gl)
+        except (ImportError, RuntimeError, AttributeError, OSError) as error:
+            raise gl.failed(backend, error) from error
+        self._scene = wrapper.MjvScene(model=model)
+        self._option = wrapper.MjvOption()
+        self._perturb = wrapper.MjvPerturb()
+        self._camera = wrapper.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._buffers: dict[tuple[int, int], np.ndarray] = {}
+
+    def render(self, physics: Any, height: int, width: int, camera: int | str) -> np.ndarray:
+        """uint8 [height, width, 3] picture of `physics` (whose model must be of this renderer's task)."""
+        if not (1 <= height <= self._limits[0] and 1 <= width <= self._limits[1]):
+            raise UserError(f"picture of {height}x{width}: at most {self._limits[0]}x{self._limits[1]} (height x width)")
+        mujoco, model, data = self._mujoco, physics.model, physics.data
+        self._camera.fixedcamid = model.name2id(camera, "camera") if isinstance(camera, str) else camera
+        mujoco.mjv_updateScene(
+            model.ptr, data.ptr, self._option.ptr, self._perturb.ptr, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+        )
+        if (height, width) not in self._buffers:
+            self._buffers[height, width] = np.empty((height, width, 3), np.uint8)
+        buffer = self._buffers[height, width]
+        with self._gl.make_current() as thread:
+            thread.call(self._draw, mujoco.MjrRect(0, 0, width, height), buffer)
+        return self._gl.to_pixels(buffer).copy()
+
+    def free(self) -> None:
+        """Frees the OpenGL context; the renderer can't be used afterwards."""
+        self._context.free()
+        self._gl.free()
+
+    def _draw(self, viewport: Any, buffer: np.ndarray) -> None:
+        self._mujoco.mjr_render(viewport, self._scene, self._context.ptr)
+        self._mujoco.mjr_readPixels(buffer, None, viewport, self._context.ptr)
+
+
+def _context_class(backend: str) -> Any:
+    # Taken from their modules, not from dm_control._render.Renderer: that one was settled when dm_control was
+    # imported, which for obs=state is before anyone knew that a picture would be asked for.
+    if backend == "egl":
+        from dm_control._render.pyopengl.egl_renderer import EGLContext as Context
+    elif backend == "osmesa":
+        from dm_control._render.pyopengl.osmesa_renderer import OSMesaContext as Context
+    else:
+        from dm_control._render.glfw_renderer import GLFWContext as Context
+    return Context

@@ -1,0 +1,63 @@
+"""The DrQ-v2 benchmark's tasks: their names and what dm_control calls them.
+
+Source of the task list, the camera and the names: facebookresearch/drqv2, dmc.py and cfgs/task/.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from runtime.errors import UserError
+
+TASKS: tuple[str, ...] = (
+    "acrobot_swingup",
+    "cartpole_balance",
+    "cartpole_balance_sparse",
+    "cartpole_swingup",
+    "cartpole_swingup_sparse",
+    "cheetah_run",
+    "cup_catch",
+    "finger_spin",
+    "finger_turn_easy",
+    "finger_turn_hard",
+    "hopper_hop",
+    "hopper_stand",
+    "humanoid_run",
+    "humanoid_stand",
+    "humanoid_walk",
+    "pendulum_swingup",
+    "quadruped_run",
+    "quadruped_walk",
+    "reach_duplo",
+    "reacher_easy",
+    "reacher_hard",
+    "walker_run",
+    "walker_stand",
+    "walker_walk",
+)
+
+# Tasks of dm_control.manipulation; all others are of dm_control.suite.
+MANIPULATION = ("reach_duplo",)
+
+_DOMAIN = {"cup": "ball_in_cup"}
+_CAMERA = {"quadruped": 2, "reach": "front_close"}
+
+
+def check(task: str) -> str:
+    """Returns `task`; raises UserError, with the nearest names, if there is none of that name."""
+    if task not in TASKS:
+        near = difflib.get_close_matches(str(task), TASKS, n=3, cutoff=0.5)
+        remedy = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(TASKS)}"
+        raise UserError(f"task={task}: no such task; {remedy}")
+    return task
+
+
+def suite_name(task: str) -> tuple[str, str]:
+    """(domain, task) by which dm_control.suite knows `task`."""
+    domain, name = task.split("_", 1)
+    return _DOMAIN.get(domain, domain), name
+
+
+def camera(task: str) -> int | str:
+    """Index or name of the camera that `task` is seen through."""
+    return _CAMERA.get(task.split("_", 1)[0], 0)
