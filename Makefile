@@ -1,0 +1,19 @@
+# Each target does its own set-up, so a fresh clone needs nothing else. Another Python: make test PYTHON=python3.12
+PYTHON ?= python3
+export PYTHON
+
+.PHONY: help setup test demo
+
+help:
+	@echo "make demo    train a small policy, convert it, print one table, write a video"
+	@echo "make test    run all tests"
+	@echo "make setup   only make .venv and install what both need"
+
+setup:
+	@sh scripts/setup.sh
+
+test: setup
+	.venv/bin/python -m pytest -q tests
+
+demo: setup
+	.venv/bin/python demo.py
