@@ -1,0 +1,72 @@
+"""How far a sweep is: an estimate before a long one, then one bar with episodes done, decisions a second, time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Callable
+
+from tqdm import tqdm
+
+# The first rounds compile kernels and warm caches; they would make every estimate look grim.
+_WARM_UP, _MEASURED = 3, 10
+_LONG = 60.0  # seconds from which on a sweep counts as long
+
+
+class Progress:
+    """Follows rollouts of `cells` episodes of `decisions` decisions each (a guess where episodes may end early).
+
+    `say` gets the line with the estimate. Use as a context manager; one bar serves all phases of a run.
+    """
+
+    def __init__(self, cells: int, decisions: int, say: Callable[[str], None] = tqdm.write):
+        self._cells, self._expected, self._say = cells, decisions, say
+        self._done = self._rounds = self._measured = 0
+        self._since = 0.0
+        # A log file wants a line a minute, not ten a second.
+        interval = 0.5 if sys.stderr.isatty() else 60.0
+        self._bar = tqdm(total=cells * decisions, unit="decision", mininterval=interval, disable=cells == 0, leave=False)
+        self._show()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def advance(self, decisions: int) -> None:
+        """One round of `decisions` decisions (one per busy environment) is done."""
+        self._bar.update(decisions)
+        self._rounds += 1
+        if self._rounds == _WARM_UP:
+            self._since = time.monotonic()
+        elif _WARM_UP < self._rounds <= _WARM_UP + _MEASURED:
+            self._measured += decisions
+            if self._rounds == _WARM_UP + _MEASURED:
+                self._estimate()
+
+    def finish(self, decisions: int) -> None:
+        """One episode, of `decisions` decisions, is done."""
+        self._done += 1
+        self._bar.total = max(self._bar.total - self._expected + decisions, self._bar.n)
+        self._show()
+
+    def _show(self) -> None:
+        self._bar.set_description_str(f"episodes {self._done}/{self._cells}", refresh=False)
+
+    def _estimate(self) -> None:
+        rate = self._measured / max(time.monotonic() - self._since, 1e-9)
+        left = (self._bar.total - self._bar.n) / rate
+        if left >= _LONG:
+            self._say(
+                f"{self._cells} episodes to go, {self._bar.total:,} decisions at {rate:.0f} a second: about "
+                f"{readable(left)}. Finished episodes are kept; after a break the same command goes on."
+            )
+
+
+def readable(seconds: float) -> str:
+    """A duration for people: "45 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

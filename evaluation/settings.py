@@ -1,0 +1,168 @@
+"""The options of a conversion run, checked before anything is read, computed or written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import envs
+from runtime.errors import UserError
+
+# The paper's grid of α (Xu et al. 2026, section 7).
+GRID = tuple(round(0.1 * tenth, 1) for tenth in range(11))
+MAX_ALPHA = 2.0
+MODES = ("residual", "random", "shuffled", "carry")
+SELECTIONS = ("honest", "paper")
+DTYPES = ("float32", "float64", "bfloat16")
+OBSERVATIONS = ("pixels", "state")
+RULES = ("if", "snm", "mt")
+CODINGS = ("rate", "differential")
+
+# Rows of one network call, by kind of observation: enough for the arithmetic to be efficient and as many as the
+# default number of report episodes, so that these fill every row once.
+_CHUNK = {"pixels": 10, "state": 20}
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """A row of the cfgs/neuron group: `rule` under `coding`; `n_thresholds` only for rules with several magnitudes."""
+
+    name: str
+    rule: str
+    coding: str
+    n_thresholds: int | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One conversion run. Made by `from_config`; field for field the options of cfgs/convert.yaml.
+
+    `alphas`: what was asked for, in that order; with more than one, `select` says how one of them is chosen.
+    `chunk`: rows of one network call; `num_envs`: environments at once.
+    """
+
+    task: str
+    obs: str
+    snapshot: Path | None
+    timesteps: int
+    neuron: Neuron
+    alphas: tuple[float, ...]
+    mode: str
+    select: str
+    selection_episodes: int
+    report_episodes: int
+    calibration_steps: int
+    percentile: float | None
+    seed: int
+    max_decisions: int | None
+    hybrid: bool
+    device: str
+    dtype: str | None
+    max_batch_bytes: int
+    chunk: int
+    num_envs: int
+    num_workers: int | None
+    render_device: int | None
+    store: Path
+    video: bool
+
+
+def from_config(config: dict[str, Any]) -> Settings:
+    """Checks the plain nested dictionary of cfgs/convert.yaml and turns it into `Settings`.
+
+    Raises UserError, naming the option as it is written on the command line, for the first value that is wrong.
+    """
+    crpi, calibration = config["crpi"], config["calibration"]
+    obs = _one_of("obs", config["obs"], OBSERVATIONS)
+    chunk = _integer("chunk", config["chunk"], 1, optional=True) or _CHUNK[obs]
+    neuron = _neuron(config["neuron"])
+    alphas = _alphas(crpi["alpha"])
+    mode = _one_of("crpi.mode", crpi["mode"], MODES)
+    if mode == "carry" and len([alpha for alpha in alphas if alpha > 0]) > 1:
+        raise UserError(f"crpi.alpha={crpi['alpha']}: crpi.mode=carry hands the membrane on whole, whatever α; give one α")
+    return Settings(
+        task=_one_of("env_name", config["env_name"], envs.TASKS),
+        obs=obs,
+        snapshot=None if config["snapshot"] is None else Path(str(config["snapshot"])).expanduser().absolute(),
+        timesteps=_integer("SNN_ts", config["SNN_ts"], 1),
+        neuron=neuron,
+        alphas=alphas,
+        mode=mode,
+        select=_one_of("crpi.select", crpi["select"], SELECTIONS),
+        selection_episodes=_integer("crpi.select_episodes", crpi["select_episodes"], 1),
+        report_episodes=_integer("num_eval_episodes", config["num_eval_episodes"], 1),
+        calibration_steps=_integer("calibration.steps", calibration["steps"], 1),
+        percentile=_number("calibration.percentile", calibration["percentile"], 0.0, 100.0, optional=True),
+        seed=_integer("seed", config["seed"], 0, 2**32 - 1),
+        max_decisions=_integer("max_decisions", config["max_decisions"], 1, optional=True),
+        hybrid=_flag("hybrid", config["hybrid"]),
+        device=str(config["device"]),
+        dtype=None if config["dtype"] is None else _one_of("dtype", config["dtype"], DTYPES),
+        max_batch_bytes=_integer("max_batch_bytes", config["max_batch_bytes"], 1),
+        chunk=chunk,
+        num_envs=_integer("num_envs", config["num_envs"], 1, optional=True) or chunk,
+        num_workers=_integer("num_workers", config["num_workers"], 0, optional=True),
+        render_device=_integer("render.device", config["render"]["device"], 0, optional=True),
+        store=Path(str(config["store"])).expanduser().absolute(),
+        video=_flag("video", config["video"]),
+    )
+
+
+def _neuron(group: Any) -> Neuron:
+    if not isinstance(group, dict) or not {"name", "rule", "coding"} <= group.keys():
+        raise UserError(f"neuron={group}: must name a file of cfgs/neuron, such as if, snm, mt or dc")
+    rule = str(group["rule"])
+    coding = _one_of("neuron.coding", group["coding"], CODINGS)
+    if rule == "if" and coding == "differential":
+        raise UserError(
+            "neuron.coding=differential: the if rule has no negative spike, so its output mean could never fall; "
+            "use neuron=dc, or neuron.rule=snm or mt"
+        )
+    count = _integer("neuron.n_thresholds", group.get("n_thresholds"), 1, 16, optional=True)
+    return Neuron(str(group["name"]), rule, coding, count)
+
+
+def _alphas(value: Any) -> tuple[float, ...]:
+    if value == "grid":
+        return GRID
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise UserError("crpi.alpha=[]: give a number, a list of numbers, or grid")
+    alphas = tuple(_number("crpi.alpha", entry, 0.0, MAX_ALPHA) for entry in values)
+    if len(set(alphas)) != len(alphas):
+        raise UserError(f"crpi.alpha={value}: the same value stands there twice")
+    return alphas
+
+
+def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise UserError(f"{name}={value}: must be one of {', '.join(choices)}")
+    return str(value)
+
+
+def _integer(name: str, value: Any, low: int, high: int | None = None, optional: bool = False) -> Any:
+    if optional and value is None:
+        return None
+    wanted = f"an integer from {low} to {high}" if high is not None else f"an integer of at least {low}"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+        raise UserError(f"{name}={value}: must be {wanted}{' or null' if optional else ''}")
+    return value
+
+
+def _number(name: str, value: Any, low: float, high: float, optional: bool = False) -> Any:
+    if optional and value is None:
+        return None
+    wrong = isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)
+    if wrong or not low <= value <= high:
+        raise UserError(f"{name}={value}: must be a number from {low:g} to {high:g}{' or null' if optional else ''}")
+    return float(value)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UserError(f"{name}={value}: must be true or false")
+    return value
