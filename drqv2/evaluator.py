@@ -1,0 +1,67 @@
+"""Returns of a policy over whole episodes, for the learning curve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from envs.seeds import episode_seed
+from envs.vector import VectorEnv
+from envs.video import write_video
+
+VIDEO_SCALE = 3  # observations are 84 pixels wide: too small to look at
+
+
+class Evaluator:
+    """Plays `episodes` episodes side by side, one environment each.
+
+    The environments are made at the first evaluation and kept: making them costs seconds.
+    """
+
+    def __init__(self, make_envs: Callable[[], VectorEnv], *, seed: int, episodes: int, fps: float) -> None:
+        self._make_envs = make_envs
+        self._envs: VectorEnv | None = None
+        self._seed = seed
+        self._episodes = episodes
+        self._fps = fps
+
+    def run(self, act: Callable[[np.ndarray], np.ndarray], number: int, video: Path | None) -> dict[str, float]:
+        """The `number`-th evaluation: mean return, mean decisions, and the share of episodes cut by max_decisions.
+
+        `act` maps observations [B, ...] to actions [B, A]. Every evaluation has environment seeds of its own.
+        With `video`, the first episode is written there.
+        """
+        if self._envs is None:
+            self._envs = self._make_envs()
+        envs, count = self._envs, self._episodes
+        envs.reset(np.arange(count), [episode_seed("eval", self._seed, number * count + i) for i in range(count)])
+        returns, lengths, capped = np.zeros(count), np.zeros(count), np.zeros(count)
+        frames: list[np.ndarray] = []
+        live = np.arange(count)
+        while live.size:
+            if video is not None and live[0] == 0:
+                frames.append(self._picture(envs))
+            # All rows, finished ones included: a fixed batch shape keeps the arithmetic the same to the end.
+            actions = act(envs.observations)[live]
+            rewards, _, lasts, caps = envs.step(live, actions)
+            returns[live] += rewards
+            lengths[live] += 1
+            capped[live] = caps
+            live = live[~lasts]
+        if video is not None:
+            write_video(video, frames, self._fps)
+        return {"episode_reward": returns.mean(), "decisions": lengths.mean(), "capped": capped.mean()}
+
+    def _picture(self, envs: VectorEnv) -> np.ndarray:
+        observation = envs.observations[0]
+        if observation.ndim == 3:  # the newest of the stacked frames is what the camera sees now
+            newest = observation[-3:].transpose(1, 2, 0)
+            return newest.repeat(VIDEO_SCALE, axis=0).repeat(VIDEO_SCALE, axis=1)
+        return envs.render([0], height=240, width=320)[0]
+
+    def close(self) -> None:
+        """Ends the environments' processes."""
+        if self._envs is not None:
+            self._envs.close()

@@ -1,0 +1,86 @@
+"""Console lines, train.csv, eval.csv and TensorBoard, as DrQ-v2's users know them."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import os
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+TIMES = ("act_ms", "env_ms", "sample_ms", "update_ms")  # mean wall-clock milliseconds, per decision or per update
+LOSSES = ("batch_reward", "critic_target_q", "critic_q1", "critic_q2", "critic_loss", "actor_loss")
+_COMMON = ("frame", "step", "episode", "episode_length", "episode_reward")
+COLUMNS = {
+    "train": (*_COMMON, "buffer_size", "fps", "total_time", "capped", *LOSSES, *TIMES),
+    "eval": (*_COMMON, "total_time", "capped"),
+}
+_SHORT = {"frame": "F", "step": "S", "episode": "E", "episode_length": "L", "episode_reward": "R", "buffer_size": "BS", "fps": "FPS", "total_time": "T"}
+
+
+class Logger:
+    """Writes rows of kind "train" and "eval".
+
+    `sizes` (the bytes of each CSV) belongs to a snapshot: a resumed run cuts the files back to it, so that no row
+    appears twice and none from after the snapshot stays.
+    """
+
+    def __init__(self, folder: Path, *, use_tb: bool, sizes: dict[str, int] | None, frame: int) -> None:
+        self._folder = folder
+        self._files = {}
+        for kind, columns in COLUMNS.items():
+            path = folder / f"{kind}.csv"
+            if sizes is None:
+                path.write_text(",".join(columns) + "\n")
+            else:
+                os.truncate(path, sizes[kind])
+            self._files[kind] = open(path, "a", newline="")
+        self._tb = None
+        if use_tb:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._tb = SummaryWriter(str(folder / "tb"), purge_step=frame + 1 if sizes is not None else None)
+
+    def log(self, kind: str, row: dict[str, float]) -> None:
+        """Adds a row; columns that have no value yet stay empty."""
+        columns = COLUMNS[kind]
+        csv.writer(self._files[kind], lineterminator="\n").writerow([_cell(row.get(name)) for name in columns])
+        self._files[kind].flush()
+        if self._tb is not None:
+            for name in columns:
+                if name in row and name not in ("frame", "step", "capped"):
+                    self._tb.add_scalar(f"{kind}/{name}", row[name], row["frame"])
+        parts = [f"{short}: {_console(name, row[name])}" for name, short in _SHORT.items() if name in row]
+        note = " (capped episodes: not a return)" if row.get("capped") else ""
+        tqdm.write(f"| {kind:5s} | " + " | ".join(parts) + note, file=sys.stdout)
+        sys.stdout.flush()
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each CSV so far, flushed to disk."""
+        for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        if self._tb is not None:
+            self._tb.flush()
+        return {kind: file.tell() for kind, file in self._files.items()}
+
+    def close(self) -> None:
+        """Closes all files."""
+        for file in self._files.values():
+            file.close()
+        if self._tb is not None:
+            self._tb.close()
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:.9g}"
+
+
+def _console(name: str, value: float) -> str:
+    if name == "total_time":
+        return str(datetime.timedelta(seconds=int(value)))
+    return f"{value:.1f}" if name in ("episode_reward", "fps") else str(int(value))

@@ -1,0 +1,125 @@
+"""Encoder, actor and twin critic of DrQ-v2 (Yarats et al. 2021), and the deterministic policy made of the first two.
+
+With the trunk `relu` the whole policy is convolutions, linear layers and ReLU, which is what ANN-to-SNN
+conversion needs (Xu et al. 2026, Section 7.1); `layernorm_tanh` is the original DrQ-v2 actor. The critic's
+trunk is always the original one: it is never converted.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+ACTOR_TRUNKS = ("relu", "layernorm_tanh")
+
+
+class PixelEncoder(nn.Module):
+    """Four 3×3 convolutions of 32 channels, strides 2, 1, 1, 1, each with a ReLU; flattened output.
+
+    Input: [B, C, H, W], uint8 or float in 0..255. Output: [B, repr_dim].
+    """
+
+    def __init__(self, observation_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        channels, height, width = observation_shape
+        self.convnet = nn.Sequential(
+            nn.Conv2d(channels, 32, 3, stride=2), nn.ReLU(inplace=True),
+            nn.Conv2d(32, 32, 3), nn.ReLU(inplace=True),
+            nn.Conv2d(32, 32, 3), nn.ReLU(inplace=True),
+            nn.Conv2d(32, 32, 3), nn.ReLU(inplace=True),
+        )  # fmt: skip
+        with torch.no_grad():
+            self.repr_dim = self.convnet(torch.zeros(1, channels, height, width)).numel()
+
+    def forward(self, observation: Tensor) -> Tensor:
+        features = self.convnet(observation / 255.0 - 0.5)
+        return features.reshape(features.shape[0], -1)
+
+
+class StateEncoder(nn.Module):
+    """Passes flat state observations [B, D] on unchanged, so that agents need no second code path."""
+
+    def __init__(self, observation_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        (self.repr_dim,) = observation_shape
+
+    def forward(self, observation: Tensor) -> Tensor:
+        return observation
+
+
+def _trunk(kind: str, repr_dim: int, feature_dim: int) -> nn.Sequential:
+    if kind == "relu":
+        return nn.Sequential(nn.Linear(repr_dim, feature_dim), nn.ReLU(inplace=True))
+    if kind == "layernorm_tanh":
+        return nn.Sequential(nn.Linear(repr_dim, feature_dim), nn.LayerNorm(feature_dim), nn.Tanh())
+    raise ValueError(f"actor_trunk={kind}: use one of {', '.join(ACTOR_TRUNKS)}")
+
+
+def _mlp(inputs: int, hidden_dim: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, hidden_dim), nn.ReLU(inplace=True),
+        nn.Linear(hidden_dim, hidden_dim), nn.ReLU(inplace=True),
+        nn.Linear(hidden_dim, outputs),
+    )  # fmt: skip
+
+
+class Actor(nn.Module):
+    """Maps encoded observations [B, repr_dim] to the action mean before tanh [B, action_dim]."""
+
+    def __init__(self, repr_dim: int, action_dim: int, feature_dim: int, hidden_dim: int, trunk: str) -> None:
+        super().__init__()
+        self.trunk = _trunk(trunk, repr_dim, feature_dim)
+        self.policy = _mlp(feature_dim, hidden_dim, action_dim)
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        return self.policy(self.trunk(encoded))
+
+
+class Critic(nn.Module):
+    """Twin Q functions over one trunk: ([B, repr_dim], [B, action_dim]) → two tensors [B, 1]."""
+
+    def __init__(self, repr_dim: int, action_dim: int, feature_dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.trunk = _trunk("layernorm_tanh", repr_dim, feature_dim)
+        self.Q1 = _mlp(feature_dim + action_dim, hidden_dim, 1)
+        self.Q2 = _mlp(feature_dim + action_dim, hidden_dim, 1)
+
+    def forward(self, encoded: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        features = torch.cat([self.trunk(encoded), action], dim=-1)
+        return self.Q1(features), self.Q2(features)
+
+
+class PolicyNetwork(nn.Module):
+    """The deterministic policy before its tanh: observation batch, as the environment gives it → [B, action_dim]."""
+
+    def __init__(self, encoder: nn.Module, actor: Actor) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.actor = actor
+
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.actor(self.encoder(observation))
+
+
+def make_encoder(observation_shape: tuple[int, ...]) -> PixelEncoder | StateEncoder:
+    """A pixel encoder for images [C, H, W], the identity for flat states [D]."""
+    return PixelEncoder(observation_shape) if len(observation_shape) == 3 else StateEncoder(observation_shape)
+
+
+def make_policy(
+    observation_shape: tuple[int, ...], action_dim: int, *, feature_dim: int, hidden_dim: int, trunk: str
+) -> PolicyNetwork:
+    """A policy network with PyTorch's own initial values, for weights to be loaded into."""
+    encoder = make_encoder(observation_shape)
+    return PolicyNetwork(encoder, Actor(encoder.repr_dim, action_dim, feature_dim, hidden_dim, trunk))
+
+
+def orthogonal_(module: nn.Module) -> None:
+    """DrQ-v2's initialisation: orthogonal weights (ReLU gain for convolutions), zero biases; for `module.apply`."""
+    if isinstance(module, nn.Linear):
+        nn.init.orthogonal_(module.weight)
+    elif isinstance(module, nn.Conv2d):
+        nn.init.orthogonal_(module.weight, nn.init.calculate_gain("relu"))
+    else:
+        return
+    nn.init.zeros_(module.bias)

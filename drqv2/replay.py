@@ -1,0 +1,152 @@
+"""Replay of whole episodes kept as segments on disk, with batches that are functions of (seed, update number).
+
+Only finished episodes are sampled. The list of segments that make up the buffer (`index`) belongs to the
+snapshot: a run that is cut off goes on with exactly the episodes that its snapshot knew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drqv2.gather import gather_rows, gather_shifted
+from drqv2.randomness import Purpose, generator
+from drqv2.segments import Episode, SegmentError, open_segment, write_segment
+
+SHIFT_PAD = 4
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """observation_shape: of what the agent sees (stacks); element_shape: of what is stored per decision.
+
+    capacity: decisions kept; nstep: rewards per transition; discount: γ per decision.
+    """
+
+    observation_shape: tuple[int, ...]
+    element_shape: tuple[int, ...]
+    capacity: int
+    batch_size: int
+    nstep: int
+    discount: float
+    seed: int
+
+
+class Replay:
+    """Segments in `folder`, oldest dropped first once more than `capacity` decisions are held."""
+
+    def __init__(self, folder: Path, settings: ReplaySettings) -> None:
+        self.settings = settings
+        self._folder = folder
+        self._episodes: list[Episode] = []
+        self._numbers: list[int] = []
+        self._next = 0
+        self._decisions = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        self._rebuild()
+
+    def __len__(self) -> int:
+        """Decisions held."""
+        return self._decisions
+
+    @property
+    def sampleable(self) -> bool:
+        """Whether any episode is long enough for one n-step window."""
+        return bool(self._windows_end.size and self._windows_end[-1] > 0)
+
+    def add(self, episode: Episode) -> None:
+        """Writes a finished episode to disk and makes it sampleable. Raises OSError where the disk is full."""
+        path = self._path(self._next)
+        write_segment(path, episode)
+        self._episodes.append(open_segment(path, verify=False))
+        self._numbers.append(self._next)
+        self._next += 1
+        self._decisions += len(episode)
+        while self._decisions - len(self._episodes[0]) >= self.settings.capacity:
+            self._decisions -= len(self._episodes.pop(0))
+            self._numbers.pop(0)
+        self._rebuild()
+
+    def index(self) -> dict[str, Any]:
+        """What a snapshot stores to find the same buffer again."""
+        return {"segments": list(self._numbers), "next": self._next}
+
+    def restore(self, index: dict[str, Any]) -> None:
+        """Opens the segments of `index`, checking each one's contents. Raises SegmentError for a damaged one."""
+        self._numbers = list(index["segments"])
+        self._next = index["next"]
+        self._episodes = [open_segment(self._path(number)) for number in self._numbers]
+        for number, episode in zip(self._numbers, self._episodes):
+            if episode.observation.shape[1:] != self.settings.element_shape:
+                raise SegmentError(f"{self._path(number)}: observations of shape {episode.observation.shape[1:]}")
+        self._decisions = sum(map(len, self._episodes))
+        self._rebuild()
+
+    def delete_unreferenced(self, indices: list[dict[str, Any]]) -> None:
+        """Deletes segments that neither the buffer nor any snapshot's index in `indices` names."""
+        wanted = set(self._numbers).union(*(index["segments"] for index in indices))
+        for path in self._folder.glob("*.seg"):
+            if not path.stem.isdigit() or int(path.stem) not in wanted:
+                path.unlink(missing_ok=True)
+
+    def sample(self, update: int) -> dict[str, np.ndarray]:
+        """The batch of update number `update`, from the episodes held now.
+
+        Windows start uniformly at every decision with `nstep` decisions left in its episode, so that none crosses
+        an episode's end. Returns observation, next_observation [B, *observation_shape], action [B, A],
+        reward and discount [B, 1]: Σ γ^i·Πd·r over the window, and γ^n·Πd (Yarats et al. 2021, Equation 1).
+        """
+        s = self.settings
+        random = generator(s.seed, Purpose.SAMPLE, update)
+        window = random.integers(self._windows_end[-1], size=s.batch_size)
+        episode = np.searchsorted(self._windows_end, window, side="right")
+        step = window - (self._windows_end[episode] - self._windows[episode])
+        row = self._first_row[episode] + step
+        reward = np.zeros(s.batch_size, np.float32)
+        discount = np.ones(s.batch_size, np.float32)
+        for i in range(s.nstep):
+            reward += discount * self._reward[row + i]
+            discount *= self._discount[row + i] * np.float32(s.discount)
+        shifts = generator(s.seed, Purpose.SHIFT, update).integers(2 * SHIFT_PAD + 1, size=(2, s.batch_size, 2))
+        address = self._address[episode]
+        return {
+            "observation": self._gather(address, step, shifts[0]),
+            "action": self._action[row],
+            "reward": reward[:, None],
+            "discount": discount[:, None],
+            "next_observation": self._gather(address, step + s.nstep, shifts[1]),
+        }
+
+    def _gather(self, address: np.ndarray, step: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+        s = self.settings
+        if len(s.observation_shape) == 1:
+            out = np.empty((len(step), *s.observation_shape), np.float32)
+            gather_rows(address, step, out)
+            return out
+        channels, size = s.element_shape[0], s.element_shape[1]
+        out = np.empty((len(step), *s.observation_shape), np.uint8)
+        gather_shifted(address, step, s.observation_shape[0] // channels, channels, size, SHIFT_PAD, shifts, out)
+        return out
+
+    def _rebuild(self) -> None:
+        """Tables over all episodes; made anew once per episode, which is cheap beside writing it."""
+        lengths = np.array([len(e) for e in self._episodes], np.int64)
+        self._windows = np.maximum(lengths - self.settings.nstep + 1, 0)
+        self._windows_end = np.cumsum(self._windows)
+        self._first_row = np.cumsum(lengths) - lengths
+        self._address = np.array([e.observation.ctypes.data for e in self._episodes], np.int64)
+        if self._episodes:
+            self._action = np.concatenate([e.action for e in self._episodes])
+            self._reward = np.concatenate([e.reward for e in self._episodes])
+            self._discount = np.concatenate([e.discount for e in self._episodes])
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:08d}.seg"
+
+
+def bytes_per_decision(element_shape: tuple[int, ...], pixels: bool, action_dim: int) -> int:
+    """What one decision takes on disk and in the page cache."""
+    return int(np.prod(element_shape)) * (1 if pixels else 4) + 4 * (action_dim + 2)

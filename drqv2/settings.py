@@ -1,0 +1,127 @@
+"""The training configuration as one checked object; the names are those of cfgs/train.yaml."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from drqv2.networks import ACTOR_TRUNKS
+from drqv2.schedule import parse_schedule
+from runtime.errors import UserError
+
+# Options that don't change what is learned: a run may be resumed with other values of these.
+MAY_CHANGE = (
+    "num_train_frames", "device", "progress", "use_tb", "save_video", "eval_workers", "snapshot_every_frames", "render", "root", "name",
+)  # fmt: skip
+
+_AT_LEAST = {
+    "frame_stack": 1, "action_repeat": 1, "max_decisions": 1, "num_train_frames": 1, "num_seed_frames": 0,
+    "eval_every_frames": 1, "num_eval_episodes": 1, "eval_workers": 0, "snapshot_every_frames": 1, "seed": 0,
+    "batch_size": 1, "nstep": 1, "feature_dim": 1, "hidden_dim": 1, "update_every_steps": 1, "num_expl_steps": 0,
+    "replay_buffer_size": 1,
+}  # fmt: skip
+_CHOICES = {"obs": ("pixels", "state"), "actor_trunk": ACTOR_TRUNKS, "precision": ("fp32", "bf16")}
+_SWITCHES = ("use_tb", "progress", "compile", "deterministic")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Every option of train.py; cfgs/train.yaml says what each means and its default. Frames are environment steps."""
+
+    task_name: str
+    obs: str
+    frame_stack: int
+    action_repeat: int
+    max_decisions: int | None
+    num_train_frames: int
+    num_seed_frames: int
+    eval_every_frames: int
+    num_eval_episodes: int
+    eval_workers: int | None
+    snapshot_every_frames: int
+    save_video: bool
+    use_tb: bool
+    progress: bool
+    root: str
+    name: str
+    seed: int
+    batch_size: int
+    nstep: int
+    discount: float
+    lr: float
+    feature_dim: int
+    hidden_dim: int
+    actor_trunk: str
+    critic_target_tau: float
+    update_every_steps: int
+    num_expl_steps: int
+    stddev_schedule: str
+    stddev_clip: float
+    replay_buffer_size: int
+    device: str
+    precision: str
+    compile: bool
+    deterministic: bool
+    render: dict[str, Any]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainSettings:
+        """Checks a plain configuration. Raises UserError that names the option, its value and what would be right."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        for key in values.keys() - names:
+            raise UserError(f"{key}={values[key]}: unknown option of train.py; cfgs/train.yaml lists them all")
+        for key in names - values.keys():
+            raise UserError(f"{key}: missing from the configuration; cfgs/train.yaml names its default")
+        values = dict(values)
+        pixels = values["obs"] == "pixels"
+        for key, default in (("hidden_dim", 1024 if pixels else 256), ("save_video", pixels)):
+            values[key] = default if values[key] is None else values[key]
+        for key, low in _AT_LEAST.items():
+            _check_integer(key, values[key], low, optional=key in ("max_decisions", "eval_workers"))
+        for key, options in _CHOICES.items():
+            if values[key] not in options:
+                raise UserError(f"{key}={values[key]}: use one of {', '.join(options)}")
+        for key in (*_SWITCHES, "save_video"):
+            if not isinstance(values[key], bool):
+                raise UserError(f"{key}={values[key]}: use true or false")
+        for key, low, high in (("discount", 0.0, 1.0), ("critic_target_tau", 0.0, 1.0), ("lr", 0.0, 1.0), ("stddev_clip", 0.0, 10.0)):
+            values[key] = _check_number(key, values[key], low, high)
+        if values["seed"] >= 2**32:
+            raise UserError(f"seed={values['seed']}: use an integer below 4294967296")
+        for key in ("name", "root"):
+            if not str(values[key]).strip():
+                raise UserError(f"{key}={values[key]}: give a folder name")
+            values[key] = str(values[key])
+        if set(values["render"]) != {"device"}:
+            raise UserError(f"render={values['render']}: the only option here is render.device")
+        parse_schedule(values["stddev_schedule"])
+        values["stddev_schedule"] = str(values["stddev_schedule"])
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options as JSON values, for snapshots and run folders."""
+        return dataclasses.asdict(self)
+
+    @property
+    def num_train_steps(self) -> int:
+        """Decisions to train for."""
+        return self.num_train_frames // self.action_repeat
+
+
+def _check_integer(key: str, value: Any, low: int, optional: bool) -> None:
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise UserError(f"{key}={value}: use an integer of at least {low}" + (" or null" if optional else ""))
+
+
+def _check_number(key: str, value: Any, low: float, high: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not low <= number <= high:
+        raise UserError(f"{key}={value}: use a number from {low} to {high}")
+    return number

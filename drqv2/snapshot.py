@@ -1,0 +1,141 @@
+"""The only reader and writer of trained weights: `snapshot.pt` to go on training, `policy.pt` to act.
+
+Both are `drqv2.archive` files. A policy holds encoder, actor and what is needed to rebuild them; a snapshot
+holds the learner, its optimisers and the trainer's progress as well, and can be read as a policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from drqv2.archive import ArchiveError, read_archive, write_archive
+from drqv2.networks import PolicyNetwork, make_policy
+from runtime.errors import UserError
+from runtime.files import sha256_file
+
+SNAPSHOT, POLICY = "snapshot.pt", "policy.pt"
+VERSION = 1
+CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+_PARTS = ("encoder", "actor")
+
+
+@dataclass(frozen=True)
+class LoadedPolicy:
+    """A policy read from disk.
+
+    network: observation batch as the environment gives it → action mean before tanh [B, action_dim].
+    config: the training configuration; frame: environment steps trained; sha256: of the file that was read.
+    """
+
+    network: PolicyNetwork
+    task: str
+    obs: str
+    frame_stack: int
+    action_repeat: int
+    observation_shape: tuple[int, ...]
+    action_dim: int
+    actor_trunk: str
+    config: dict[str, Any]
+    frame: int
+    path: Path
+    sha256: str
+
+
+def write_snapshot(path: Path, meta: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Writes a snapshot. `meta["policy"]` describes the policy as `policy_meta` does."""
+    write_archive(path, "snapshot", VERSION, meta, tensors)
+
+
+def read_snapshot(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Meta data and tensors of a training snapshot. Raises ArchiveError where it isn't whole."""
+    return read_archive(path, "snapshot", VERSION)
+
+
+def write_policy(path: Path, policy: dict[str, Any], network: PolicyNetwork, dtype: torch.dtype | None = None) -> None:
+    """Writes encoder and actor alone, in `dtype` (None: as they are); `policy` is what `policy_meta` returned."""
+    tensors = {name: value.to(dtype or value.dtype) for name, value in network.state_dict().items()}
+    write_archive(path, "policy", VERSION, {"policy": policy}, tensors)
+
+
+def policy_meta(
+    *, task: str, obs: str, frame_stack: int, action_repeat: int, observation_shape: tuple[int, ...],
+    action_dim: int, feature_dim: int, hidden_dim: int, actor_trunk: str, frame: int, config: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Everything that a reader needs to rebuild a policy and its environment, as JSON values."""
+    return {**locals(), "observation_shape": list(observation_shape)}
+
+
+def load_policy(path: str | Path) -> LoadedPolicy:
+    """Reads a policy from a `policy.pt` or `snapshot.pt`. Raises UserError (one line) where it can't be used.
+
+    Weights come back as float32 in evaluation mode, without gradients.
+    """
+    path = Path(path)
+    try:
+        meta, tensors = read_archive(path, "policy", VERSION)
+    except ArchiveError as refusal:
+        if "not a policy file" not in str(refusal):
+            raise
+        meta, tensors = read_snapshot(path)
+    try:
+        policy = meta["policy"]
+        shape = tuple(int(n) for n in policy["observation_shape"])
+        network = make_policy(
+            shape, policy["action_dim"], feature_dim=policy["feature_dim"],
+            hidden_dim=policy["hidden_dim"], trunk=policy["actor_trunk"],
+        )  # fmt: skip
+        state = {k: v.float() for k, v in tensors.items() if k.split(".")[0] in _PARTS}
+        if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+            raise UserError(f"{path}: its weights hold NaN or infinity; train anew or use another snapshot")
+        network.load_state_dict(state)
+        return LoadedPolicy(
+            network=network.eval().requires_grad_(False), task=policy["task"], obs=policy["obs"],
+            frame_stack=policy["frame_stack"], action_repeat=policy["action_repeat"], observation_shape=shape,
+            action_dim=policy["action_dim"], actor_trunk=policy["actor_trunk"], config=policy["config"],
+            frame=policy["frame"], path=path.absolute(), sha256=sha256_file(path),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path}: its contents don't describe a policy of this program ({error!s:.200})") from None
+
+
+def find(task: str, obs: str, snapshot: str | Path | None = None, root: str | Path = "exp_local") -> Path:
+    """The file to convert: `snapshot` if given, else root/<task>/snapshot.pt (the published layout), else the
+    newest run of this task and observation kind under root/<task>/, else the checkpoint that ships.
+
+    Raises UserError that says where it looked and how to train one.
+    """
+    if snapshot is not None:
+        path = Path(snapshot)
+        if path.is_dir():
+            path = path / (POLICY if (path / POLICY).exists() else SNAPSHOT)
+        if not path.is_file():
+            raise UserError(f"snapshot={snapshot}: no such file; give a snapshot.pt, a policy.pt or a run folder")
+        return path
+    folder = Path(root) / task
+    published = folder / SNAPSHOT
+    if obs == "pixels" and published.is_file():
+        return published
+    runs = [run / SNAPSHOT for run in folder.glob("*") if (run / SNAPSHOT).is_file()]
+    for path in sorted(runs, key=lambda p: p.stat().st_mtime, reverse=True):
+        if _obs_of(path) == obs:
+            return path
+    shipped = CHECKPOINTS / f"{task}.pt" if obs == "pixels" else CHECKPOINTS / "state" / f"{task}.pt"
+    if shipped.is_file():
+        return shipped
+    train = f"python train.py task={task}" + ("" if obs == "pixels" else f" obs={obs}")
+    raise UserError(
+        f"env_name={task}: no trained policy ({obs}); looked for {published}, {folder}/*/{SNAPSHOT} and {shipped}; train one with: {train}"
+    )
+
+
+def _obs_of(path: Path) -> str | None:
+    """The observation kind of a run, or None where its snapshot can't be read (a newer broken run hides no older one)."""
+    try:
+        return read_snapshot(path)[0]["policy"]["obs"]
+    except (ArchiveError, KeyError, TypeError):
+        return None

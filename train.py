@@ -1,0 +1,33 @@
+"""Trains a DrQ-v2 agent on a DeepMind Control task and writes snapshots that convert.py reads.
+
+    python train.py task=cheetah_run                 from pixels, as published
+    python train.py task=cheetah_run preset=cpu      from pixels, for a machine without a GPU
+    python train.py task=cartpole_swingup preset=state   from the task's state, without a renderer
+    python train.py task=cheetah_run seed=2          another seed, in a run folder of its own
+
+Running the same command again resumes the run. cfgs/train.yaml says what each option means.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import cli
+
+
+@cli.main("train")
+def main(config: dict[str, Any], _: Path) -> None:
+    # Imported late so that a misspelt option is answered at once and not after torch has loaded.
+    from drqv2.settings import TrainSettings
+    from drqv2.trainer import Trainer
+
+    settings = TrainSettings.from_dict(config)
+    # A scheduler's SIGTERM ends the run as Ctrl-C does: files are closed, the last snapshot stands.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    Trainer(settings).run()
+
+
+if __name__ == "__main__":
+    main()
