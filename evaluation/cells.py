@@ -88,8 +88,12 @@ class Cell:
     compute: Compute
 
     def fields(self) -> dict[str, Any]:
-        """Every field as plain values, with the version of their meaning."""
-        return {"cell_version": CELL_VERSION, **dataclasses.asdict(self)}
+        """Every field as plain values, with the version of their meaning. α = 0 is plain conversion under every mode,
+        bit for bit, so there the mode is left out and the modes share their cells."""
+        fields = {"cell_version": CELL_VERSION, **dataclasses.asdict(self)}
+        if self.alpha == 0.0:
+            fields["method"] |= {"mode": None, "mode_seed": None}
+        return fields
 
     @functools.cached_property
     def digest(self) -> str:

@@ -37,7 +37,7 @@ class Neuron:
 
 @dataclass(frozen=True)
 class Settings:
-    """One conversion run. Made by `from_config`; field for field the options of cfgs/convert.yaml.
+    """One conversion run. Made by `from_dict`; field for field the options of cfgs/convert.yaml.
 
     `alphas`: what was asked for, in that order; with more than one, `select` says how one of them is chosen.
     `chunk`: rows of one network call; `num_envs`: environments at once.
@@ -68,46 +68,46 @@ class Settings:
     store: Path
     video: bool
 
+    @classmethod
+    def from_dict(cls, config: dict[str, Any]) -> "Settings":
+        """Checks the plain nested dictionary of cfgs/convert.yaml and turns it into settings.
 
-def from_config(config: dict[str, Any]) -> Settings:
-    """Checks the plain nested dictionary of cfgs/convert.yaml and turns it into `Settings`.
-
-    Raises UserError, naming the option as it is written on the command line, for the first value that is wrong.
-    """
-    crpi, calibration = config["crpi"], config["calibration"]
-    obs = _one_of("obs", config["obs"], OBSERVATIONS)
-    chunk = _integer("chunk", config["chunk"], 1, optional=True) or _CHUNK[obs]
-    neuron = _neuron(config["neuron"])
-    alphas = _alphas(crpi["alpha"])
-    mode = _one_of("crpi.mode", crpi["mode"], MODES)
-    if mode == "carry" and len([alpha for alpha in alphas if alpha > 0]) > 1:
-        raise UserError(f"crpi.alpha={crpi['alpha']}: crpi.mode=carry hands the membrane on whole, whatever α; give one α")
-    return Settings(
-        task=_one_of("env_name", config["env_name"], envs.TASKS),
-        obs=obs,
-        snapshot=None if config["snapshot"] is None else Path(str(config["snapshot"])).expanduser().absolute(),
-        timesteps=_integer("SNN_ts", config["SNN_ts"], 1),
-        neuron=neuron,
-        alphas=alphas,
-        mode=mode,
-        select=_one_of("crpi.select", crpi["select"], SELECTIONS),
-        selection_episodes=_integer("crpi.select_episodes", crpi["select_episodes"], 1),
-        report_episodes=_integer("num_eval_episodes", config["num_eval_episodes"], 1),
-        calibration_steps=_integer("calibration.steps", calibration["steps"], 1),
-        percentile=_number("calibration.percentile", calibration["percentile"], 0.0, 100.0, optional=True),
-        seed=_integer("seed", config["seed"], 0, 2**32 - 1),
-        max_decisions=_integer("max_decisions", config["max_decisions"], 1, optional=True),
-        hybrid=_flag("hybrid", config["hybrid"]),
-        device=str(config["device"]),
-        dtype=None if config["dtype"] is None else _one_of("dtype", config["dtype"], DTYPES),
-        max_batch_bytes=_integer("max_batch_bytes", config["max_batch_bytes"], 1),
-        chunk=chunk,
-        num_envs=_integer("num_envs", config["num_envs"], 1, optional=True) or chunk,
-        num_workers=_integer("num_workers", config["num_workers"], 0, optional=True),
-        render_device=_integer("render.device", config["render"]["device"], 0, optional=True),
-        store=Path(str(config["store"])).expanduser().absolute(),
-        video=_flag("video", config["video"]),
-    )
+        Raises UserError, naming the option as it is written on the command line, for the first value that is wrong.
+        """
+        crpi, calibration = config["crpi"], config["calibration"]
+        obs = _one_of("obs", config["obs"], OBSERVATIONS)
+        chunk = _integer("chunk", config["chunk"], 1, optional=True) or _CHUNK[obs]
+        neuron = _neuron(config["neuron"])
+        alphas = _alphas(crpi["alpha"])
+        mode = _one_of("crpi.mode", crpi["mode"], MODES)
+        if mode == "carry" and len([alpha for alpha in alphas if alpha > 0]) > 1:
+            raise UserError(f"crpi.alpha={crpi['alpha']}: crpi.mode=carry hands the membrane on whole, whatever α; give one α")
+        return cls(
+            task=_one_of("env_name", config["env_name"], envs.TASKS),
+            obs=obs,
+            snapshot=None if config["snapshot"] is None else Path(str(config["snapshot"])).expanduser().absolute(),
+            timesteps=_integer("SNN_ts", config["SNN_ts"], 1),
+            neuron=neuron,
+            alphas=alphas,
+            mode=mode,
+            select=_one_of("crpi.select", crpi["select"], SELECTIONS),
+            selection_episodes=_integer("crpi.select_episodes", crpi["select_episodes"], 1),
+            report_episodes=_integer("num_eval_episodes", config["num_eval_episodes"], 1),
+            calibration_steps=_integer("calibration.steps", calibration["steps"], 1),
+            percentile=_number("calibration.percentile", calibration["percentile"], 1.0, 100.0, optional=True),
+            seed=_integer("seed", config["seed"], 0, 2**32 - 1),
+            max_decisions=_integer("max_decisions", config["max_decisions"], 1, optional=True),
+            hybrid=_flag("hybrid", config["hybrid"]),
+            device=str(config["device"]),
+            dtype=None if config["dtype"] is None else _one_of("dtype", config["dtype"], DTYPES),
+            max_batch_bytes=_integer("max_batch_bytes", config["max_batch_bytes"], 1),
+            chunk=chunk,
+            num_envs=_integer("num_envs", config["num_envs"], 1, optional=True) or chunk,
+            num_workers=_integer("num_workers", config["num_workers"], 0, optional=True),
+            render_device=_integer("render.device", config["render"]["device"], 0, optional=True),
+            store=Path(str(config["store"])).expanduser().absolute(),
+            video=_flag("video", config["video"]),
+        )
 
 
 def _neuron(group: Any) -> Neuron:

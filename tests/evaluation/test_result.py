@@ -1,0 +1,97 @@
+"""result.json comes back as it was written, and nothing else is taken for one."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from evaluation import result as results
+from evaluation.result import Activity, Alpha, Conversion, Episode, Layer, Policy, Result, Rollouts
+from runtime.errors import UserError
+
+
+def episode(number, value, *, capped=False, spiking=True):
+    counts = {"spikes": [[1, 2]], "sops": [[3, 4]], "above_threshold": [0.25]} if spiking else {}
+    return Episode([4, 1, number], number, None if capped else value, value, 500, capped, **counts)
+
+
+def result(capped=False, returns_stream="report"):
+    made = lambda alpha, stream, values: Rollouts(  # noqa: E731
+        alpha, stream, [episode(i, v, capped=capped, spiking=alpha is not None and stream == "report") for i, v in enumerate(values)],
+        [Activity("policy.0", 0.1, 0.25, 12.0)] if alpha is not None and stream == "report" else [],
+    )  # fmt: skip
+    return Result(
+        status="ok", cause=None, created="2026-01-01T00:00:00+00:00", config={"a": {"b": [1, None]}}, versions={"torch": "2"},
+        task="cartpole_swingup", obs="state", capped=capped, seeds={"seed": 1},
+        policy=Policy("/p/snapshot.pt", "ab", 1000, 1, "relu"),
+        conversion=Conversion("if", "if", "rate", None, 2, "residual", False, None, 0.5, [-0.5, 0.5], {"steps": 5}, "cd",
+                              [Layer("policy.0", "linear", "if", 7, 0.1, 2.0, 1)]),
+        alpha=Alpha([0.5, 0.0], 0.5, "honest", False, "", returns_stream),
+        ann=made(None, "report", [10.0, 20.0]),
+        snn=[made(0.0, "selection", [1.0]), made(0.5, "selection", [2.0]), made(0.0, "report", [3.0, 5.0]), made(0.5, "report", [7.0, 8.0])],
+    )  # fmt: skip
+
+
+def test_round_trip(tmp_path):
+    path = results.write(result(), tmp_path)
+    assert results.read(path) == results.read(tmp_path) == result()
+    assert json.loads(path.read_text())["ann"]["episodes"][0]["return"] == 10.0
+
+
+@pytest.mark.parametrize("stream, expected", [("report", [7.5, 4.0]), ("selection", [2.0, 1.0])])
+def test_returns_npy_follows_the_requested_order(tmp_path, stream, expected):
+    results.write(result(returns_stream=stream), tmp_path)
+    returns = np.load(tmp_path / "returns.npy")
+    assert returns.dtype == np.float64
+    np.testing.assert_array_equal(returns, expected)
+
+
+def test_what_was_cut_short_is_no_return(tmp_path):
+    results.write(result(capped=True), tmp_path)
+    assert np.isnan(np.load(tmp_path / "returns.npy")).all()
+    back = results.read(tmp_path)
+    assert back.capped and back.ann.returns() == [] and back.ann.mean_reward_sum() == 15.0
+
+
+def test_a_failed_run_says_why_and_leaves_no_returns(tmp_path):
+    failed = Result("failed", "no policy", "2026", {}, {}, "cheetah_run", "pixels")
+    results.write(failed, tmp_path)
+    assert results.read(tmp_path) == failed
+    assert not (tmp_path / "returns.npy").exists()
+
+
+def _edited(change):
+    document = results._to_json(result())
+    change(document)
+    return document
+
+
+@pytest.mark.parametrize("change", [
+    lambda d: d.update(version=2), lambda d: d.pop("alpha"), lambda d: d.update(extra=1), lambda d: d.update(status="done"),
+    lambda d: d.update(status="failed"), lambda d: d.update(ann=None), lambda d: d["ann"].update(episodes=[]),
+    lambda d: d["ann"]["episodes"][0].update({"return": "10"}), lambda d: d["ann"]["episodes"][0].update(capped=True),
+    lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1]]), lambda d: d["conversion"]["layers"][0].update(units=True),
+    lambda d: d["alpha"].update(chosen=float("nan")),
+])  # fmt: skip
+def test_a_document_that_does_not_hold_together_is_refused(tmp_path, change):
+    (tmp_path / "result.json").write_text(json.dumps(_edited(change)))
+    with pytest.raises(UserError, match="result.json: not a readable result") as refusal:
+        results.read(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff"])
+def test_a_missing_or_broken_file_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "result.json").write_bytes(content)
+    with pytest.raises(UserError, match="not a readable result"):
+        results.read(tmp_path)
+
+
+def test_a_result_that_could_not_be_read_back_is_not_written(tmp_path):
+    wrong = copy.deepcopy(result())
+    wrong.ann.episodes[0].reward_sum = float("inf")
+    with pytest.raises(ValueError):
+        results.write(wrong, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,198 @@
+"""Rollouts: an episode's outcome is its cell's alone, whatever shares the batch, and nothing is played twice."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import envs
+from evaluation.cells import ANN
+from evaluation.progress import Progress, readable
+from evaluation.rollout import Rollouts
+from evaluation.store import LayerActivity, Store
+from tests.evaluation.factories import SNN, cell
+
+
+class Counting:
+    """Environments whose course is a function of seed and actions; episodes of seed s last 3 + s[2] % 3 decisions."""
+
+    def __init__(self, num_envs):
+        self.num_envs = num_envs
+        self.observations = np.zeros((num_envs, 2), np.float32)
+        self.seeds = [None] * num_envs
+        self.steps = np.zeros(num_envs, int)
+        self.waiting = None
+        self.closed = False
+        self.resets = 0
+
+    def reset(self, indices, seeds):
+        assert self.waiting is None and len(indices) == len(seeds) == len(set(indices))
+        for index, seed in zip(indices, seeds):
+            self.seeds[index], self.steps[index] = seed, 0
+            self.observations[index] = [seed[2] + 1, 0]
+        self.resets += len(indices)
+
+    def step_async(self, indices, actions):
+        assert self.waiting is None and len(indices) == len(actions) == len(set(indices))
+        self.waiting = indices, actions
+
+    def step_wait(self):
+        (indices, actions), self.waiting = self.waiting, None
+        self.steps[indices] += 1
+        self.observations[indices, 1] += actions[:, 0]
+        lasts = self.steps[indices] >= [3 + self.seeds[index][2] % 3 for index in indices]
+        capped = lasts & np.array([self.seeds[index][2] == 4 for index in indices])
+        rewards = self.observations[indices].sum(axis=1) / 8
+        return rewards, np.ones(len(indices)), lasts, capped
+
+    def close(self):
+        self.closed = True
+
+
+class Remembering:
+    """Acts by its α, its episode's key and how often it acted in each row since that row's reset."""
+
+    def __init__(self, method, chunk):
+        self.method = method
+        self.calls = np.zeros(chunk)
+        self.alphas, self.keys = np.zeros(chunk), np.zeros(chunk, np.int64)
+        self.shapes = set()
+
+    def reset(self, mask, alphas=None, keys=None):
+        self.calls[mask] = 0
+        self.alphas[mask], self.keys[mask] = alphas[mask], keys[mask]
+
+    def act(self, observations):
+        self.shapes.add(observations.shape)
+        self.calls += 1
+        spiking = self.method != ANN
+        return (observations[:, :1] / 16 + spiking * (self.alphas + self.calls + self.keys % 7)[:, None]).astype(np.float32)
+
+    def activity(self, row):
+        return [] if self.method == ANN else [LayerActivity("l", 1, [int(self.calls[row])], [0], 0.0)]
+
+
+class House:
+    """Rollouts on the fakes, remembering what was made."""
+
+    def __init__(self, root, chunk=4, num_envs=4):
+        self.environments, self.policies = [], []
+        self.rollouts = Rollouts(self._envs, self._policy, chunk=chunk, num_envs=num_envs, store=Store(root))
+        self.chunk = chunk
+
+    def _envs(self, count):
+        self.environments.append(Counting(count))
+        return self.environments[-1]
+
+    def _policy(self, method):
+        self.policies.append(Remembering(method, self.chunk))
+        return self.policies[-1]
+
+    def run(self, cells, progress=None):
+        with self.rollouts:
+            outcomes = self.rollouts.run(cells, progress)
+        return {key: dataclasses.replace(outcome, made={}) for key, outcome in outcomes.items()}
+
+
+SWEEP = [cell(alpha, episode) for alpha in (None, 0.0, 0.5) for episode in range(7)]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Every cell of the sweep by itself."""
+    return {c.digest: House(tmp_path_factory.mktemp("alone")).run([c])[c.digest] for c in SWEEP}
+
+
+@pytest.mark.parametrize("num_envs", [1, 3, 4, 8, 11])
+def test_company_changes_nothing(tmp_path, alone, num_envs):
+    house = House(tmp_path, num_envs=num_envs)
+    assert house.run(SWEEP) == alone
+    assert {shape for policy in house.policies for shape in policy.shapes} == {(4, 2)}
+    assert house.environments[0].num_envs == num_envs and house.environments[0].resets == len(SWEEP)
+
+
+def test_an_episode_is_summed_by_hand(alone):
+    # Episode 1: observation [2, x], 4 decisions of the ANN, which adds 2 / 16 to x each time.
+    outcome = alone[cell(None, 1).digest]
+    assert outcome.reward_sum == sum((2 + 0.125 * step) / 8 for step in (1, 2, 3, 4))
+    assert (outcome.decisions, outcome.capped, outcome.layers) == (4, False, [])
+    assert alone[cell(0.5, 1).digest].layers[0].spikes == [4]
+    assert alone[cell(0.5, 4).digest].capped and not alone[cell(0.5, 1).digest].capped
+
+
+def test_a_second_sweep_plays_only_what_is_new(tmp_path, alone):
+    House(tmp_path).run(SWEEP[:10])
+    house = House(tmp_path)
+    assert house.run(SWEEP) == alone
+    assert house.environments[0].resets == len(SWEEP) - 10
+    third = House(tmp_path)
+    assert third.run(SWEEP) == alone and not third.environments
+
+
+def test_a_sweep_that_was_cut_off_goes_on(tmp_path, alone):
+    class Dying(Counting):
+        def step_wait(self):
+            if self.resets > 9:
+                raise KeyboardInterrupt
+            return super().step_wait()
+
+    house = House(tmp_path)
+    house.rollouts._make_envs = lambda count: house.environments.append(Dying(count)) or house.environments[-1]
+    with pytest.raises(KeyboardInterrupt):
+        house.run(SWEEP)
+    assert house.environments[0].closed
+    kept = [c for c in SWEEP if Store(tmp_path).get(c)]
+    assert 0 < len(kept) < len(SWEEP)
+    second = House(tmp_path)
+    assert second.run(SWEEP) == alone and second.environments[0].resets == len(SWEEP) - len(kept)
+
+
+def test_a_damaged_entry_is_played_again(tmp_path, alone):
+    House(tmp_path).run(SWEEP)
+    Store(tmp_path).path(SWEEP[3]).write_text("{")
+    house = House(tmp_path)
+    assert house.run(SWEEP) == alone and house.environments[0].resets == 1
+
+
+def test_a_reward_that_is_not_finite_stops_the_run_and_is_not_kept(tmp_path):
+    house = House(tmp_path)
+    house.rollouts._make_policy = lambda method: type("Broken", (Remembering,), {"act": lambda self, o: np.full((4, 1), np.inf)})(method, 4)
+    with pytest.raises(ValueError, match="not finite"):
+        house.run(SWEEP[:1])
+    assert Store(tmp_path).get(SWEEP[0]) is None
+
+
+def test_phases_share_environments_and_policies(tmp_path):
+    house = House(tmp_path)
+    with house.rollouts as rollouts:
+        rollouts.run(SWEEP[:8])
+        rollouts.run(SWEEP[8:])
+        assert len(house.environments) == 1 and len(house.policies) == 2
+
+
+def test_methods_do_not_share_a_policy(tmp_path):
+    house = House(tmp_path)
+    other = dataclasses.replace(SNN, rule="snm")
+    house.run([cell(0.5), cell(0.5, method=other), cell(None)])
+    assert {policy.method for policy in house.policies} == {ANN, SNN, other}
+
+
+def test_seeds_reach_the_environments_by_stream(tmp_path):
+    house = House(tmp_path)
+    house.run([cell(0.5, 3, stream="selection", seed=9)])
+    assert house.environments[0].seeds[0] == envs.episode_seed("selection", 9, 3)
+
+
+def test_progress_counts_cells_and_says_an_estimate_only_of_long_sweeps(tmp_path, monkeypatch):
+    clock = iter(range(0, 10**6, 50))
+    monkeypatch.setattr("evaluation.progress.time.monotonic", lambda: next(clock))
+    lines = []
+    with Progress(len(SWEEP), 4, say=lines.append) as progress:
+        House(tmp_path).run(SWEEP, progress)
+        assert progress._done == len(SWEEP) and progress._bar.n == progress._bar.total
+    assert len(lines) == 1 and "21 episodes" in lines[0] and "min" in lines[0]
+
+
+@pytest.mark.parametrize("seconds, text", [(5, "5 s"), (100, "2 min"), (3 * 3600 + 600, "3 h 10 min")])
+def test_durations_are_written_for_people(seconds, text):
+    assert readable(seconds) == text

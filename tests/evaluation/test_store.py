@@ -1,0 +1,66 @@
+"""The store gives back exactly what was put in, or nothing."""
+
+import json
+import multiprocessing
+
+import pytest
+
+from evaluation.store import LayerActivity, Outcome, Store
+from tests.evaluation.factories import cell
+
+OUTCOME = Outcome(812.0625, 500, False, [LayerActivity("encoder.0", 7, [1, 2], [30, 40], 0.1)], {"seconds": 1.5})
+
+
+def test_an_outcome_comes_back_as_it_was(tmp_path):
+    store = Store(tmp_path)
+    assert store.get(cell()) is None
+    store.put(cell(), OUTCOME)
+    assert store.get(cell()) == OUTCOME
+    assert Store(tmp_path).get(cell()) == OUTCOME
+    assert store.get(cell(episode=1)) is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "noise", "list", "other cell"])
+def test_a_damaged_entry_counts_as_absent_and_is_said(tmp_path, damage):
+    lines = []
+    store = Store(tmp_path, say=lines.append)
+    store.put(cell(), OUTCOME)
+    store.put(cell(episode=1), Outcome(1.0, 5, True))
+    path = store.path(cell())
+    text = path.read_text()
+    path.write_bytes({
+        "cut": text[: len(text) // 2].encode(), "empty": b"", "flipped": text.replace("812.0625", "912.0625").encode(),
+        "noise": b"\xff\x00\x12", "list": b"[]", "other cell": store.path(cell(episode=1)).read_bytes(),
+    }[damage])  # fmt: skip
+    assert store.get(cell()) is None
+    assert len(lines) == 1 and str(path) in lines[0]
+    store.put(cell(), OUTCOME)
+    assert store.get(cell()) == OUTCOME
+
+
+def _write_many(root, start):
+    start.wait()
+    store = Store(root)
+    for episode in range(20):
+        store.put(cell(episode=episode), OUTCOME)
+        assert store.get(cell(episode=episode)) == OUTCOME
+
+
+def test_several_processes_may_write_the_same_cells_at_once(tmp_path):
+    context = multiprocessing.get_context("fork")
+    start = context.Event()
+    writers = [context.Process(target=_write_many, args=(tmp_path, start)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    start.set()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 4
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 20 and all(json.loads(path.read_text()) for path in files)
+
+
+def test_nan_is_never_stored(tmp_path):
+    with pytest.raises(ValueError):
+        Store(tmp_path).put(cell(), Outcome(float("nan"), 1, False))
+    assert Store(tmp_path).get(cell()) is None
