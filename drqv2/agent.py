@@ -130,9 +130,11 @@ class DrQV2Agent:
         if not self._pixels:
             return self.encoder(observation)
         bf16 = self.settings.precision == "bf16"
-        observation = observation.to(dtype=torch.float32, memory_format=torch.channels_last)
+        # Pixel values are whole numbers up to 255, which bfloat16 holds exactly.
+        dtype = torch.bfloat16 if bf16 else torch.float32
+        observation = observation.to(dtype=dtype, memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            encoded = self.encoder(observation)
+            encoded = self.encoder.fused(observation)
         return encoded.float()
 
     def _update_critic(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 ACTOR_TRUNKS = ("relu", "layernorm_tanh")
 
@@ -33,6 +34,19 @@ class PixelEncoder(nn.Module):
 
     def forward(self, observation: Tensor) -> Tensor:
         features = self.convnet(observation / 255.0 - 0.5)
+        return features.reshape(features.shape[0], -1)
+
+    def fused(self, observation: Tensor) -> Tensor:
+        """`forward` with the normalisation folded into the first convolution, equal up to rounding.
+
+        It spares two passes over the largest tensor of an update, forwards and backwards. No convolution pads,
+        which is what makes folding the offset into the bias exact.
+        """
+        first = self.convnet[0]
+        weight, bias = first.weight / 255.0, first.bias - 0.5 * first.weight.sum((1, 2, 3))
+        features = F.conv2d(observation, weight, bias, stride=first.stride)
+        for layer in self.convnet[1:]:
+            features = layer(features)
         return features.reshape(features.shape[0], -1)
 
 
