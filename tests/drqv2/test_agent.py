@@ -120,7 +120,8 @@ def test_bf16_convolutions_stay_close_to_fp32():
     for i in range(5):
         batch = make_batch((9, 84, 84), seed=i)
         want, got = full.update(batch, 0, i), half.update(batch, 0, i)
-        assert got["critic_loss"].item() == pytest.approx(want["critic_loss"].item(), rel=0.05)
+        # The first loss differs by rounding alone; after it the weights drift apart, at ten times the usual step size.
+        assert got["critic_loss"].item() == pytest.approx(want["critic_loss"].item(), rel=0.1 if i else 1e-3)
 
 
 def test_the_crop_equals_bilinear_resampling_of_the_padded_image():
