@@ -100,7 +100,8 @@ def load_policy(path: str | Path) -> LoadedPolicy:
             frame=policy["frame"], path=path.absolute(), sha256=sha256_file(path),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path}: its contents don't describe a policy of this program ({error!s:.200})") from None
+        reason = " ".join(str(error).split())  # torch spreads a wrong shape over several lines
+        raise UserError(f"{path}: its contents don't describe a policy of this program ({reason:.200})") from None
 
 
 def find(task: str, obs: str, snapshot: str | Path | None = None, root: str | Path = "exp_local") -> Path:

@@ -1,0 +1,69 @@
+"""Files that are whole or absent, and devices by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from runtime import device, files, versions
+from runtime.errors import UserError
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_no_litter(tmp_path):
+    path = tmp_path / "a.bin"
+    files.atomic_write(path, b"old")
+    with pytest.raises(RuntimeError):
+        with files.atomic_file(path) as file:
+            file.write(b"half of the n")
+            raise RuntimeError
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+    assert files.sha256_file(path) == hashlib.sha256(b"old").hexdigest()
+
+
+def test_json_refuses_what_json_cannot_say(tmp_path):
+    with pytest.raises(ValueError):
+        files.write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not (tmp_path / "a.json").exists()
+    files.write_json(tmp_path / "a.json", {"x": [1, None]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": [1, None]}
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "mps", "", "cpu:x"])
+def test_devices_that_are_not_there_are_refused_by_name(name):
+    with pytest.raises(UserError, match=f"device={name}"):
+        device.resolve(name)
+
+
+def test_devices():
+    assert device.resolve("cpu").type == "cpu"
+    assert device.resolve("auto").type in ("cpu", "cuda")
+
+
+def test_versions_name_what_a_result_depends_on():
+    found = versions.versions()
+    assert found["torch"].startswith("2.13.0") and found["mujoco"] == "3.17.0" and found["commit"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+@pytest.mark.parametrize("switch, mapped", [("1", False), ("0", True)])
+def test_large_blocks_stay_on_the_heap_unless_switched_off(switch, mapped):
+    code = """
+import ctypes, re
+from runtime.malloc import keep_large_blocks
+keep_large_blocks()
+libc = ctypes.CDLL("libc.so.6"); libc.malloc.restype = ctypes.c_void_p
+address = libc.malloc(ctypes.c_size_t(256 << 20))
+heap = next((l for l in open("/proc/self/maps") if l.rstrip().endswith("[heap]")), "0-0 ")
+low, high = (int(x, 16) for x in heap.split()[0].split("-"))
+print(not low <= address < high)
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={"SNN_KEEP_LARGE_BLOCKS": switch, "PYTHONPATH": "."},
+    )  # fmt: skip
+    assert out.stdout.strip() == str(mapped)
