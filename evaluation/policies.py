@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+import snn
 from evaluation.store import LayerActivity
 
 
@@ -19,8 +20,9 @@ class Policy(Protocol):
         """An episode starts in the rows where `mask` (bool [B]) is true, with those rows' `alphas` (float [B]) and
         `keys` (int [B], one per episode, for random controls); other rows go on untouched."""
 
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        """Actions float32 [B, A] in [-1, 1] for observations [B, ...] as the environment gives them: one decision."""
+    def act(self, observations: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Actions float32 [B, A] in [-1, 1] for observations [B, ...] as the environment gives them: one decision of
+        `rows` (int [n]; None: all). The other rows' actions mean nothing, and their memory stays as it is."""
 
     def activity(self, row: int) -> list[LayerActivity]:
         """What each spiking layer did in `row` since that row's last reset; empty for a policy that doesn't spike."""
@@ -31,49 +33,62 @@ class ANNPolicy:
 
     def __init__(self, network: nn.Module, device: torch.device):
         # A copy, because moving a module moves it for everyone.
-        self._network = copy.deepcopy(network).to(device).eval()
+        self.network = copy.deepcopy(network).to(device).eval()
         self._device = device
 
     def reset(self, mask: np.ndarray, alphas: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:
         """Nothing to forget."""
 
-    @torch.inference_mode()
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        return _actions(self._network(_tensor(observations, self._device)))
+    @torch.no_grad()
+    def act(self, observations: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        return _actions(self.network(_tensor(observations, self._device)))
 
     def activity(self, row: int) -> list[LayerActivity]:
         return []
 
 
 class SpikingPolicy:
-    """tanh of a converted network's output. `rows`: the batch size B of every call.
+    """tanh of a converted network's output.
 
-    `spiking`: what snn.convert returned; the policy owns it from now on: it sets α and resets per row.
+    `spiking`: what snn.convert returned, with chunk_rows = `rows`, the batch size B of every call. The policy owns it
+    from now on: it sets α and resets per row, and counts spikes.
     """
 
-    def __init__(self, spiking: Any, rows: int, device: torch.device):
-        self.spiking = spiking.to(device)
+    def __init__(self, spiking: snn.SpikingNetwork, rows: int, device: torch.device):
+        self._spiking = spiking.to(device)
         self._device = device
         self._alphas = torch.zeros(rows, dtype=torch.float64)
-        self._keys = torch.zeros(rows, dtype=torch.int64)
-        self.spiking.record(True)
+        self._keys = np.arange(rows, dtype=np.int64)
+        self._spiking.record(True)
         self.reset(np.ones(rows, bool))
 
     def reset(self, mask: np.ndarray, alphas: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:
-        rows = torch.from_numpy(np.asarray(mask, bool))
         if alphas is not None:
-            self._alphas[rows] = torch.as_tensor(alphas, dtype=torch.float64)[rows]
+            self._alphas[mask] = torch.as_tensor(alphas, dtype=torch.float64)[mask]
         if keys is not None:
-            self._keys[rows] = torch.as_tensor(keys, dtype=torch.int64)[rows]
-        self.spiking.alpha = self._alphas.clone()
-        self.spiking.reset(rows, keys=self._keys.clone())
+            self._keys[mask] = keys[mask]
+        self._spiking.alpha = self._alphas
+        self._spiking.reset(mask, self._keys)
+        self._spiking.reset_activity(mask)
 
-    @torch.inference_mode()
-    def act(self, observations: np.ndarray) -> np.ndarray:
-        return _actions(self.spiking(_tensor(observations, self._device)))
+    def act(self, observations: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        rows = np.arange(len(observations)) if rows is None else rows
+        output = self._spiking(_tensor(observations[rows], self._device), slots=rows)
+        actions = np.zeros((len(observations), *output.shape[1:]), np.float32)
+        actions[rows] = _actions(output)
+        return actions
 
     def activity(self, row: int) -> list[LayerActivity]:
-        raise NotImplementedError
+        return [
+            LayerActivity(
+                name=layer.name,
+                units=layer.units,
+                spikes=layer.spikes[:, row].tolist(),
+                sops=layer.sops[:, row].tolist(),
+                above_threshold=float(layer.above[row]) if layer.decisions[row] else 0.0,
+            )
+            for layer in self._spiking.activity()
+        ]
 
 
 def _tensor(observations: np.ndarray, device: torch.device) -> Tensor:

@@ -14,18 +14,18 @@ _LONG = 60.0  # seconds from which on a sweep counts as long
 
 
 class Progress:
-    """Follows rollouts of `cells` episodes of `decisions` decisions each (a guess where episodes may end early).
+    """One bar for all phases of a run. `say` gets the line with the estimate. A context manager: it ends the bar."""
 
-    `say` gets the line with the estimate. Use as a context manager; one bar serves all phases of a run.
-    """
-
-    def __init__(self, cells: int, decisions: int, say: Callable[[str], None] = tqdm.write):
-        self._cells, self._expected, self._say = cells, decisions, say
-        self._done = self._rounds = self._measured = 0
+    def __init__(self, say: Callable[[str], None] = tqdm.write):
+        self._say = say
+        self._cells = self._done = self._expected = self._rounds = self._measured = 0
         self._since = 0.0
-        # A log file wants a line a minute, not ten a second.
-        interval = 0.5 if sys.stderr.isatty() else 60.0
-        self._bar = tqdm(total=cells * decisions, unit="decision", mininterval=interval, disable=cells == 0, leave=False)
+        self._bar = bar(0)
+
+    def plan(self, cells: int, decisions: int) -> None:
+        """From here on `cells` more episodes, of `decisions` decisions each (a guess where they may end early)."""
+        self._cells, self._expected = self._done + cells, decisions
+        self._bar.total = self._bar.n + cells * decisions
         self._show()
 
     def __enter__(self) -> "Progress":
@@ -48,7 +48,7 @@ class Progress:
     def finish(self, decisions: int) -> None:
         """One episode, of `decisions` decisions, is done."""
         self._done += 1
-        self._bar.total = max(self._bar.total - self._expected + decisions, self._bar.n)
+        self._bar.total += decisions - self._expected
         self._show()
 
     def _show(self) -> None:
@@ -62,6 +62,13 @@ class Progress:
                 f"{self._cells} episodes to go, {self._bar.total:,} decisions at {rate:.0f} a second: about "
                 f"{readable(left)}. Finished episodes are kept; after a break the same command goes on."
             )
+
+
+def bar(decisions: int, description: str | None = None) -> tqdm:
+    """A bar over `decisions`, gone when it is closed."""
+    # A log file wants a line a minute, not two a second.
+    interval = 0.5 if sys.stderr.isatty() else 60.0
+    return tqdm(total=decisions, desc=description, unit="decision", mininterval=interval, maxinterval=interval, leave=False)
 
 
 def readable(seconds: float) -> str:

@@ -8,32 +8,19 @@ the workers step the environments of one while the network serves another; a lan
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
-from typing import Any, Callable, Iterable, Protocol
+from typing import Any, Callable, Iterable
 
 import numpy as np
 
 import envs
 from evaluation.cells import Cell, Method
+from evaluation.environments import Environments, VectorEnvironment
 from evaluation.policies import Policy
 from evaluation.progress import Progress
 from evaluation.store import Outcome, Store
-
-
-class VectorEnvironment(Protocol):
-    """The part of `envs.vector.VectorEnv` that rollouts use."""
-
-    num_envs: int
-    observations: np.ndarray
-
-    def reset(self, indices: np.ndarray, seeds: list[tuple[int, ...]]) -> Any: ...
-
-    def step_async(self, indices: np.ndarray, actions: np.ndarray) -> Any: ...
-
-    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]: ...
-
-    def close(self) -> None: ...
 
 
 class _Lane:
@@ -47,41 +34,31 @@ class _Lane:
         self.decisions = np.zeros(chunk, np.int64)
         self.started = np.zeros(chunk, np.float64)
         self.policies: dict[Method, Policy] = {}
+        self.stepping = False
 
     def rows(self) -> np.ndarray:
         return np.array([row for row, cell in enumerate(self.cells) if cell is not None], np.int64)
 
 
 class Rollouts:
-    """Plays cells on `make_envs(n)` with policies of `make_policy(method)`, both made when first needed.
+    """Plays cells in `environments` with policies of `make_policy(method)`, each made when a lane first needs it.
 
-    `num_envs`: the most environments at once. `made`: goes into every outcome, for the record. Finished cells go to
-    `store` at once, so that Ctrl-C loses only the episodes under way. A context manager: it closes its environments.
+    `made`: goes into every outcome, for the record. Finished cells go to `store` at once, so that Ctrl-C loses only
+    the episodes under way.
     """
 
     def __init__(
         self,
-        make_envs: Callable[[int], VectorEnvironment],
+        environments: Environments,
         make_policy: Callable[[Method], Policy],
         *,
         chunk: int,
-        num_envs: int,
         store: Store,
         made: dict[str, Any] | None = None,
     ):
-        self._make_envs, self._make_policy = make_envs, make_policy
-        self._chunk, self._num_envs = chunk, num_envs
-        self._store, self._made = store, made or {}
-        self._envs: VectorEnvironment | None = None
+        self._environments, self._make_policy = environments, make_policy
+        self._chunk, self.store, self._made = chunk, store, made or {}
         self._lanes: list[_Lane] = []
-
-    def __enter__(self) -> "Rollouts":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._envs is not None:
-            self._envs.close()
-            self._envs = None
 
     def run(self, cells: Iterable[Cell], progress: Progress | None = None) -> dict[str, Outcome]:
         """Outcome of every cell, by digest: from the store where it is there, played otherwise.
@@ -91,65 +68,46 @@ class Rollouts:
         outcomes: dict[str, Outcome] = {}
         missing: dict[str, Cell] = {}
         for cell in cells:
-            stored = self._store.get(cell)
+            stored = self.store.get(cell)
             if stored is None:
                 missing[cell.digest] = cell
             else:
                 outcomes[cell.digest] = stored
         if missing:
-            self._prepare(len(missing))
-            outcomes |= self._play(list(missing.values()), progress)
+            outcomes |= self._play(list(missing.values()), self._environments.up_to(len(missing)), progress)
         return outcomes
 
-    def _prepare(self, cells: int) -> None:
-        wanted = min(self._num_envs, cells)
-        if self._envs is not None and self._envs.num_envs >= wanted:
-            return
-        if self._envs is not None:
-            self._envs.close()
-        self._envs = self._make_envs(wanted)
-        self._lanes = [_Lane(self._chunk, self._envs.observations) for _ in range(-(-wanted // self._chunk))]
-
-    def _play(self, cells: list[Cell], progress: Progress | None) -> dict[str, Outcome]:
-        assert self._envs is not None
+    def _play(self, cells: list[Cell], vector: VectorEnvironment, progress: Progress | None) -> dict[str, Outcome]:
+        while len(self._lanes) * self._chunk < vector.num_envs:
+            self._lanes.append(_Lane(self._chunk, vector.observations))
         queues: list[deque[Cell]] = [deque() for _ in range(self._chunk)]
         for cell in cells:
             queues[cell.row].append(cell)
-        idle = deque(range(self._envs.num_envs))
+        idle = deque(range(vector.num_envs))
         outcomes: dict[str, Outcome] = {}
-        turns = deque(self._lanes)
-        stepping: _Lane | None = None
-        while True:
-            lane = turns[0]
-            turns.rotate(-1)
-            starting = [row for row, cell in enumerate(lane.cells) if cell is None and queues[row]] if idle else []
-            if stepping is not None and (lane is stepping or starting):
-                outcomes |= self._receive(stepping, idle, progress)
-                stepping = None
-                if idle:
-                    starting = [row for row, cell in enumerate(lane.cells) if cell is None and queues[row]]
-            self._start(lane, starting, queues, idle)
+        # In turn, so that the lane whose decision is waited for is always the one that began first.
+        for lane in itertools.cycle(self._lanes):
+            if lane.stepping:
+                outcomes |= self._receive(lane, vector, idle, progress)
+            self._start(lane, vector, queues, idle)
             rows = lane.rows()
-            if not len(rows):
-                if not any(any(other.cells) for other in self._lanes):
-                    return outcomes
-                continue
-            actions = self._act(lane, rows)
-            if stepping is not None:
-                outcomes |= self._receive(stepping, idle, progress)
-            self._envs.step_async(lane.environments[rows], actions)
-            stepping = lane
+            if len(rows):
+                vector.step_async(lane.environments[rows], self._act(lane, rows, vector))
+                lane.stepping = True
+            elif not any(any(other.cells) for other in self._lanes):
+                return outcomes
+        raise AssertionError("there is always a lane")
 
-    def _start(self, lane: _Lane, rows: list[int], queues: list[deque[Cell]], idle: deque[int]) -> None:
+    def _start(self, lane: _Lane, vector: VectorEnvironment, queues: list[deque[Cell]], idle: deque[int]) -> None:
         """Gives free rows their next cells, as far as there are idle environments, and resets what belongs to them."""
-        rows = rows[: len(idle)]
+        rows = [row for row, cell in enumerate(lane.cells) if cell is None and queues[row]][: len(idle)]
         if not rows:
             return
         for row in rows:
             lane.cells[row], lane.environments[row] = queues[row].popleft(), idle.popleft()
         lane.sums[rows], lane.decisions[rows], lane.started[rows] = 0.0, 0, time.monotonic()
         cells = [lane.cells[row] for row in rows]
-        self._envs.reset(lane.environments[rows], [envs.episode_seed(c.stream, c.seed, c.episode) for c in cells])
+        vector.reset(lane.environments[rows], [envs.episode_seed(c.stream, c.seed, c.episode) for c in cells])
         for method in {cell.method for cell in cells}:
             if method not in lane.policies:
                 lane.policies[method] = self._make_policy(method)
@@ -160,20 +118,23 @@ class Rollouts:
                     mask[row], alphas[row], keys[row] = True, cell.alpha or 0.0, cell.environment_key()
             lane.policies[method].reset(mask, alphas, keys)
 
-    def _act(self, lane: _Lane, rows: np.ndarray) -> np.ndarray:
+    def _act(self, lane: _Lane, rows: np.ndarray, vector: VectorEnvironment) -> np.ndarray:
         """Actions [len(rows), A] of the lane's busy rows, each by its own cell's method."""
-        lane.observations[rows] = self._envs.observations[lane.environments[rows]]
+        lane.observations[rows] = vector.observations[lane.environments[rows]]
         actions = None
         for method in {lane.cells[row].method for row in rows}:
-            output = lane.policies[method].act(lane.observations)
+            mine = np.array([row for row in rows if lane.cells[row].method == method])
+            output = lane.policies[method].act(lane.observations, mine)
             actions = np.zeros_like(output) if actions is None else actions
-            mine = [row for row in rows if lane.cells[row].method == method]
             actions[mine] = output[mine]
         return actions[rows]
 
-    def _receive(self, lane: _Lane, idle: deque[int], progress: Progress | None) -> dict[str, Outcome]:
+    def _receive(
+        self, lane: _Lane, vector: VectorEnvironment, idle: deque[int], progress: Progress | None
+    ) -> dict[str, Outcome]:
         """Books one decision of every busy row; returns the outcomes of the episodes that it ended."""
-        rewards, _, lasts, capped = self._envs.step_wait()
+        rewards, _, lasts, capped = vector.step_wait()
+        lane.stepping = False
         rows = lane.rows()
         lane.sums[rows] += rewards
         lane.decisions[rows] += 1
@@ -191,7 +152,7 @@ class Rollouts:
             )
             if not np.isfinite(outcome.reward_sum):
                 raise ValueError(f"{cell.source.task}, episode {cell.episode}: the sum of rewards is not finite")
-            self._store.put(cell, outcome)
+            self.store.put(cell, outcome)
             outcomes[cell.digest] = outcome
             lane.cells[row] = None
             idle.append(int(lane.environments[row]))

@@ -9,6 +9,7 @@ from typing import Any
 
 import envs
 from runtime.errors import UserError
+from snn import neuron as neurons
 
 # The paper's grid of α (Xu et al. 2026, section 7).
 GRID = tuple(round(0.1 * tenth, 1) for tenth in range(11))
@@ -17,8 +18,6 @@ MODES = ("residual", "random", "shuffled", "carry")
 SELECTIONS = ("honest", "paper")
 DTYPES = ("float32", "float64", "bfloat16")
 OBSERVATIONS = ("pixels", "state")
-RULES = ("if", "snm", "mt")
-CODINGS = ("rate", "differential")
 
 # Rows of one network call, by kind of observation: enough for the arithmetic to be efficient and as many as the
 # default number of report episodes, so that these fill every row once.
@@ -27,7 +26,7 @@ _CHUNK = {"pixels": 10, "state": 20}
 
 @dataclass(frozen=True)
 class Neuron:
-    """A row of the cfgs/neuron group: `rule` under `coding`; `n_thresholds` only for rules with several magnitudes."""
+    """A file of the cfgs/neuron group: `rule` under `coding`; `n_thresholds` is None for rules of one magnitude."""
 
     name: str
     rule: str
@@ -72,7 +71,8 @@ class Settings:
     def from_dict(cls, config: dict[str, Any]) -> "Settings":
         """Checks the plain nested dictionary of cfgs/convert.yaml and turns it into settings.
 
-        Raises UserError, naming the option as it is written on the command line, for the first value that is wrong.
+        Raises UserError, naming the option as it is written on the command line, for the first value that is wrong,
+        and snn.ConversionError for a neuron that can't be.
         """
         crpi, calibration = config["crpi"], config["calibration"]
         obs = _one_of("obs", config["obs"], OBSERVATIONS)
@@ -80,8 +80,6 @@ class Settings:
         neuron = _neuron(config["neuron"])
         alphas = _alphas(crpi["alpha"])
         mode = _one_of("crpi.mode", crpi["mode"], MODES)
-        if mode == "carry" and len([alpha for alpha in alphas if alpha > 0]) > 1:
-            raise UserError(f"crpi.alpha={crpi['alpha']}: crpi.mode=carry hands the membrane on whole, whatever α; give one α")
         return cls(
             task=_one_of("env_name", config["env_name"], envs.TASKS),
             obs=obs,
@@ -113,15 +111,12 @@ class Settings:
 def _neuron(group: Any) -> Neuron:
     if not isinstance(group, dict) or not {"name", "rule", "coding"} <= group.keys():
         raise UserError(f"neuron={group}: must name a file of cfgs/neuron, such as if, snm, mt or dc")
-    rule = str(group["rule"])
-    coding = _one_of("neuron.coding", group["coding"], CODINGS)
-    if rule == "if" and coding == "differential":
-        raise UserError(
-            "neuron.coding=differential: the if rule has no negative spike, so its output mean could never fall; "
-            "use neuron=dc, or neuron.rule=snm or mt"
-        )
     count = _integer("neuron.n_thresholds", group.get("n_thresholds"), 1, 16, optional=True)
-    return Neuron(str(group["name"]), rule, coding, count)
+    # The converter knows which rules there are and which codings they work under; it refuses the rest by name.
+    made = neurons.make(str(group["rule"]), str(group["coding"]), count or 1)
+    if made.rule.levels and count is None:
+        raise UserError(f"neuron.n_thresholds=null: the {made.rule.name} rule needs a number of magnitudes, such as 4")
+    return Neuron(str(group["name"]), made.rule.name, made.coding.name, count if made.rule.levels else None)
 
 
 def _alphas(value: Any) -> tuple[float, ...]:

@@ -57,6 +57,10 @@ class Store:
         """Where the cell's outcome is or would be."""
         return self.root / cell.digest[:2] / f"{cell.digest}.json"
 
+    def __contains__(self, cell: Cell) -> bool:
+        """Whether there is an entry, usable or not: enough for an estimate."""
+        return self.path(cell).exists()
+
     def get(self, cell: Cell) -> Outcome | None:
         """The stored outcome, or None where there is none or the entry doesn't check (it is then computed anew)."""
         path = self.path(cell)

@@ -1,12 +1,14 @@
 """Rollouts: an episode's outcome is its cell's alone, whatever shares the batch, and nothing is played twice."""
 
 import dataclasses
+from collections import deque
 
 import numpy as np
 import pytest
 
 import envs
 from evaluation.cells import ANN
+from evaluation.environments import Environments
 from evaluation.progress import Progress, readable
 from evaluation.rollout import Rollouts
 from evaluation.store import LayerActivity, Store
@@ -21,23 +23,26 @@ class Counting:
         self.observations = np.zeros((num_envs, 2), np.float32)
         self.seeds = [None] * num_envs
         self.steps = np.zeros(num_envs, int)
-        self.waiting = None
+        self.waiting = deque()
         self.closed = False
         self.resets = 0
 
     def reset(self, indices, seeds):
-        assert self.waiting is None and len(indices) == len(seeds) == len(set(indices))
+        assert len(indices) == len(seeds) == len(set(indices)) and not self.under_way() & set(indices)
         for index, seed in zip(indices, seeds):
             self.seeds[index], self.steps[index] = seed, 0
             self.observations[index] = [seed[2] + 1, 0]
         self.resets += len(indices)
 
     def step_async(self, indices, actions):
-        assert self.waiting is None and len(indices) == len(actions) == len(set(indices))
-        self.waiting = indices, actions
+        assert len(indices) == len(actions) == len(set(indices)) and not self.under_way() & set(indices)
+        self.waiting.append((indices, actions))
+
+    def under_way(self):
+        return {index for indices, _ in self.waiting for index in indices}
 
     def step_wait(self):
-        (indices, actions), self.waiting = self.waiting, None
+        indices, actions = self.waiting.popleft()
         self.steps[indices] += 1
         self.observations[indices, 1] += actions[:, 0]
         lasts = self.steps[indices] >= [3 + self.seeds[index][2] % 3 for index in indices]
@@ -62,9 +67,9 @@ class Remembering:
         self.calls[mask] = 0
         self.alphas[mask], self.keys[mask] = alphas[mask], keys[mask]
 
-    def act(self, observations):
+    def act(self, observations, rows):
         self.shapes.add(observations.shape)
-        self.calls += 1
+        self.calls[rows] += 1
         spiking = self.method != ANN
         return (observations[:, :1] / 16 + spiking * (self.alphas + self.calls + self.keys % 7)[:, None]).astype(np.float32)
 
@@ -77,7 +82,8 @@ class House:
 
     def __init__(self, root, chunk=4, num_envs=4):
         self.environments, self.policies = [], []
-        self.rollouts = Rollouts(self._envs, self._policy, chunk=chunk, num_envs=num_envs, store=Store(root))
+        self.pool = Environments(self._envs, num_envs)
+        self.rollouts = Rollouts(self.pool, self._policy, chunk=chunk, store=Store(root))
         self.chunk = chunk
 
     def _envs(self, count):
@@ -89,7 +95,7 @@ class House:
         return self.policies[-1]
 
     def run(self, cells, progress=None):
-        with self.rollouts:
+        with self.pool:
             outcomes = self.rollouts.run(cells, progress)
         return {key: dataclasses.replace(outcome, made={}) for key, outcome in outcomes.items()}
 
@@ -137,7 +143,7 @@ def test_a_sweep_that_was_cut_off_goes_on(tmp_path, alone):
             return super().step_wait()
 
     house = House(tmp_path)
-    house.rollouts._make_envs = lambda count: house.environments.append(Dying(count)) or house.environments[-1]
+    house.pool._make = lambda count: house.environments.append(Dying(count)) or house.environments[-1]
     with pytest.raises(KeyboardInterrupt):
         house.run(SWEEP)
     assert house.environments[0].closed
@@ -156,7 +162,7 @@ def test_a_damaged_entry_is_played_again(tmp_path, alone):
 
 def test_a_reward_that_is_not_finite_stops_the_run_and_is_not_kept(tmp_path):
     house = House(tmp_path)
-    house.rollouts._make_policy = lambda method: type("Broken", (Remembering,), {"act": lambda self, o: np.full((4, 1), np.inf)})(method, 4)
+    house.rollouts._make_policy = lambda method: type("Broken", (Remembering,), {"act": lambda self, o, r: np.full((4, 1), np.inf)})(method, 4)
     with pytest.raises(ValueError, match="not finite"):
         house.run(SWEEP[:1])
     assert Store(tmp_path).get(SWEEP[0]) is None
@@ -164,9 +170,9 @@ def test_a_reward_that_is_not_finite_stops_the_run_and_is_not_kept(tmp_path):
 
 def test_phases_share_environments_and_policies(tmp_path):
     house = House(tmp_path)
-    with house.rollouts as rollouts:
-        rollouts.run(SWEEP[:8])
-        rollouts.run(SWEEP[8:])
+    with house.pool:
+        house.rollouts.run(SWEEP[:8])
+        house.rollouts.run(SWEEP[8:])
         assert len(house.environments) == 1 and len(house.policies) == 2
 
 
@@ -187,7 +193,8 @@ def test_progress_counts_cells_and_says_an_estimate_only_of_long_sweeps(tmp_path
     clock = iter(range(0, 10**6, 50))
     monkeypatch.setattr("evaluation.progress.time.monotonic", lambda: next(clock))
     lines = []
-    with Progress(len(SWEEP), 4, say=lines.append) as progress:
+    with Progress(say=lines.append) as progress:
+        progress.plan(len(SWEEP), 4)
         House(tmp_path).run(SWEEP, progress)
         assert progress._done == len(SWEEP) and progress._bar.n == progress._bar.total
     assert len(lines) == 1 and "21 episodes" in lines[0] and "min" in lines[0]

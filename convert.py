@@ -1,0 +1,38 @@
+"""Converts a trained DrQ-v2 policy to a spiking network and rolls both out.
+
+    python convert.py env_name=quadruped_walk SNN_ts=32                    IF neurons with CRPI, beside the ANN
+    python convert.py env_name=quadruped_walk SNN_ts=8 neuron=snm          another neuron: if, snm, mt, dc
+    python convert.py env_name=quadruped_walk crpi.alpha=grid              α chosen from 0, 0.1, ..., 1
+    python convert.py -m neuron=if,snm,mt,dc SNN_ts=2,8 crpi.alpha=0,0.5   a sweep
+
+Finished episodes are kept: after Ctrl-C the same command goes on where it was. cfgs/convert.yaml says what each
+option means, evaluation/result.py what stands in result.json.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cli
+
+
+def _failed(config: dict[str, Any], run_dir: Path, cause: str) -> None:
+    from evaluation import record, result
+
+    result.write(record.failed(config, cause), run_dir)
+
+
+@cli.main("convert", on_failure=_failed)
+def main(config: dict[str, Any], run_dir: Path) -> None:
+    # Imported late so that a misspelt option is answered at once and not after torch has loaded.
+    from evaluation import conversion, summary
+    from evaluation.settings import Settings
+
+    found = conversion.run(Settings.from_dict(config), config, run_dir)
+    print("\n".join(summary.lines(found)))
+    print(f"written: {run_dir / 'result.json'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""One conversion run: load → calibrate → convert → rollouts of the ANN and of each α → a `Result`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import numpy as np
+import torch
+
+import envs
+import snn
+from drqv2 import snapshot
+from drqv2.snapshot import LoadedPolicy
+from envs import gl
+from envs.vector import VectorEnv
+from evaluation import calibrate, progress, record, sweep, video
+from evaluation import result as results
+from evaluation.calibrate import Calibration, Thresholds
+from evaluation.cells import ANN, Cell, Compute, Method, Source, code_fingerprint
+from evaluation.environments import Environments
+from evaluation.policies import ANNPolicy, Policy, SpikingPolicy
+from evaluation.result import Result
+from evaluation.rollout import Rollouts
+from evaluation.settings import Settings
+from evaluation.store import Store
+from runtime import device as devices
+from runtime.errors import UserError
+from runtime.versions import versions
+
+VIDEO = "video.mp4"
+# Packages whose version can change an episode's numbers.
+_PACKAGES = ("torch", "numpy", "numba", "mujoco", "dm_control")
+_DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+
+
+class Run:
+    """What one conversion run works with, in the order in which it comes to be.
+
+    `say` receives lines for the user. Raises UserError or snn.ConversionError from the constructor for a policy that
+    can't be found, read or converted, before anything is computed.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None] = print):
+        self.settings, self.say = settings, say
+        self.device = devices.resolve(settings.device)
+        self.policy = _load(settings)
+        renderer = gl.choose(settings.render_device) if settings.obs == "pixels" else None
+        self.source = Source(
+            self.policy.sha256, self.policy.task, self.policy.obs, self.policy.frame_stack, self.policy.action_repeat
+        )
+        self.compute = Compute(
+            device=_hardware(self.device),
+            threads=torch.get_num_threads(),
+            dtype=settings.dtype,
+            chunk=settings.chunk,
+            max_batch_bytes=settings.max_batch_bytes,
+            renderer=renderer,
+            packages=tuple((name, versions()[name]) for name in _PACKAGES),
+            code=code_fingerprint(),
+        )
+        # What only the spiking network knows of leaves the ANN's cells alone: every conversion shares them.
+        self.ann_compute = dataclasses.replace(self.compute, dtype=None, max_batch_bytes=0)
+        self.ann = ANNPolicy(self.policy.network, self.device)
+        self.environments = Environments(self._make_envs, settings.num_envs)
+
+    def _make_envs(self, count: int) -> VectorEnv:
+        return VectorEnv(
+            self.policy.task,
+            num_envs=count,
+            obs=self.policy.obs,
+            frame_stack=self.policy.frame_stack,
+            action_repeat=self.policy.action_repeat,
+            max_decisions=self.settings.max_decisions,
+            render_device=self.settings.render_device,
+            num_workers=self.settings.num_workers,
+        )
+
+    def thresholds(self) -> Thresholds:
+        """θ of every spiking layer: read where they were computed before, else from the ANN's own rollouts."""
+        settings = self.settings
+        calibration = Calibration(
+            source=self.source,
+            steps=settings.calibration_steps,
+            percentile=settings.percentile,
+            hybrid=settings.hybrid,
+            seed=settings.seed,
+            max_decisions=settings.max_decisions,
+            compute=self.ann_compute,
+        )
+
+        def rollout() -> Iterator[np.ndarray]:
+            vector = self.environments.up_to(settings.chunk)
+            with progress.bar(settings.calibration_steps, "calibration") as bar:
+                yield from calibrate.observations(
+                    vector,
+                    self.ann,
+                    chunk=settings.chunk,
+                    steps=settings.calibration_steps,
+                    episode_decisions=min(vector.max_episode_decisions, settings.max_decisions or vector.max_episode_decisions),
+                    seed=settings.seed,
+                    on_decisions=bar.update,
+                )
+
+        return calibrate.thresholds(calibration, self.ann.network, rollout, self.device, settings.store, self.say)
+
+    def method(self, thresholds: Thresholds) -> Method:
+        """The converted network's name in cells."""
+        settings, neuron = self.settings, self.settings.neuron
+        return Method(
+            kind="snn",
+            rule=neuron.rule,
+            coding=neuron.coding,
+            n_thresholds=neuron.n_thresholds,
+            timesteps=settings.timesteps,
+            mode=settings.mode,
+            mode_seed=settings.seed if settings.mode in ("random", "shuffled") else None,
+            hybrid=settings.hybrid,
+            thresholds=calibrate.sha256(thresholds),
+        )
+
+    def convert(self, thresholds: Thresholds, rows: int) -> snn.SpikingNetwork:
+        """A converted network for batches of `rows`, with a memory of its own."""
+        settings, neuron = self.settings, self.settings.neuron
+        return snn.convert(
+            self.policy.network,
+            thresholds,
+            neuron=neuron.rule,
+            coding=neuron.coding,
+            timesteps=settings.timesteps,
+            n_thresholds=neuron.n_thresholds or 1,
+            dtype=_DTYPES[settings.dtype],
+            mode=settings.mode,
+            seed=settings.seed,
+            hybrid=settings.hybrid,
+            max_batch_bytes=settings.max_batch_bytes,
+            chunk_rows=rows,
+        )
+
+    def cells(self, converted: Method, alpha: float | None, stream: str) -> list[Cell]:
+        """The episodes of one α of the converted method (None: of the ANN) on the "report" or "selection" stream."""
+        settings = self.settings
+        episodes = settings.report_episodes if stream == "report" else settings.selection_episodes
+        method, compute = (ANN, self.ann_compute) if alpha is None else (converted, self.compute)
+        return [
+            Cell(self.source, method, alpha, stream, settings.seed, episode, settings.max_decisions, compute)
+            for episode in range(episodes)
+        ]
+
+    def rollouts(self, thresholds: Thresholds) -> Rollouts:
+        """What plays cells of the ANN and of the converted network."""
+        rows = self.settings.chunk
+
+        def make_policy(method: Method) -> Policy:
+            return self.ann if method == ANN else SpikingPolicy(self.convert(thresholds, rows), rows, self.device)
+
+        made = {"versions": versions(), "device": devices.describe(self.device)}
+        return Rollouts(self.environments, make_policy, chunk=rows, store=Store(self.settings.store, self.say), made=made)
+
+    def video(self, thresholds: Thresholds, alpha: float, path: Path) -> None:
+        """Writes the ANN, plain conversion and, where α isn't 0, CRPI side by side."""
+        settings, policy = self.settings, self.policy
+        name = f"{settings.neuron.name.upper()}, T={settings.timesteps}"
+        labels = {0.0: name, alpha: f"{name}, {settings.mode} α={alpha:g}" if alpha else name}
+        spiking = [(label, SpikingPolicy(self.convert(thresholds, 1), 1, self.device)) for label in labels.values()]
+        video.side_by_side(
+            path,
+            [("ANN", self.ann), *spiking],
+            lambda: envs.make(
+                policy.task,
+                obs=policy.obs,
+                frame_stack=policy.frame_stack,
+                action_repeat=policy.action_repeat,
+                max_decisions=settings.max_decisions,
+                render_device=settings.render_device,
+            ),
+            alphas=[0.0, *labels],
+            seed=settings.seed,
+        )
+
+
+def run(settings: Settings, config: dict[str, Any], folder: Path, say: Callable[[str], None] = print) -> Result:
+    """Carries out a conversion run and writes its result to `folder`. `config`: the plain configuration, for the record.
+
+    Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise.
+    """
+    started = time.monotonic()
+    this = Run(settings, say)
+    policy = this.policy
+    say(f"policy {policy.path} (sha256 {policy.sha256[:12]}, {policy.frame:,} frames)")
+    with this.environments:
+        thresholds = this.thresholds()
+        method = this.method(thresholds)
+        rollouts = this.rollouts(thresholds)
+        played = sweep.play(settings, functools.partial(this.cells, method), rollouts, this.environments, say)
+    layers = this.convert(thresholds, 1).layers
+    result = record.result(settings, config, policy, method, layers, this.compute, played, time.monotonic() - started)
+    results.write(result, folder)
+    if settings.video:
+        this.video(thresholds, played.chosen, folder / VIDEO)
+    return result
+
+
+def _load(settings: Settings) -> LoadedPolicy:
+    policy = snapshot.load_policy(snapshot.find(settings.task, settings.obs, settings.snapshot))
+    if (policy.task, policy.obs) != (settings.task, settings.obs):
+        raise UserError(
+            f"env_name={settings.task} obs={settings.obs}: {policy.path} was trained on {policy.task} from {policy.obs}; "
+            f"write env_name={policy.task} obs={policy.obs}"
+        )
+    if policy.actor_trunk == "layernorm_tanh" and not settings.hybrid:
+        raise UserError(
+            f"{policy.path}: its actor has a LayerNorm/tanh trunk, which no spiking neuron stands for; write hybrid=true to "
+            "keep that part analog, or train with the relu trunk"
+        )
+    return policy
+
+
+def _hardware(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,46 @@
+"""The result as a table for the terminal."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluation.result import Result, Rollouts
+from evaluation.statistics import half_std
+
+
+def lines(result: Result) -> list[str]:
+    """What a user wants to see at the end of a run: ANN and each reported α, what it means and what it doesn't."""
+    assert result.ann is not None and result.alpha is not None and result.conversion is not None
+    conversion = result.conversion
+    magnitudes = f", {conversion.n_thresholds} magnitudes" if conversion.n_thresholds else ""
+    unit = "sum of rewards, cut short" if result.capped else "return"
+    found = [
+        f"{result.task} ({result.obs}), {conversion.neuron.upper()} (T={conversion.timesteps}{magnitudes}), "
+        f"{len(result.ann.episodes)} episodes, seed {result.seeds['seed']}",
+        f"{'':24}{unit + ' (± half std)':>34}{'of ANN':>10}{'spikes/unit/step':>18}",
+        _row("ANN", result.ann, result.ann),
+    ]
+    reported = [rollouts for rollouts in result.snn if rollouts.stream == "report"]
+    for rollouts in sorted(reported, key=lambda entry: entry.alpha or 0.0):
+        name = conversion.neuron.upper() + (f" + {_MODES[conversion.mode]} α={rollouts.alpha:g}" if rollouts.alpha else "")
+        found.append(_row(name, rollouts, result.ann))
+    units, dead = sum(layer.units for layer in conversion.layers), sum(layer.dead for layer in conversion.layers)
+    found.append(f"{len(conversion.layers)} spiking layers, {units:,} units, {dead:,} of them silent (they never fired in calibration)")
+    if len(result.alpha.requested) > 1:
+        found.append(f"chosen: α={result.alpha.chosen:g}; {result.alpha.note}")
+    if result.capped:
+        found.append("max_decisions cut episodes short: these sums are no returns and say nothing about the conversion")
+    return found
+
+
+_MODES = {"residual": "CRPI", "random": "random", "shuffled": "shuffled", "carry": "carry"}
+
+
+def _row(name: str, rollouts: Rollouts, ann: Rollouts) -> str:
+    sums = [episode.reward_sum for episode in rollouts.episodes]
+    spread = f"{np.mean(sums):.1f} ± {half_std(sums):.1f}"
+    base = ann.mean_reward_sum()
+    ratio = f"{100 * float(np.mean(sums)) / base:.1f} %" if base > 0 else "-"
+    units = [activity.spike_rate for activity in rollouts.activity]
+    rate = f"{np.mean(units):.4f}" if units else "-"
+    return f"{name:24}{spread:>34}{ratio:>10}{rate:>18}"

@@ -1,0 +1,74 @@
+"""The episodes of one run: the ANN's, those that α is chosen on, and those that are reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+from evaluation import selection
+from evaluation.cells import Cell
+from evaluation.environments import Environments
+from evaluation.progress import Progress
+from evaluation.rollout import Rollouts
+from evaluation.settings import Settings
+from evaluation.store import Outcome
+
+Episodes = list[tuple[Cell, Outcome]]
+Groups = dict[tuple[float | None, str], list[Cell]]
+
+
+@dataclass(frozen=True)
+class Played:
+    """`episodes` by (α, stream), α None for the ANN; the α `chosen`; how many episodes were `computed` and `reused`."""
+
+    episodes: dict[tuple[float | None, str], Episodes]
+    chosen: float
+    computed: int
+    reused: int
+
+
+def play(
+    settings: Settings,
+    cells: Callable[[float | None, str], list[Cell]],
+    rollouts: Rollouts,
+    environments: Environments,
+    say: Callable[[str], None] = print,
+) -> Played:
+    """Plays what `settings` asks for; `cells(alpha, stream)` names the episodes of one α on one stream.
+
+    All that doesn't hang on the choice of α is played together, the chosen α's report afterwards.
+    """
+    trying = selection.to_select(settings.alphas, settings.select)
+    known = [0.0] if trying else list(settings.alphas)
+    keys = [(None, "report"), *((alpha, "selection") for alpha in trying), *((alpha, "report") for alpha in known)]
+    first = {key: cells(*key) for key in keys}
+    with Progress(say) as progress:
+        later = settings.report_episodes if trying else 0
+        computed = _plan(progress, first, later, settings, rollouts, environments)
+        outcomes = rollouts.run([cell for group in first.values() for cell in group], progress)
+        judged = {alpha: first[alpha, "selection" if trying else "report"] for alpha in settings.alphas}
+        chosen = selection.best({alpha: _mean([outcomes[cell.digest] for cell in group]) for alpha, group in judged.items()})
+        reported = selection.to_report(settings.alphas, settings.select, chosen)
+        second = {(alpha, "report"): cells(alpha, "report") for alpha in reported if (alpha, "report") not in first}
+        computed += _plan(progress, second, 0, settings, rollouts, environments)
+        outcomes |= rollouts.run([cell for group in second.values() for cell in group], progress)
+    episodes = {key: [(cell, outcomes[cell.digest]) for cell in group] for key, group in (first | second).items()}
+    return Played(episodes, chosen, computed, sum(map(len, episodes.values())) - computed)
+
+
+def _plan(
+    progress: Progress, groups: Groups, later: int, settings: Settings, rollouts: Rollouts, environments: Environments
+) -> int:
+    """Tells `progress` what is to come, `later` episodes that can't be named yet included; returns how many are missing
+    now. Nothing is started where nothing is missing."""
+    missing = sum(cell not in rollouts.store for group in groups.values() for cell in group)
+    if missing:
+        decisions = environments.up_to(missing).max_episode_decisions
+        progress.plan(missing + later, min(decisions, settings.max_decisions or decisions))
+    return missing
+
+
+def _mean(outcomes: list[Outcome]) -> float:
+    return float(np.mean([outcome.reward_sum for outcome in outcomes]))

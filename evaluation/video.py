@@ -1,0 +1,94 @@
+"""Several policies side by side from the same initial state, with return so far and spike rate written above each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Iterator, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+import envs
+from envs.video import write_video
+from evaluation.policies import Policy
+
+_HEIGHT, _WIDTH, _CAPTION, _GAP = 240, 320, 44, 4
+_INK, _PAPER, _FAINT = (20, 24, 31), (248, 249, 250), (96, 103, 112)
+
+
+def side_by_side(
+    path: str | Path,
+    policies: Sequence[tuple[str, Policy]],
+    make_env: Callable[[], envs.Environment],
+    *,
+    alphas: Sequence[float],
+    seed: int,
+) -> None:
+    """Writes an mp4 of one episode of each (label, policy) to `path`; each acts with its α of `alphas`.
+
+    Policies must take batches of one. Every panel starts from the same initial state (stream "video") and stays at its
+    last picture when its episode ends before the others'.
+    """
+    panels = [_Panel(label, policy, alpha, make_env(), seed) for (label, policy), alpha in zip(policies, alphas, strict=True)]
+    try:
+        environment = panels[0].environment
+        fps = 1.0 / (environment.control_timestep * environment.action_repeat)
+        write_video(path, _frames(panels), fps)
+    finally:
+        for panel in panels:
+            panel.environment.close()
+
+
+def _frames(panels: Sequence["_Panel"]) -> Iterator[np.ndarray]:
+    yield _joined(panels)
+    while not all(panel.over for panel in panels):
+        for panel in panels:
+            if not panel.over:
+                panel.step()
+        yield _joined(panels)
+
+
+def _joined(panels: Sequence["_Panel"]) -> np.ndarray:
+    gap = np.full((_HEIGHT + _CAPTION, _GAP, 3), _PAPER, np.uint8)
+    pictures: list[np.ndarray] = []
+    for panel in panels:
+        pictures += [gap, panel.picture] if pictures else [panel.picture]
+    return np.concatenate(pictures, axis=1)
+
+
+class _Panel:
+    """One policy in its own environment, and the latest picture of it, uint8 [height, width, 3]."""
+
+    def __init__(self, label: str, policy: Policy, alpha: float, environment: envs.Environment, seed: int):
+        self.label, self.policy, self.environment = label, policy, environment
+        self.over, self.total = False, 0.0
+        self._spikes = 0
+        triple = envs.episode_seed("video", seed, 0)
+        self._observation = environment.reset(seed=triple).observation
+        policy.reset(np.ones(1, bool), np.array([alpha]), np.zeros(1, np.int64))
+        self.picture = self._draw(None)
+
+    def step(self) -> None:
+        action = self.policy.act(self._observation[None])[0]
+        step = self.environment.step(action)
+        self._observation, self.over = step.observation, step.last
+        self.total += step.reward
+        self.picture = self._draw(self._rate())
+
+    def _rate(self) -> float | None:
+        """Spikes per unit and simulation step of the latest decision, over all layers; None for the ANN."""
+        layers = self.policy.activity(0)
+        if not layers:
+            return None
+        spikes = sum(sum(layer.spikes) for layer in layers)
+        latest, self._spikes = spikes - self._spikes, spikes
+        return latest / sum(layer.units * len(layer.spikes) for layer in layers)
+
+    def _draw(self, rate: float | None) -> np.ndarray:
+        image = Image.new("RGB", (_WIDTH, _HEIGHT + _CAPTION), _PAPER)
+        image.paste(Image.fromarray(self.environment.render(_HEIGHT, _WIDTH)), (0, _CAPTION))
+        draw = ImageDraw.Draw(image)
+        draw.text((8, 4), self.label, fill=_INK, font=ImageFont.load_default(16))
+        words = f"return so far {self.total:.1f}" + ("" if rate is None else f"   spike rate {100 * rate:.1f} %")
+        draw.text((8, 25), words, fill=_FAINT, font=ImageFont.load_default(12))
+        return np.asarray(image)
