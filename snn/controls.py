@@ -1,0 +1,111 @@
+"""CRPI's controls: the same amount of perturbation with its meaning taken away, to tell CRPI's gain from dithering.
+
+residual   the method: each unit gets its own residual
+carry      v[0] = v[T], unclipped
+shuffled   each environment's residuals of the last decision, in units of theta, are permuted across a layer's live
+           units: same values, wrong units
+random     each unit draws from the residuals (in units of theta) that the environment's layer has shown over the
+           episode so far, all decisions and live units alike: same distribution, no memory of any one decision
+
+Draws are a pure function of (seed, the environment's key, its decision index, the layer), on every device.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snn.errors import ConversionError
+
+_POOL = 4096  # residuals kept per environment and layer: a uniform sample of all shown in the episode
+_DRAW, _KEEP = 0, 1  # two independent streams
+
+
+class Controls:
+    """Keys, decision counters and (mode random) the pools of residuals; nothing at all for residual and carry."""
+
+    def __init__(self, mode: str, seed: int) -> None:
+        self.mode, self.seed = mode, seed
+        self._keys = np.zeros(0, np.uint64)
+        self._index = np.zeros(0, np.int64)  # decisions since the key was set: the draws' index
+        self._age = np.zeros(0, np.int64)  # decisions in this episode
+        self._pools: dict[int, np.ndarray] = {}  # per layer, [slots, _POOL]
+
+    @property
+    def _idle(self) -> bool:
+        return self.mode in ("residual", "carry")
+
+    def grow(self, slots: int) -> None:
+        """Room for `slots` environments; a new one's key is its slot."""
+        have = len(self._keys)
+        if slots > have:
+            self._keys = np.concatenate([self._keys, np.arange(have, slots, dtype=np.uint64)])
+            self._index = np.concatenate([self._index, np.zeros(slots - have, np.int64)])
+            self._age = np.concatenate([self._age, np.zeros(slots - have, np.int64)])
+
+    def restart(self, mask: np.ndarray | None, keys=None) -> None:
+        """An episode begins in the slots of `mask` (None: in all); with keys, so do their streams."""
+        slots = np.arange(len(self._keys)) if mask is None else np.flatnonzero(mask)
+        self._age[slots] = 0
+        if keys is not None:
+            for key in keys:
+                if isinstance(key, bool) or int(key) != key or not 0 <= key < 2**64:
+                    raise ConversionError(f"key {key!r} must be a whole number from 0 to 2**64 - 1")
+            self._keys[slots] = np.array([int(key) for key in keys], np.uint64)[slots]
+            self._index[slots] = 0
+
+    def start(self, layer: int, slots: np.ndarray, theta: Tensor, kept: Tensor) -> Tensor:
+        """The residuals [rows, units] that the coming decision starts from, in place of those `kept`."""
+        if self._idle:
+            return kept
+        live = np.flatnonzero((theta > 0).cpu().numpy())
+        relative = np.zeros(kept.shape)
+        source = _relative(kept, theta) if self.mode == "shuffled" else None
+        for row, slot in enumerate(slots):
+            if slot >= len(self._keys) or self._age[slot] == 0 or len(live) == 0:
+                continue
+            rng = self._rng(_DRAW, layer, slot)
+            if self.mode == "shuffled":
+                relative[row, live] = rng.permutation(source[row, live])
+            else:
+                relative[row, live] = self._pools[layer][slot, rng.integers(_POOL, size=len(live))]
+        return torch.from_numpy(relative).to(theta.device, theta.dtype) * theta
+
+    def observe(self, layer: int, slots: np.ndarray, active: Tensor, theta: Tensor, kept: Tensor) -> None:
+        """Mode random: take the decision's residuals into the environments' pools."""
+        if self.mode != "random":
+            return
+        live = np.flatnonzero((theta > 0).cpu().numpy())
+        pools = self._pools.get(layer, np.zeros((0, _POOL)))
+        if len(pools) < len(self._keys):
+            pools = np.concatenate([pools, np.zeros((len(self._keys) - len(pools), _POOL))])
+        self._pools[layer] = pools
+        relative, active = _relative(kept, theta), active.cpu().numpy()
+        for row, slot in enumerate(slots):
+            if active[row] and len(live):
+                rng = self._rng(_KEEP, layer, slot)
+                # Reservoir: after k decisions each place holds any of them with equal chance.
+                replaced = rng.random(_POOL) < 1 / (self._age[slot] + 1)
+                drawn = relative[row, live[rng.integers(len(live), size=_POOL)]]
+                pools[slot] = np.where(replaced, drawn, pools[slot])
+
+    def decided(self, slots: np.ndarray) -> None:
+        """One decision has been taken in these slots."""
+        self._index[slots] += 1
+        self._age[slots] += 1
+
+    def get_state(self) -> dict:
+        arrays = {"keys": self._keys, "index": self._index, "age": self._age}
+        return {key: value.copy() for key, value in arrays.items()} | {
+            "pools": {layer: pool.copy() for layer, pool in self._pools.items()}
+        }
+
+    def set_state(self, state: dict) -> None:
+        self._keys, self._index, self._age = (state[key].copy() for key in ("keys", "index", "age"))
+        self._pools = {layer: pool.copy() for layer, pool in state["pools"].items()}
+
+    def _rng(self, stream: int, layer: int, slot: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, int(self._keys[slot]), int(self._index[slot]), layer, stream])
+
+
+def _relative(kept: Tensor, theta: Tensor) -> np.ndarray:
+    return torch.where(theta > 0, kept / theta, torch.zeros_like(kept)).double().cpu().numpy()

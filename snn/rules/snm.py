@@ -1,0 +1,17 @@
+"""Signed neuron with memory (Wang et al., IJCAI 2022; Xu et al. 2026, Eqs. 9-13)."""
+
+from snn.rules.rule import Rule
+
+
+def fire(m, c, theta):
+    """x = theta * H(m - theta) - theta * H(-m) * H(c - theta).
+
+    A negative spike only takes back what was sent before. The paper prints H(-m + theta) * H(c + theta), which would
+    fire a negative spike for every m <= theta: a misprint of signs.
+
+    m, c, theta, x: membrane before the spike, cumulative output, threshold, spike; one shape, one unit.
+    """
+    return theta * (m >= theta) - theta * ((m <= 0.0) & (c >= theta))
+
+
+RULE = Rule("snm", fire, signed=True)
