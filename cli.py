@@ -34,30 +34,32 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
 
     `config` is a plain nested dictionary with every interpolation resolved; `run_dir` is the absolute folder
     that Hydra's configuration names. In a multirun no job may raise: Hydra 1.3 would skip its callbacks and
-    end the sweep, so a job's UserError is passed to `on_failure(config, run_dir, cause)`, printed, and turned
+    end the sweep, so a job's UserError is printed, passed to `on_failure(config, run_dir, cause)`, and turned
     into exit code 1 once the sweep is over.
     """
 
     def decorate(job: Job) -> Callable[[], None]:
         failures: list[str] = []
+        is_sweep = False
 
         def hydra_job(config: DictConfig) -> None:
+            nonlocal is_sweep
             values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
             hydra_config = HydraConfig.get()
             run_dir = Path(hydra_config.runtime.output_dir).absolute()
-            if hydra_config.mode != RunMode.MULTIRUN:
-                job(values, run_dir)
-                return
+            is_sweep = hydra_config.mode == RunMode.MULTIRUN
             try:
                 job(values, run_dir)
             except user_errors() as error:
+                # Not raised through Hydra, which would add lines of its own and end a sweep.
                 _say(error)
                 failures.append(one_line(error))
-                if on_failure is not None:
+                if on_failure is not None and is_sweep:
                     on_failure(values, run_dir, one_line(error))
 
         @functools.wraps(job)
         def program() -> None:
+            failures.clear()
             # Before the first large tensor and before Hydra swallows exceptions into its own messages.
             malloc.keep_large_blocks()
             os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -70,9 +72,11 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
             except user_errors() as error:
                 _say(error)
                 sys.exit(2)
-            if failures:
+            if failures and is_sweep:
                 print(f"{len(failures)} job(s) of the sweep failed", file=sys.stderr)
                 sys.exit(1)
+            if failures:
+                sys.exit(2)
 
         return program
 

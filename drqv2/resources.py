@@ -21,10 +21,13 @@ def check_room(folder: Path, needed: int) -> str:
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free + written
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for what, room in (("disk has free", free), ("memory (of which 90 % may be used) is", memory)):
-        limit = room if what.startswith("disk") else 0.9 * room
-        if needed > limit:
-            raise UserError(
-                f"replay_buffer_size: the replay will need {needed / _GB:.1f} GB, but the {what} {room / _GB:.1f} GB; set it smaller"
-            )
+    if needed > free:
+        raise UserError(
+            f"replay_buffer_size, root: the replay will need {needed / _GB:.1f} GB, but the disk of {existing} has {free / _GB:.1f} GB free; "
+            "set the buffer smaller or root= to another disk"
+        )
+    if needed > 0.9 * memory:
+        raise UserError(
+            f"replay_buffer_size: the replay will need {needed / _GB:.1f} GB, more than 90 % of this machine's {memory / _GB:.1f} GB of memory; set it smaller"
+        )
     return f"replay: up to {needed / _GB:.2f} GB on disk, kept in memory as cache ({free / _GB:.0f} GB free on disk, {memory / _GB:.0f} GB of memory)"

@@ -1,0 +1,199 @@
+"""train.py as a user runs it: on the software renderer and on states, interrupted, resumed, misspelt."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from drqv2.snapshot import load_policy, read_snapshot
+
+sys.path.insert(0, str(Path(__file__).parent))
+from command import run, run_here, start  # noqa: E402
+
+STATE = ("task=cartpole_swingup", "obs=state", "preset=debug", "deterministic=true", "use_tb=false")
+TIMES = {"fps", "total_time", "act_ms", "env_ms", "sample_ms", "update_ms"}
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return read_snapshot(folder / "snapshot.pt")[1]
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
+    done = run("train.py", *STATE, cwd=root)
+    assert done.returncode == 0, done.stderr
+    return root / "exp_local/cartpole_swingup/state_seed1"
+
+
+def test_a_run_on_states_leaves_what_drqv2_users_expect(whole_run):
+    names = {path.name for path in whole_run.iterdir()}
+    assert {"snapshot.pt", "policy.pt", "train.csv", "eval.csv", "config.json", "replay"} <= names
+    train, evaluation = rows(whole_run / "train.csv"), rows(whole_run / "eval.csv")
+    assert [int(row["frame"]) for row in train] == list(range(40, 401, 40))
+    assert [int(row["frame"]) for row in evaluation] == [0, 200, 400]
+    assert all(row["capped"] == "1" for row in train + evaluation), "episodes cut by max_decisions must say so"
+    assert float(train[-1]["critic_loss"]) > 0
+    assert load_policy(whole_run / "policy.pt").frame == 400
+
+
+def test_the_same_command_again_says_that_the_run_is_finished(whole_run):
+    root = whole_run.parents[2]
+    before = (whole_run / "train.csv").read_bytes()
+    done = run("train.py", *STATE, cwd=root)
+    assert done.returncode == 0 and "finished:" in done.stdout
+    assert (whole_run / "train.csv").read_bytes() == before
+
+
+def test_another_configuration_in_the_same_folder_is_refused_by_key(whole_run):
+    done = run("train.py", *STATE, "lr=0.01", "batch_size=16", cwd=whole_run.parents[2])
+    assert done.returncode == 2
+    assert "batch_size=16 (was 8), lr=0.01 (was 0.0001)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_killed_again_and_again_ends_as_if_it_never_had_been(whole_run, tmp_path):
+    folder = tmp_path / "exp_local/cartpole_swingup/state_seed1"
+    kills = 0
+    for target in (80, 160, 240, 320):
+        process = start("train.py", *STATE, cwd=tmp_path)
+        deadline = time.time() + 120
+        while process.poll() is None and time.time() < deadline:
+            csv_file = folder / "train.csv"
+            if csv_file.exists() and len(csv_file.read_text().splitlines()) > target / 40:
+                break
+            time.sleep(0.002)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.communicate()
+    done = run("train.py", *STATE, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert kills >= 3
+    for name in ("train.csv", "eval.csv"):
+        assert rows(folder / name) == rows(whole_run / name)
+    want, got = weights(whole_run), weights(folder)
+    assert want.keys() == got.keys()
+    assert all(torch.equal(want[name], got[name]) for name in want)
+
+
+def test_a_second_process_in_the_same_folder_is_refused_while_the_first_lives(tmp_path):
+    long = ("num_train_frames=400000", "num_seed_frames=400000")
+    first = start("train.py", *STATE, *long, cwd=tmp_path)
+    try:
+        while not (tmp_path / "exp_local/cartpole_swingup/state_seed1/train.csv").exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+        second = run("train.py", *STATE, *long, cwd=tmp_path)
+        assert second.returncode == 2 and f"process {first.pid} is training" in second.stderr
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(30) == 130
+    finally:
+        if first.poll() is None:
+            first.kill()
+        first.communicate()
+
+
+def test_a_damaged_snapshot_gives_way_to_the_one_before_it(whole_run, tmp_path):
+    root = tmp_path / "copy"
+    folder = root / "exp_local/cartpole_swingup/state_seed1"
+    folder.parent.mkdir(parents=True)
+    os.system(f"cp -r '{whole_run}' '{folder}'")
+    snapshot = folder / "snapshot.pt"
+    snapshot.write_bytes(snapshot.read_bytes()[:-1000])
+    done = run("train.py", *STATE, cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert "trying the snapshot before it" in done.stdout and "resuming at frame" in done.stdout
+    assert rows(folder / "train.csv") == rows(whole_run / "train.csv")
+
+
+def test_a_run_on_pixels_renders_resumes_and_makes_videos(tmp_path):
+    words = ("task=reacher_easy", "preset=debug", "num_train_frames=120", "eval_every_frames=80", "max_decisions=10")
+    first = run("train.py", *words, "num_train_frames=80", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    again = run("train.py", *words, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "resuming at frame 80" in again.stdout
+    folder = tmp_path / "exp_local/reacher_easy/pixels_seed1"
+    assert [int(row["frame"]) for row in rows(folder / "train.csv")] == [20, 40, 60, 80, 100, 120]
+    assert [int(row["frame"]) for row in rows(folder / "eval.csv")] == [0, 80, 120]
+    import imageio.v3 as iio
+
+    frames = iio.imread(folder / "eval_video/80.mp4")
+    assert frames.shape[0] == 10 and frames[..., :3].std() > 5
+    policy = load_policy(folder / "policy.pt")
+    assert policy.observation_shape == (9, 84, 84)
+    assert policy.network(torch.zeros(2, 9, 84, 84, dtype=torch.uint8)).shape == (2, 2)
+    assert (folder / "tb").is_dir()
+
+
+WRONG = [
+    (("task=cheetah_ran",), "cheetah_ran"),
+    (("task=easy",), "easy"),
+    (("task@_global_=cheetah_run",), "task=cheetah_run"),
+    (("batchsize=3",), "batchsize"),
+    (("+extra=3",), "extra"),
+    (("obs=sound",), "obs=sound"),
+    (("batch_size=0",), "batch_size=0"),
+    (("batch_size=many",), "batch_size=many"),
+    (("nstep=0",), "nstep=0"),
+    (("nstep=1.5",), "nstep=1.5"),
+    (("discount=1.5",), "discount=1.5"),
+    (("lr=-1",), "lr=-1"),
+    (("lr=fast",), "lr=fast"),
+    (("seed=-1",), "seed=-1"),
+    (("seed=99999999999",), "seed=99999999999"),
+    (("device=tpu",), "device=tpu"),
+    (("precision=fp8",), "precision=fp8"),
+    (("actor_trunk=gelu",), "actor_trunk=gelu"),
+    (("stddev_schedule=linear(1)",), "stddev_schedule"),
+    (("use_tb=perhaps",), "use_tb=perhaps"),
+    (("num_eval_episodes=0",), "num_eval_episodes=0"),
+    (("max_decisions=0",), "max_decisions=0"),
+    (("render.device=-3",), "render"),
+    (("preset=fast",), "fast"),
+    (("replay_buffer_size=100000000", "num_train_frames=1000000000"), "replay_buffer_size"),
+    (("root=/proc/nowhere",), "root"),
+    (("frame_stack=0",), "frame_stack=0"),
+    (("hydra.nonsense=1",), "nonsense"),
+]
+
+
+@pytest.mark.parametrize("words, named", WRONG, ids=[" ".join(words) for words, _ in WRONG])
+def test_a_wrong_option_is_one_line_and_leaves_nothing(tmp_path, words, named, capsys, monkeypatch):
+    code, stderr = run_here("train", words, tmp_path, capsys, monkeypatch)
+    assert_refusal(code, stderr, named, tmp_path)
+
+
+@pytest.mark.parametrize("words, named", [WRONG[3], WRONG[4], WRONG[6]])
+def test_the_same_holds_for_a_process_of_its_own(tmp_path, words, named):
+    done = run("train.py", *words, cwd=tmp_path)
+    assert_refusal(done.returncode, done.stderr, named, tmp_path)
+
+
+def assert_refusal(code: int, stderr: str, named: str, folder: Path) -> None:
+    lines = stderr.strip().splitlines()
+    assert code == 2, stderr
+    assert len(lines) == 1 and lines[0].startswith("error: ") and named in lines[0], stderr
+    assert not [path for path in folder.rglob("*") if path.is_file()], "a refused command left files"
+
+
+def test_a_sweep_goes_on_past_a_job_that_fails(tmp_path):
+    done = run("train.py", "-m", *STATE, "num_train_frames=80", "nstep=1,0", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "nstep=0" in done.stderr and "1 job(s) of the sweep failed" in done.stderr
+    config = json.loads((tmp_path / "exp_local/cartpole_swingup/state_seed1/config.json").read_text())
+    assert config["nstep"] == 1
