@@ -13,6 +13,8 @@ import numpy as np
 from envs import gl
 from runtime.errors import UserError
 
+_LARGEST = 4096  # pixels a side
+
 _shared: dict[str, "Renderer"] = {}
 
 
@@ -45,10 +47,10 @@ class Renderer:
 
         self._mujoco = mujoco
         self.users = 0
-        self._limits = model.vis.global_.offheight, model.vis.global_.offwidth
+        self._size = model.vis.global_.offheight, model.vis.global_.offwidth
         backend = gl.choose()
         try:
-            self._gl = _context_class(backend)(max_width=self._limits[1], max_height=self._limits[0])
+            self._gl = _context_class(backend)(max_width=self._size[1], max_height=self._size[0])
             self._context = wrapper.MjrContext(model, self._gl)
         except (ImportError, RuntimeError, AttributeError, OSError) as error:
             raise gl.failed(backend, error) from error
@@ -57,32 +59,36 @@ class Renderer:
         self._perturb = wrapper.MjvPerturb()
         self._camera = wrapper.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._buffers: dict[tuple[int, int], np.ndarray] = {}
 
     def render(self, physics: Any, height: int, width: int, camera: int | str) -> np.ndarray:
         """uint8 [height, width, 3] picture of `physics` (whose model must be of this renderer's task)."""
-        if not (1 <= height <= self._limits[0] and 1 <= width <= self._limits[1]):
-            raise UserError(f"picture of {height}x{width}: at most {self._limits[0]}x{self._limits[1]} (height x width)")
+        if not (1 <= height <= _LARGEST and 1 <= width <= _LARGEST):
+            raise UserError(f"picture of {height}x{width} (height x width): both must be from 1 to {_LARGEST}")
         mujoco, model, data = self._mujoco, physics.model, physics.data
         self._camera.fixedcamid = model.name2id(camera, "camera") if isinstance(camera, str) else camera
         mujoco.mjv_updateScene(
             model.ptr, data.ptr, self._option.ptr, self._perturb.ptr, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
         )
-        if (height, width) not in self._buffers:
-            self._buffers[height, width] = np.empty((height, width, 3), np.uint8)
-        buffer = self._buffers[height, width]
+        picture = np.empty((height, width, 3), np.uint8)
         with self._gl.make_current() as thread:
-            thread.call(self._draw, mujoco.MjrRect(0, 0, width, height), buffer)
-        return self._gl.to_pixels(buffer).copy()
+            thread.call(self._draw, picture)
+        # OpenGL's first row is the lowest.
+        return np.ascontiguousarray(picture[::-1])
 
     def free(self) -> None:
         """Frees the OpenGL context; the renderer can't be used afterwards."""
         self._context.free()
         self._gl.free()
 
-    def _draw(self, viewport: Any, buffer: np.ndarray) -> None:
+    def _draw(self, picture: np.ndarray) -> None:
+        height, width, _ = picture.shape
+        if self._size != (height, width):
+            # The whole buffer is cleared and resolved for each picture: one that is too large costs 10-15 %.
+            self._mujoco.mjr_resizeOffscreen(width, height, self._context.ptr)
+            self._size = height, width
+        viewport = self._mujoco.MjrRect(0, 0, width, height)
         self._mujoco.mjr_render(viewport, self._scene, self._context.ptr)
-        self._mujoco.mjr_readPixels(buffer, None, viewport, self._context.ptr)
+        self._mujoco.mjr_readPixels(picture, None, viewport, self._context.ptr)
 
 
 def _context_class(backend: str) -> Any:

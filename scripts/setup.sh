@@ -57,6 +57,20 @@ make_venv() {
     "$python" -m venv --clear .venv || fail "$python -m venv .venv failed (see above)"
 }
 
+cpu_index=https://download.pytorch.org/whl/cpu
+
+no_nvidia() {
+    [ ! -e /dev/nvidiactl ] && [ ! -e /dev/dxg ] && ! command -v nvidia-smi >/dev/null 2>&1
+}
+
+reachable() {
+    .venv/bin/python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' "$1" 2>/dev/null
+}
+
+pip_install() {
+    .venv/bin/python -m pip install -q --disable-pip-version-check "$@"
+}
+
 install_packages() {
     wanted=$(cat requirements.txt requirements-test.txt | sha256sum | cut -d ' ' -f 1)
     stamp=.venv/installed
@@ -64,13 +78,11 @@ install_packages() {
         return
     fi
     echo "set-up: installing the packages of requirements.txt and requirements-test.txt"
-    # Without an NVIDIA card the processor's build of torch does, and saves gigabytes. Where pip can find it, it wins,
-    # because 2.13.0+cpu counts as newer than 2.13.0.
-    if [ ! -e /dev/nvidiactl ]; then
-        set -- --extra-index-url https://download.pytorch.org/whl/cpu
+    if no_nvidia && [ -z "$(.venv/bin/python -m pip freeze 2>/dev/null | grep '^torch==')" ] && reachable "$cpu_index/torch/"; then
+        # The processor's build of torch is 200 MB instead of the gigabytes that come with CUDA.
+        pip_install --no-deps --index-url "$cpu_index" "$(grep '^torch==' requirements.txt)" || true # then PyPI's build
     fi
-    .venv/bin/python -m pip install -q --disable-pip-version-check "$@" -r requirements-test.txt ||
-        fail "pip could not install requirements-test.txt (see above); is the network there?"
+    pip_install -r requirements-test.txt || fail "pip could not install requirements-test.txt (see above); is the network there?"
     echo "$wanted" >"$stamp"
 }
 

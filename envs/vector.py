@@ -1,0 +1,232 @@
+"""Many environments of one task, stepped by worker processes. Their observations lie in one shared array.
+
+While workers step one half of the environments, the caller can compute actions for the other:
+
+    vector.step_async(first_half, actions)
+    ...                                       # the policy acts for the second half
+    vector.step_async(second_half, others)
+    outcome = vector.step_wait()              # of the first half
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from envs import gl, shared
+from envs.group import Outcome
+from envs.process import InProcess, Worker, WorkerError
+from runtime.errors import UserError
+
+__all__ = ["Outcome", "VectorEnv", "WorkerError"]
+
+_OVER, _READY, _STEPPING = 0, 1, 2
+
+# A worker with a request under way, and the positions in the caller's indices that it works on.
+_Part = tuple[Worker | InProcess, np.ndarray]
+
+
+class VectorEnv:
+    """`num_envs` environments of `task`, by index 0 ... num_envs - 1. A context manager; close it when done.
+
+    Environments don't reset themselves: after `lasts` an index needs `reset` with the seed of its next episode.
+    If a worker dies or fails, WorkerError names its cause and the whole VectorEnv is closed.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        num_envs: int,
+        obs: str = "pixels",
+        frame_stack: int = 3,
+        action_repeat: int = 2,
+        max_decisions: int | None = None,
+        render_device: int | str | None = None,
+        num_workers: int | None = None,
+    ):
+        """
+        Args:
+            num_workers: processes; by default one per core that this process may use (never more than environments);
+                0 steps everything in this process.
+            The others are those of `envs.make`, which see.
+
+        Raises UserError for a value out of range, WorkerError if a worker dies while starting.
+        """
+        if num_envs < 1:
+            raise UserError(f"num_envs={num_envs}: must be at least 1")
+        if num_workers is not None and num_workers < 0:
+            raise UserError(f"num_workers={num_workers}: must be 0 (no processes) or more")
+        settings = dict(
+            task=task,
+            obs=obs,
+            frame_stack=frame_stack,
+            action_repeat=action_repeat,
+            max_decisions=max_decisions,
+            render_device=render_device,
+        )
+        self.task, self.obs, self.num_envs = task, obs, num_envs
+        self.num_workers = min(num_envs, _cores() if num_workers is None else num_workers)
+        self._state = np.full(num_envs, _OVER)
+        self._pending: deque[tuple[np.ndarray, list[_Part]]] = deque()
+        if obs == "pixels":
+            gl.choose(render_device)  # once, here: workers inherit the answer
+        workers: list[Worker | InProcess] = []
+        memory = shared.create()
+        # Also called when this object is collected and when the program ends.
+        self._end = weakref.finalize(self, _end, workers, memory)
+        try:
+            self._start(workers, memory, settings)
+        except BaseException:
+            self._end()
+            raise
+
+    def _start(self, workers: list[Worker | InProcess], memory: int, settings: dict[str, Any]) -> None:
+        self._workers = workers
+        if self.num_workers == 0:
+            workers.append(InProcess(memory))
+        for number in range(self.num_workers):
+            workers.append(Worker(number, memory))
+        for worker, indices in self._shares(np.arange(self.num_envs)):
+            worker.send("make", indices.tolist(), settings)
+        spec = [worker.result() for worker in workers][0]
+        self.observation_shape, self.observation_dtype = spec.observation_shape, spec.observation_dtype
+        self.action_dim, self.max_episode_decisions = spec.action_dim, spec.max_episode_decisions
+        self.control_timestep = spec.control_timestep
+        block = (self.num_envs, *spec.observation_shape), spec.observation_dtype
+        shared.resize(memory, *block)
+        for worker in workers:
+            worker.send("attach", *block)
+        for worker in workers:
+            worker.result()
+        #: [num_envs, *observation_shape]: the latest observation of each environment
+        self.observations = shared.attach(memory, *block)
+
+    def reset(self, indices: Sequence[int], seeds: Sequence[tuple[int, ...]]) -> None:
+        """Starts an episode in each environment of `indices`, with the seed tuple at the same place in `seeds`.
+
+        The first observations are then in those rows of `observations`.
+        """
+        indices = self._checked(indices, {_OVER, _READY})
+        if len(seeds) != len(indices):
+            raise ValueError(f"{len(seeds)} seeds for {len(indices)} environments")
+        begun = self._begin("reset", indices, lambda rows: ([seeds[row] for row in rows],))
+        self._fetch(begun, latest=True)
+        self._state[indices] = _READY
+
+    def step(self, indices: Sequence[int], actions: np.ndarray) -> Outcome:
+        """`step_async`, then `step_wait`. Raises RuntimeError if an earlier `step_async` has not been waited for."""
+        if self._pending:
+            raise RuntimeError("an earlier step_async has not been waited for")
+        self.step_async(indices, actions)
+        return self.step_wait()
+
+    def step_async(self, indices: Sequence[int], actions: np.ndarray) -> None:
+        """Begins a decision: `actions` float32 [len(indices), action_dim] in [-1, 1].
+
+        More may be begun, for other environments, before the first is waited for. Until then the rows of
+        `observations` that belong to `indices` are being written.
+
+        Raises ValueError for actions of the wrong shape or not finite, for an index out of range, named twice, whose
+        episode is over or which is stepping already.
+        """
+        indices = self._checked(indices, {_READY})
+        actions = np.asarray(actions, np.float32)
+        if actions.shape != (len(indices), self.action_dim):
+            raise ValueError(f"actions of shape {actions.shape}, not ({len(indices)}, {self.action_dim})")
+        finite = np.isfinite(actions).all(axis=1)
+        if not finite.all():
+            raise ValueError(f"actions of environments {indices[~finite].tolist()} are not finite")
+        self._state[indices] = _STEPPING
+        self._pending.append((indices, self._begin("step", indices, lambda rows: (actions[rows],))))
+
+    def step_wait(self) -> Outcome:
+        """Waits for the earliest decision begun and not yet waited for; entries are in the order of its `indices`.
+
+        Raises RuntimeError if there is none, WorkerError if a worker died or failed.
+        """
+        if not self._pending:
+            raise RuntimeError("step_wait without step_async")
+        indices, begun = self._pending.popleft()
+        outcome = Outcome.empty(len(indices))
+        for rows, part in self._fetch(begun, latest=False):
+            for whole, values in zip(outcome, part, strict=True):
+                whole[rows] = values
+        self._state[indices] = np.where(outcome.lasts, _OVER, _READY)
+        return outcome
+
+    def render(self, indices: Sequence[int], height: int = 240, width: int = 320) -> np.ndarray:
+        """uint8 [len(indices), height, width, 3] pictures; see `Environment.render`."""
+        indices = self._checked(indices, {_OVER, _READY})
+        begun = self._begin("render", indices, lambda rows: (height, width))
+        pictures = np.empty((len(indices), height, width, 3), np.uint8)
+        for rows, part in self._fetch(begun, latest=True):
+            pictures[rows] = part
+        return pictures
+
+    def close(self) -> None:
+        """Ends the workers. May be called again, also after an error."""
+        self._end()
+
+    def __enter__(self) -> VectorEnv:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _checked(self, indices: Sequence[int], allowed: set[int]) -> np.ndarray:
+        indices = np.asarray(indices, np.int64).reshape(-1)
+        if indices.size == 0 or len(set(indices.tolist())) != len(indices):
+            raise ValueError(f"indices {indices.tolist()}: at least one, none twice")
+        if indices.min() < 0 or indices.max() >= self.num_envs:
+            raise ValueError(f"indices {indices.tolist()}: there are environments 0 to {self.num_envs - 1}")
+        if not self._end.alive:
+            raise RuntimeError("this VectorEnv is closed")
+        for index in indices:
+            if self._state[index] not in allowed:
+                trouble = "is stepping" if self._state[index] == _STEPPING else "has no episode running: reset it first"
+                raise ValueError(f"environment {index} {trouble}")
+        return indices
+
+    def _shares(self, indices: np.ndarray) -> list[_Part]:
+        """The workers concerned, each with the positions in `indices` of those that are its own."""
+        owner = indices % len(self._workers)
+        return [(worker, rows) for number, worker in enumerate(self._workers) if (rows := np.flatnonzero(owner == number)).size]
+
+    def _begin(self, method: str, indices: np.ndarray, arguments: Callable[[np.ndarray], tuple[Any, ...]]) -> list[_Part]:
+        """Sends each worker concerned its part of a request; `arguments` gives those of some of the positions."""
+        with self._closing_on_error():
+            parts = self._shares(indices)
+            for worker, rows in parts:
+                worker.send(method, indices[rows].tolist(), *arguments(rows))
+            return parts
+
+    def _fetch(self, parts: list[_Part], latest: bool) -> list[tuple[np.ndarray, Any]]:
+        """The workers' results, each with the positions it is for."""
+        with self._closing_on_error():
+            return [(rows, worker.result_of_latest() if latest else worker.result()) for worker, rows in parts]
+
+    @contextmanager
+    def _closing_on_error(self) -> Iterator[None]:
+        # A request cut off in the middle, by Ctrl-C as well, leaves replies that nobody could tell apart.
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+
+def _end(workers: list[Worker | InProcess], memory: int) -> None:
+    for worker in workers:
+        worker.end()
+    os.close(memory)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
