@@ -69,6 +69,7 @@ class DrQV2Agent:
         self.critic_target.load_state_dict(self.critic.state_dict())
         self.critic_target.requires_grad_(False)
         self._pixels = len(s.observation_shape) == 3
+        self._bf16 = self._pixels and s.precision == "bf16"
         memory_format = torch.channels_last if self._pixels else torch.contiguous_format
         self.encoder.to(device, memory_format=memory_format)
         for module in (self.actor, self.critic, self.critic_target):
@@ -97,7 +98,7 @@ class DrQV2Agent:
     def act_mean(self, observations: np.ndarray) -> np.ndarray:
         """The policy's own actions [B, A] for observations [B, ...], without exploration."""
         batch = torch.as_tensor(observations, device=self.device)
-        return torch.tanh(self.actor(self._encode_eager(batch))).cpu().numpy()
+        return self._mean(self._encode_eager(batch)).cpu().numpy()
 
     def act_explore(self, observation: np.ndarray, step: int) -> np.ndarray:
         """The training action [A] at decision `step`: uniform for the first `num_expl_steps`, then mean plus noise."""
@@ -129,22 +130,32 @@ class DrQV2Agent:
     def _encode_eager(self, observation: Tensor) -> Tensor:
         if not self._pixels:
             return self.encoder(observation)
-        bf16 = self.settings.precision == "bf16"
         # Pixel values are whole numbers up to 255, which bfloat16 holds exactly.
-        dtype = torch.bfloat16 if bf16 else torch.float32
+        dtype = torch.bfloat16 if self._bf16 else torch.float32
         observation = observation.to(dtype=dtype, memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            encoded = self.encoder.fused(observation)
-        return encoded.float()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            return self.encoder.fused(observation)
+
+    def _features(self, trunk: nn.Sequential, encoded: Tensor) -> Tensor:
+        """A trunk's output in float32. Its first layer reads the image-sized tensor, so it runs in the encoder's precision."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            projected = trunk[0](encoded)
+        return trunk[1:](projected.float())
+
+    def _mean(self, encoded: Tensor) -> Tensor:
+        return torch.tanh(self.actor.policy(self._features(self.actor.trunk, encoded)))
+
+    def _values(self, critic: Critic, encoded: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        return critic.values(self._features(critic.trunk, encoded), action)
 
     def _update_critic(
         self, observation: Tensor, batch: Batch, next_observation: Tensor, noise: Tensor
     ) -> dict[str, Tensor]:
         with torch.no_grad():
-            next_action = (torch.tanh(self.actor(next_observation)) + noise).clamp_(-_LIMIT, _LIMIT)
-            target = torch.min(*self.critic_target(next_observation, next_action))
+            next_action = (self._mean(next_observation) + noise).clamp_(-_LIMIT, _LIMIT)
+            target = torch.min(*self._values(self.critic_target, next_observation, next_action))
             target = batch.reward + batch.discount * target
-        q1, q2 = self.critic(observation, batch.action)
+        q1, q2 = self._values(self.critic, observation, batch.action)
         loss = F.mse_loss(q1, target) + F.mse_loss(q2, target)
         self.critic_optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -155,13 +166,13 @@ class DrQV2Agent:
         }  # fmt: skip
 
     def _update_actor(self, observation: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        mean = torch.tanh(self.actor(observation))
+        mean = self._mean(observation)
         # Clamped in value, but the gradient passes as if it were not (the published truncated normal).
         action = mean + noise
         action = action - action.detach() + action.detach().clamp(-_LIMIT, _LIMIT)
         # The critic's own weights need no gradient here: only the path through the action is wanted.
         self.critic.requires_grad_(False)
-        loss = -torch.min(*self.critic(observation, action)).mean()
+        loss = -torch.min(*self._values(self.critic, observation, action)).mean()
         self.critic.requires_grad_(True)
         self.actor_optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -43,12 +43,10 @@ def gather_shifted(addresses, steps, stack, channels, size, pad, shifts, out):
                 for y in range(size):
                     source = frame[c, min(max(y + down, 0), size - 1)]
                     target = out[b, k * channels + c, y]
-                    for x in range(low):
-                        target[x] = source[0]
-                    for x in range(low, high):
-                        target[x] = source[x + right]
-                    for x in range(high, size):
-                        target[x] = source[size - 1]
+                    # Slices rather than loops over x: with the index check gone they become plain copies.
+                    target[low:high] = source[low + right : high + right]
+                    target[:low] = source[0]
+                    target[high:] = source[size - 1]
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)

@@ -99,8 +99,12 @@ class Critic(nn.Module):
         self.Q2 = _mlp(feature_dim + action_dim, hidden_dim, 1)
 
     def forward(self, encoded: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        features = torch.cat([self.trunk(encoded), action], dim=-1)
-        return self.Q1(features), self.Q2(features)
+        return self.values(self.trunk(encoded), action)
+
+    def values(self, features: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """The two Q values from the trunk's output [B, feature_dim]."""
+        inputs = torch.cat([features, action], dim=-1)
+        return self.Q1(inputs), self.Q2(inputs)
 
 
 class PolicyNetwork(nn.Module):
