@@ -93,9 +93,9 @@ def observations(
 
     `chunk` environments (fewer where fewer episodes, of `episode_decisions` each, make up the steps) play whole episodes
     side by side, each going on with the next number when one ends, so that all phases of an episode are seen.
-    `on_decisions` is told each count.
+    `vector` must hold `chunk` of them. `on_decisions` is told each count.
     """
-    count = min(chunk, vector.num_envs, math.ceil(steps / episode_decisions))
+    count = min(chunk, math.ceil(steps / episode_decisions))
     indices, episode = np.arange(count), count
     rows = np.zeros((chunk, *vector.observations.shape[1:]), vector.observations.dtype)
     vector.reset(indices, [envs.episode_seed("calibration", seed, number) for number in range(count)])

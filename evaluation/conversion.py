@@ -17,7 +17,7 @@ from drqv2 import snapshot
 from drqv2.snapshot import LoadedPolicy
 from envs import gl
 from envs.vector import VectorEnv
-from evaluation import calibrate, progress, record, sweep, video
+from evaluation import calibrate, progress, record, summary, sweep, video
 from evaluation import result as results
 from evaluation.calibrate import Calibration, Thresholds
 from evaluation.cells import ANN, Cell, Compute, Method, Source, code_fingerprint
@@ -163,9 +163,14 @@ class Run:
     def video(self, thresholds: Thresholds, alpha: float, path: Path) -> None:
         """Writes the ANN, plain conversion and, where α isn't 0, CRPI side by side."""
         settings, policy = self.settings, self.policy
-        name = f"{settings.neuron.name.upper()}, T={settings.timesteps}"
-        labels = {0.0: name, alpha: f"{name}, {settings.mode} α={alpha:g}" if alpha else name}
-        spiking = [(label, SpikingPolicy(self.convert(thresholds, 1), 1, self.device)) for label in labels.values()]
+        alphas = sorted({0.0, alpha})
+        spiking = [
+            (
+                f"{summary.label(settings.neuron.name, settings.mode, value)}, T={settings.timesteps}",
+                SpikingPolicy(self.convert(thresholds, 1), 1, self.device),
+            )
+            for value in alphas
+        ]
         video.side_by_side(
             path,
             [("ANN", self.ann), *spiking],
@@ -177,7 +182,7 @@ class Run:
                 max_decisions=settings.max_decisions,
                 render_device=settings.render_device,
             ),
-            alphas=[0.0, *labels],
+            alphas=[0.0, *alphas],
             seed=settings.seed,
         )
 

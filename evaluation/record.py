@@ -85,7 +85,7 @@ def _policy(policy: LoadedPolicy) -> results.Policy:
         frame=policy.frame,
         training_seed=seed if isinstance(seed, int) else None,
         actor_trunk=policy.actor_trunk,
-        macs=snn.macs(policy.network, policy.observation_shape),
+        macs=[results.Macs(*layer) for layer in snn.macs(policy.network, policy.observation_shape)],
     )
 
 

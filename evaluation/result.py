@@ -25,16 +25,25 @@ RESULT, RETURNS = "result.json", "returns.npy"
 
 
 @dataclass
+class Macs:
+    """Multiply-accumulates of one layer for one observation. `kind`: conv2d or linear."""
+
+    name: str
+    kind: str
+    macs: int
+
+
+@dataclass
 class Policy:
     """The ANN that was converted. `training_seed` is None where its own configuration names none; `frame`: environment
-    steps it was trained for; `macs`: multiply-accumulates of one decision, layer by layer."""
+    steps it was trained for; `macs`: of every layer, the readout included."""
 
     path: str
     sha256: str
     frame: int
     training_seed: int | None
     actor_trunk: str
-    macs: list[dict[str, Any]] = field(default_factory=list)
+    macs: list[Macs] = field(default_factory=list)
 
 
 @dataclass

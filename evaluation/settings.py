@@ -77,6 +77,10 @@ class Settings:
         crpi, calibration = config["crpi"], config["calibration"]
         obs = _one_of("obs", config["obs"], OBSERVATIONS)
         chunk = _integer("chunk", config["chunk"], 1, optional=True) or _CHUNK[obs]
+        num_envs = _integer("num_envs", config["num_envs"], 1, optional=True) or chunk
+        if num_envs < chunk:
+            # Calibration fills a chunk, whatever the rollouts need: thresholds must not depend on num_envs.
+            raise UserError(f"num_envs={num_envs}: must be at least chunk={chunk}, or null; for fewer lower chunk as well")
         neuron = _neuron(config["neuron"])
         alphas = _alphas(crpi["alpha"])
         mode = _one_of("crpi.mode", crpi["mode"], MODES)
@@ -100,7 +104,7 @@ class Settings:
             dtype=None if config["dtype"] is None else _one_of("dtype", config["dtype"], DTYPES),
             max_batch_bytes=_integer("max_batch_bytes", config["max_batch_bytes"], 1),
             chunk=chunk,
-            num_envs=_integer("num_envs", config["num_envs"], 1, optional=True) or chunk,
+            num_envs=num_envs,
             num_workers=_integer("num_workers", config["num_workers"], 0, optional=True),
             render_device=_integer("render.device", config["render"]["device"], 0, optional=True),
             store=Path(str(config["store"])).expanduser().absolute(),

@@ -22,8 +22,7 @@ def lines(result: Result) -> list[str]:
     ]
     reported = [rollouts for rollouts in result.snn if rollouts.stream == "report"]
     for rollouts in sorted(reported, key=lambda entry: entry.alpha or 0.0):
-        name = conversion.neuron.upper() + (f" + {_MODES[conversion.mode]} α={rollouts.alpha:g}" if rollouts.alpha else "")
-        found.append(_row(name, rollouts, result.ann))
+        found.append(_row(label(conversion.neuron, conversion.mode, rollouts.alpha or 0.0), rollouts, result.ann))
     units, dead = sum(layer.units for layer in conversion.layers), sum(layer.dead for layer in conversion.layers)
     found.append(f"{len(conversion.layers)} spiking layers, {units:,} units, {dead:,} of them silent (they never fired in calibration)")
     if len(result.alpha.requested) > 1:
@@ -33,7 +32,9 @@ def lines(result: Result) -> list[str]:
     return found
 
 
-_MODES = {"residual": "CRPI", "random": "random", "shuffled": "shuffled", "carry": "carry"}
+def label(neuron: str, mode: str, alpha: float) -> str:
+    """A method's name as people write it: "IF", "IF+CRPI α=0.5"; the controls by their mode's name."""
+    return neuron.upper() + (f"+{'CRPI' if mode == 'residual' else mode} α={alpha:g}" if alpha else "")
 
 
 def _row(name: str, rollouts: Rollouts, ann: Rollouts) -> str:

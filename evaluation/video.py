@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Callable, Iterator, Sequence
 
+import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -56,6 +58,12 @@ def _joined(panels: Sequence["_Panel"]) -> np.ndarray:
     return np.concatenate(pictures, axis=1)
 
 
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # Pillow's own font has no Greek letters; matplotlib brings one that has.
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+
 class _Panel:
     """One policy in its own environment, and the latest picture of it, uint8 [height, width, 3]."""
 
@@ -88,7 +96,7 @@ class _Panel:
         image = Image.new("RGB", (_WIDTH, _HEIGHT + _CAPTION), _PAPER)
         image.paste(Image.fromarray(self.environment.render(_HEIGHT, _WIDTH)), (0, _CAPTION))
         draw = ImageDraw.Draw(image)
-        draw.text((8, 4), self.label, fill=_INK, font=ImageFont.load_default(16))
+        draw.text((8, 4), self.label, fill=_INK, font=_font(16))
         words = f"return so far {self.total:.1f}" + ("" if rate is None else f"   spike rate {100 * rate:.1f} %")
-        draw.text((8, 25), words, fill=_FAINT, font=ImageFont.load_default(12))
+        draw.text((8, 25), words, fill=_FAINT, font=_font(12))
         return np.asarray(image)

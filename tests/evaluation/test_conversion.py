@@ -1,0 +1,138 @@
+"""A whole run in this process, with real environments and networks and tiny budgets."""
+
+import json
+
+import numpy as np
+import pytest
+
+from drqv2.snapshot import load_policy
+from evaluation import conversion, result as results
+from evaluation.settings import Settings
+from evaluation.store import Store
+from runtime.errors import UserError
+from tests.evaluation.conftest import write_small_policy
+from tests.evaluation.test_settings import config
+
+SMALL = dict(
+    env_name="cartpole_swingup", SNN_ts=3, calibration__steps=12, num_eval_episodes=2, max_decisions=6, num_workers=0, chunk=3,
+    crpi__select_episodes=1, device="cpu",
+)  # fmt: skip
+
+
+def _run(policies, folder, obs="state", say=lambda line: None, **changes):
+    values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "cells")) | changes))
+    return conversion.run(Settings.from_dict(values), values, folder, say)
+
+
+def _without_time(result):
+    document = results._to_json(result)
+    for field in ("created", "timing", "config", "compute"):
+        document.pop(field)
+    return document
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_a_run_writes_what_it_found(policies, tmp_path, obs):
+    lines = []
+    result = _run(policies, tmp_path, obs, lines.append, crpi__alpha=0.5)
+    assert results.read(tmp_path) == result
+    loaded = load_policy(policies[obs])
+    assert any(str(policies[obs]) in line and loaded.sha256[:12] in line for line in lines)
+    assert (result.policy.sha256, result.policy.training_seed, result.policy.frame) == (loaded.sha256, 7, 1234)
+    assert [rollouts.alpha for rollouts in result.snn] == [0.5] and result.alpha.how == "given"
+    assert result.capped and np.isnan(np.load(tmp_path / "returns.npy")).tolist() == [True]
+    assert result.ann.episodes[0].spikes is None and result.ann.episodes[0].decisions == 6
+    layers = 7 if obs == "pixels" else 3
+    assert len(result.conversion.layers) == len(result.snn[0].activity) == layers
+    assert (result.conversion.v_base, result.conversion.clip) == (0.5, [-0.5, 0.5])
+    for rollouts in [result.ann, *result.snn]:
+        assert [episode.seed for episode in rollouts.episodes] == [[4, 1, 0], [4, 1, 1]]
+    for index, (layer, activity) in enumerate(zip(result.conversion.layers, result.snn[0].activity)):
+        spikes = sum(sum(episode.spikes[index]) for episode in result.snn[0].episodes)
+        assert activity.spike_rate == pytest.approx(spikes / (layer.units * 3 * 12))
+        assert 0 <= layer.dead <= layer.units and layer.units > 0
+
+
+def test_honest_selection_reports_plain_conversion_and_the_chosen(policies, tmp_path):
+    result = _run(policies, tmp_path, crpi__alpha=[0.6, 0.2, 1.0])
+    groups = [(rollouts.alpha, rollouts.stream, len(rollouts.episodes)) for rollouts in result.snn]
+    selected = {(alpha, "selection", 1) for alpha in (0.6, 0.2, 1.0)}
+    assert set(groups) == selected | {(0.0, "report", 2), (result.alpha.chosen, "report", 2)}
+    means = {alpha: result.of(alpha, "selection").mean_reward_sum() for alpha in (0.6, 0.2, 1.0)}
+    assert means[result.alpha.chosen] == max(means.values())
+    assert result.seeds["streams"] == ["calibration", "report", "selection"]
+    assert {tuple(e.seed) for e in result.of(0.2, "selection").episodes}.isdisjoint(tuple(e.seed) for e in result.ann.episodes)
+    assert np.load(tmp_path / "returns.npy").shape == (3,)
+
+
+def test_the_papers_selection_reports_every_alpha_on_the_same_episodes(policies, tmp_path):
+    result = _run(policies, tmp_path, crpi__alpha=[0.5, 0.0], crpi__select="paper")
+    assert [(rollouts.alpha, rollouts.stream) for rollouts in result.snn] == [(0.5, "report"), (0.0, "report")]
+    assert result.alpha.optimistic and "optimistic" in result.alpha.note
+
+
+def test_whole_episodes_have_returns(policies, tmp_path):
+    result = _run(policies, tmp_path, max_decisions=None, num_eval_episodes=1, crpi__alpha=0.0)
+    assert not result.capped and result.ann.episodes[0].decisions == 500
+    np.testing.assert_array_equal(np.load(tmp_path / "returns.npy"), [result.snn[0].episodes[0].return_])
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_results_do_not_depend_on_how_many_run_at_once_or_with_whom(policies, tmp_path, obs):
+    together = _run(policies, tmp_path / "a", obs, crpi__alpha=[0.0, 0.5], crpi__select="paper", num_envs=6)
+    single = _run(policies, tmp_path / "b", obs, crpi__alpha=0.5)
+    assert results._to_json(together.of(0.5)) == results._to_json(single.of(0.5))
+    assert results._to_json(together.ann) == results._to_json(single.ann)
+    workers = _run(policies, tmp_path / "c", obs, crpi__alpha=0.5, num_envs=9, num_workers=2)
+    assert _without_time(workers) == _without_time(single)
+
+
+def test_a_second_run_computes_nothing_and_an_edited_setting_only_what_is_new(policies, tmp_path):
+    first = _run(policies, tmp_path, crpi__alpha=0.5)
+    assert first.timing["episodes_computed"] == 4
+    again = _run(policies, tmp_path, crpi__alpha=0.5)
+    assert again.timing["episodes_computed"] == 0 and _without_time(again) == _without_time(first)
+    more = _run(policies, tmp_path, crpi__alpha=0.5, num_eval_episodes=3)
+    assert more.timing["episodes_computed"] == 2 and more.timing["episodes_reused"] == 4
+    other = _run(policies, tmp_path, crpi__alpha=0.5, SNN_ts=4)
+    assert other.timing["episodes_computed"] == 2  # the ANN's episodes are every conversion's
+
+
+def test_plain_conversion_is_shared_by_all_modes(policies, tmp_path):
+    plain = _run(policies, tmp_path, crpi__alpha=0)
+    random = _run(policies, tmp_path, crpi__alpha=0, crpi__mode="random")
+    assert random.timing["episodes_computed"] == 0 and random.snn == plain.snn
+    fresh = _run(policies, tmp_path / "fresh", crpi__alpha=0, crpi__mode="random")
+    assert results._to_json(fresh.snn[0]) == results._to_json(plain.snn[0])
+
+
+def test_another_tasks_policy_is_refused_before_anything_is_written(policies, tmp_path):
+    with pytest.raises(UserError, match="write env_name=cartpole_swingup obs=state"):
+        _run(policies, tmp_path, env_name="cheetah_run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layernorm_trunk_is_refused_or_converted_as_a_hybrid(tmp_path):
+    path = {"state": write_small_policy(tmp_path / "p" / "policy.pt", trunk="layernorm_tanh")}
+    with pytest.raises(UserError, match="hybrid=true"):
+        _run(path, tmp_path / "a")
+    result = _run(path, tmp_path / "b", hybrid=True)
+    assert result.conversion.hybrid and len(result.conversion.layers) == 2
+
+
+def test_a_video_is_written_on_request(policies, tmp_path):
+    import imageio.v2 as imageio
+
+    _run(policies, tmp_path, crpi__alpha=0.5, video=True)
+    frames = [frame for frame in imageio.get_reader(tmp_path / "video.mp4")]  # its len() is infinite
+    assert len(frames) == 7 and frames[0].shape[1] >= 3 * 320
+    left, right = frames[0][44:, :320], frames[0][44:, -320:]
+    assert np.abs(left.astype(int) - right).mean() < 3, "the panels must start from the same state"
+
+
+def test_entries_of_the_store_name_their_makers(policies, tmp_path):
+    _run(policies, tmp_path, crpi__alpha=0.5)
+    entries = [json.loads(path.read_text()) for path in (tmp_path / "cells").rglob("*.json")]
+    assert len(entries) == 4 == len({entry["checksum"] for entry in entries})
+    assert all("torch" in entry["outcome"]["made"]["versions"] for entry in entries)
+    assert Store(tmp_path / "cells").root.exists()

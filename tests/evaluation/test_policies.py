@@ -1,0 +1,96 @@
+"""Policies: what the networks say, row by row, whoever shares the batch."""
+
+import numpy as np
+import pytest
+import torch
+
+import snn
+from drqv2.snapshot import load_policy
+from evaluation.policies import ANNPolicy, SpikingPolicy
+
+CPU = torch.device("cpu")
+ROWS = 4
+
+
+@pytest.fixture(params=["state", "pixels"])
+def loaded(request, policies):
+    return load_policy(policies[request.param])
+
+
+def _observations(loaded, count, seed=0):
+    generator = np.random.default_rng(seed)
+    if loaded.obs == "pixels":
+        return generator.integers(0, 256, (count, *loaded.observation_shape), dtype=np.uint8)
+    return generator.normal(size=(count, *loaded.observation_shape)).astype(np.float32)
+
+
+def _convert(loaded, rows=ROWS, **options):
+    thresholds = snn.calibrate(loaded.network, [torch.from_numpy(_observations(loaded, 16, seed=9))])
+    return snn.convert(loaded.network, thresholds, timesteps=4, chunk_rows=rows, **options)
+
+
+def test_the_ann_acts_by_tanh_of_its_network(loaded):
+    observations = _observations(loaded, ROWS)
+    actions = ANNPolicy(loaded.network, CPU).act(observations)
+    with torch.no_grad():
+        expected = torch.tanh(loaded.network(torch.from_numpy(observations))).numpy()
+    np.testing.assert_array_equal(actions, expected)
+    assert actions.dtype == np.float32
+
+
+def test_a_spiking_policy_acts_by_tanh_of_its_networks_output(loaded):
+    policy, reference = SpikingPolicy(_convert(loaded), ROWS, CPU), _convert(loaded)
+    policy.reset(np.ones(ROWS, bool), np.full(ROWS, 0.5))
+    reference.alpha = 0.5
+    for step in range(3):
+        observations = _observations(loaded, ROWS, seed=step)
+        expected = torch.tanh(reference(torch.from_numpy(observations))).numpy()
+        np.testing.assert_array_equal(policy.act(observations), expected)
+
+
+@pytest.mark.parametrize("neuron, mode", [("if", "residual"), ("mt", "residual"), ("snm", "random")])
+def test_a_row_does_not_know_its_neighbours(loaded, neuron, mode):
+    """Three decisions of row 2 alone, and in full company that starts, ends and acts otherwise: bit for bit the same."""
+    alone = SpikingPolicy(_convert(loaded, neuron=neuron, mode=mode, seed=3), ROWS, CPU)
+    company = SpikingPolicy(_convert(loaded, neuron=neuron, mode=mode, seed=3), ROWS, CPU)
+    mask = np.arange(ROWS) == 2
+    company.reset(np.ones(ROWS, bool), np.linspace(0, 1, ROWS), np.arange(ROWS))
+    company.act(_observations(loaded, ROWS, seed=50))
+    for policy in (alone, company):
+        policy.reset(mask, np.full(ROWS, 0.7), np.full(ROWS, 123))
+    for step in range(4):
+        observations = _observations(loaded, ROWS, seed=step)
+        one = alone.act(np.where(mask.reshape(-1, *[1] * (observations.ndim - 1)), observations, 0), np.array([2]))
+        if step == 2:
+            company.reset(np.arange(ROWS) == 1, np.full(ROWS, 0.1), np.full(ROWS, 9))
+        many = company.act(observations)
+        np.testing.assert_array_equal(one[2], many[2])
+    assert alone.activity(2) == company.activity(2)
+    assert sum(alone.activity(2)[0].spikes) > 0
+
+
+def test_activity_is_counted_per_row_since_its_reset(loaded):
+    policy = SpikingPolicy(_convert(loaded), ROWS, CPU)
+    assert all(sum(layer.spikes) == 0 and layer.above_threshold == 0 for layer in policy.activity(0))
+    for step in range(2):
+        policy.act(_observations(loaded, ROWS, seed=step))
+    before = policy.activity(1)
+    policy.reset(np.arange(ROWS) == 0)
+    assert policy.activity(1) == before
+    assert all(sum(layer.spikes) == 0 for layer in policy.activity(0))
+    assert [layer.units for layer in before][-2:] == [24, 24] and len(before[0].spikes) == 4
+
+
+def test_rows_left_out_keep_their_memory(loaded):
+    observations = _observations(loaded, ROWS)
+    policy, reference = SpikingPolicy(_convert(loaded), ROWS, CPU), SpikingPolicy(_convert(loaded), ROWS, CPU)
+    for each in (policy, reference):
+        each.reset(np.ones(ROWS, bool), np.ones(ROWS))
+        each.act(observations)
+    policy.act(_observations(loaded, ROWS, seed=1), np.array([0, 3]))
+    np.testing.assert_array_equal(policy.act(observations)[1:3], reference.act(observations)[1:3])
+
+
+def test_the_ann_is_copied(loaded):
+    policy = ANNPolicy(loaded.network, CPU)
+    assert {id(p) for p in policy.network.parameters()}.isdisjoint(id(p) for p in loaded.network.parameters())
