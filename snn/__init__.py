@@ -9,12 +9,14 @@ from snn.activity import Activity
 from snn.calibration import calibrate
 from snn.convert import convert
 from snn.errors import ConversionError
+from snn.files import load, save
 from snn.info import LayerInfo
+from snn.macs import LayerMacs, macs
 from snn.network import SpikingNetwork
 from snn.rules import Rule
 from snn.trace import LayerTrace, Trace
 
 __all__ = [
-    "Activity", "ConversionError", "LayerInfo", "LayerTrace", "Rule", "SpikingNetwork", "Trace", "calibrate",
-    "convert", "rules",
+    "Activity", "ConversionError", "LayerInfo", "LayerMacs", "LayerTrace", "Rule", "SpikingNetwork", "Trace",
+    "calibrate", "convert", "load", "macs", "rules", "save",
 ]  # fmt: skip

@@ -32,7 +32,7 @@ def calibrate(
     largest: list[Tensor] = []
     quantiles = [Quantiles() for _ in chain.stages]
     for batch in batches:
-        if largest == [] :
+        if not largest:
             _compare(module, chain, batch)
         relus = chain.ann(torch.as_tensor(batch).to(chain.device, chain.dtype))[1]
         outputs = [relu.transpose(0, 1).flatten(1) for relu in relus]  # [channels, values]

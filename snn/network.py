@@ -308,7 +308,7 @@ class SpikingNetwork:
             for i, (layer, start, state) in enumerate(zip(segment.layers, starts, states, strict=True)):
                 current = analog if layer is first else layer.synapse(spikes).view(s, rows, layer.units)
                 emit = layer is not last
-                out_dtype = segment.layers[i + 1].synapse.dtype if emit else self.state_dtype
+                out_dtype = segment.layers[i + 1].synapse.dtype if emit else current.dtype
                 if emit and layer is not first and current.dtype is out_dtype:
                     out = current  # spikes replace the currents that made them
                 else:

@@ -18,7 +18,7 @@ INPUT_ONLY = ("arith", "scale_shift")
 class Op:
     """One operation.
 
-    kind     conv2d | linear | avgpool2d | flatten | arith | scale_shift | batchnorm | relu | layernorm | tanh
+    kind     conv2d | linear | avgpool2d | flatten | arith | scale_shift | relu | layernorm | tanh; while tracing batchnorm
     name     the module's name in the source, or the traced node's
     args     numbers and names, JSON-able
     tensors  weights; keys are fixed per kind
@@ -86,3 +86,5 @@ _FORWARD = {
     "layernorm": _layernorm,
     "tanh": lambda op, x, bias: torch.tanh(x),
 }
+
+KINDS = tuple(_FORWARD)

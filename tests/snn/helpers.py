@@ -1,0 +1,37 @@
+"""Shared by the tests of `snn`."""
+
+import numpy as np
+import torch
+
+import snn
+from tests.snn import oracle
+
+PAIRS = [("if", "rate"), ("snm", "rate"), ("mt", "rate"), ("snm", "differential"), ("mt", "differential")]
+
+
+def converted(layers, readout, rule, coding, timesteps, alpha=0.0, n=4, **options):
+    return snn.convert(
+        oracle.module_of(layers, readout), [torch.from_numpy(theta) for _, theta in layers], rule, coding, timesteps,
+        alpha, n, **options,
+    )  # fmt: skip
+
+
+def batch(rows):
+    return torch.from_numpy(np.stack(rows))
+
+
+def mlp(*widths, seed=0, dtype=torch.float64):
+    """A module of linear layers with ReLUs between them."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for i, o in zip(widths, widths[1:]):
+        layer = torch.nn.Linear(i, o, dtype=dtype)
+        with torch.no_grad():
+            layer.weight.copy_(torch.randn(o, i, generator=generator, dtype=dtype) * 1.5 / i**0.5)
+            layer.bias.copy_(torch.randn(o, generator=generator, dtype=dtype) * 0.2)
+        parts += [layer, torch.nn.ReLU()]
+    return torch.nn.Sequential(*parts[:-1])
+
+
+def inputs(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)

@@ -1,0 +1,78 @@
+"""The five neurons equal an oracle written from the equations, spike for spike, over several decisions."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.snn import oracle
+from tests.snn.helpers import PAIRS, batch, converted
+
+DECISIONS = 3
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 3, 8, 32])
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), conv=st.booleans(), ties=st.booleans(), n=st.integers(1, 5))
+def test_equals_the_oracle(rule, coding, timesteps, seed, conv, ties, n):
+    alphas = [0.0, 0.3, 1.0]
+    layers, readout, shape = oracle.random_network(seed, conv, ties)
+    spiking = converted(layers, readout, rule, coding, timesteps, np.array(alphas), n)
+    spiking.record()
+    expected = [oracle.Oracle(layers, readout, rule, coding, n, timesteps, alpha) for alpha in alphas]
+    observations = oracle.observations(seed, shape, DECISIONS * len(alphas), ties)
+    for k in range(DECISIONS):
+        rows = observations[k * len(alphas) : (k + 1) * len(alphas)]
+        seen = spiking.trace(batch(rows))
+        spiking.reset_activity()
+        y = spiking(batch(rows)).numpy()
+        activity = spiking.activity()
+        for row, (one, observation) in enumerate(zip(expected, rows)):
+            y_expected = one.decide(observation)
+            np.testing.assert_allclose(y[row], y_expected, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(seen.output[row].numpy(), y_expected, rtol=1e-9, atol=1e-9)
+            for i, layer in enumerate(seen.layers):
+                spikes = np.stack(one.spikes[i])
+                np.testing.assert_array_equal(layer.spikes[:, row].numpy(), spikes)
+                # The compiled path by what it counts and by what it carries into the next decision.
+                np.testing.assert_array_equal(activity[i].spikes[:, row], np.count_nonzero(spikes.reshape(timesteps, -1), 1))
+                np.testing.assert_allclose(layer.membranes[-1, row].numpy(), one.v[i], rtol=1e-9, atol=1e-9)
+                np.testing.assert_allclose(layer.v0[row].numpy(), one.v0[i], rtol=1e-9, atol=1e-9)
+                np.testing.assert_allclose(layer.currents[:, row].numpy(), np.stack(one.currents[i]), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+def test_ties_occur_in_these_networks(rule, coding):
+    """The inputs above would prove little about >= if membranes never met a threshold exactly."""
+    met = 0
+    for seed in range(20):
+        layers, readout, shape = oracle.random_network(seed, False, True)
+        one = oracle.Oracle(layers, readout, rule, coding, 4, 4, 1.0)
+        one.decide(oracle.observations(seed, shape, 1, True)[0])
+        for (_, theta), v, x in zip(layers, one.v, one.spikes):
+            met += np.count_nonzero((v + x[-1] == 0.75 * theta) | (v + x[-1] == theta) | (v + x[-1] == 0))
+    assert met > 10
+
+
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+def test_second_episode_forgets(rule, coding):
+    layers, readout, shape = oracle.random_network(7, True, False)
+    spiking = converted(layers, readout, rule, coding, 5, 1.0)
+    one = oracle.Oracle(layers, readout, rule, coding, 4, 5, 1.0)
+    for _ in range(2):
+        spiking.reset()
+        one.begin_episode()
+        for observation in oracle.observations(3, shape, 3, False):
+            np.testing.assert_allclose(spiking(batch([observation]))[0].numpy(), one.decide(observation), atol=1e-9)
+
+
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+def test_bfloat16_loses_nothing_on_small_dyadic_numbers(rule, coding):
+    """Currents that fit into 8 bits are exact in bfloat16, so the network must equal the oracle there too."""
+    for seed in range(6):
+        layers, readout, shape = oracle.random_network(seed, bool(seed % 2), True)
+        spiking = converted(layers, readout, rule, coding, 2, 1.0, 2, dtype="bfloat16")
+        one = oracle.Oracle(layers, readout, rule, coding, 2, 2, 1.0)
+        for observation in oracle.observations(seed, shape, 2, True):
+            np.testing.assert_allclose(spiking(batch([observation]))[0].numpy(), one.decide(observation), atol=1e-5)
