@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from envs.environment import Environment, TimeStep
 from envs.seeds import STREAMS, episode_seed
+from envs.state import State
 from envs.tasks import TASKS
 
-__all__ = ["STREAMS", "TASKS", "Environment", "TimeStep", "episode_seed", "make"]
+__all__ = ["STREAMS", "TASKS", "Environment", "State", "TimeStep", "episode_seed", "make"]
 
 
 def make(

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs import gl, renderer, simulator, tasks
+from envs import state as states
+from envs.state import State
 from runtime.errors import UserError
 
 PIXELS = 84  # height and width of an observation, in pixels
@@ -68,6 +70,8 @@ class Environment:
         self._frames: deque[np.ndarray] = deque(maxlen=frame_stack)
         self._decisions = 0
         self._over = True
+        self._origin: tuple[Any, ...] | None = None  # the task's random state when the episode started
+        self._observation: np.ndarray | None = None
 
     @property
     def observation_shape(self) -> tuple[int, ...]:
@@ -91,7 +95,10 @@ class Environment:
 
     @property
     def physics(self) -> Any:
-        """dm_control's physics. Tasks of dm_control.manipulation make a new one at every reset: don't keep it."""
+        """dm_control's physics; for pictures use `render`, since dm_control's own rendering stays switched off.
+
+        Tasks of dm_control.manipulation make a new one at every reset: don't keep it.
+        """
         return self._simulator.physics
 
     def reset(self, seed: tuple[int, ...] | None = None) -> TimeStep:
@@ -99,6 +106,7 @@ class Environment:
         actions alone; without, the task's random state goes on from where it is."""
         if seed is not None:
             simulator.random_state(self._simulator).seed(seed)
+        self._origin = simulator.random_state(self._simulator).get_state()
         step = self._simulator.reset()
         self._decisions, self._over = 0, False
         self._frames.clear()
@@ -124,6 +132,44 @@ class Environment:
         capped = not ended and self._decisions == self.max_decisions
         self._over = ended or capped
         return TimeStep(self._observe(step.observation), reward, discount, first=False, last=self._over, capped=capped)
+
+    def save_state(self) -> State:
+        """All that the episode's further course depends on, for `restore_state`. Changes nothing here.
+
+        Raises RuntimeError before the first reset.
+        """
+        if self._origin is None:
+            raise RuntimeError(f"{self.task}: there is no state before the first reset")
+        physics, sensors = states.read_physics(self.physics)
+        return State(
+            physics=physics,
+            sensors=sensors,
+            coordinates=states.coordinates(self.physics),
+            origin=self._origin,
+            random=simulator.random_state(self._simulator).get_state(),
+            steps=simulator.step_count(self._simulator),
+            decisions=self._decisions,
+            over=self._over,
+            frames=tuple(self._frames),
+            observation=self._observation,
+        )
+
+    def restore_state(self, state: State) -> np.ndarray:
+        """Goes to a state that an environment made with the same arguments saved, this one or another; returns the
+        observation there. From then on both do the same, bit for bit, if they are given the same actions."""
+        if not _same_random(self._origin, state.origin):
+            # Another episode: starting it anew brings the model to what it was there.
+            simulator.random_state(self._simulator).set_state(state.origin)
+            self._simulator.reset()
+            self._origin = state.origin
+        states.write_physics(self.physics, state.physics, state.sensors)
+        simulator.random_state(self._simulator).set_state(state.random)
+        simulator.resume(self._simulator, state.steps)
+        self._decisions, self._over = state.decisions, state.over
+        self._frames.clear()
+        self._frames.extend(state.frames)
+        self._observation = state.observation
+        return state.observation
 
     def render(self, height: int = 240, width: int = 320) -> np.ndarray:
         """uint8 [height, width, 3] picture of the current state, by the camera that the task is observed through.
@@ -155,8 +201,14 @@ class Environment:
 
     def _observe(self, features: dict[str, np.ndarray]) -> np.ndarray:
         if self.obs == "state":
-            return np.concatenate([np.ravel(part) for part in features.values()]).astype(np.float32)
-        frame = self.render(PIXELS, PIXELS).transpose(2, 0, 1)
-        # The first frame of an episode fills the whole stack.
-        self._frames.extend([frame] * (self.frame_stack - len(self._frames) or 1))
-        return np.concatenate(self._frames)
+            self._observation = np.concatenate([np.ravel(part) for part in features.values()]).astype(np.float32)
+        else:
+            frame = self.render(PIXELS, PIXELS).transpose(2, 0, 1)
+            # The first frame of an episode fills the whole stack.
+            self._frames.extend([frame] * (self.frame_stack - len(self._frames) or 1))
+            self._observation = np.concatenate(self._frames)
+        return self._observation
+
+
+def _same_random(one: tuple[Any, ...] | None, other: tuple[Any, ...]) -> bool:
+    return one is not None and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))

@@ -6,6 +6,7 @@ dm_control and mujoco read MUJOCO_GL when they are imported, so nothing in `envs
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import subprocess
@@ -43,7 +44,7 @@ def choose(render_device: int | str | None = None) -> str:
 
     A MUJOCO_GL that is set already is respected. Otherwise EGL is tried, then OSMesa, each by really rendering in a
     subprocess, since a library that loads may still find no device. `render_device` (an index of EGL devices) goes
-    to MUJOCO_EGL_DEVICE_ID.
+    to MUJOCO_EGL_DEVICE_ID; whoever names one gets EGL or nothing.
 
     Raises UserError if MUJOCO_GL switches rendering off or is misspelt, if `render_device` is no index,
     or if nothing renders.
@@ -52,13 +53,16 @@ def choose(render_device: int | str | None = None) -> str:
         os.environ["MUJOCO_EGL_DEVICE_ID"] = str(_device_index(render_device))
     if "MUJOCO_GL" in os.environ:
         return _users_choice()
-    for backend in ("egl", "osmesa"):
+    candidates = ("egl", "osmesa") if render_device is None else ("egl",)
+    for backend in candidates:
         if _renders(backend):
             os.environ["MUJOCO_GL"] = backend
-            log.info("rendering with %s, device %s", backend, device())
+            _announce(backend, device())
             return backend
     where = "" if render_device is None else f" on render.device={render_device}"
-    raise UserError(f"no headless OpenGL renders here{where} (tried egl and osmesa); {_INSTALL}; obs=state needs none")
+    raise UserError(
+        f"no headless OpenGL renders here{where} (tried {' and '.join(candidates)}); {_INSTALL}; obs=state needs none"
+    )
 
 
 def device() -> str:
@@ -78,7 +82,13 @@ def _users_choice() -> str:
         raise UserError(f"MUJOCO_GL={value}: must be egl, osmesa or glfw")
     if backend == "disable":
         raise UserError(f"MUJOCO_GL={value} switches rendering off: unset it, or set egl or osmesa, or use obs=state")
+    _announce(backend, device())
     return backend
+
+
+@functools.cache  # once a process, however many environments ask
+def _announce(backend: str, device: str) -> None:
+    log.info("rendering with %s, device %s", backend, device)
 
 
 def _device_index(render_device: int | str) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from envs import make, shared
 from envs.environment import Environment
+from envs.state import State
 
 
 class Spec(NamedTuple):
@@ -71,6 +72,13 @@ class Group:
             outcome.rewards[row], outcome.discounts[row] = step.reward, step.discount
             outcome.lasts[row], outcome.capped[row] = step.last, step.capped
         return outcome
+
+    def save_state(self, indices: list[int]) -> list[State]:
+        return [self._environments[index].save_state() for index in indices]
+
+    def restore_state(self, indices: list[int], states: list[State]) -> None:
+        for index, state in zip(indices, states, strict=True):
+            self._observations[index] = self._environments[index].restore_state(state)
 
     def render(self, indices: list[int], height: int, width: int) -> np.ndarray:
         return np.stack([self._environments[index].render(height, width) for index in indices])

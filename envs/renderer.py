@@ -52,7 +52,7 @@ class Renderer:
         try:
             self._gl = _context_class(backend)(max_width=self._size[1], max_height=self._size[0])
             self._context = wrapper.MjrContext(model, self._gl)
-        except (ImportError, RuntimeError, AttributeError, OSError) as error:
+        except (mujoco.FatalError, ImportError, RuntimeError, AttributeError, OSError) as error:
             raise gl.failed(backend, error) from error
         self._scene = wrapper.MjvScene(model=model)
         self._option = wrapper.MjvOption()

@@ -41,19 +41,32 @@ def time_limit_steps(simulator: Any) -> int:
     return steps
 
 
+def step_count(simulator: Any) -> int:
+    """Environment steps since the last reset. Composer's environments have MuJoCo's clock in place of a count: 0."""
+    return int(getattr(simulator, "_step_count", 0))
+
+
+def resume(simulator: Any, steps: int) -> None:
+    """Makes the simulator go on after `steps` environment steps, with a step and not with a reset."""
+    simulator._reset_next_step = False
+    if hasattr(simulator, "_step_count"):
+        simulator._step_count = steps
+
+
 def _import_dm_control() -> tuple[Any, Any]:
-    # Without MUJOCO_GL the import goes looking for a display; with "disable" it loads no OpenGL. The renderer brings
-    # its own context when pixels are asked for, so the variable is put back as it was.
-    undecided = "MUJOCO_GL" not in os.environ
-    if undecided:
-        os.environ["MUJOCO_GL"] = "disable"
+    # On import dm_control opens the display or device that MUJOCO_GL names. With "disable" it loads no OpenGL, so that
+    # state needs none, wherever MUJOCO_GL points; pixels bring a context of their own (envs.renderer).
+    chosen = os.environ.get("MUJOCO_GL")
+    os.environ["MUJOCO_GL"] = "disable"
     # Its models set an attribute that MuJoCo has deprecated: nothing that a user of ours could change.
     logging.getLogger("absl").addFilter(_not_deprecation)
     try:
         from dm_control import manipulation, suite
     finally:
-        if undecided:
+        if chosen is None:
             del os.environ["MUJOCO_GL"]
+        else:
+            os.environ["MUJOCO_GL"] = chosen
     return suite, manipulation
 
 

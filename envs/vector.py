@@ -22,6 +22,7 @@ import numpy as np
 from envs import gl, shared
 from envs.group import Outcome
 from envs.process import InProcess, Worker, WorkerError
+from envs.state import State
 from runtime.errors import UserError
 
 __all__ = ["Outcome", "VectorEnv", "WorkerError"]
@@ -160,6 +161,26 @@ class VectorEnv:
                 whole[rows] = values
         self._state[indices] = np.where(outcome.lasts, _OVER, _READY)
         return outcome
+
+    def save_state(self, indices: Sequence[int]) -> list[State]:
+        """The states of the environments of `indices`, in that order; see `Environment.save_state`."""
+        indices = self._checked(indices, {_OVER, _READY})
+        begun = self._begin("save_state", indices, lambda rows: ())
+        found: list[State | None] = [None] * len(indices)
+        for rows, part in self._fetch(begun, latest=True):
+            for row, state in zip(rows, part, strict=True):
+                found[row] = state
+        return found
+
+    def restore_state(self, indices: Sequence[int], states: Sequence[State]) -> None:
+        """Brings each environment of `indices` to the state at the same place in `states`, which any environment with
+        this one's settings may have saved; its observation is then in its row of `observations`."""
+        indices = self._checked(indices, {_OVER, _READY})
+        if len(states) != len(indices):
+            raise ValueError(f"{len(states)} states for {len(indices)} environments")
+        begun = self._begin("restore_state", indices, lambda rows: ([states[row] for row in rows],))
+        self._fetch(begun, latest=True)
+        self._state[indices] = [_OVER if state.over else _READY for state in states]
 
     def render(self, indices: Sequence[int], height: int = 240, width: int = 320) -> np.ndarray:
         """uint8 [len(indices), height, width, 3] pictures; see `Environment.render`."""

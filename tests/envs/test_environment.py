@@ -1,0 +1,250 @@
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import envs
+from runtime.errors import UserError
+from tests.envs.oracle import actions
+from tests.envs.scripted import Scripted, install
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def roll_out(environment, seed, decisions=3):
+    """The episode's observations, rewards and discounts as one hash."""
+    steps = [environment.reset(seed)]
+    steps += [environment.step(action) for action in actions(decisions, environment.action_dim)]
+    digest = hashlib.sha256()
+    for step in steps:
+        digest.update(step.observation.tobytes() + np.array([step.reward, step.discount]).tobytes())
+    return digest.hexdigest()
+
+
+# --- decisions: action repeat, rewards, discounts, ends ---------------------------------------------------------------
+
+
+@given(
+    script=st.lists(st.tuples(st.floats(-5, 5), st.sampled_from([0.0, 0.5, 0.99, 1.0])), min_size=1, max_size=12),
+    repeat=st.integers(1, 4),
+)
+def test_a_decision_sums_discounted_rewards_until_the_end(script, repeat):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        install(monkeypatch, Scripted(script))
+        environment = envs.make("cheetah_run", obs="state", action_repeat=repeat)
+    environment.reset()
+    for begin in range(0, len(script), repeat):
+        rewards, discounts = np.array(script[begin : begin + repeat]).T
+        weights = np.concatenate([[1.0], np.cumprod(discounts)[:-1]])
+        step = environment.step(np.zeros(2, np.float32))
+        assert step.reward == pytest.approx(float(rewards @ weights), abs=1e-12)
+        assert step.discount == pytest.approx(float(np.prod(discounts)), abs=1e-12)
+        assert step.last == (begin + repeat >= len(script))
+        assert not step.first and not step.capped
+    with pytest.raises(RuntimeError, match="over"):
+        environment.step(np.zeros(2, np.float32))
+
+
+def test_a_terminal_discount_of_zero_stays_zero(monkeypatch):
+    install(monkeypatch, Scripted([(1.0, 1.0), (1.0, 1.0), (1.0, 0.0)]))
+    environment = envs.make("cheetah_run", obs="state")
+    environment.reset()
+    assert environment.step(np.zeros(2, np.float32)).discount == 1.0
+    end = environment.step(np.zeros(2, np.float32))
+    assert end.last and end.discount == 0.0 and isinstance(end.discount, float)
+
+
+def test_the_action_is_repeated_and_scaled_to_the_bounds_of_the_task(monkeypatch):
+    simulator = install(monkeypatch, Scripted([(0.0, 1.0)] * 9, low=[-3.0, 0.25], high=[7.0, 0.5]))
+    environment = envs.make("cheetah_run", obs="state", action_repeat=3)
+    environment.reset()
+    for action, control in (([-1, -1], [-3, 0.25]), ([1, 1], [7, 0.5]), ([0, 0.5], [2, 0.4375])):
+        environment.step(np.array(action, np.float32))
+        np.testing.assert_allclose(simulator.controls[-3:], [control] * 3, rtol=1e-6)
+
+
+def test_state_is_the_flattened_observation_in_the_order_of_the_task(monkeypatch):
+    install(monkeypatch, Scripted([(0.0, 1.0)] * 4))
+    environment = envs.make("cheetah_run", obs="state")
+    assert environment.observation_shape == (3,)
+    assert environment.reset().observation.tolist() == [0, 0, 0]
+    observation = environment.step(np.zeros(2, np.float32)).observation
+    assert observation.tolist() == [2, 2, -2] and observation.dtype == np.float32
+
+
+@pytest.mark.parametrize("bad", [np.zeros(5), np.zeros((1, 6)), np.full(6, np.nan), np.array([0, 0, np.inf, 0, 0, 0])])
+def test_a_wrong_action_is_refused_and_changes_nothing(bad):
+    environment = envs.make("cheetah_run", obs="state")
+    with pytest.raises(RuntimeError, match="reset"):
+        environment.step(np.zeros(6, np.float32))
+    environment.reset((1, 2, 3))
+    before = environment.physics.get_state().copy()
+    with pytest.raises(ValueError, match="action"):
+        environment.step(bad)
+    assert (environment.physics.get_state() == before).all()
+
+
+# --- episode length ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "task, repeat, decisions",
+    [("cheetah_run", 2, 500), ("humanoid_stand", 2, 500), ("cartpole_swingup", 3, 334), ("reach_duplo", 2, 125)],
+)
+def test_episode_length_is_the_environments_own(task, repeat, decisions):
+    environment = envs.make(task, obs="state", action_repeat=repeat)
+    assert environment.max_episode_decisions == decisions
+    environment.reset((0, 0, 0))
+    count, step = 0, None
+    while step is None or not step.last:
+        step = environment.step(np.zeros(environment.action_dim, np.float32))
+        count += 1
+    assert count == decisions
+    assert step.discount == 1.0 and not step.capped  # a time limit is no true end
+
+
+@pytest.mark.parametrize("cap, capped", [(1, True), (7, True), (124, True), (125, False), (126, False)])
+def test_max_decisions_ends_episodes_and_says_so(cap, capped):
+    environment = envs.make("reach_duplo", obs="state", max_decisions=cap)
+    for _ in range(2 if cap < 10 else 1):  # the count starts anew
+        step = environment.reset((0, 0, 0))
+        decisions = 0
+        while not step.last:
+            step = environment.step(np.zeros(9, np.float32))
+            decisions += 1
+        assert decisions == min(cap, 125) and step.capped == capped and step.discount == 1.0
+    assert environment.max_episode_decisions == 125
+
+
+# --- seeds ------------------------------------------------------------------------------------------------------------
+
+SEEDED = [("cheetah_run", "pixels"), ("finger_turn_hard", "pixels"), ("reach_duplo", "pixels")]
+SEEDED += [(task, "state") for task in ("acrobot_swingup", "cup_catch", "humanoid_run", "quadruped_walk", "reach_duplo")]
+
+
+@pytest.fixture(scope="module")
+def in_a_fresh_process():
+    """Hashes of SEEDED's episodes, rolled out in the opposite order by another process."""
+    code = (
+        "import envs; from tests.envs.test_environment import *\n"
+        "for task, obs in reversed(SEEDED): print(roll_out(envs.make(task, obs=obs), (1, 2, 3)))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return dict(zip(reversed(SEEDED), told.stdout.split(), strict=True))
+
+
+@pytest.mark.parametrize("task, obs", SEEDED)
+def test_an_episode_is_a_function_of_its_seed_tuple(task, obs, in_a_fresh_process):
+    environment = envs.make(task, obs=obs, seed=5)
+    first = roll_out(environment, (1, 2, 3))
+    others = {roll_out(environment, seed) for seed in ((1, 2, 4), (1, 3, 2), (2, 2, 3))}
+    assert len(others) == 3 and first not in others
+    environment.reset()  # goes on from wherever the generator is
+    assert roll_out(environment, (1, 2, 3)) == first
+    assert in_a_fresh_process[task, obs] == first
+    environment.close()
+
+
+def test_without_a_tuple_the_generator_goes_on():
+    one, same, other = (envs.make("reacher_easy", obs="state", seed=seed) for seed in (3, 3, 4))
+    episodes = [roll_out(one, None) for _ in range(3)]
+    assert len(set(episodes)) == 3
+    assert [roll_out(same, None) for _ in range(3)] == episodes
+    assert roll_out(other, None) not in episodes
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_stack_holds_the_latest_frames_oldest_first():
+    environment = envs.make("cartpole_swingup", frame_stack=4)
+    for _ in range(2):  # a reset clears the stack
+        observation = environment.reset((0, 0, 1)).observation
+        assert observation.shape == environment.observation_shape == (12, 84, 84)
+        frames = [observation[:3]] * 4
+        for action in (1.0, -1.0, 0.5):
+            before = observation
+            observation = environment.step(np.array([action], np.float32)).observation
+            frames = [*frames[1:], observation[-3:]]
+            np.testing.assert_array_equal(observation, np.concatenate(frames))
+            np.testing.assert_array_equal(frames[-1], environment.render(84, 84).transpose(2, 0, 1))
+            assert (frames[-1] != frames[-2]).any()
+            assert not np.shares_memory(before, observation)
+    environment.close()
+
+
+def test_environments_that_share_a_renderer_do_not_disturb_each_other():
+    makes = [("cheetah_run", (0, 0, 1)), ("cheetah_run", (0, 0, 2)), ("reacher_hard", (0, 0, 3))]
+    alone = []
+    for task, seed in makes:
+        environment = envs.make(task)
+        alone.append([environment.reset(seed).observation])
+        alone[-1] += [environment.step(action).observation for action in actions(3, environment.action_dim)]
+        environment.close()
+    together = [envs.make(task) for task, _ in makes]
+    seen = [[environment.reset(seed).observation] for environment, (_, seed) in zip(together, makes)]
+    for number in range(3):
+        for environment, observations in zip(together, seen):
+            observations.append(environment.step(actions(3, environment.action_dim)[number]).observation)
+            environment.render(120, 160)
+    np.testing.assert_array_equal(seen[0], alone[0])
+    np.testing.assert_array_equal(seen[1], alone[1])
+    np.testing.assert_array_equal(seen[2], alone[2])
+    together[0].close()
+    together[0].close()
+    np.testing.assert_array_equal(together[1].render(84, 84).transpose(2, 0, 1), alone[1][-1][-3:])
+    for environment in together:
+        environment.close()
+
+
+def test_render_shows_the_same_scene_at_any_size_and_for_any_observations():
+    pixels, state = envs.make("walker_walk"), envs.make("walker_walk", obs="state")
+    observation = pixels.reset((0, 0, 9)).observation
+    state.reset((0, 0, 9))
+    np.testing.assert_array_equal(state.render(84, 84).transpose(2, 0, 1), observation[-3:])
+    large = state.render(840, 840)  # beyond the 640x480 that the models declare
+    small = large.reshape(84, 10, 84, 10, 3).mean((1, 3))
+    assert np.abs(small - observation[-3:].transpose(1, 2, 0)).mean() < 4
+    assert state.render().shape == (240, 320, 3) and state.render().dtype == np.uint8
+    with pytest.raises(UserError, match="picture of 0x9"):
+        state.render(0, 9)
+    pixels.close()
+    state.close()
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        (dict(task="walker_wlak"), "task=walker_wlak.*walker_walk"),
+        (dict(task="easy"), "task=easy.*finger_turn_easy|reacher_easy"),
+        (dict(task="zzz"), "task=zzz.*acrobot_swingup.*walker_walk"),
+        (dict(obs="picture"), "obs=picture.*pixels or state"),
+        (dict(seed=-1), "seed=-1"),
+        (dict(seed=2**32), f"seed={2**32}"),
+        (dict(frame_stack=0), "frame_stack=0.*at least 1"),
+        (dict(action_repeat=0), "action_repeat=0.*at least 1"),
+        (dict(max_decisions=0), "max_decisions=0.*at least 1"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_line(settings, words):
+    with pytest.raises(UserError, match=words) as refusal:
+        envs.make(**{"task": "cheetah_run", "obs": "state", **settings})
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_benchmark_has_all_its_tasks():
+    # facebookresearch/drqv2 cfgs/task, less its three bases
+    assert len(envs.TASKS) == len(set(envs.TASKS)) == 24
+    assert {task.split("_")[0] for task in envs.TASKS} == set(
+        "acrobot cartpole cheetah cup finger hopper humanoid pendulum quadruped reach reacher walker".split()
+    )

@@ -1,0 +1,132 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import envs
+from envs import gl
+from runtime.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def undecided(monkeypatch):
+    """An environment in which nobody has chosen yet, restored afterwards."""
+    for name in ("MUJOCO_GL", "MUJOCO_EGL_DEVICE_ID"):
+        monkeypatch.setenv(name, "")  # so that monkeypatch puts back what `choose` will set
+        monkeypatch.delenv(name)
+
+
+def python(code, **variables):
+    """Runs `code` in a new interpreter in which of the rendering variables only `variables` are set."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("MUJOCO_GL", "PYOPENGL_PLATFORM")}
+    environment = clean | {"PYTHONPATH": str(ROOT)} | variables
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+
+STATE_ONLY = """
+import sys, numpy as np, envs
+environment = envs.make("cheetah_run", obs="state")
+environment.reset((0, 0, 0))
+environment.step(np.zeros(6, np.float32))
+print(sorted(name for name in sys.modules if name.split(".")[0] in ("OpenGL", "glfw", "torch")))
+"""
+
+
+# egl with such a device: the import of dm_control would fail, if it were left to open it
+@pytest.mark.parametrize("variables", [{"MUJOCO_GL": "disable"}, {}, {"MUJOCO_GL": "egl", "MUJOCO_EGL_DEVICE_ID": "9"}])
+def test_state_loads_no_renderer(variables):
+    told = python(STATE_ONLY, **variables)
+    assert (told.stdout, told.returncode) == ("[]\n", 0), told.stderr
+
+
+def test_state_without_a_choice_can_still_be_pictured():
+    told = python(STATE_ONLY + 'print(environment.render(84, 84).std() > 1, __import__("os").environ["MUJOCO_GL"])')
+    assert told.stdout.split("\n")[1] in ("True egl", "True osmesa"), told.stderr
+
+
+def test_state_with_rendering_switched_off_says_why_there_is_no_picture():
+    told = python(STATE_ONLY + "environment.render()", MUJOCO_GL="off")
+    assert told.stdout == "[]\n"
+    assert "UserError: MUJOCO_GL=off switches rendering off" in told.stderr
+
+
+def test_the_package_itself_loads_nothing_heavy():
+    heavy = "{'dm_control', 'mujoco', 'torch', 'OpenGL', 'imageio', 'hydra', 'omegaconf'}"
+    told = python(f"import sys, envs, envs.vector, envs.video; print({heavy} & set(sys.modules))")
+    assert told.stdout == "set()\n", told.stderr
+
+
+def test_nothing_chosen_finds_what_renders(undecided):
+    backend = gl.choose()
+    assert backend in ("egl", "osmesa") and os.environ["MUJOCO_GL"] == backend
+
+
+@pytest.mark.parametrize("works, chosen", [({"egl", "osmesa"}, "egl"), ({"egl"}, "egl"), ({"osmesa"}, "osmesa")])
+def test_egl_comes_before_osmesa(undecided, monkeypatch, works, chosen):
+    monkeypatch.setattr(gl, "_renders", works.__contains__)
+    assert gl.choose() == chosen
+    assert os.environ["MUJOCO_GL"] == chosen  # for dm_control and for workers
+    monkeypatch.setattr(gl, "_renders", lambda backend: pytest.fail("probed twice"))
+    assert gl.choose() == chosen
+
+
+def test_where_nothing_renders_one_line_names_the_packages(undecided, monkeypatch):
+    monkeypatch.setattr(gl, "_renders", lambda backend: False)
+    with pytest.raises(UserError, match="apt-get install libegl1.*libosmesa6") as refusal:
+        envs.make("cheetah_run")
+    assert "\n" not in str(refusal.value)
+    assert "MUJOCO_GL" not in os.environ
+    envs.make("cheetah_run", obs="state").close()
+
+
+@pytest.mark.parametrize("value, backend", [("egl", "egl"), ("osmesa", "osmesa"), ("glfw", "glfw"), ("on", "glfw")])
+def test_the_users_choice_wins(undecided, monkeypatch, value, backend):
+    monkeypatch.setenv("MUJOCO_GL", value)
+    monkeypatch.setattr(gl, "_renders", lambda backend: pytest.fail("probed although the user has chosen"))
+    assert gl.choose() == backend
+    assert os.environ["MUJOCO_GL"] == value
+
+
+@pytest.mark.parametrize("value, words", [("disable", "switches rendering off"), ("elg", "must be egl, osmesa or glfw")])
+def test_a_choice_that_cannot_render_is_refused(undecided, monkeypatch, value, words):
+    monkeypatch.setenv("MUJOCO_GL", value)
+    with pytest.raises(UserError, match=f"MUJOCO_GL={value}.*{words}"):
+        envs.make("cheetah_run")
+
+
+def test_a_chosen_backend_that_is_missing_says_so():
+    code = "import envs; envs.make('cheetah_run').reset()"
+    told = python(code, MUJOCO_GL="glfw", DISPLAY="")
+    assert "UserError: MUJOCO_GL=glfw" in told.stderr and "can't render" in told.stderr
+
+
+@pytest.mark.parametrize("device", [0, "3"])
+def test_render_device_becomes_the_egl_device(undecided, monkeypatch, device):
+    monkeypatch.setattr(gl, "_renders", lambda backend: os.environ["MUJOCO_EGL_DEVICE_ID"] == str(device))
+    assert gl.choose(device) == "egl"
+    assert gl.device() == str(device)
+
+
+@pytest.mark.parametrize("device", [-1, "gpu", "1.5"])
+def test_a_render_device_is_an_index(undecided, device):
+    with pytest.raises(UserError, match=f"render.device={device}"):
+        gl.choose(device)
+
+
+def test_a_render_device_that_is_not_there_is_refused(undecided):
+    with pytest.raises(UserError, match="render.device=9 .*egl"):
+        gl.choose(9)
+    told = python("import envs; envs.make('cheetah_run', render_device=9).reset()", MUJOCO_GL="egl")
+    assert "UserError: MUJOCO_GL=egl (device 9) can't render" in told.stderr
+
+
+def test_backend_and_device_are_logged_once(undecided, monkeypatch, caplog):
+    gl._announce.cache_clear()
+    caplog.set_level("INFO", "envs.gl")
+    monkeypatch.setattr(gl, "_renders", lambda backend: True)
+    gl.choose(7), gl.choose(7), gl.choose()
+    assert [record.getMessage() for record in caplog.records] == ["rendering with egl, device 7"]
