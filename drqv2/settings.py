@@ -22,7 +22,7 @@ _AT_LEAST = {
     "batch_size": 1, "nstep": 1, "feature_dim": 1, "hidden_dim": 1, "update_every_steps": 1, "num_expl_steps": 0,
     "replay_buffer_size": 1,
 }  # fmt: skip
-_CHOICES = {"obs": ("pixels", "state"), "actor_trunk": ACTOR_TRUNKS, "precision": ("fp32", "bf16")}
+_CHOICES = {"obs": ("pixels", "state"), "actor_trunk": ACTOR_TRUNKS, "precision": ("fp32", "bf16"), "replay_compression": ("zstd", "none")}
 _SWITCHES = ("use_tb", "progress", "compile", "deterministic")
 
 
@@ -60,6 +60,7 @@ class TrainSettings:
     stddev_schedule: str
     stddev_clip: float
     replay_buffer_size: int
+    replay_compression: str
     device: str
     precision: str
     compile: bool

@@ -45,11 +45,12 @@ class Trainer:
         element = (3, *self.env.observation_shape[1:]) if self._pixels else self.env.observation_shape
         capacity = min(s.replay_buffer_size, s.num_train_steps)
         folder = Path(s.root) / s.task_name / s.name
-        self.room = check_room(folder, capacity * bytes_per_decision(element, self._pixels, self.env.action_dim))
+        packed = self._pixels and s.replay_compression == "zstd"
+        self.room = check_room(folder, capacity * bytes_per_decision(element, self._pixels, packed, self.env.action_dim))
         self.run_dir = RunDir(folder, s.to_dict())
         self.replay = Replay(
             self.run_dir.path / "replay",
-            ReplaySettings(self.env.observation_shape, element, capacity, s.batch_size, s.nstep, s.discount, s.seed),
+            ReplaySettings(self.env.observation_shape, element, capacity, s.batch_size, s.nstep, s.discount, s.seed, packed),
         )
         self.agent = DrQV2Agent(
             AgentSettings(

@@ -33,19 +33,20 @@ def shifted(image: np.ndarray, shift: np.ndarray) -> np.ndarray:
     return padded[:, shift[0] : shift[0] + image.shape[1], shift[1] : shift[1] + image.shape[2]]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
-    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=5),
     nstep=st.integers(1, 5),
-    pixels=st.booleans(),
+    kind=st.sampled_from(["state", "raw frames", "packed frames"]),
 )
-def test_windows_equal_brute_force(tmp_path_factory, seed, lengths, nstep, pixels):
+def test_windows_equal_brute_force(tmp_path_factory, seed, lengths, nstep, kind):
+    pixels = kind != "state"
     element, stack = ((3, 12, 12), 3) if pixels else ((4,), 1)
     observation_shape = (9, 12, 12) if pixels else (4,)
     gamma = 0.9
     replay = Replay(
-        tmp_path_factory.mktemp("replay"), ReplaySettings(observation_shape, element, 10**6, 16, nstep, gamma, seed)
+        tmp_path_factory.mktemp("replay"), ReplaySettings(observation_shape, element, 10**6, 16, nstep, gamma, seed, packed=kind == "packed frames")
     )
     random = np.random.default_rng(seed)
     episodes = [make_episode(random, n, element, terminal=bool(i % 2)) for i, n in enumerate(lengths)]
@@ -104,8 +105,9 @@ def test_oldest_episodes_leave_and_their_files_go_once_no_snapshot_needs_them(tm
     assert len(list(tmp_path.glob("*.seg"))) == 2
 
 
-def test_restored_buffer_draws_the_same_batches(tmp_path):
-    settings_ = ReplaySettings((9, 8, 8), (3, 8, 8), 100, 8, 3, 0.99, 5)
+@pytest.mark.parametrize("packed", [False, True])
+def test_restored_buffer_draws_the_same_batches(tmp_path, packed):
+    settings_ = ReplaySettings((9, 8, 8), (3, 8, 8), 100, 8, 3, 0.99, 5, packed)
     replay = Replay(tmp_path, settings_)
     random = np.random.default_rng(1)
     for length in (7, 9):
