@@ -10,6 +10,7 @@ import functools
 import os
 import re
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, Callable
 
@@ -50,12 +51,18 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
             is_sweep = hydra_config.mode == RunMode.MULTIRUN
             try:
                 job(values, run_dir)
-            except user_errors() as error:
+            except Exception as error:
                 # Not raised through Hydra, which would add lines of its own and end a sweep.
-                _say(error)
+                if isinstance(error, user_errors()):
+                    _say(error)
+                elif is_sweep:
+                    traceback.print_exc()
+                else:
+                    raise
                 failures.append(one_line(error))
                 if on_failure is not None and is_sweep:
                     on_failure(values, run_dir, one_line(error))
+                _remove_empty(run_dir)
 
         @functools.wraps(job)
         def program() -> None:
@@ -81,6 +88,18 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
         return program
 
     return decorate
+
+
+def _remove_empty(run_dir: Path) -> None:
+    """Takes back the folders that Hydra made for a job before it could refuse its options."""
+    here = Path.cwd()
+    for folder in (run_dir, *run_dir.parents):
+        if here not in folder.parents:
+            return
+        try:
+            folder.rmdir()
+        except OSError:
+            return
 
 
 def user_errors() -> tuple[type[Exception], ...]:

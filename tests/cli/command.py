@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import subprocess
 import sys
@@ -40,6 +41,9 @@ def run_here(module: str, words: tuple[str, ...], cwd: Path, capsys, monkeypatch
     monkeypatch.chdir(cwd)
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setattr(sys, "argv", [str(ROOT / f"{module}.py"), *words])
+    # Hydra's logging set-up shuts all handlers down, and absl's, if dm_control was imported while pytest captured
+    # stderr, would close pytest's own stream.
+    monkeypatch.setattr(logging, "shutdown", lambda *_: None)
     capsys.readouterr()
     code = 0
     try:

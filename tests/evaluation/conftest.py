@@ -3,16 +3,15 @@
 import pytest
 import torch
 
-import envs
 from drqv2.networks import make_policy, orthogonal_
-from drqv2.snapshot import policy_meta, write_policy
+from drqv2.snapshot import policy_meta, write_policy, write_snapshot
+
+SHAPES = {("cartpole_swingup", "state"): ((5,), 1), ("cartpole_swingup", "pixels"): ((9, 84, 84), 1)}
 
 
 def write_small_policy(path, task="cartpole_swingup", obs="state", trunk="relu", seed=0):
-    """A policy.pt with random weights; returns its path."""
-    environment = envs.make(task, obs=obs)
-    shape, actions = environment.observation_shape, environment.action_dim
-    environment.close()
+    """A policy.pt, or a snapshot.pt by that name, with random weights; returns its path."""
+    shape, actions = SHAPES[task, obs]
     torch.manual_seed(seed)
     network = make_policy(shape, actions, feature_dim=10, hidden_dim=24, trunk=trunk).apply(orthogonal_)
     meta = policy_meta(
@@ -20,7 +19,10 @@ def write_small_policy(path, task="cartpole_swingup", obs="state", trunk="relu",
         hidden_dim=24, actor_trunk=trunk, frame=1234, config={"seed": 7},
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_policy(path, meta, network)
+    if path.name == "snapshot.pt":
+        write_snapshot(path, {"policy": meta}, network.state_dict())
+    else:
+        write_policy(path, meta, network)
     return path
 
 

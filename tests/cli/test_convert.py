@@ -1,0 +1,127 @@
+"""convert.py as a user runs it: tiny budgets, real environments, the software renderer."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation import result as results
+from tests.evaluation.conftest import write_small_policy
+
+sys.path.insert(0, str(Path(__file__).parent))
+from command import run, run_here, start  # noqa: E402
+
+TINY = (
+    "env_name=cartpole_swingup", "SNN_ts=2", "calibration.steps=8", "num_eval_episodes=2", "crpi.select_episodes=1",
+    "max_decisions=4", "num_workers=0", "chunk=2", "device=cpu",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with runs as train.py leaves them, one from state and one from pixels. Its name has a space."""
+    folder = tmp_path_factory.mktemp("con vert")
+    for obs in ("state", "pixels"):
+        write_small_policy(folder / "exp_local" / "cartpole_swingup" / f"{obs}_seed1" / "snapshot.pt", obs=obs)
+    return folder
+
+
+@pytest.fixture
+def cwd(home, tmp_path):
+    (tmp_path / "exp_local").symlink_to(home / "exp_local")
+    return tmp_path
+
+
+def _found(cwd):
+    return [results.read(path) for path in sorted(cwd.glob("results/**/result.json"), key=lambda p: p.stat().st_mtime)]
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_one_run_after_training_no_file_moved(cwd, obs):
+    done = run("convert.py", *TINY, f"obs={obs}", "crpi.alpha=[0,0.5,1]", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    [result] = _found(cwd)
+    assert (result.status, result.obs, result.alpha.requested) == ("ok", obs, [0.0, 0.5, 1.0])
+    snapshot = cwd / "exp_local" / "cartpole_swingup" / f"{obs}_seed1" / "snapshot.pt"
+    assert f"{snapshot} (sha256 {result.policy.sha256[:12]}" in done.stdout
+    assert re.search(r"^ANN .*100\.0 %", done.stdout, re.M) and re.search(r"^IF ", done.stdout, re.M)
+    assert "no returns" in done.stdout, "capped sums must not pass for returns"
+    [npy] = cwd.glob("results/**/returns.npy")
+    assert np.load(npy).shape == (3,)
+    written = re.search(r"^written: (.*)$", done.stdout, re.M)[1]
+    assert Path(written).is_absolute() and Path(written).parent == npy.parent
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_the_sweep_of_all_neurons(cwd, obs):
+    words = ("-m", *TINY, f"obs={obs}", "neuron=if,snm,mt,dc", "SNN_ts=2,8", "crpi.alpha=0,0.5")
+    done = run("convert.py", *words, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    found = _found(cwd)
+    assert {(r.conversion.neuron, r.conversion.timesteps, r.alpha.chosen) for r in found} == {
+        (neuron, timesteps, alpha) for neuron in ("if", "snm", "mt", "dc") for timesteps in (2, 8) for alpha in (0.0, 0.5)
+    }
+    assert len(found) == 16 and len({json.dumps(results._to_json(r.ann)) for r in found}) == 1
+    assert sum(r.timing["episodes_computed"] for r in found) == 2 + 16 * 2, "the ANN's episodes are played once"
+    again = run("convert.py", *words, cwd=cwd)
+    assert again.returncode == 0 and len(_found(cwd)) == 32
+    assert sum(r.timing["episodes_computed"] for r in _found(cwd)[16:]) == 0
+
+
+def test_a_job_that_cannot_be_leaves_the_rest_of_the_sweep_alone(cwd):
+    done = run("convert.py", "-m", *TINY, "obs=state", "crpi.alpha=0,9,0.5", cwd=cwd)
+    assert done.returncode == 1
+    found = _found(cwd)
+    assert [result.status for result in found] == ["ok", "failed", "ok"]
+    assert "crpi.alpha=9" in found[1].cause and found[1].config["crpi"]["alpha"] == 9
+    assert "crpi.alpha=9" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_fault_of_the_program_in_a_job_leaves_the_rest_of_the_sweep_alone(cwd, capsys, monkeypatch):
+    import evaluation.conversion as conversion
+
+    real = conversion.run
+    monkeypatch.setattr(conversion, "run", lambda settings, *rest: 1 / 0 if settings.timesteps == 3 else real(settings, *rest))
+    code, _ = run_here("convert", ("-m", *TINY, "obs=state", "SNN_ts=3,2"), cwd, capsys, monkeypatch)
+    assert code == 1
+    assert [result.status for result in _found(cwd)] == ["failed", "ok"] and "division" in _found(cwd)[0].cause
+
+
+@pytest.mark.parametrize("words, said", [
+    (("SNN_tz=8",), "SNN_tz"), (("neuron=lif",), "lif"), (("crpi.alfa=1",), "alfa"), (("SNN_ts=0",), "SNN_ts=0"),
+    (("env_name=cheetah",), "env_name=cheetah"), (("env_name=walker_run",), "python train.py task=walker_run obs=state"),
+    (("neuron=if", "neuron.coding=differential"), "snm"), (("device=tpu",), "device=tpu"), (("snapshot=nowhere.pt",), "nowhere.pt"),
+    (("snapshot=../other.txt",), "other.txt"), (("num_envs=1",), "num_envs=1"), (("neuron@_global_=if",), "neuron=if"),
+    (("crpi.alpha=nan",), "crpi.alpha=nan"),
+])  # fmt: skip
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(cwd, capsys, monkeypatch, words, said):
+    (cwd / ".." / "other.txt").write_text("not a policy")
+    code, stderr = run_here("convert", (*TINY, "obs=state", *words), cwd, capsys, monkeypatch)
+    assert code == 2
+    assert len(stderr.strip().splitlines()) == 1 and said in stderr
+    assert [path.name for path in cwd.iterdir()] == ["exp_local"]
+
+
+def test_ctrl_c_keeps_finished_episodes_and_the_same_command_goes_on(cwd):
+    words = (*TINY[:-4], "obs=state", "num_workers=1", "chunk=2", "device=cpu", "max_decisions=300", "num_eval_episodes=40")
+    process = start("convert.py", *words, cwd=cwd)
+    deadline = time.monotonic() + 120
+    while len(list(cwd.glob("results/cells/*/*.json"))) < 4:
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in output, output
+    kept = len(list(cwd.glob("results/cells/*/*.json")))
+    assert 4 <= kept < 80 and not _found(cwd)
+    done = run("convert.py", *words, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    [result] = _found(cwd)
+    assert result.timing["episodes_reused"] == kept and result.timing["episodes_computed"] == 80 - kept
