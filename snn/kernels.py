@@ -27,13 +27,14 @@ STATE_ROWS = 4
 
 
 @functools.cache
-def compiled(neuron: Neuron, carry: bool, dtype: type, bf16_in: bool, bf16_out: bool):
+def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
     """The kernel for a neuron; `dtype` is numpy's float32 or float64, bf16 arrays are passed as their uint16 bits.
 
-    kernel(current, out, emit, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts, above, first,
+    kernel(carry, current, constant, out, emit, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts, above, first,
            last, t0, lo, hi)
-    current   [S or 1, R, U]  W x without bias, for S steps and R environments of U units (1: the input, constant
-                              under rate coding, sent once under differential coding)
+    carry                     is the mode `carry`? (see snn.crpi)
+    current   [S, R, U]       W x without bias, for S steps and R environments of U units; if `constant` [1, R, U]: the
+                              network's input, the same at all steps (rate) or sent at the first (differential)
     out       [S, R, U]       spikes (bf16_out: times gain), written if `emit`; may be `current` itself
     start     [R, U]          what the last decision left; `kept` gets what this one leaves (may be the same array)
     active    [R]             rows to compute; the others put out zeros and keep their state
@@ -53,12 +54,11 @@ def compiled(neuron: Neuron, carry: bool, dtype: type, bf16_in: bool, bf16_out: 
     half_bit, shift = np.uint32(0x8000), np.uint32(16)
 
     def kernel(
-        current, out, emit, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts, above, first, last,
+        carry, current, constant, out, emit, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts, above, first, last,
         t0, lo, hi,
     ):  # fmt: skip
         steps, units = out.shape[0], theta.shape[0]
         per_row = (units + BLOCK - 1) // BLOCK
-        constant = current.shape[0] == 1
         record = counts.shape[1] > 0
         # One array for all scratch: the vectoriser then has few pointers whose overlap it must rule out.
         s = np.empty((9, BLOCK), dtype)

@@ -315,7 +315,7 @@ class SpikingNetwork:
                     out = current.new_empty(s, rows if emit else 1, layer.units if emit else 1, dtype=out_dtype)
                 counts, above = self._recorder.room(rows, self.timesteps)
                 block = Block(
-                    current, out, emit, start, self._kept[layer.index][lo:hi], active, alpha, state, layer.theta,
+                    current, layer is first, out, emit, start, self._kept[layer.index][lo:hi], active, alpha, state, layer.theta,
                     layer.synapse.bias, layer.gain, layer.fan_out, counts, above, t0, self.timesteps,
                 )  # fmt: skip
                 advance(self.neuron, self.mode, block)

@@ -24,6 +24,7 @@ class Block:
     """
 
     current: Tensor
+    constant: bool
     out: Tensor
     emit: bool
     start: Tensor
@@ -54,10 +55,10 @@ def by_kernel(neuron: Neuron, mode: str, block: Block) -> None:
     """The compiled way (CPU tensors only)."""
     b = block
     kernel = kernels.compiled(
-        neuron, mode == "carry", _NUMPY[b.theta.dtype], b.current.dtype is torch.bfloat16, b.out.dtype is torch.bfloat16
+        neuron, _NUMPY[b.theta.dtype], b.current.dtype is torch.bfloat16, b.out.dtype is torch.bfloat16
     )
     arrays = (b.start, b.kept, b.active, b.alpha, b.state, b.theta, b.bias, b.gain, b.fan_out)
-    head = (_array(b.current), _array(b.out), b.emit, *map(_array, arrays))
+    head = (mode == "carry", _array(b.current), b.constant, _array(b.out), b.emit, *map(_array, arrays))
     kernels.run(kernel, (b.out.shape[0], *b.kept.shape), (head, (b.t0 == 0, b.last, b.t0)), b.counts, b.above)
 
 
@@ -74,13 +75,12 @@ def by_torch(neuron: Neuron, mode: str, block: Block) -> None:
         v, c, m_in, m_out = v0, torch.zeros_like(v0), b.bias.expand_as(v0), torch.zeros_like(v0)
     else:
         v, c, m_in, m_out = b.state.clone()
-    constant = b.current.shape[0] == 1
     silent = ~b.active[:, None]
     for step in range(b.out.shape[0]):
         t = b.t0 + step + 1
-        wx = b.current[0 if constant else step].to(dtype)
+        wx = b.current[0 if b.constant else step].to(dtype)
         if differential:
-            wx = torch.zeros_like(wx) if constant and t > 1 else wx
+            wx = torch.zeros_like(wx) if b.constant and t > 1 else wx
             x, v, c, m_in, m_out = codings.differential_step(
                 neuron.fire, neuron.slack, b.theta, wx, t, v, c, m_in, m_out
             )

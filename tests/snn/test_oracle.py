@@ -14,7 +14,7 @@ DECISIONS = 3
 @pytest.mark.parametrize("timesteps", [1, 2, 3, 8, 32])
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
 @settings(max_examples=6, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), conv=st.booleans(), ties=st.booleans(), n=st.integers(1, 5))
+@given(seed=st.integers(0, 2**32 - 1), conv=st.booleans(), ties=st.booleans(), n=st.sampled_from([1, 4]))
 def test_equals_the_oracle(rule, coding, timesteps, seed, conv, ties, n):
     alphas = [0.0, 0.3, 1.0]
     layers, readout, shape = oracle.random_network(seed, conv, ties)
@@ -72,7 +72,7 @@ def test_bfloat16_loses_nothing_on_small_dyadic_numbers(rule, coding):
     """Currents that fit into 8 bits are exact in bfloat16, so the network must equal the oracle there too."""
     for seed in range(6):
         layers, readout, shape = oracle.random_network(seed, bool(seed % 2), True)
-        spiking = converted(layers, readout, rule, coding, 2, 1.0, 2, dtype="bfloat16")
-        one = oracle.Oracle(layers, readout, rule, coding, 2, 2, 1.0)
+        spiking = converted(layers, readout, rule, coding, 2, 1.0, 4, dtype="bfloat16")
+        one = oracle.Oracle(layers, readout, rule, coding, 4, 2, 1.0)
         for observation in oracle.observations(seed, shape, 2, True):
             np.testing.assert_allclose(spiking(batch([observation]))[0].numpy(), one.decide(observation), atol=1e-5)

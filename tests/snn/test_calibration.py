@@ -1,0 +1,104 @@
+"""Thresholds: running maximum, and percentiles in bounded memory."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import snn
+from snn.quantiles import Quantiles
+from tests.snn.helpers import inputs, mlp
+
+
+def test_maximum_over_batches_per_channel_and_unit():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 5), nn.ReLU(), nn.Linear(5, 1))
+    with torch.no_grad():
+        module[0].bias[1] = -100
+    x = inputs(20, 2, 6, 6, dtype=torch.float32)
+    with torch.no_grad():
+        conv = module[:2](x)
+        linear = module[:5](x)
+    for size in (1, 7, 20):
+        thetas = snn.calibrate(module, x.split(size))
+        torch.testing.assert_close(thetas[0], conv.amax((0, 2, 3)))
+        torch.testing.assert_close(thetas[1], linear.amax(0))
+        assert thetas[0][1] == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), q=st.sampled_from([0.5, 0.9, 0.99, 0.999, 1.0]), scale=st.sampled_from([1e-12, 1.0, 1e9]),
+    growth=st.sampled_from([1.0, 3.0, 100.0]), zeros=st.floats(0, 0.95),
+)  # fmt: skip
+def test_quantiles_within_one_percent(seed, q, scale, growth, zeros):
+    """Against numpy on everything, for streams that grow, and with ReLU's zeros."""
+    rng = np.random.default_rng(seed)
+    parts = [scale * growth**k * np.exp(rng.normal(0, 1.5, (3, 700))) for k in range(4)]
+    parts = [np.where(rng.random(part.shape) < zeros, 0, part).astype(np.float32) for part in parts]
+    estimator = Quantiles()
+    for part in parts:
+        estimator.add(torch.from_numpy(part))
+    exact = np.quantile(np.concatenate(parts, 1).astype(np.float64), q, axis=1)
+    np.testing.assert_allclose(estimator.estimate(q).numpy(), exact, rtol=0.01, atol=1e-30)
+
+
+def test_percentile_of_5000_convolutional_decisions():
+    """p = 99.9 over as many values as a layer of the paper's calibration shows, memory bounded."""
+    rng = np.random.default_rng(0)
+    estimator = Quantiles()
+    kept = []
+    for _ in range(50):
+        values = np.maximum(rng.gumbel(0, 1, (2, 100 * 39 * 39)), 0).astype(np.float32)
+        estimator.add(torch.from_numpy(values))
+        kept.append(values)
+    exact = np.quantile(np.concatenate(kept, 1), 0.999, axis=1)
+    np.testing.assert_allclose(estimator.estimate(0.999).numpy(), exact, rtol=0.01)
+    assert estimator._counts.numel() * 8 < 200_000
+
+
+def test_percentile_thresholds():
+    module, x = mlp(4, 12, 12, 2, dtype=torch.float32), inputs(500, 4, dtype=torch.float32)
+    with torch.no_grad():
+        first = module[:2](x).numpy()
+    top, estimated = snn.calibrate(module, [x])[0], snn.calibrate(module, x.split(50), percentile=95.0)[0].numpy()
+    exact = np.percentile(first, 95, axis=0)
+    fired = exact > 0
+    np.testing.assert_allclose(estimated[fired], exact[fired], rtol=0.01)
+    np.testing.assert_allclose(estimated[~fired], top.numpy()[~fired])
+    assert fired.any()
+    assert torch.equal(snn.calibrate(module, [x], percentile=100)[0], top)
+
+
+def test_rarely_firing_unit_keeps_its_maximum():
+    module = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1))
+    nn.init.ones_(module[0].weight), nn.init.zeros_(module[0].bias)
+    x = torch.full((10_000, 1), -1.0)
+    x[17] = 3.0
+    assert snn.calibrate(module, [x], percentile=99.9)[0].tolist() == [3.0]
+
+
+def test_eval_mode_and_nothing_left_behind():
+    module = nn.Sequential(nn.Linear(4, 50), nn.ReLU(), nn.Dropout(0.9), nn.Linear(50, 50), nn.ReLU(), nn.Linear(50, 1))
+    module.train()
+    x = inputs(30, 4, dtype=torch.float32)
+    first, second = snn.calibrate(module, [x]), snn.calibrate(module, [x])
+    assert all(torch.equal(a, b) for a, b in zip(first, second))
+    assert module.training and not any(part._forward_hooks for part in module.modules())
+
+
+@pytest.mark.parametrize(
+    ("batches", "options", "message"),
+    [
+        ([], {}, "no batches"),
+        ([torch.full((2, 4), float("nan"))], {}, "finite"),
+        ([torch.ones(2, 3)], {}, "shape"),
+        ([torch.ones(2, 4)], {"percentile": 0}, "percentile=0"),
+        ([torch.ones(2, 4)], {"percentile": 101}, "percentile=101"),
+    ],
+)
+def test_wrong_calibration(batches, options, message):
+    with pytest.raises(snn.ConversionError, match=message):
+        snn.calibrate(mlp(4, 5, 1, dtype=torch.float32), batches, **options)

@@ -1,0 +1,103 @@
+"""What holds exactly for every neuron: sums, means, silence, convergence."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import snn
+from tests.snn import oracle
+from tests.snn.helpers import PAIRS, batch, converted, inputs, mlp
+
+
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), timesteps=st.sampled_from([1, 2, 3, 8, 32]), alpha=st.sampled_from([0.0, 0.3, 1.0]))
+def test_sums_and_means(rule, coding, timesteps, seed, alpha):
+    layers, readout, shape = oracle.random_network(seed, seed % 2 == 0, False)
+    spiking = converted(layers, readout, rule, coding, timesteps, alpha)
+    for observation in oracle.observations(seed, shape, 2, False):
+        seen = spiking.trace(batch([observation]))
+        output = spiking(batch([observation]))
+        decoded = None
+        for i, layer in enumerate(seen.layers):
+            # Eq. 8: what came in either went out or is still in the membrane.
+            torch.testing.assert_close(layer.rates.sum(0), layer.currents.sum(0) + layer.v0 - layer.membranes[-1])
+            torch.testing.assert_close(layer.decoded, layer.rates.mean(0))
+            if decoded is not None:
+                mean = oracle.through(layers[i][0], decoded, True)
+                if coding == "rate":
+                    arrived = layer.currents.mean(0)[0]
+                else:  # M_in[T+1] = M_in[T] + W x[T]/T, and W x[T] is the current less M_in[T]
+                    before, m_in = oracle.through(layers[i][0], np.zeros_like(decoded), True), None
+                    m_in = before
+                    for t in range(timesteps):
+                        m_in = m_in + (layer.currents[t, 0].numpy() - m_in) / (t + 1)
+                    arrived = torch.from_numpy(m_in)
+                np.testing.assert_allclose(arrived.numpy(), mean, atol=1e-9)
+            decoded = layer.decoded[0].numpy()
+        np.testing.assert_allclose(output[0].numpy(), oracle.through(readout, decoded, True), atol=1e-9)
+
+
+@pytest.mark.parametrize("mode", ["residual", "random", "shuffled", "carry"])
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+def test_alpha_zero_is_plain_conversion(rule, coding, mode):
+    module, x = mlp(4, 20, 20, 3), inputs(6, 5, 4, seed=1)
+    thresholds = snn.calibrate(module, x)
+    carrying = snn.convert(module, thresholds, rule, coding, 7, alpha=0.0, mode=mode)
+    for step in x:
+        plain = snn.convert(module, thresholds, rule, coding, 7)
+        assert torch.equal(carrying(step), plain(step))
+
+
+def test_carrying_changes_something():
+    module, x = mlp(4, 20, 20, 3), inputs(3, 5, 4, seed=1)
+    thresholds = snn.calibrate(module, x)
+    for mode in ("residual", "random", "shuffled", "carry"):
+        spiking = snn.convert(module, thresholds, "if", timesteps=7, alpha=1.0, mode=mode)
+        first, again = spiking(x[0]), spiking(x[0])
+        assert not torch.equal(first, again)
+
+
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+def test_error_shrinks_with_t_on_calibration_inputs(rule, coding):
+    module, x = mlp(5, 24, 24, 3), inputs(64, 5, seed=2)
+    thresholds = snn.calibrate(module, [x])
+    with torch.no_grad():
+        expected = module(x)
+
+    def scaled_error(timesteps):
+        return timesteps * (snn.convert(module, thresholds, rule, coding, timesteps)(x) - expected).abs().max()
+
+    assert scaled_error(1024) <= 2 * max(scaled_error(16), scaled_error(64))
+
+
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_units_that_never_fired_stay_silent(rule, coding, dtype):
+    module, x = mlp(4, 12, 12, 2), inputs(5, 8, 4, seed=3)
+    with torch.no_grad():
+        module[0].bias[3] = 1e-3  # a constant trickle into a unit with no threshold
+        module[0].weight[3] = 0
+    thresholds = snn.calibrate(module, x)
+    thresholds[0][3] = 0
+    thresholds[1][:] = 0
+    spiking = snn.convert(module, thresholds, rule, coding, 16, alpha=1.0, dtype=dtype)
+    assert [layer.dead for layer in spiking.layers] == [int((theta == 0).sum()) for theta in thresholds]
+    for step in x:
+        seen = spiking.trace(step)
+        assert (seen.layers[0].spikes[:, :, 3] == 0).all() and (seen.layers[1].spikes == 0).all()
+        assert torch.isfinite(seen.layers[0].membranes).all()
+        output = spiking(step)
+        torch.testing.assert_close(output, module[-1].bias.detach().expand_as(output).to(output))
+
+
+@pytest.mark.parametrize("huge", [1e30, 1e-30])
+def test_extreme_inputs_stay_finite(huge):
+    module = mlp(4, 12, 12, 2, dtype=torch.float32)
+    x = huge * inputs(3, 8, 4, seed=3, dtype=torch.float32)
+    for rule, coding in PAIRS:
+        spiking = snn.convert(module, snn.calibrate(module, x[:1]), rule, coding, 8, alpha=1.0)
+        for step in x:
+            assert torch.isfinite(spiking(step)).all()

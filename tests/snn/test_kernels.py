@@ -1,0 +1,171 @@
+"""The compiled recurrence equals the pure functions bit for bit, over blocks of steps and for any block of units."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snn import crpi, kernels, neuron
+from snn.recurrence import Block, by_kernel, by_torch
+from tests.snn.helpers import PAIRS
+
+
+def _block(rng, dtype, ties, rows, units, steps, t0, timesteps, constant, record, emit, in_place):
+    def numbers(*shape):
+        values = rng.integers(-8, 9, shape) / 8 if ties else rng.normal(0, 0.7, shape)
+        return torch.from_numpy(np.asarray(values)).to(dtype)
+
+    theta = torch.from_numpy(rng.choice([0.0, 0.5, 1.0, 2.0], units)).to(dtype)
+    if not ties:
+        theta = theta * torch.from_numpy(rng.uniform(0.5, 1, units)).to(dtype)
+    current = numbers(1 if constant else steps, rows, units)
+    out = current if in_place and not constant else torch.full((steps, rows, units), 7, dtype=dtype)
+    counts = np.zeros((2, timesteps if record else 0, rows), np.int64)
+    return Block(
+        current, constant, out, emit, numbers(rows, units), numbers(rows, units), torch.from_numpy(rng.random(rows) < 0.8),
+        torch.from_numpy(rng.choice([0, 0.3, 1.0], rows)).to(dtype), numbers(4, rows, units), theta, numbers(units),
+        torch.where(theta > 0, 1 / theta, 0 * theta), torch.from_numpy(rng.integers(0, 99, units).astype(np.int32)),
+        counts, np.zeros(rows, np.int64), t0, timesteps,
+    )  # fmt: skip
+
+
+def _same(a, b):
+    # Equal numbers; nan nowhere. (-0.0 equals 0.0: no later operation tells them apart.)
+    assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), ties=st.booleans(), rows=st.integers(1, 3),
+    units=st.sampled_from([1, 7, 512, 513, 1100]), first=st.integers(0, 3), steps=st.integers(1, 4),
+    rest=st.integers(0, 1), constant=st.booleans(), record=st.booleans(), emit=st.booleans(), in_place=st.booleans(),
+    n=st.sampled_from([1, 4]), mode=st.sampled_from(["residual", "carry"]),
+)  # fmt: skip
+def test_compiled_equals_torch(
+    rule, coding, dtype, seed, ties, rows, units, first, steps, rest, constant, record, emit, in_place, n, mode
+):
+    blocks = [
+        _block(
+            np.random.default_rng(seed), dtype, ties, rows, units, steps, first, first + steps + rest, constant, record,
+            emit, in_place,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    which = neuron.make(rule, coding, n)
+    by_kernel(which, mode, blocks[0])
+    by_torch(which, mode, blocks[1])
+    a, b = blocks
+    active = a.active
+    if emit:
+        _same(a.out, b.out)
+    _same(a.kept, b.kept)
+    rows_of_state = 4 if coding == "differential" else 2
+    _same(a.state[:rows_of_state, active], b.state[:rows_of_state, active])
+    np.testing.assert_array_equal(a.counts, b.counts)
+    np.testing.assert_array_equal(a.above, b.above)
+
+
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+def test_compiled_equals_torch_in_bfloat16(rule, coding):
+    """Narrow currents in, spikes as multiples of theta out."""
+    blocks = []
+    for _ in range(2):
+        block = _block(np.random.default_rng(3), torch.float32, False, 2, 700, 5, 0, 5, False, True, True, True)
+        block.current = block.current.bfloat16()
+        block.out = block.current
+        blocks.append(block)
+    which = neuron.make(rule, coding, 4)
+    by_kernel(which, "residual", blocks[0])
+    by_torch(which, "residual", blocks[1])
+    assert torch.equal(blocks[0].out, blocks[1].out) and torch.equal(blocks[0].kept, blocks[1].kept)
+    multiples = set(blocks[0].out.abs().unique().tolist())
+    assert multiples <= {0, 1, 0.5, 0.25, 0.125} and len(multiples) > 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_change_nothing(threads, monkeypatch):
+    monkeypatch.setattr(kernels, "_MIN_WORK", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        rng = np.random.default_rng(0)
+        block = _block(rng, torch.float64, False, 3, 2000, 6, 0, 6, False, True, True, True)
+        other = _block(np.random.default_rng(0), torch.float64, False, 3, 2000, 6, 0, 6, False, True, True, True)
+        which = neuron.make("mt", "rate", 4)
+        by_kernel(which, "residual", block)
+        by_torch(which, "residual", other)
+        assert torch.equal(block.out, other.out) and torch.equal(block.kept, other.kept)
+        np.testing.assert_array_equal(block.counts, other.counts)
+        np.testing.assert_array_equal(block.above, other.above)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_changed_rule_is_compiled_anew(tmp_path):
+    """numba's cache on disk must follow the rule's text, which lies in another file than the kernel."""
+    program = """
+import sys, numpy as np, torch
+sys.path.insert(0, {root!r})
+import snn
+from snn.rules import Rule, register
+def fire(m, c, theta):
+    return {scale} * theta * (m >= theta)
+register(Rule("scaled", fire, signed=False))
+module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
+with torch.no_grad():
+    for i in (0, 2):
+        module[i].weight.copy_(torch.eye(2)); module[i].bias.zero_()
+y = snn.convert(module, [torch.ones(2)], "scaled", timesteps=1)(torch.ones(1, 2))
+print(float(y[0, 0]))
+"""
+    root = str(kernels.__file__).rsplit("/snn/", 1)[0]
+    for scale in (1.0, 0.5, 1.0):
+        result = subprocess.run(
+            [sys.executable, "-c", program.format(root=root, scale=scale)],
+            capture_output=True, text=True, env={"NUMBA_CACHE_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=True,
+        )  # fmt: skip
+        assert float(result.stdout) == scale
+
+
+def test_kernel_is_cached_across_processes(tmp_path):
+    program = """
+import sys
+sys.path.insert(0, {root!r})
+import torch, numpy as np, snn
+from snn import kernels, neuron
+module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
+snn.convert(module, [torch.ones(2)], "mt", timesteps=1)(torch.ones(1, 2))
+kernel = kernels.compiled(neuron.make("mt", "rate", 4), np.float32, False, False)
+print(sum(kernel.stats.cache_hits.values()))
+"""
+    root = str(kernels.__file__).rsplit("/snn/", 1)[0]
+    hits = [
+        subprocess.run(
+            [sys.executable, "-c", program.format(root=root)],
+            capture_output=True, text=True, env={"NUMBA_CACHE_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=True,
+        ).stdout.strip()
+        for _ in range(2)
+    ]  # fmt: skip
+    assert hits == ["0", "1"]
+
+
+@given(st.floats(-5, 5), st.floats(0, 2), st.floats(0.01, 3))
+@settings(deadline=None)
+def test_crpi_bounds(residual, alpha, theta):
+    """v[0] stays within half a threshold of v_base, moves with the residual's sign, and not at all at alpha 0."""
+    tensor = lambda value: torch.tensor([[value]], dtype=torch.float64)  # noqa: E731
+    for rule in ("if", "snm", "mt"):
+        r = neuron.make(rule, "rate", 4).rule
+        th = torch.tensor([theta], dtype=torch.float64)
+        v0 = crpi.initial(tensor(residual), tensor(alpha), th, r, "residual")
+        base = r.v_base * theta
+        assert abs(float(v0) - base) <= theta / 2 + 1e-12
+        assert (float(v0) - base) * residual >= 0
+        assert float(crpi.initial(tensor(residual), tensor(0.0), th, r, "residual")) == base
+        assert float(crpi.initial(tensor(residual), tensor(1.0), th, r, "carry")) == residual

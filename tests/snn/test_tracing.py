@@ -1,0 +1,277 @@
+"""Which modules convert, which are refused and how, and that the source is left alone."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import snn
+from tests.snn.helpers import inputs, mlp
+
+
+class Encoder(nn.Module):
+    """DrQ-v2's encoder with its own forward."""
+
+    def __init__(self, size=84):
+        super().__init__()
+        self.convnet = nn.Sequential(
+            nn.Conv2d(9, 32, 3, 2), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(),
+            nn.Conv2d(32, 32, 3), nn.ReLU(),
+        )  # fmt: skip
+
+    def forward(self, obs):
+        obs = obs / 255.0 - 0.5
+        h = self.convnet(obs)
+        h = h.view(h.shape[0], -1)
+        return h
+
+
+class Policy(nn.Module):
+    def __init__(self, norm=False, features=39200, hidden=1024, actions=6):
+        super().__init__()
+        self.encoder = Encoder()
+        tail = [nn.LayerNorm(50), nn.Tanh()] if norm else [nn.ReLU()]
+        self.trunk = nn.Sequential(nn.Linear(features, 50), *tail)
+        self.policy = nn.Sequential(
+            nn.Linear(50, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, hidden), nn.ReLU(inplace=True),
+            nn.Linear(hidden, actions),
+        )  # fmt: skip
+
+    def forward(self, obs):
+        return self.policy(self.trunk(self.encoder(obs)))
+
+
+def _close(module, x, timesteps=256, tolerance=0.05, **options):
+    """The network's output nears the module's; returns the network."""
+    with torch.no_grad():
+        expected = copy.deepcopy(module).eval()(x if x.is_floating_point() else x.float())
+    hybrid = options.get("hybrid", False)
+    spiking = snn.convert(module, snn.calibrate(module, [x], hybrid=hybrid), "mt", timesteps=timesteps, **options)
+    error = (spiking(x) - expected).abs().max()
+    assert error < tolerance * expected.abs().max(), error
+    return spiking
+
+
+def test_encoder_alone_and_policy_convert_from_bytes():
+    torch.manual_seed(0)
+    x = torch.randint(0, 256, (1, 9, 84, 84), dtype=torch.uint8)
+    spiking = _close(Encoder(), x, 8, 0.3)
+    assert spiking(x).shape == (1, 39200)
+    spiking = _close(Policy(), x, 8, 0.5)
+    assert [layer.name for layer in spiking.layers] == [
+        "encoder.convnet.0", "encoder.convnet.2", "encoder.convnet.4", "encoder.convnet.6", "trunk.0", "policy.0",
+        "policy.2",
+    ]  # fmt: skip
+    assert [layer.kind for layer in spiking.layers] == ["conv2d"] * 4 + ["linear"] * 3
+    assert [tuple(layer.theta.shape) for layer in spiking.layers] == [(32,)] * 4 + [(50,), (1024,), (1024,)]
+
+
+class Forward(nn.Module):
+    """A module with the forward that a test gives it."""
+
+    def __init__(self, forward, **parts):
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self._forward = forward
+
+    def forward(self, x):
+        return self._forward(self, x)
+
+
+def _parts(**extra):
+    torch.manual_seed(1)
+    return {"a": nn.Linear(6, 20), "b": nn.Linear(20, 3), "relu": nn.ReLU()} | extra
+
+
+STATE = {
+    "functional relu": (lambda m, x: m.b(F.relu(m.a(x))), {}),
+    "torch.relu": (lambda m, x: m.b(torch.relu(m.a(x))), {}),
+    "method": (lambda m, x: m.b(m.a(x).relu()), {}),
+    "in place": (lambda m, x: m.b(F.relu(m.a(x), inplace=True)), {}),
+    "dropout, identity": (lambda m, x: m.b(m.i(m.d(m.relu(m.a(x))))), {"d": nn.Dropout(0.5), "i": nn.Identity()}),
+    "functional dropout": (lambda m, x: m.b(F.dropout(m.relu(m.a(x)), 0.5, m.training)), {}),
+    "scaling": (lambda m, x: m.b(m.relu(m.a(1 - (2.0 * x + 0.1) / 3))), {}),
+    "scaling by tensors": (lambda m, x: m.b(m.relu(m.a((x.float() - m.mean) * m.scale))), {
+        "mean": nn.Parameter(torch.linspace(-1, 1, 6)), "scale": nn.Parameter(torch.linspace(1, 2, 6))}),
+    "no bias": (lambda m, x: m.b(m.relu(m.a(x))), {"a": nn.Linear(6, 20, bias=False)}),
+    "functional linear": (lambda m, x: m.b(m.relu(F.linear(x, m.w, m.v))), {
+        "w": nn.Parameter(torch.randn(20, 6)), "v": nn.Parameter(torch.randn(20))}),
+    "ends in relu": (lambda m, x: m.relu2(m.b(m.relu(m.a(x)))), {"relu2": nn.ReLU()}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", STATE)
+def test_ways_to_write_a_chain(case):
+    forward, extra = STATE[case]
+    module = Forward(forward, **_parts(**extra))
+    if case == "ends in relu":
+        module.b.bias.data += 2
+    before = copy.deepcopy(module.state_dict())
+    module.train()
+    _close(module, inputs(16, 6, dtype=torch.float32))
+    assert module.training and all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
+
+
+def _conv(*tail, head=(), channels=8):
+    return nn.Sequential(*head, nn.Conv2d(3, channels, 3), *tail)
+
+
+def _batchnorm(kind, n):
+    torch.manual_seed(3)
+    layer = kind(n)
+    for value in (layer.running_mean, layer.weight.data, layer.bias.data):
+        value.uniform_(-0.5, 1)
+    layer.running_var.uniform_(0.5, 2)
+    return layer
+
+
+PIXELS = {
+    "average pool behind ReLU": lambda: _conv(nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(72, 4)),
+    "average pool before ReLU": lambda: _conv(nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(72, 4)),
+    "flatten before ReLU": lambda: _conv(nn.Flatten(), nn.ReLU(), nn.Linear(288, 4)),
+    "batchnorm": lambda: _conv(_batchnorm(nn.BatchNorm2d, 8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 9),
+                               _batchnorm(nn.BatchNorm1d, 9), nn.ReLU(), nn.Linear(9, 4)),
+    "batchnorm on the input": lambda: _conv(nn.ReLU(), nn.Flatten(), nn.Linear(288, 4), head=[_batchnorm(nn.BatchNorm2d, 3)]),
+    "same padding, dilation, groups": lambda: nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding="same"), nn.ReLU(), nn.Conv2d(6, 4, 3, dilation=2, groups=2), nn.ReLU(), nn.Flatten(),
+        nn.Linear(64, 4)),
+    "pool on the input": lambda: _conv(nn.ReLU(), nn.Flatten(), nn.Linear(32, 4), head=[nn.AvgPool2d(2)]),
+    "fully convolutional": lambda: _conv(nn.ReLU(), nn.Conv2d(8, 2, 3)),
+    "pool at the end": lambda: _conv(nn.ReLU(), nn.AvgPool2d(3)),
+    "1x1 images": lambda: nn.Sequential(nn.Conv2d(3, 8, 8), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+@pytest.mark.parametrize("case", PIXELS)
+def test_image_networks(case, dtype):
+    torch.manual_seed(2)
+    _close(PIXELS[case](), inputs(4, 3, 8, 8, dtype=torch.float32), dtype=dtype)
+
+
+REFUSED = {
+    "residual add": (lambda m, x: m.b(m.relu(m.a(x)) + m.a(x)), {}, "residual add"),
+    "branch": (lambda m, x: m.b(torch.cat([m.relu(m.a(x)), x], 1)), {}, "cat.*concatenation"),
+    "shared relu": (lambda m, x: m.relu(m.b(m.relu(m.a(x)))), {}, "ReLU 'relu' is used 2 times.*threshold"),
+    "shared linear": (lambda m, x: m.c(F.relu(m.c(F.relu(m.a(x))))), {"c": nn.Linear(20, 20)}, "Linear 'c' is used 2 times"),
+    "layernorm": (lambda m, x: m.b(m.relu(m.n(m.a(x)))), {"n": nn.LayerNorm(20)}, "LayerNorm 'n'.*hybrid=True"),
+    "tanh": (lambda m, x: torch.tanh(m.b(m.relu(m.a(x)))), {}, "Tanh 'tanh'.*caller"),
+    "maxpool": (lambda m, x: m.b(m.p(m.relu(m.a(x)))), {"p": nn.MaxPool2d(2)}, "MaxPool2d 'p'.*largest"),
+    "functional maxpool": (lambda m, x: F.max_pool2d(m.a(x), 2), {}, "max_pool2d.*largest"),
+    "gelu": (lambda m, x: m.b(F.gelu(m.a(x))), {}, "gelu 'gelu'"),
+    "lstm": (lambda m, x: m.l(x)[0], {"l": nn.LSTM(6, 6)}, "(LSTM|getitem)"),
+    "nothing": (lambda m, x: m.a(x), {}, "nothing to convert.*no ReLU"),
+    "two linears": (lambda m, x: m.b(m.c(m.relu(m.a(x)))), {"c": nn.Linear(20, 20)}, "'c' feeds 'b' with no ReLU"),
+    "bare relu": (lambda m, x: m.b(m.a(m.relu(x))), {}, "ReLU 'relu' has no Conv2d or Linear"),
+    "scaling inside": (lambda m, x: m.b(m.relu(m.a(x)) * 2), {}, "comes after the first layer"),
+    "reverse division": (lambda m, x: m.b(m.relu(m.a(1 / x))), {}, "divides by an activation"),
+    "activations multiplied": (lambda m, x: m.b(m.relu(m.a(x * x))), {}, "."),
+    "branching": (lambda m, x: m.b(m.relu(m.a(x))) if x.sum() > 0 else x, {}, "can't be traced"),
+    "in place unseen": (lambda m, x: (lambda h: (F.relu_(h), m.b(F.relu(m.c(h))))[1])(m.a(x)), {"c": nn.Linear(20, 20)}, "in place"),
+    "in place module unseen": (lambda m, x: (lambda h: (m.r(h), m.b(F.relu(m.c(h))))[1])(m.a(x)),
+                               {"c": nn.Linear(20, 20), "r": nn.ReLU(True)}, "in place"),
+    "whole numbers": (lambda m, x: m.b(m.relu(m.a(x.to(torch.int64)))), {}, "whole numbers"),
+    "always dropping": (lambda m, x: m.b(F.dropout(m.relu(m.a(x)))), {}, "dropout"),
+    "two outputs": (lambda m, x: (m.a(x), x), {}, "several values"),
+    "constant": (lambda m, x: m.w, {"w": nn.Parameter(torch.ones(2))}, "."),
+    "not a flatten": (lambda m, x: m.b(m.relu(m.a(x)).view(-1, 4, 5)), {}, "view.*batch"),
+    "batchnorm behind relu": (lambda m, x: m.b(m.n(m.relu(m.a(x)))), {"n": nn.BatchNorm1d(20)}, "BatchNorm 'n'"),
+    "batchnorm without statistics": (lambda m, x: m.b(m.relu(m.n(m.a(x)))), {"n": nn.BatchNorm1d(20, track_running_stats=False)}, "statistics"),
+    "padding mode": (lambda m, x: m.c(x), {"c": nn.Conv2d(1, 1, 3, padding_mode="reflect")}, "reflect"),
+    "nan": (lambda m, x: m.b(m.relu(m.a(x * m.w))), {"w": nn.Parameter(torch.tensor(float("nan")))}, "not finite"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_by_name_with_the_reason(case):
+    forward, extra, message = REFUSED[case]
+    with pytest.raises(snn.ConversionError, match=message) as error:
+        snn.convert(Forward(forward, **_parts(**extra)), [])
+    assert "\n" not in str(error.value)
+
+
+def test_two_inputs_and_no_module():
+    class Two(nn.Module):
+        def forward(self, x, y):
+            return x + y
+
+    for module in (Two(), "module"):
+        with pytest.raises(snn.ConversionError, match="inputs|torch module"):
+            snn.convert(module, [])
+
+
+def test_what_tracing_can_not_see_is_noticed_in_calibration():
+    module = Forward(lambda m, x: m.b(m.relu(m.a(x))), **_parts())
+    module.register_forward_hook(lambda m, args, out: out + 1)
+    with pytest.raises(snn.ConversionError, match="does not compute what the module does"):
+        snn.calibrate(module, [inputs(4, 6, dtype=torch.float32)])
+
+
+def test_layernorm_tanh_trunk_as_a_hybrid():
+    """Rate -> decoded mean -> LayerNorm/Tanh -> constant current: equal to the two halves run on their own."""
+    torch.manual_seed(5)
+    front = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 10)).double()
+    middle = nn.Sequential(nn.LayerNorm(10), nn.Tanh()).double()
+    back = nn.Sequential(nn.Linear(10, 30), nn.ReLU(), nn.Linear(30, 3)).double()
+    nn.init.uniform_(middle[0].weight), nn.init.uniform_(middle[0].bias)
+    module = nn.Sequential(front, middle, back)
+    x = inputs(3, 5, 2, 6, 6)
+    with pytest.raises(snn.ConversionError, match="LayerNorm '1.0'"):
+        snn.calibrate(module, x)
+    thresholds = snn.calibrate(module, x, hybrid=True)
+    for coding in ("rate", "differential"):
+        whole = snn.convert(module, thresholds, "mt", coding, 6, alpha=0.5, hybrid=True)
+        first = snn.convert(front, thresholds[:1], "mt", coding, 6, alpha=0.5)
+        second = snn.convert(back, thresholds[1:], "mt", coding, 6, alpha=0.5)
+        for step in x:
+            seen = whole.trace(step)
+            with torch.no_grad():
+                expected = second(middle(first(step)))
+            torch.testing.assert_close(whole(step), expected, rtol=0, atol=1e-9)
+            torch.testing.assert_close(seen.output, expected, rtol=0, atol=1e-9)
+    _close(module, x[0], hybrid=True)
+    final = nn.Sequential(back, nn.Tanh())
+    _close(final, inputs(8, 10), hybrid=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"neuron": "lif"}, "neuron='lif'.*choose one of if, mt, snm"),
+        ({"coding": "phase"}, "coding='phase'.*rate or differential"),
+        ({"neuron": "if", "coding": "differential"}, "if with coding=differential.*use mt or snm"),
+        ({"timesteps": 0}, "timesteps=0"),
+        ({"timesteps": 2.0}, "timesteps=2.0"),
+        ({"neuron": "mt", "n_thresholds": 0}, "n_thresholds=0"),
+        ({"dtype": torch.float16}, "dtype=torch.float16.*bfloat16"),
+        ({"mode": "fresh"}, "mode='fresh'.*residual"),
+        ({"seed": -1}, "seed=-1"),
+        ({"max_batch_bytes": 0}, "max_batch_bytes=0"),
+        ({"chunk_rows": 0}, "chunk_rows=0"),
+        ({"alpha": -1}, "alpha=-1"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(snn.ConversionError, match=message):
+        snn.convert(mlp(2, 3, 1), [torch.ones(3)], **options)
+
+
+@pytest.mark.parametrize("thresholds", [[], [torch.ones(2)], [torch.ones(1, 3)], [-torch.ones(3)], [torch.full((3,), float("inf"))]])
+def test_wrong_thresholds(thresholds):
+    with pytest.raises(snn.ConversionError, match="thresholds"):
+        snn.convert(mlp(2, 3, 1), thresholds)
+
+
+def test_source_and_network_share_nothing():
+    module = mlp(3, 4, 2)
+    spiking = snn.convert(module, [torch.ones(4)], timesteps=4)
+    x = inputs(2, 3)
+    before = spiking(x)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+    spiking.reset()
+    assert torch.equal(spiking(x), before)
