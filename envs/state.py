@@ -58,16 +58,17 @@ def coordinates(physics: Any) -> np.ndarray:
     import mujoco
 
     model, data = physics.model.ptr, physics.data.ptr
+    free, ball, hinge = (int(kind) for kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL, mujoco.mjtJoint.mjJNT_HINGE))
     parts: list[np.ndarray] = []
-    for kind, start, limited in zip(model.jnt_type, model.jnt_qposadr, model.jnt_limited):
-        if kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL):
-            if kind == mujoco.mjtJoint.mjJNT_FREE:
-                parts.append(data.qpos[start : start + 3])
-                start += 3
+    for kind, start, limited in zip(model.jnt_type.tolist(), model.jnt_qposadr.tolist(), model.jnt_limited.tolist()):
+        if kind == free:
+            parts.append(data.qpos[start : start + 3])
+            start += 3
+        if kind in (free, ball):
             matrix = np.empty(9)
             mujoco.mju_quat2Mat(matrix, data.qpos[start : start + 4])
             parts.append(matrix)
-        elif kind == mujoco.mjtJoint.mjJNT_HINGE and not limited:
+        elif kind == hinge and not limited:
             parts.append(np.array([np.cos(data.qpos[start]), np.sin(data.qpos[start])]))
         else:
             parts.append(data.qpos[start : start + 1])

@@ -192,7 +192,9 @@ class VectorEnv:
         return pictures
 
     def close(self) -> None:
-        """Ends the workers. May be called again, also after an error."""
+        """Ends the workers and gives the shared memory back. May be called again, also after an error."""
+        if self._end.alive and hasattr(self, "observations"):
+            self.observations = self.observations.copy()
         self._end()
 
     def __enter__(self) -> VectorEnv:

@@ -12,6 +12,7 @@ class Scripted(dm_env.Environment):
         self.script, self.controls = list(script), []
         self._spec = specs.BoundedArray((dimension,), float, low, high)
         self._step_limit = 1000
+        self.random_state = np.random.RandomState(0)  # drawn from by nobody
 
     def action_spec(self):
         return self._spec
