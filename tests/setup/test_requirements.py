@@ -1,0 +1,78 @@
+"""What the code imports is pinned, and what is pinned is what is installed."""
+
+import ast
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
+OURS |= {"tests", "benchmarks"}
+
+
+def pins(name):
+    """Package name → version of a requirements file; anything but an exact pin is an error."""
+    found = {}
+    for line in (ROOT / name).read_text().splitlines():
+        if line.startswith("-r "):
+            found |= pins(line[3:].strip())
+        elif line and not line.startswith("#"):
+            match = re.fullmatch(r"([A-Za-z0-9._-]+)==([0-9][0-9.]*)", line)
+            assert match, f"{name}: {line!r} is no exact pin in pip's plain format"
+            found[canonical(match[1])] = match[2]
+    return found
+
+
+def canonical(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported(files):
+    """Third-party top-level module → a file that imports it."""
+    found = {}
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module]
+            for name in (name.split(".")[0] for name in names):
+                beside = (path.parent / f"{name}.py").exists()
+                if name not in sys.stdlib_module_names and name not in OURS and not beside:
+                    found.setdefault(name, path.relative_to(ROOT))
+    return found
+
+
+def sources(*folders):
+    return [path for folder in folders for path in folder.rglob("*.py")]
+
+
+def packages():
+    hidden = {"tests", "benchmarks"}  # benchmarks also import the implementation that they compare with
+    return [*ROOT.glob("*.py"), *sources(*(p for p in ROOT.iterdir() if p.is_dir() and p.name in OURS - hidden))]
+
+
+@pytest.mark.parametrize("files, requirements", [(packages(), "requirements.txt"), (sources(ROOT / "tests"), "requirements-test.txt")])
+def test_everything_imported_is_pinned(files, requirements):
+    pinned, providers = pins(requirements), metadata.packages_distributions()
+    modules = imported(files)
+    assert {"numpy", "torch"} <= set(modules)  # the search finds something
+    for module, path in modules.items():
+        distributions = {canonical(name) for name in providers.get(module, [module])}
+        assert distributions & set(pinned), f"{path} imports {module}: pin {' or '.join(distributions)} in {requirements}"
+
+
+def test_what_is_pinned_is_installed():
+    for name, version in pins("requirements-test.txt").items():
+        assert metadata.version(name).split("+")[0] == version, name
+
+
+def test_the_versions_that_the_project_is_built_on():
+    pinned = pins("requirements.txt")
+    assert pinned["torch"] == "2.13.0"
+    assert (pinned["dm-control"], pinned["mujoco"]) == ("1.0.50", "3.17.0")
+    assert pinned["hydra-core"].startswith("1.3.") and pinned["numpy"].startswith("2.")
+    assert {"imageio", "imageio-ffmpeg", "tensorboard", "tqdm", "matplotlib"} <= set(pinned)
+    assert not {"pytest", "hypothesis"} & set(pinned)

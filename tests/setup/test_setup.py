@@ -1,0 +1,228 @@
+"""scripts/setup.sh on machines that lack things, played by stand-ins for python, pip, apt-get, sudo and id."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDED = "sh true cat cut dirname env id sha256sum basename touch grep mkdir chmod cp rm".split()
+
+# Answers as a Python of version $VERSION would; notes each use; `-m venv DIR` makes a .venv of the same kind.
+PYTHON = """#!/bin/sh
+echo "python $*" >> "$LOG"
+case "$*" in
+    --version) echo "Python $VERSION" ;;
+    *version_info*) [ "$VERSION" != 3.10.2 ] ;;
+    *"import ensurepip"*) [ -e "$STATE/venv" ] ;;
+    "-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    *"gl.choose"*) [ -e "$STATE/gl" ] ;;
+    *urlopen*) false ;;
+    *"pip install"*) [ -e "$STATE/network" ] ;;
+    *) true ;;
+esac
+"""
+APT = """#!/bin/sh
+echo "apt-get $*" >> "$LOG"
+case "$*" in
+    *venv*) touch "$STATE/venv" ;;
+    *libosmesa6*) [ ! -e "$STATE/osmesa helps" ] || touch "$STATE/gl" ;;
+    *libegl1*) [ ! -e "$STATE/egl helps" ] || touch "$STATE/gl" ;;
+esac
+"""
+
+
+class Machine:
+    """A clone in a folder with spaces, and a PATH with nothing but what is put there."""
+
+    def __init__(self, folder):
+        self.clone, self.bin, self.state = folder / "my clone", folder / "the tools", folder / "state"
+        for path in (self.clone / "scripts", self.bin, self.state):
+            path.mkdir(parents=True)
+        shutil.copy(ROOT / "scripts/setup.sh", self.clone / "scripts")
+        for name in ("requirements.txt", "requirements-test.txt", "Makefile"):
+            shutil.copy(ROOT / name, self.clone)
+        for name in NEEDED:
+            (self.bin / name).symlink_to(shutil.which(name))
+        self.log = folder / "log"
+        self.version = "3.11.7"
+        self.tool("python3", PYTHON)
+        self.have("network", "venv", "gl")
+
+    def tool(self, name, text):
+        (self.bin / name).unlink(missing_ok=True)
+        (self.bin / name).write_text(text)
+        (self.bin / name).chmod(0o755)
+
+    def have(self, *things):
+        for thing in things:
+            (self.state / thing).touch()
+
+    def lack(self, *things):
+        for thing in things:
+            (self.state / thing).unlink()
+
+    def as_user(self, sudo="exit 1"):
+        self.tool("id", "#!/bin/sh\necho 1000\n")
+        self.tool("sudo", f"#!/bin/sh\necho \"sudo $*\" >> \"$LOG\"\n{sudo}\n")
+
+    def as_root(self):
+        self.tool("id", "#!/bin/sh\necho 0\n")
+        self.tool("apt-get", APT)
+        self.tool("apt-cache", "#!/bin/sh\n[ -e \"$STATE/osmesa packaged\" ]\n")
+
+    def set_up(self, words=("sh", "scripts/setup.sh"), **variables):
+        self.log.write_text("")
+        environment = {"PATH": str(self.bin), "LOG": str(self.log), "STATE": str(self.state), "VERSION": self.version}
+        return subprocess.run(
+            words, cwd=self.clone, env=environment | variables, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+
+    @property
+    def used(self):
+        return self.log.read_text()
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+def test_a_second_run_asks_neither_pip_nor_the_network(machine):
+    first = machine.set_up()
+    assert first.returncode == 0, first.stderr
+    assert machine.used.count("pip install") == 1 and "requirements-test.txt" in machine.used
+    machine.lack("network", "gl")
+    second = machine.set_up()
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert "pip install" not in machine.used and "gl.choose" not in machine.used and "-m venv" not in machine.used
+
+
+def test_changed_requirements_are_installed(machine):
+    machine.set_up()
+    with open(machine.clone / "requirements.txt", "a") as file:
+        file.write("six==1.17.0\n")
+    assert machine.set_up().returncode == 0
+    assert "pip install" in machine.used and "-m venv" not in machine.used
+
+
+def test_a_failed_install_is_tried_again(machine):
+    machine.lack("network")
+    failed = machine.set_up()
+    assert failed.returncode == 1 and "pip could not install" in failed.stderr
+    machine.have("network")
+    assert machine.set_up().returncode == 0
+
+
+def test_an_old_python_is_named_with_the_remedy(machine):
+    machine.version = "3.10.2"
+    refused = machine.set_up()
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "needs Python 3.11 or newer, found Python 3.10.2" in refused.stderr and "PYTHON=" in refused.stderr
+    assert not (machine.clone / ".venv").exists()
+
+
+def test_a_newer_python_under_its_own_name_is_found(machine):
+    machine.tool("python3.12", PYTHON)
+    machine.tool("python3", PYTHON.replace('"$VERSION" != 3.10.2', "1 = 2"))
+    assert machine.set_up().returncode == 0
+    assert shutil.which("python", path=machine.clone / ".venv/bin")
+
+
+def test_no_python_and_no_rights(machine):
+    (machine.bin / "python3").unlink()
+    machine.as_user()
+    machine.tool("apt-get", APT)
+    refused = machine.set_up()
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    assert "apt-get install python3 python3-venv" in refused.stderr
+
+
+def test_python_without_venv_gets_it(machine):
+    machine.lack("venv")
+    machine.as_root()
+    assert machine.set_up().returncode == 0
+    assert "apt-get install -y" in machine.used and "python3-venv" in machine.used
+
+
+def test_egl_is_installed_first(machine):
+    machine.lack("gl")
+    machine.have("egl helps", "osmesa packaged")
+    machine.as_root()
+    assert machine.set_up().returncode == 0
+    assert "libegl1" in machine.used and "libosmesa6" not in machine.used
+
+
+def test_osmesa_is_the_fallback_where_packaged(machine):
+    machine.lack("gl")
+    machine.have("osmesa helps", "osmesa packaged")
+    machine.as_root()
+    assert machine.set_up().returncode == 0
+    assert machine.used.index("libegl1") < machine.used.index("libosmesa6")
+
+
+def test_nothing_renders_even_after_installing(machine):
+    machine.lack("gl")
+    machine.as_root()
+    refused = machine.set_up()
+    assert refused.returncode == 1 and "neither EGL nor OSMesa renders" in refused.stderr
+    assert "libosmesa6" not in machine.used
+
+
+def test_sudo_is_used_where_it_asks_nothing(machine):
+    machine.lack("gl")
+    machine.have("egl helps")
+    machine.as_root()
+    machine.as_user(sudo='[ "$1" = -n ] && shift\nexec "$@"')
+    assert machine.set_up().returncode == 0
+    assert "sudo env DEBIAN_FRONTEND=noninteractive apt-get install" in machine.used
+
+
+def test_without_rights_one_line_says_what_to_install(machine):
+    machine.lack("gl")
+    machine.as_root()
+    machine.as_user()
+    refused = machine.set_up()
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    assert "apt-get install libegl1" in refused.stderr
+    assert "apt-get install" not in machine.used
+
+
+def test_who_sets_mujoco_gl_has_decided(machine):
+    machine.lack("gl")
+    assert machine.set_up(MUJOCO_GL="glfw").returncode == 0
+    assert "gl.choose" not in machine.used
+
+
+def test_a_venv_whose_python_is_gone_is_made_anew(machine):
+    machine.set_up()
+    (machine.clone / ".venv/bin/python").unlink()
+    assert machine.set_up().returncode == 0
+    assert "-m venv --clear .venv" in machine.used
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+@pytest.mark.parametrize("target, last", [("test", "python -m pytest -q tests"), ("demo", "python demo.py"), ("setup", None)])
+def test_make_targets_set_up_first_and_work_in_a_path_with_spaces(machine, target, last):
+    (machine.bin / "make").symlink_to(shutil.which("make"))
+    made = machine.set_up(words=("make", target))
+    assert made.returncode == 0, made.stderr
+    lines = machine.used.splitlines()
+    assert any("pip install" in line for line in lines)
+    assert last is None or lines[-1] == last
+
+
+def test_ci_runs_the_tests_from_anywhere(tmp_path):
+    machine = Machine(tmp_path)
+    (machine.clone / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci/run", machine.clone / ".ci")
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+    machine.tool("make", '#!/bin/sh\necho "make $* in $(pwd)" >> "$LOG"\nexit 7\n')
+    ran = subprocess.run(
+        [str(machine.clone / ".ci/run")], cwd="/", env={"PATH": str(machine.bin), "LOG": str(machine.log)}, capture_output=True
+    )
+    assert ran.returncode == 7
+    assert machine.used == f"make test in {machine.clone}\n"
