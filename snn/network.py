@@ -180,19 +180,30 @@ class SpikingNetwork:
         self._controls.decided(slots)
         return y
 
-    def trace(self, x: Tensor) -> Trace:
+    def trace(self, x: Tensor, slots=None) -> Trace:
         """What the next decision would do, step by step, next to the source network; nothing is carried.
 
-        x as for a call, row i being environment i. See `snn.Trace`.
+        x, slots as for a call. See `snn.Trace`, whose histories take 16 T bytes for each unit and row (float32).
         """
         x = self._checked(x)
-        if self._slots not in (0, len(x)):
-            raise ConversionError(f"the batch has {len(x)} rows, but {self._slots} environments are running")
+        if slots is None and self._slots not in (0, len(x)):
+            raise ConversionError(f"the batch has {len(x)} rows, but {self._slots} environments are running; name their slots")
+        slots = np.arange(len(x)) if slots is None else np.asarray(slots, np.int64)
         start = [
-            self._controls.start(i, np.arange(len(x)), layer.theta, self._start_of(i, layer, len(x)))
+            self._controls.start(i, slots, layer.theta, self._start_of(i, layer, slots))
             for i, layer in enumerate(self._built_layers)
         ]
-        return trace(self, x, start)
+        alpha = self._alpha_rows(0, int(slots.max()) + 1)[torch.from_numpy(slots).to(self.device)]
+        return trace(self, x, start, alpha)
+
+    def residuals(self) -> list[Tensor]:
+        """What the last decision left, per layer [slots, units], in units of theta (0 for units without a threshold):
+        CRPI's residual max(v[T] - v[0], -c[T]), under mode carry v[T] - v_base. Zeros at an episode's start."""
+        base = self.neuron.rule.v_base if self.mode == "carry" else 0.0
+        return [
+            torch.where(layer.theta > 0, kept[: self._slots] / layer.theta - base, torch.zeros_like(kept[: self._slots]))
+            for layer, kept in zip(self._built_layers, self._kept, strict=True)
+        ]
 
     # --- activity ----------------------------------------------------------------------------------------------
 
@@ -265,10 +276,10 @@ class SpikingNetwork:
                 blank = crpi.blank(layer.theta, self.neuron.rule, self.mode)
                 self._kept[i] = torch.cat([self._kept[i], blank.expand(missing, -1)])
 
-    def _start_of(self, i: int, layer: Layer, rows: int) -> Tensor:
-        if i < len(self._kept) and len(self._kept[i]) >= rows:
-            return self._kept[i][:rows]
-        return crpi.blank(layer.theta, self.neuron.rule, self.mode).repeat(rows, 1)
+    def _start_of(self, i: int, layer: Layer, slots: np.ndarray) -> Tensor:
+        if i < len(self._kept) and slots.max() < len(self._kept[i]):
+            return self._kept[i][torch.from_numpy(slots).to(self.device)]
+        return crpi.blank(layer.theta, self.neuron.rule, self.mode).repeat(len(slots), 1)
 
     def _alpha_rows(self, lo: int, hi: int) -> Tensor:
         alpha = torch.zeros(hi - lo, dtype=self.state_dtype, device=self.device)

@@ -43,13 +43,13 @@ class Trace:
 
 
 @torch.no_grad()
-def trace(spiking, x: Tensor, starts: list[Tensor]) -> Trace:
+def trace(spiking, x: Tensor, starts: list[Tensor], alpha: Tensor) -> Trace:
     """Simulate one decision of a built network time step by time step.
 
-    x [B, ...] in the network's precision; starts: per layer what the last decision left, [B, units].
+    x [B, ...] in the network's precision; starts: per layer what the last decision left, [B, units]; alpha [B].
     """
     ann_output, relus = spiking.chain.ann(x)
-    alpha = spiking._alpha_rows(0, len(x))[:, None]
+    alpha = alpha[:, None]
     layers = []
     for segment in spiking._segments:
         for op in segment.pre:

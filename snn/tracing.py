@@ -291,7 +291,9 @@ def _reshape(node) -> Op:
 
 def _arith(node, source) -> Op:
     fn = _ARITH[node.target]
-    left, right = node.args[:2]
+    if len(node.args) != 2:
+        raise ConversionError(f"'{node.name}' names its operands by keyword, which input scaling does not convert")
+    left, right = node.args
     # With the constant in front: c + x, c * x and c - x are affine, c / x is not.
     reverse = not isinstance(left, torch.fx.Node) or left.op == "get_attr"
     if reverse:
@@ -303,6 +305,8 @@ def _arith(node, source) -> Op:
     if unknown:
         raise ConversionError(f"'{node.name}' uses {', '.join(unknown)}, which input scaling does not convert")
     if isinstance(right, torch.fx.Node):
+        if right.op != "get_attr":
+            raise ConversionError(f"'{node.name}' combines an activation with itself or its sizes; only constants convert")
         value = _attribute(right, source)
     elif isinstance(right, torch.Tensor):
         value = right.detach().clone()

@@ -1,0 +1,132 @@
+"""Counts of spikes, synaptic operations and multiply-accumulates against brute force."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import snn
+from tests.snn import oracle
+from tests.snn.helpers import PAIRS, batch, converted, inputs, mlp
+from tests.snn.test_tracing import Encoder, Policy
+
+
+def _fan_out(linear, shape):
+    """Outputs that each input unit reaches, by trying every unit."""
+    count = np.zeros(int(np.prod(shape)), int)
+    for unit in range(count.size):
+        x = torch.zeros(1, count.size, dtype=torch.float64)
+        x[0, unit] = 1
+        count[unit] = int((linear(x.view(1, *shape)) != 0).sum())
+    return count.reshape(shape)
+
+
+def _positive(module):
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.uniform_(0.5, 1)
+    return module
+
+
+SYNAPSES = {
+    "borders": (nn.Sequential(nn.Conv2d(3, 5, 3, bias=False)), (3, 6, 7)),
+    "padding, stride": (nn.Sequential(nn.Conv2d(3, 5, 3, 2, 1, bias=False)), (3, 6, 7)),
+    "stride leaves units out": (nn.Sequential(nn.Conv2d(3, 5, 2, 3, bias=False)), (3, 6, 7)),
+    "groups, dilation": (nn.Sequential(nn.Conv2d(4, 6, 3, dilation=2, groups=2, bias=False)), (4, 7, 7)),
+    "pool": (nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, 5, 2, bias=False)), (3, 7, 6)),
+    "linear": (nn.Sequential(nn.Flatten(), nn.Linear(24, 7, bias=False)), (2, 3, 4)),
+    "pool, linear": (nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 7, bias=False)), (2, 4, 5)),
+}
+
+
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+@pytest.mark.parametrize("case", SYNAPSES)
+def test_synaptic_operations_by_brute_force(case, rule, coding):
+    synapse, shape = SYNAPSES[case]
+    synapse = _positive(synapse.double())
+    out = synapse(torch.zeros(1, *shape, dtype=torch.float64)).shape[1:]
+    first = nn.Conv2d(2, shape[0], 1).double()
+    module = nn.Sequential(first, nn.ReLU(), *synapse, nn.ReLU(), nn.Flatten(), nn.Linear(out.numel(), 3).double())
+    x = inputs(4, 2, 2, *shape[1:])
+    spiking = snn.convert(module, snn.calibrate(module, x), rule, coding, 5, alpha=1.0)
+    spiking.record()
+    expected = np.zeros((2, 2, 5, 2), int)  # layer, spikes or sops, step, row
+    fans = [_fan_out(synapse, shape), np.full(tuple(out), 3)]
+    for step in x:
+        for i, layer in enumerate(spiking.trace(step).layers):
+            fired = (layer.spikes != 0).numpy().astype(int)
+            axes = tuple(range(2, fired.ndim))
+            expected[i, 0] += fired.sum(axes)
+            expected[i, 1] += (fired * fans[i]).sum(axes)
+        spiking(step)
+    for i, layer in enumerate(spiking.activity()):
+        np.testing.assert_array_equal(layer.spikes, expected[i, 0])
+        np.testing.assert_array_equal(layer.sops, expected[i, 1])
+        assert layer.decisions.tolist() == [4, 4]
+        assert layer.units == fans[i].size
+
+
+def test_nothing_is_counted_unless_asked_and_reset_forgets():
+    module, x = mlp(4, 20, 3), inputs(3, 4)
+    spiking = snn.convert(module, snn.calibrate(module, [x]), timesteps=6)
+    spiking(x)
+    assert spiking.activity()[0].spikes.sum() == 0 and spiking.activity()[0].decisions.tolist() == [0, 0, 0]
+    spiking.record(True)
+    spiking(x), spiking(x)
+    counted = spiking.activity()[0]
+    assert counted.decisions.tolist() == [2, 2, 2] and (counted.spikes.sum(0) > 0).all()
+    spiking.reset_activity([True, False, False])
+    after = spiking.activity()[0]
+    assert after.decisions.tolist() == [0, 2, 2] and after.spikes[:, 0].sum() == 0
+    np.testing.assert_array_equal(after.spikes[:, 1:], counted.spikes[:, 1:])
+    spiking.record(False)
+    spiking(x)
+    np.testing.assert_array_equal(spiking.activity()[0].spikes, after.spikes)
+    spiking.reset_activity()
+    assert spiking.activity()[0].spikes.sum() == 0
+
+
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+def test_share_above_threshold(rule, coding):
+    """Units whose input can't be expressed, out of all units; a dead unit never counts."""
+    module = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 1))
+    with torch.no_grad():
+        module[0].weight[:, 0] = torch.tensor([0.5, 1.5, 3.0, 3.0])
+        module[0].bias.zero_()
+    spiking = snn.convert(module, [torch.tensor([1.0, 1.0, 1.0, 0.0])], rule, coding, 8, alpha=1.0)
+    spiking.record()
+    spiking(torch.tensor([[1.0], [0.5], [-1.0]])), spiking(torch.tensor([[1.0], [4.0], [-1.0]]))
+    layer = spiking.activity()[0]
+    np.testing.assert_allclose(layer.above, [0.5, (0.25 + 0.75) / 2, 0])
+    assert layer.dead == 1
+
+
+def test_inactive_rows_and_padding_are_not_counted():
+    layers, readout, shape = oracle.random_network(4, True, False)
+    spiking = converted(layers, readout, "if", "rate", 5, chunk_rows=4)
+    plain = converted(layers, readout, "if", "rate", 5)
+    spiking.reset(np.ones(6, bool))
+    spiking.record(), plain.record()
+    x = batch(oracle.observations(0, shape, 1, False))
+    spiking(x, slots=[5]), plain(x)
+    for a, b in zip(spiking.activity(), plain.activity()):
+        assert a.decisions.tolist() == [0, 0, 0, 0, 0, 1]
+        np.testing.assert_array_equal(a.spikes[:, 5], b.spikes[:, 0])
+        assert a.spikes[:, :5].sum() == 0
+
+
+def test_the_papers_network_costs_45_million_multiply_accumulates():
+    counted = snn.macs(Policy(), (9, 84, 84))
+    assert sum(layer.macs for layer in counted) == pytest.approx(4.53e7, rel=2e-3)
+    assert counted[0] == ("encoder.convnet.0", "conv2d", 41 * 41 * 32 * 81)
+    assert sum(layer.macs for layer in snn.macs(Policy(norm=True), (9, 84, 84))) == sum(layer.macs for layer in counted)
+
+
+def test_macs_of_groups_pools_and_a_converted_network():
+    module = nn.Sequential(nn.Conv2d(4, 6, 3, groups=2), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(24, 2))
+    expected = [("0", "conv2d", 6 * 16 * 2 * 9), ("4", "linear", 48)]
+    assert snn.macs(module, (4, 6, 6)) == expected
+    spiking = snn.convert(module, snn.calibrate(module, [torch.rand(3, 4, 6, 6)]))
+    assert snn.macs(spiking, (4, 6, 6)) == expected
+    with pytest.raises(snn.ConversionError, match="can't take an input of shape"):
+        snn.macs(Encoder(), (3, 84, 84))
