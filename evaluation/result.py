@@ -6,10 +6,7 @@ fields' meaning. Floats are finite: what doesn't exist is null.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import json
-import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +16,7 @@ import numpy as np
 
 from runtime.errors import UserError
 from runtime.files import atomic_file, write_json
+from runtime.records import from_json, to_json
 
 VERSION = 1
 RESULT, RETURNS = "result.json", "returns.npy"
@@ -183,8 +181,8 @@ def write(result: Result, folder: str | Path) -> Path:
     Raises ValueError for a result that `read` would refuse.
     """
     folder = Path(folder)
-    document = _to_json(result)
-    _check(_from_json(Result, document, "result"))
+    document = to_json(result)
+    _check(from_json(Result, document, "result"))
     if result.status == "ok":
         with atomic_file(folder / RETURNS) as file:
             np.save(file, mean_returns(result))
@@ -212,7 +210,7 @@ def read(path: str | Path) -> Result:
         if not isinstance(document, dict) or document.get("version") != VERSION:
             found = document.get("version") if isinstance(document, dict) else None
             raise ValueError(f"its version is {found}, this program reads version {VERSION}")
-        return _check(_from_json(Result, document, "result"))
+        return _check(from_json(Result, document, "result"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable result ({error})") from None
 
@@ -238,42 +236,3 @@ def _check(result: Result) -> Result:
                 if counts is not None and [len(row) for row in counts] != [timesteps] * layers:
                     raise ValueError(f"spikes and sops must be [{layers} layers][{timesteps} steps]")
     return result
-
-
-def _to_json(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {f.name.rstrip("_"): _to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): _to_json(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_to_json(entry) for entry in value]
-    return value
-
-
-def _from_json(kind: Any, value: Any, where: str) -> Any:
-    """Builds a value of type `kind` from parsed JSON. Raises ValueError naming the place that doesn't fit."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return value
-    if origin is types.UnionType:
-        if value is None and type(None) in arguments:
-            return None
-        return _from_json(next(a for a in arguments if a is not type(None)), value, where)
-    if origin is list and isinstance(value, list):
-        return [_from_json(arguments[0], entry, f"{where}[{i}]") for i, entry in enumerate(value)]
-    if origin is dict and isinstance(value, dict):
-        return {key: _from_json(arguments[1], entry, f"{where}.{key}") for key, entry in value.items()}
-    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
-        hints = _hints(kind)
-        names = {name.rstrip("_"): name for name in hints}
-        if names.keys() != value.keys():
-            raise ValueError(f"{where}: fields {sorted(names.keys() ^ value.keys())} are missing or unknown")
-        return kind(**{names[key]: _from_json(hints[names[key]], entry, f"{where}.{key}") for key, entry in value.items()})
-    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value):
-        return float(value)
-    if kind in (int, str, bool) and type(value) is kind:
-        return value
-    raise ValueError(f"{where}: expected {getattr(kind, '__name__', kind)}, found {value!r:.60}")
-
-
-_hints = functools.cache(typing.get_type_hints)

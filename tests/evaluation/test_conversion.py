@@ -25,7 +25,7 @@ def _run(policies, folder, obs="state", say=lambda line: None, **changes):
 
 
 def _without_time(result):
-    document = results._to_json(result)
+    document = results.to_json(result)
     for field in ("created", "timing", "config", "compute"):
         document.pop(field)
     return document
@@ -81,8 +81,8 @@ def test_whole_episodes_have_returns(policies, tmp_path):
 def test_results_do_not_depend_on_how_many_run_at_once_or_with_whom(policies, tmp_path, obs):
     together = _run(policies, tmp_path / "a", obs, crpi__alpha=[0.0, 0.5], crpi__select="paper", num_envs=6)
     single = _run(policies, tmp_path / "b", obs, crpi__alpha=0.5)
-    assert results._to_json(together.of(0.5)) == results._to_json(single.of(0.5))
-    assert results._to_json(together.ann) == results._to_json(single.ann)
+    assert results.to_json(together.of(0.5)) == results.to_json(single.of(0.5))
+    assert results.to_json(together.ann) == results.to_json(single.ann)
     workers = _run(policies, tmp_path / "c", obs, crpi__alpha=0.5, num_envs=9, num_workers=2)
     assert _without_time(workers) == _without_time(single)
 
@@ -103,7 +103,7 @@ def test_plain_conversion_is_shared_by_all_modes(policies, tmp_path):
     random = _run(policies, tmp_path, crpi__alpha=0, crpi__mode="random")
     assert random.timing["episodes_computed"] == 0 and random.snn == plain.snn
     fresh = _run(policies, tmp_path / "fresh", crpi__alpha=0, crpi__mode="random")
-    assert results._to_json(fresh.snn[0]) == results._to_json(plain.snn[0])
+    assert results.to_json(fresh.snn[0]) == results.to_json(plain.snn[0])
 
 
 def test_another_tasks_policy_is_refused_before_anything_is_written(policies, tmp_path):

@@ -62,7 +62,7 @@ def test_a_failed_run_says_why_and_leaves_no_returns(tmp_path):
 
 
 def _edited(change):
-    document = results._to_json(result())
+    document = results.to_json(result())
     change(document)
     return document
 
