@@ -24,6 +24,7 @@ from drqv2.schedule import parse_schedule
 from drqv2.segments import Episode
 from drqv2.settings import TrainSettings
 from drqv2.snapshot import POLICY, policy_meta, write_policy
+from envs import gl
 from envs.vector import VectorEnv
 from runtime.device import describe, resolve
 from runtime.errors import UserError
@@ -209,7 +210,8 @@ class Trainer:
     def _announce(self) -> None:
         s = self.settings
         begins = f"resuming at frame {self._frame}" if self.step else "starting"
-        print(f"{begins}: {s.task_name} from {s.obs} on {describe(self.device)}, precision {s.precision}")
+        rendering = f", rendering with {gl.choose(s.render['device'])}" if self._pixels else ""
+        print(f"{begins}: {s.task_name} from {s.obs} on {describe(self.device)}, precision {s.precision}{rendering}")
         print(f"run folder: {self.run_dir.path}")
         print(self.room, flush=True)
 
