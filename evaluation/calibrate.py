@@ -19,12 +19,14 @@ from typing import Any, Callable, Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 import envs
 import snn
 from evaluation.cells import Compute, Source
 from evaluation.environments import VectorEnvironment
 from evaluation.policies import Policy
+from runtime.errors import UserError
 from runtime.files import atomic_write
 
 Thresholds = list[Tensor]  # one per ReLU, as snn.calibrate makes them
@@ -55,7 +57,7 @@ def thresholds(
     make_rollout: Callable[[], Iterator[np.ndarray]],
     device: torch.device,
     root: Path,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = tqdm.write,
 ) -> Thresholds:
     """The thresholds of `network`, from `root` where they are there, else from the observations that `make_rollout`
     brings (see `observations`), and then kept. A damaged file is computed anew, with a line."""
@@ -66,7 +68,10 @@ def thresholds(
         found = [theta.cpu() for theta in snn.calibrate(network, batches, calibration.percentile, hybrid=calibration.hybrid)]
         buffer = io.BytesIO()
         torch.save({"sha256": sha256(found), "thresholds": found}, buffer)
-        atomic_write(path, buffer.getvalue())
+        try:
+            atomic_write(path, buffer.getvalue())
+        except OSError as error:
+            raise UserError(f"store={root}: can't be written ({error.strerror or error})") from error
     return found
 
 

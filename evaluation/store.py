@@ -12,7 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+from tqdm import tqdm
+
 from evaluation.cells import Cell
+from runtime.errors import UserError
 from runtime.files import write_json
 
 
@@ -49,7 +52,7 @@ class Outcome:
 class Store:
     """Outcomes of cells under `root`, by hash. `say` receives a line for every unreadable entry met."""
 
-    def __init__(self, root: str | Path, say: Callable[[str], None] = print):
+    def __init__(self, root: str | Path, say: Callable[[str], None] = tqdm.write):
         self.root = Path(root).absolute()
         self._say = say
 
@@ -80,9 +83,12 @@ class Store:
             return None
 
     def put(self, cell: Cell, outcome: Outcome) -> None:
-        """Stores the outcome atomically. Raises OSError where the disk refuses."""
+        """Stores the outcome atomically. Raises UserError where the disk refuses, ValueError for NaN or infinity."""
         fields, body = cell.fields(), asdict(outcome)
-        write_json(self.path(cell), {"checksum": _checksum(fields, body), "cell": fields, "outcome": body})
+        try:
+            write_json(self.path(cell), {"checksum": _checksum(fields, body), "cell": fields, "outcome": body})
+        except OSError as error:
+            raise UserError(f"store={self.root}: can't be written ({error.strerror or error})") from error
 
 
 def _checksum(fields: dict[str, Any], body: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 import numpy as np
+from tqdm import tqdm
 
 from evaluation import selection
 from evaluation.cells import Cell
@@ -34,7 +35,7 @@ def play(
     cells: Callable[[float | None, str], list[Cell]],
     rollouts: Rollouts,
     environments: Environments,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = tqdm.write,
 ) -> Played:
     """Plays what `settings` asks for; `cells(alpha, stream)` names the episodes of one α on one stream.
 

@@ -6,6 +6,7 @@ import multiprocessing
 import pytest
 
 from evaluation.store import LayerActivity, Outcome, Store
+from runtime.errors import UserError
 from tests.evaluation.factories import cell
 
 OUTCOME = Outcome(812.0625, 500, False, [LayerActivity("encoder.0", 7, [1, 2], [30, 40], 0.1)], {"seconds": 1.5})
@@ -64,3 +65,9 @@ def test_nan_is_never_stored(tmp_path):
     with pytest.raises(ValueError):
         Store(tmp_path).put(cell(), Outcome(float("nan"), 1, False))
     assert Store(tmp_path).get(cell()) is None
+
+
+def test_a_store_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="store=.*file: can't be written"):
+        Store(tmp_path / "file").put(cell(), OUTCOME)
