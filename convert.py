@@ -3,7 +3,8 @@
     python convert.py env_name=quadruped_walk SNN_ts=32                    IF neurons with CRPI, beside the ANN
     python convert.py env_name=quadruped_walk SNN_ts=8 neuron=snm          another neuron: if, snm, mt, dc
     python convert.py env_name=quadruped_walk crpi.alpha=grid              α chosen from 0, 0.1, ..., 1
-    python convert.py -m neuron=if,snm,mt,dc SNN_ts=2,8 crpi.alpha=0,0.5   a sweep
+    python convert.py -m neuron=if,snm,mt,dc SNN_ts=2,8 crpi.alpha=0,0.5   a sweep, which ends in a report
+    python convert.py -m +paper=table3 budget=quick                        the paper's Table 3 (docs/report.md)
 
 Finished episodes are kept: after Ctrl-C the same command goes on where it was. cfgs/convert.yaml says what each
 option means, evaluation/result.py what stands in result.json.
@@ -29,7 +30,11 @@ def main(config: dict[str, Any], run_dir: Path) -> None:
     from evaluation import conversion, summary
     from evaluation.settings import Settings
 
-    found = conversion.run(Settings.from_dict(config), config, run_dir)
+    settings = Settings.from_dict(config)
+    if reason := conversion.why_skipped(settings):
+        print(f"skipped: {reason}")
+        return
+    found = conversion.run(settings, config, run_dir)
     print("\n".join(summary.lines(found)))
     print(f"written: {run_dir / 'result.json'}")
 

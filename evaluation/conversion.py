@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 import envs
 import snn
@@ -44,7 +45,7 @@ class Run:
     can't be found, read or converted, before anything is computed.
     """
 
-    def __init__(self, settings: Settings, say: Callable[[str], None] = print):
+    def __init__(self, settings: Settings, say: Callable[[str], None] = tqdm.write):
         self.settings, self.say = settings, say
         self.device = devices.resolve(settings.device)
         self.policy = _load(settings)
@@ -65,9 +66,10 @@ class Run:
         # What only the spiking network knows of leaves the ANN's cells alone: every conversion shares them.
         self.ann_compute = dataclasses.replace(self.compute, dtype=None, max_batch_bytes=0)
         self.ann = ANNPolicy(self.policy.network, self.device)
-        self.environments = Environments(self._make_envs, settings.num_envs)
+        self.environments = Environments(self.make_envs, settings.num_envs)
 
-    def _make_envs(self, count: int) -> VectorEnv:
+    def make_envs(self, count: int) -> VectorEnv:
+        """`count` environments of the policy's task, as the policy sees them. The caller closes them."""
         return VectorEnv(
             self.policy.task,
             num_envs=count,
@@ -187,7 +189,7 @@ class Run:
         )
 
 
-def run(settings: Settings, config: dict[str, Any], folder: Path, say: Callable[[str], None] = print) -> Result:
+def run(settings: Settings, config: dict[str, Any], folder: Path, say: Callable[[str], None] = tqdm.write) -> Result:
     """Carries out a conversion run and writes its result to `folder`. `config`: the plain configuration, for the record.
 
     Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise.
@@ -209,8 +211,29 @@ def run(settings: Settings, config: dict[str, Any], folder: Path, say: Callable[
     return result
 
 
+def find_policy(settings: Settings) -> Path:
+    """The file of the policy that `settings` mean. Raises UserError, saying where it looked, where there is none."""
+    named = settings.snapshot
+    if settings.run is not None:
+        named = settings.root / settings.task / settings.run
+        if not named.is_dir():
+            raise UserError(f"env_name={settings.task} run={settings.run}: no such run, looked for {named}")
+    return snapshot.find(settings.task, settings.obs, named, settings.root)
+
+
+def why_skipped(settings: Settings) -> str | None:
+    """Why this run is to be skipped: its policy is lacking, and `no_policy` says to go on without. None otherwise."""
+    if settings.no_policy == "fail":
+        return None
+    try:
+        find_policy(settings)
+        return None
+    except UserError as error:
+        return str(error)
+
+
 def _load(settings: Settings) -> LoadedPolicy:
-    policy = snapshot.load_policy(snapshot.find(settings.task, settings.obs, settings.snapshot))
+    policy = snapshot.load_policy(find_policy(settings))
     if (policy.task, policy.obs) != (settings.task, settings.obs):
         raise UserError(
             f"env_name={settings.task} obs={settings.obs}: {policy.path} was trained on {policy.task} from {policy.obs}; "

@@ -17,6 +17,7 @@ MAX_ALPHA = 2.0
 MODES = ("residual", "random", "shuffled", "carry")
 SELECTIONS = ("honest", "paper")
 DTYPES = ("float32", "float64", "bfloat16")
+NO_POLICY = ("fail", "skip")
 OBSERVATIONS = ("pixels", "state")
 
 # Rows of one network call, by kind of observation: enough for the arithmetic to be efficient and as many as the
@@ -45,6 +46,9 @@ class Settings:
     task: str
     obs: str
     snapshot: Path | None
+    root: Path
+    run: str | None
+    no_policy: str
     timesteps: int
     neuron: Neuron
     alphas: tuple[float, ...]
@@ -82,12 +86,17 @@ class Settings:
             # Calibration fills a chunk, whatever the rollouts need: thresholds must not depend on num_envs.
             raise UserError(f"num_envs={num_envs}: must be at least chunk={chunk}, or null; for fewer lower chunk as well")
         neuron = _neuron(config["neuron"])
+        if config["snapshot"] is not None and config["run"] is not None:
+            raise UserError(f"snapshot={config['snapshot']} run={config['run']}: each names a policy; give one of them")
         alphas = _alphas(crpi["alpha"])
         mode = _one_of("crpi.mode", crpi["mode"], MODES)
         return cls(
             task=_one_of("env_name", config["env_name"], envs.TASKS),
             obs=obs,
             snapshot=None if config["snapshot"] is None else Path(str(config["snapshot"])).expanduser().absolute(),
+            root=Path(str(config["root"])).expanduser(),
+            no_policy=_one_of("no_policy", config["no_policy"], NO_POLICY),
+            run=None if config["run"] is None else str(config["run"]),
             timesteps=_integer("SNN_ts", config["SNN_ts"], 1),
             neuron=neuron,
             alphas=alphas,

@@ -1,0 +1,50 @@
+"""The section on CRPI's controls: the same perturbation with its meaning taken away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from report import figures
+from report.document import Block, Column, Entry, Section, Table, Text, gap, number, plain, span, words
+from report.numbers import Row
+
+
+def section(rows: list[Row], tasks: list[str], obs: str, folder: Path) -> Section | None:
+    """Each mode's gain over plain conversion, or None where no control was run or planned."""
+    modes = {row.variant.mode for row in rows}
+    if not modes - {None, "residual"}:
+        return None
+    controlled = {row.network for row in rows if row.variant.mode not in (None, "residual")}
+    shown = [row for row in rows if row.network in controlled and not row.variant.is_off]
+    columns = [
+        Column("Method", number=False),
+        Column("Carried", "residual is CRPI; the others are controls", number=False),
+        *(Column(task, "gain over plain conversion in returns, over the same episodes, with its 95 % interval") for task in tasks),
+        Column("All, % of ANN", "mean gain relative to each task's ANN, with its 95 % interval"),
+    ]
+    body = []
+    for row in shown:
+        head = [words(row.network.label if row.network else ""), words(row.variant.label)]
+        whole = Entry("–")
+        if row.gain:
+            whole = number(row.gain[0], f"{100 * row.gain[0]:+.1f}", span(*row.gain[1], 100, sign=True))
+        body.append([*head, *(_gain(row, task) for task in tasks), whole])
+    text = (
+        "Random draws from the residuals that the episode has shown; shuffled permutes them across units; carry takes the "
+        "last membrane itself, unclipped: v[0] = (1 − α)·v_base + α·v[T]. What a control gains can't be owed to CRPI's "
+        "residual."
+    )
+    blocks: list[Block] = [Text(text), Table(f"controls_{obs}", columns, body)]
+    picture = figures.controls(shown, folder, f"controls_{obs}")
+    return Section("CRPI beside its controls", [*blocks, picture] if picture else blocks)
+
+
+def _gain(row: Row, task: str) -> Entry:
+    cell = row.cells[task]
+    if cell.status != "ok":
+        return gap(cell.status, "")
+    if cell.gain is None:
+        return Entry("–", "no plain conversion on the same episodes")
+    alphas = ", ".join(f"{alpha:g}" for alpha in cell.alphas)
+    sign = "+" if cell.gain[0] > 0 else ""
+    return number(cell.gain[0], sign + plain(cell.gain[0]), f"{span(*cell.gain[1], sign=True)} α={alphas}")

@@ -1,0 +1,103 @@
+"""The paper's own figures, to stand beside ours. They live in paper.json and nowhere else."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
+
+from report.method import Network, Variant
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of Table 3. `returns`: task → (mean, half standard deviation); `apr` in percent, as printed.
+    The ANN's row has neuron "ann" and neither `timesteps` nor `crpi`."""
+
+    neuron: str
+    timesteps: int | None
+    crpi: bool | None
+    returns: dict[str, tuple[float, float]]
+    apr: float
+
+    def apr_over(self, tasks: Sequence[str]) -> float | None:
+        """APR in percent over some tasks: as printed for all six, else recomputed from the printed returns, which are
+        rounded. None where the paper has none of those tasks or lacks one."""
+        if not tasks or not set(tasks) <= self.returns.keys():
+            return None
+        if set(tasks) == self.returns.keys():
+            return self.apr
+        ratios = [self.returns[task][0] / ann().returns[task][0] for task in tasks]
+        return 100 * sum(ratios) / len(ratios)
+
+
+@dataclass(frozen=True)
+class Energy:
+    """A figure of Table 4: synaptic operations (ANN: multiply-accumulates) and microjoules per decision."""
+
+    operations: float
+    microjoules: float
+
+
+@functools.cache
+def _data() -> dict:
+    return json.loads((Path(__file__).parent / "paper.json").read_text())
+
+
+def source() -> str:
+    """Whose figures these are and what they were measured on."""
+    return _data()["source"]
+
+
+def tasks() -> tuple[str, ...]:
+    """The six tasks, in the paper's order."""
+    return tuple(_data()["tasks"])
+
+
+@functools.cache
+def table3() -> tuple[Row, ...]:
+    """Every row of Table 3 that gives returns per task, the ANN's first."""
+    return tuple(
+        Row(
+            neuron=row["neuron"],
+            timesteps=row["timesteps"],
+            crpi=row["crpi"],
+            returns={task: (mean, half) for task, (mean, half) in zip(tasks(), row["returns"], strict=True)},
+            apr=row["apr"],
+        )
+        for row in _data()["table3"]
+    )
+
+
+def ann() -> Row:
+    """The ANN's row."""
+    return table3()[0]
+
+
+def row(network: Network, variant: Variant) -> Row | None:
+    """The row of Table 3 for this network with CRPI off or on, or None where the paper has no such row."""
+    if not network.is_standard or variant.mode not in (None, "residual"):
+        return None
+    wanted = (network.neuron, network.timesteps, not variant.is_off)
+    return next((row for row in table3() if (row.neuron, row.timesteps, row.crpi) == wanted), None)
+
+
+def trained_directly() -> list[tuple[str, int, float]]:
+    """(name, T, APR in percent) of the directly trained spiking networks at the foot of Table 3."""
+    return [(entry["name"], entry["timesteps"], entry["apr"]) for entry in _data()["trained_directly"]]
+
+
+def ann_energy() -> Energy:
+    """Table 4's figure for the ANN."""
+    entry = _data()["table4"]["ann"]
+    return Energy(entry["macs"], entry["microjoules"])
+
+
+def energy(network: Network) -> Energy | None:
+    """Table 4's figure for a network, or None where it has none. It doesn't say whether CRPI was on."""
+    for entry in _data()["table4"]["snn"]:
+        if network.is_standard and (entry["neuron"], entry["timesteps"]) == (network.neuron, network.timesteps):
+            return Energy(entry["sops"], entry["microjoules"])
+    return None

@@ -1,0 +1,117 @@
+"""What Hydra calls around a sweep of convert.py: the plan and an estimate before it, the report after it.
+
+Named in cfgs/convert.yaml as a callback. Hydra ends a sweep that dies without calling it; `python -m report DIR` then
+makes the same report.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from report import plan
+from report.__main__ import FOLDER
+from report.estimate import Estimator, readable
+from report.plan import Plan, PlannedJob
+from runtime.errors import UserError
+
+
+class SweepReport(Callback):
+    """Of one sweep."""
+
+    def __init__(self) -> None:
+        self._plan = Plan([], [])
+        self._seconds: list[float] = []
+        self._done = 0
+        self._started = 0.0
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        if not str(config.hydra.sweeper._target_).endswith(BasicSweeper.__name__):
+            return  # only the sweeper knows its jobs
+        try:
+            jobs = _jobs(config)
+        except (HydraException, OmegaConfBaseException):
+            return  # the sweeper meets the same mistake at once, and cli.py puts it in one line
+        self._plan = Plan(list(config.hydra.overrides.task), jobs)
+        plan.write(self._plan, config.hydra.sweep.dir)
+        for reason in dict.fromkeys(job.skipped for job in jobs if job.skipped):
+            print(f"skipped: {reason}")
+        estimator = Estimator()
+        estimates = [estimator.job(job.config) for job in jobs if not job.skipped]
+        self._seconds = [one.seconds for one in estimates]
+        print(
+            f"{len(estimates)} jobs, at most {sum(one.episodes for one in estimates):,} episodes of "
+            f"{sum(one.decisions for one in estimates):,} decisions: roughly {readable(sum(self._seconds))} on two cores. "
+            "Finished episodes are kept; after a break the same command goes on.",
+            flush=True,
+        )
+        self._started = time.monotonic()
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        # A run by itself has no plan, and neither has a sweep whose sweeper isn't Hydra's own.
+        if not self._plan.jobs or self._plan.jobs[config.hydra.job.num].skipped:
+            return
+        self._done += 1
+        past, left = sum(self._seconds[: self._done]), sum(self._seconds[self._done :])
+        spent = time.monotonic() - self._started
+        more = f", about {readable(spent * left / past)} to go" if left and past else ""
+        print(f"job {self._done} of {len(self._seconds)} done{more}", flush=True)
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        sweep = Path(config.hydra.sweep.dir)
+        # matplotlib loads only when there is something to draw.
+        from report.make import make
+
+        try:
+            print(f"report: {make([sweep], sweep / FOLDER).absolute()}")
+        except (UserError, OSError) as error:
+            print(f"error: no report: {error}; make it with: python -m report {sweep}", file=sys.stderr)
+            raise SystemExit(1) from None
+        except Exception:
+            # Hydra would turn this into a warning and the sweep would look whole.
+            traceback.print_exc()
+            raise SystemExit(1) from None
+
+
+def _jobs(config: DictConfig) -> list[PlannedJob]:
+    """What the sweeper will run: the product of the swept values, each composed into its configuration."""
+    loader = GlobalHydra.instance().config_loader()
+    params = OmegaConf.to_container(config.hydra.sweeper.get("params") or {}, resolve=False)
+    assert isinstance(params, dict)
+    words = [f"{key}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
+    overrides = OverridesParser.create(config_loader=loader).parse_overrides(words)
+    jobs = []
+    for number, job in enumerate(BasicSweeper.split_arguments(overrides, None)[0]):
+        composed = loader.load_sweep_config(config, job)
+        with open_dict(composed):
+            composed.hydra.job.num, composed.hydra.job.id = number, str(number)
+        folder = str(composed.hydra.sweep.subdir)
+        with open_dict(composed):
+            del composed["hydra"]
+        values = OmegaConf.to_container(composed, resolve=True)
+        assert isinstance(values, dict)
+        jobs.append(PlannedJob(folder, values, _skipped(values)))
+    return jobs
+
+
+def _skipped(config: dict[str, Any]) -> str | None:
+    # Torch loads with this; the sweep needs it anyway.
+    from evaluation import conversion
+    from evaluation.settings import Settings
+
+    try:
+        return conversion.why_skipped(Settings.from_dict(config))
+    except (UserError, ValueError):
+        return None  # the job will fail, and say why
