@@ -1,29 +1,28 @@
 """Files of named tensors and plain values that can be opened without running anything in them.
 
-A file is a torch zip archive holding {"format", "version", "checksum", "meta", "tensors"}, read with
-torch.load(weights_only=True). The zip directory is looked at before anything is unpacked: nothing may be
-compressed and no record may claim more than the file holds, so that a small file can't fill the memory.
+A file is a torch zip archive holding {"format", "version", "checksum", "meta", "tensors"}, inspected first and then
+read with torch.load(weights_only=True).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
-from runtime.errors import UserError
+from drqv2.inspection import ArchiveError, inspect, refuse_names
 from runtime.files import atomic_file
 
 FORMAT = "ann2snn-control"
-
-
-class ArchiveError(UserError):
-    """A file that is damaged, foreign, of another version, or hostile; the message names it."""
+# All that the pickle of a dictionary of tensors refers to.
+TENSOR_NAMES = frozenset(
+    {"collections.OrderedDict", "torch._utils._rebuild_tensor_v2"}
+    | {f"torch.{kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")}
+)
 
 
 def write_archive(path: Path, kind: str, version: int, meta: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -41,51 +40,50 @@ def write_archive(path: Path, kind: str, version: int, meta: dict[str, Any], ten
         torch.save(payload, file)
 
 
-def read_archive(path: Path, kind: str, version: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The meta data and CPU tensors of `path`. Raises ArchiveError, one line, for anything but a whole file of this kind."""
-    check_zip(path)
+def read_archive(path: Path, kinds: tuple[str, ...], version: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The meta data and CPU tensors of `path`. Raises ArchiveError, one line, for anything but a whole file of one of `kinds`."""
+    refuse_names(path, inspect(path), TENSOR_NAMES)
+    payload = load_inspected(path)
+    if not isinstance(payload, dict) or payload.get("format") not in [f"{FORMAT}/{kind}" for kind in kinds]:
+        raise ArchiveError(f"{path}: not a {' or '.join(kinds)} file of this project")
+    if payload.get("version") != version:
+        found = payload.get("version") if isinstance(payload.get("version"), int) else "unknown"
+        raise ArchiveError(f"{path}: format version {found}; this program reads version {version}")
+    text, tensors = payload.get("meta"), payload.get("tensors")
+    if not isinstance(text, str) or not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
+        raise ArchiveError(f"{path}: not laid out as a {' or '.join(kinds)} file")
+    check_tensors(path, tensors)
+    if _checksum(text, tensors) != payload.get("checksum"):
+        raise ArchiveError(f"{path}: damaged (the checksum inside doesn't match the contents)")
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
+        return json.loads(text), tensors
+    except (ValueError, RecursionError):
+        raise ArchiveError(f"{path}: its description can't be read") from None
+
+
+def load_inspected(path: Path, contents: BinaryIO | None = None) -> Any:
+    """torch.load of a file that `inspect` let pass (or of its `contents`). Raises ArchiveError where torch can't read it."""
+    try:
+        return torch.load(contents or path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged files; each means the same here
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise ArchiveError(f"{path}: can't be read as tensors and plain values ({reason})") from None
-    if not isinstance(payload, dict) or payload.get("format") != f"{FORMAT}/{kind}":
-        raise ArchiveError(f"{path}: not a {kind} file of this project")
-    if payload.get("version") != version:
-        raise ArchiveError(f"{path}: format version {payload.get('version')!r}; this program reads version {version}")
-    text, tensors = payload.get("meta"), payload.get("tensors")
-    whole = isinstance(text, str) and isinstance(tensors, dict)
-    whole = whole and all(isinstance(k, str) and _plain(v) for k, v in tensors.items())
-    if not whole or _checksum(text, tensors) != payload.get("checksum"):
-        raise ArchiveError(f"{path}: damaged (the checksum inside doesn't match the contents)")
-    return json.loads(text), tensors
 
 
-def check_zip(path: Path) -> None:
-    """Refuses what is no uncompressed zip archive, or claims more bytes than the file has. Raises ArchiveError."""
-    try:
-        size = path.stat().st_size
-        with zipfile.ZipFile(path) as archive:
-            records = archive.infolist()
-    except FileNotFoundError:
-        raise ArchiveError(f"{path}: no such file") from None
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise ArchiveError(f"{path}: not a whole torch archive ({error})") from None
-    if any(r.compress_type != zipfile.ZIP_STORED or r.file_size != r.compress_size for r in records):
-        raise ArchiveError(f"{path}: holds compressed records, which torch never writes; refused")
-    if sum(r.file_size for r in records) > size:
-        raise ArchiveError(f"{path}: its records claim more bytes than the file has; refused")
-
-
-def _plain(tensor: Any) -> bool:
-    """A dense tensor that holds its own elements (no view of a huge extent over few bytes)."""
-    return isinstance(tensor, Tensor) and tensor.layout == torch.strided and tensor.is_contiguous()
+def check_tensors(path: Path, tensors: dict[str, Any]) -> None:
+    """Raises ArchiveError for what is no dense tensor, or holds more elements, taken together, than the file has bytes for."""
+    for name, tensor in tensors.items():
+        # A view of huge extent over few bytes would unfold when copied.
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or not tensor.is_contiguous():
+            raise ArchiveError(f"{path}: {name:.80} is not a dense tensor; refused")
+    if sum(tensor.nbytes for tensor in tensors.values()) > path.stat().st_size:
+        raise ArchiveError(f"{path}: its tensors claim more bytes than the file has; refused")
 
 
 def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256(text.encode())
+    digest = hashlib.sha256(text.encode(errors="surrogatepass"))
     for name in sorted(tensors):
         tensor = tensors[name]
-        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode(errors="surrogatepass"))
+        digest.update(tensor.detach().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

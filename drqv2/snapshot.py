@@ -1,7 +1,8 @@
 """The only reader and writer of trained weights: `snapshot.pt` to go on training, `policy.pt` to act.
 
 Both are `drqv2.archive` files. A policy holds encoder, actor and what is needed to rebuild them; a snapshot
-holds the learner, its optimisers and the trainer's progress as well, and can be read as a policy.
+holds the learner, its optimisers and the trainer's progress as well, and can be read as a policy. So can the
+`snapshot.pt` of the published repositories (`drqv2.published`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drqv2.archive import ArchiveError, read_archive, write_archive
+import envs
+from drqv2 import published
+from drqv2.archive import read_archive, write_archive
+from drqv2.inspection import ArchiveError, inspect
 from drqv2.networks import PolicyNetwork, make_policy
 from runtime.errors import UserError
 from runtime.files import sha256_file
@@ -53,7 +57,7 @@ def write_snapshot(path: Path, meta: dict[str, Any], tensors: dict[str, Tensor])
 
 def read_snapshot(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Meta data and tensors of a training snapshot. Raises ArchiveError where it isn't whole."""
-    return read_archive(path, "snapshot", VERSION)
+    return read_archive(path, ("snapshot",), VERSION)
 
 
 def write_policy(path: Path, policy: dict[str, Any], network: PolicyNetwork, dtype: torch.dtype | None = None) -> None:
@@ -70,38 +74,72 @@ def policy_meta(
     return {**locals(), "observation_shape": list(observation_shape)}
 
 
-def load_policy(path: str | Path) -> LoadedPolicy:
-    """Reads a policy from a `policy.pt` or `snapshot.pt`. Raises UserError (one line) where it can't be used.
+def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
+    """Reads a policy from a `policy.pt`, a `snapshot.pt` or a published agent. Raises UserError (one line) where it can't be used.
 
-    Weights come back as float32 in evaluation mode, without gradients.
+    `task`: of a published agent that doesn't lie in the published layout <task>/snapshot.pt; files of this project
+    name their own. Weights come back as float32 in evaluation mode, without gradients.
     """
     path = Path(path)
+    names = inspect(path)
+    if published.AGENT in names:
+        policy, tensors = published.read(path, names)
+        policy["task"] = _published_task(path, task)
+    else:
+        meta, tensors = read_archive(path, ("policy", "snapshot"), VERSION)
+        policy = meta.get("policy") if isinstance(meta, dict) else None
     try:
-        meta, tensors = read_archive(path, "policy", VERSION)
-    except ArchiveError as refusal:
-        if "not a policy file" not in str(refusal):
-            raise
-        meta, tensors = read_snapshot(path)
-    try:
-        policy = meta["policy"]
-        shape = tuple(int(n) for n in policy["observation_shape"])
-        network = make_policy(
-            shape, policy["action_dim"], feature_dim=policy["feature_dim"],
-            hidden_dim=policy["hidden_dim"], trunk=policy["actor_trunk"],
-        )  # fmt: skip
+        _check_description(policy)
+        shape = tuple(policy["observation_shape"])
+        # Without memory of its own until the weights are known to fit: what a file declares may be of any size.
+        with torch.device("meta"):
+            network = make_policy(
+                shape, policy["action_dim"], feature_dim=policy["feature_dim"],
+                hidden_dim=policy["hidden_dim"], trunk=policy["actor_trunk"],
+            )  # fmt: skip
         state = {k: v.float() for k, v in tensors.items() if k.split(".")[0] in _PARTS}
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             raise UserError(f"{path}: its weights hold NaN or infinity; train anew or use another snapshot")
-        network.load_state_dict(state)
+        network.load_state_dict(state, assign=True)
         return LoadedPolicy(
             network=network.eval().requires_grad_(False), task=policy["task"], obs=policy["obs"],
             frame_stack=policy["frame_stack"], action_repeat=policy["action_repeat"], observation_shape=shape,
             action_dim=policy["action_dim"], actor_trunk=policy["actor_trunk"], config=policy["config"],
             frame=policy["frame"], path=path.absolute(), sha256=sha256_file(path),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         reason = " ".join(str(error).split())  # torch spreads a wrong shape over several lines
         raise UserError(f"{path}: its contents don't describe a policy of this program ({reason:.200})") from None
+
+
+def _published_task(path: Path, task: str | None) -> str:
+    """A published agent's task: the folder it lies in, as published, else what the caller says."""
+    folder = path.absolute().parent.name
+    found = folder if folder in envs.TASKS else task
+    if found is None:
+        raise UserError(f"{path}: a published agent, which doesn't name its task; put it at exp_local/<task>/snapshot.pt")
+    return found
+
+
+def _check_description(policy: Any) -> None:
+    """Raises ValueError or KeyError where a description holds other kinds of values than `policy_meta` writes."""
+    if not isinstance(policy, dict):
+        raise ValueError("no description")
+    for key in ("frame_stack", "action_repeat", "action_dim", "feature_dim", "hidden_dim", "frame"):
+        if type(policy[key]) is not int or policy[key] < (key != "frame"):
+            raise ValueError(f"{key} {policy[key]!r:.40}")
+    shape = policy["observation_shape"]
+    if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
+        raise ValueError(f"observation_shape {shape!r:.40}")
+    if policy["obs"] not in ("pixels", "state") or len(shape) != (3 if policy["obs"] == "pixels" else 1):
+        raise ValueError(f"obs {policy['obs']!r:.40} of shape {shape!r:.40}")
+    if policy["obs"] == "pixels" and shape[0] != 3 * policy["frame_stack"]:
+        raise ValueError(f"{shape[0]} channels for frame_stack {policy['frame_stack']!r:.40}")
+    # Both are printed: a name can't break the line or steer the terminal.
+    if not (isinstance(policy["task"], str) and policy["task"].isidentifier() and len(policy["task"]) < 100):
+        raise ValueError("task")
+    if not isinstance(policy["config"], dict):
+        raise ValueError("config")
 
 
 def find(task: str, obs: str, snapshot: str | Path | None = None, root: str | Path = "exp_local") -> Path:

@@ -70,7 +70,7 @@ class Run:
 
     def make_envs(self, count: int) -> VectorEnv:
         """`count` environments of the policy's task, as the policy sees them. The caller closes them."""
-        return VectorEnv(
+        vector = VectorEnv(
             self.policy.task,
             num_envs=count,
             obs=self.policy.obs,
@@ -80,6 +80,14 @@ class Run:
             render_device=self.settings.render_device,
             num_workers=self.settings.num_workers,
         )
+        found, expected = (vector.observation_shape, vector.action_dim), (self.policy.observation_shape, self.policy.action_dim)
+        if found != expected:
+            vector.close()
+            raise UserError(
+                f"{self.policy.path}: expects observations {expected[0]} and {expected[1]} actions, but {self.policy.task} has "
+                f"{found[0]} and {found[1]}; it is another task's policy"
+            )
+        return vector
 
     def thresholds(self) -> Thresholds:
         """θ of every spiking layer: read where they were computed before, else from the ANN's own rollouts."""
@@ -233,7 +241,7 @@ def why_skipped(settings: Settings) -> str | None:
 
 
 def _load(settings: Settings) -> LoadedPolicy:
-    policy = snapshot.load_policy(find_policy(settings))
+    policy = snapshot.load_policy(find_policy(settings), task=settings.task)
     if (policy.task, policy.obs) != (settings.task, settings.obs):
         raise UserError(
             f"env_name={settings.task} obs={settings.obs}: {policy.path} was trained on {policy.task} from {policy.obs}; "

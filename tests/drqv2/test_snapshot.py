@@ -133,10 +133,10 @@ def test_other_kinds_and_versions_are_named(tmp_path):
     with pytest.raises(ArchiveError, match="version 99"):
         load_policy(path)
     write_archive(path, "else", 1, {}, {})
-    with pytest.raises(ArchiveError, match="not a snapshot file"):
+    with pytest.raises(ArchiveError, match="not a policy or snapshot file"):
         load_policy(path)
     with pytest.raises(ArchiveError, match="no such file"):
-        read_archive(tmp_path / "absent.pt", "policy", 1)
+        read_archive(tmp_path / "absent.pt", ("policy",), 1)
 
 
 def test_find_prefers_the_given_file_then_the_published_layout_then_the_newest_run(tmp_path):

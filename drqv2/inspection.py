@@ -1,0 +1,148 @@
+"""Looks at a torch file from a stranger before anything in it is loaded.
+
+torch.load(weights_only=True) runs no code of the file, yet a hostile one can still fill the memory or hang or end the
+process: records that unpack to gigabytes, a zip directory that two readers find in different places, names such as
+bytearray that allocate what they are told, tuples of tuples that take forever to hash. So the directory and the
+pickle's instructions are read here first, and nothing is carried out.
+"""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import struct
+import zipfile
+from pathlib import Path
+from typing import BinaryIO, Collection
+
+from runtime.errors import UserError
+
+# One instruction of one byte can make an object of 200 bytes; a DrQ-v2 agent with its optimisers takes some 10⁴.
+_MAX_INSTRUCTIONS = 500_000
+# Values in a tuple, counted through the tuples inside it as often as they appear: what hashing or printing it costs.
+_MAX_WEIGHT = 10_000
+# How a file of torch before 1.6 begins; five pickles precede its raw storages.
+_LEGACY, _LEGACY_PICKLES = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", 5
+_VALUES = {
+    "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING",
+    "EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET", "EMPTY_TUPLE",
+}  # fmt: skip
+
+
+class ArchiveError(UserError):
+    """A file that is damaged, foreign, of another version, or hostile; the message names it."""
+
+
+def inspect(path: Path) -> frozenset[str]:
+    """The names ("module.name") that the pickle inside the torch archive `path` refers to.
+
+    Files of torch before 1.6, which are no archives but pickles in a row, can be looked at as well. Raises ArchiveError for what is no whole, uncompressed zip archive with one pickle, for records that claim more
+    bytes than the file has, and for what `names_in` refuses.
+    """
+    try:
+        with open(path, "rb") as file:
+            if is_legacy(file):
+                return frozenset().union(*(names_in(file) for _ in range(_LEGACY_PICKLES)))
+            with zipfile.ZipFile(file) as archive:
+                size = file.seek(0, io.SEEK_END)
+                _check_end(file, size)
+                return names_in(io.BytesIO(archive.read(_check_records(archive.infolist(), size))))
+    except FileNotFoundError:
+        raise ArchiveError(f"{path}: no such file") from None
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
+        raise ArchiveError(f"{path}: not a whole torch archive ({error})") from None
+
+
+def is_legacy(file: BinaryIO) -> bool:
+    """Whether `file` is of torch before 1.6. Leaves it at its start."""
+    file.seek(0)
+    beginning = file.read(len(_LEGACY))
+    file.seek(0)
+    return beginning == _LEGACY
+
+
+def names_in(pickle: BinaryIO) -> frozenset[str]:
+    """The names that a pickle of torch.save refers to, found by following its instructions without obeying them.
+
+    The stack holds the weight of each value in place of the value. Raises ValueError for instructions that torch.save
+    never writes, for too many, and for tuples too heavy to handle.
+    """
+    names: set[str] = set()
+    stack: list[int] = []
+    marks: list[int] = []
+    memo: dict[int, int] = {}
+    try:
+        for count, (instruction, argument, _) in enumerate(pickletools.genops(pickle)):
+            name = instruction.name
+            if name == "GLOBAL":
+                names.add(argument.replace(" ", ".", 1))
+                stack.append(1)
+            elif name in _VALUES:
+                stack.append(1)
+            elif name == "MARK":
+                marks.append(len(stack))
+            elif name in ("BINPUT", "LONG_BINPUT"):
+                memo[argument] = stack[-1]
+            elif name in ("BINGET", "LONG_BINGET"):
+                stack.append(memo[argument])
+            elif name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"):
+                start = marks.pop() if name == "TUPLE" else len(stack) - int(name[-1])
+                stack[start:] = [1 + sum(stack[start:])]
+            elif name in ("REDUCE", "NEWOBJ"):
+                stack.append(stack.pop() + stack.pop())
+            elif name in ("APPENDS", "SETITEMS"):
+                del stack[marks.pop() :]
+            elif name in ("APPEND", "SETITEM", "BUILD"):
+                del stack[-2 if name == "SETITEM" else -1 :]
+            elif name == "BINPERSID":
+                stack[-1] = 1
+            elif name not in ("PROTO", "STOP"):
+                raise ValueError(f"its pickle holds the instruction {name}, which torch never writes")
+            if count > _MAX_INSTRUCTIONS or (stack and stack[-1] > _MAX_WEIGHT):
+                raise ValueError("its pickle holds more than any snapshot does")
+    except (IndexError, KeyError):
+        raise ValueError("its pickle is damaged") from None
+    return frozenset(names)
+
+
+def refuse_names(path: Path, found: Collection[str], allowed: Collection[str]) -> None:
+    """Raises ArchiveError that says which of the names `found` are not `allowed`."""
+    foreign = sorted(set(found) - set(allowed))
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        listed = ", ".join(f"{name:.80}" for name in foreign[:3])
+        raise ArchiveError(f"{path}: refers to {listed}{more}, which no snapshot needs; refused, nothing in it was run")
+
+
+def _check_end(file: BinaryIO, size: int) -> None:
+    """Python's reader and torch's search for the directory in different ways; where it can only be in one place, they agree."""
+    file.seek(max(0, size - 98))
+    tail = file.read()
+    signature, entries, length, offset, comment = struct.unpack("<4s6xHIIH", tail[-22:])
+    end = size - 22
+    if signature != b"PK\x05\x06" or comment:
+        raise ValueError("bytes follow its directory")
+    if tail[-42:-38] == b"PK\x06\x07":
+        end = size - 98
+        (pointed,) = struct.unpack("<8xQ4x", tail[-42:-22])
+        signature, entries64, length64, offset64 = struct.unpack("<4s28xQQQ", tail[:56])
+        agree = all(short in (long, 2**bits - 1) for short, long, bits in ((entries, entries64, 16), (length, length64, 32), (offset, offset64, 32)))
+        if pointed != end or signature != b"PK\x06\x06" or not agree:
+            raise ValueError("its two directories differ")
+        length, offset = length64, offset64
+    if offset + length != end:
+        raise ValueError("its directory isn't where it says")
+
+
+def _check_records(records: list[zipfile.ZipInfo], size: int) -> zipfile.ZipInfo:
+    """The record that is the pickle."""
+    if any(r.compress_type != zipfile.ZIP_STORED or r.file_size != r.compress_size for r in records):
+        raise ValueError("it holds compressed records, which torch never writes; refused")
+    if sum(r.file_size for r in records) > size:
+        raise ValueError("its records claim more bytes than the file has; refused")
+    # torch compares without regard to case and takes the first record's folder for all.
+    names = [r.filename.lower() for r in records]
+    folder = names[0].partition("/")[0] if names else ""
+    if len(set(names)) < len(names) or f"{folder}/data.pkl" not in names or not all(n.startswith(f"{folder}/") for n in names):
+        raise ValueError("it isn't laid out as torch does")
+    return records[names.index(f"{folder}/data.pkl")]
