@@ -123,11 +123,12 @@ def _grid_position(alpha: float) -> int:
 
 
 @functools.cache
-def code_fingerprint() -> str:
-    """Hash of the syntax trees, without docstrings, of the code that an episode's course depends on."""
+def code_fingerprint(code: tuple[str, ...] = _CODE) -> str:
+    """Hash of the syntax trees, without docstrings, of `code` (files and folders): by default all that an episode's
+    course depends on."""
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
-    for name in _CODE:
+    for name in code:
         path = root / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             relative = file.relative_to(root).as_posix()
