@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from drqv2 import legacy
 from drqv2.archive import TENSOR_NAMES, check_tensors, load_inspected
-from drqv2.inspection import ArchiveError, is_legacy, refuse_names
+from drqv2.inspection import ArchiveError, check_sums, is_legacy, refuse_names
 from drqv2.networks import make_policy
 
 AGENT = "drqv2.DrQV2Agent"
@@ -63,6 +63,8 @@ def read(path: Path, names: frozenset[str]) -> tuple[dict[str, Any], dict[str, T
     try:
         with open(path, "rb") as file:
             contents = legacy.without_sources(file.read()) if is_legacy(file) else None
+        if contents is None:
+            check_sums(path)
         with torch.serialization.safe_globals(_REGISTERED):
             payload = load_inspected(path, contents)
         agent, step = payload["agent"], payload.get("_global_step", 0)

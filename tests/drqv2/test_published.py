@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -17,16 +16,7 @@ import torch
 from drqv2.snapshot import load_policy
 from runtime.errors import UserError
 
-PROGRAM = Path(__file__).parent / "published_agent.py"
 KINDS = ("relu-zip", "layernorm_tanh-zip", "relu-legacy", "layernorm_tanh-legacy")
-
-
-@pytest.fixture(scope="module")
-def agents(tmp_path_factory) -> Path:
-    """Real pickles with stepped optimisers, made by throw-away classes in a process of their own."""
-    folder = tmp_path_factory.mktemp("published")
-    subprocess.run([sys.executable, "-W", "ignore", str(PROGRAM), str(folder), *KINDS, "gelu-zip"], check=True, cwd=folder)
-    return folder
 
 
 def rewrite(source: Path, target: Path, change) -> Path:

@@ -1,0 +1,175 @@
+"""Feeds damaged and hostile snapshots to `load_policy`, by the thousand; not part of `make test`, which keeps a few.
+
+    python tests/fuzz_snapshots.py [--count 1000] [--seed 0]
+
+Each file is loaded in a process whose address space is limited to 1 GiB more than it starts with. Allowed is one
+UserError of one line, or, where damage hit nothing that matters, the very weights of the whole file. Printed per kind
+of file: how many were refused, how many loaded unchanged, the longest time and the largest growth of memory.
+Exit code 1 for anything else: a traceback, another policy than the one in the file, code that ran, a process that died.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "drqv2")]
+
+ROOM = 2**30
+LONGEST = 60.0  # seconds that one file may take
+
+
+def write_published(folder: Path, *kinds: str) -> None:
+    """Runs published_agent.py, which see."""
+    program = ROOT / "tests" / "drqv2" / "published_agent.py"
+    subprocess.run([sys.executable, "-W", "ignore", str(program), str(folder), *kinds], check=True, cwd=folder)
+
+
+def write_bases(folder: Path, published: Path) -> None:
+    """The whole files that others are made from; `published`: where `write_published` wrote."""
+    import torch
+
+    from drqv2.networks import make_policy
+    from drqv2.snapshot import policy_meta, write_policy, write_snapshot
+
+    torch.manual_seed(0)
+    network = make_policy((5,), 2, feature_dim=4, hidden_dim=8, trunk="relu")
+    meta = policy_meta(
+        task="cartpole_swingup", obs="state", frame_stack=3, action_repeat=2, observation_shape=(5,), action_dim=2,
+        feature_dim=4, hidden_dim=8, actor_trunk="relu", frame=1000, config={"seed": 1},
+    )  # fmt: skip
+    write_policy(folder / "policy.pt", meta, network)
+    tensors = dict(network.state_dict()) | {"critic.weight": torch.ones(50), "optimizer.actor.0.step": torch.tensor(3.0)}
+    write_snapshot(folder / "snapshot.pt", {"policy": meta, "step": 5}, tensors)
+    for name, kind in (("published", "relu-zip"), ("legacy", "relu-legacy")):
+        shutil.copy(published / kind / "cartpole_swingup/snapshot.pt", folder / f"{name}.pt")
+
+
+def read_bases(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / f"{name}.pt").read_bytes() for name in ("policy", "snapshot", "published", "legacy")}
+
+
+def identity(path: Path) -> dict:
+    """What a loaded policy does, in short. Raises UserError."""
+    import hashlib
+
+    from drqv2.snapshot import load_policy
+
+    policy = load_policy(path)
+    digest = hashlib.sha256()
+    for name, value in policy.network.state_dict().items():
+        digest.update(f"{name} {tuple(value.shape)}".encode() + value.numpy().tobytes())
+    return {"weights": digest.hexdigest(), "task": policy.task, "trunk": policy.actor_trunk, "obs": policy.obs, "repeat": policy.action_repeat}
+
+
+def judge(kind: str, path: Path, originals: list[dict]) -> tuple[str, str]:
+    """("refused" | "unchanged" | "FAULT", the line said)."""
+    from hostile import MAY_BE_HARMLESS
+    from runtime.errors import UserError
+
+    try:
+        found = identity(path)
+    except UserError as error:
+        said = str(error)
+        plain = said.isprintable() and 0 < len(said) < 600 and str(path) in said
+        return ("refused" if plain else "FAULT", said)
+    except BaseException as error:
+        return "FAULT", f"{type(error).__name__}: {error}"
+    if kind in MAY_BE_HARMLESS and found in originals:
+        return "unchanged", ""
+    return "FAULT", "loaded"
+
+
+def serve(folder: Path) -> None:
+    """Loads each file named on stdin and answers with a line of JSON."""
+    os.chdir(folder.parent / "here")
+    originals = [identity(folder / f"{name}.pt") for name in ("policy", "snapshot", "published")]
+    used = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
+    print("ready", flush=True)
+    for line in sys.stdin:
+        kind, path = line.split()
+        before = memory("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+        begun = time.monotonic()
+        outcome, said = judge(kind, Path(path), originals)
+        answer = {"outcome": outcome, "said": said[:300], "seconds": time.monotonic() - begun, "grown_mb": memory("VmHWM") - before}
+        print(json.dumps(answer), flush=True)
+
+
+def memory(key: str) -> float:
+    return int(next(line for line in open("/proc/self/status") if line.startswith(key)).split()[1]) / 1024
+
+
+def start(folder: Path) -> subprocess.Popen:
+    server = subprocess.Popen([sys.executable, __file__, "--serve", str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert server.stdout.readline().strip() == "ready"
+    return server
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        return serve(options.serve)
+    import numpy as np
+    from hostile import GENERATORS, WITNESS
+
+    with tempfile.TemporaryDirectory() as name:
+        here, folder = Path(name) / "here", Path(name) / "cartpole_swingup"  # a published agent's task is its folder
+        here.mkdir()
+        folder.mkdir()
+        write_published(here.parent, "relu-zip", "relu-legacy")
+        write_bases(folder, here.parent)
+        bases, server = read_bases(folder), start(folder)
+        answers: dict[str, list[dict]] = defaultdict(list)
+        faults = 0
+        for number in range(options.count):
+            kind = list(GENERATORS)[number % len(GENERATORS)]
+            path = folder / f"{number}.pt"
+            path.write_bytes(GENERATORS[kind](bases, np.random.default_rng([options.seed, number])))
+            size = path.stat().st_size / 2**20
+            try:
+                server.stdin.write(f"{kind} {path}\n")
+                server.stdin.flush()
+                answer = json.loads(server.stdout.readline())
+            except (BrokenPipeError, ValueError):
+                answer = {"outcome": "FAULT", "said": f"the process died ({server.wait()})", "seconds": 0.0, "grown_mb": 0.0}
+                server = start(folder)
+            ran = [*here.iterdir(), *folder.glob(WITNESS)]
+            # What the file itself takes, read once and copied a few times, is no blow-up.
+            if ran or answer["seconds"] > LONGEST or answer["grown_mb"] > 150 + 5 * size:
+                answer["outcome"] = "FAULT"
+            answers[kind].append(answer)
+            if answer["outcome"] == "FAULT":
+                faults += 1
+                print(f"{kind} number {number}: {answer} {ran}", flush=True)
+            path.unlink()
+        server.stdin.close()
+    print("| kind | files | refused | unchanged | faults | longest, s | most memory, MB |")
+    print("|---|---|---|---|---|---|---|")
+    for kind, group in answers.items():
+        count = Counter(answer["outcome"] for answer in group)
+        print(
+            f"| {kind} | {len(group)} | {count['refused']} | {count['unchanged']} | {count['FAULT']} | "
+            f"{max(a['seconds'] for a in group):.2f} | {max(a['grown_mb'] for a in group):.0f} |"
+        )
+    print(f"{sum(map(len, answers.values()))} files, {faults} faults")
+    sys.exit(1 if faults else 0)
+
+
+if __name__ == "__main__":
+    main()
