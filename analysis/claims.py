@@ -1,0 +1,85 @@
+"""The paper's claims, each as one number that must be positive, with its interval over episodes.
+
+A claim that *CRPI* changes something compares an α with α = 0 on the same episodes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.document import Chaos, Claim, Cosine, Estimate, Method
+from analysis.estimates import paired, required
+from analysis.trial import GAUSSIAN, ORDERED, SHUFFLED
+
+HOLDS, CONTRARY, OPEN, MOOT = "holds", "contrary", "open", "moot"
+
+
+def verdict(value: Estimate | None) -> str:
+    """Of a claim that `value` is positive."""
+    if value is None or len(value.values) < 2 or value.low <= 0 <= value.high:
+        return OPEN
+    return HOLDS if value.low > 0 else CONTRARY
+
+
+def of_method(method: Method, plain: Method, chaos: Chaos, unit: str) -> list[Claim]:
+    """The claims about one α; `plain`: α = 0; `unit`: what a sum of rewards is called."""
+
+    def claim(name: str, text: str, value: Estimate | None, unit: str, needs_loss: bool = False) -> Claim:
+        said = MOOT if needs_loss and verdict(method.loss) != HOLDS else verdict(value)
+        return Claim(name, method.alpha, text, value, unit, said)
+
+    found = [
+        claim("loss", "the conversion costs return: ANN − SNN", method.loss, unit),
+        claim(
+            "state-dominated", "states cost more than actions: (ANN − ANN|SNN) − (ANN|SNN − SNN)",
+            paired(method.state, method.action), unit, needs_loss=True,
+        ),
+        claim("growing drift", "the distance from the ANN's trajectory grows: log10 of last over first window", growing(method.growth), "log10"),
+        claim(
+            "beyond chaos", "in the last window it exceeds that of one ulp: log10 of the ratio",
+            paired(method.growth[-1], chaos.growth[-1], _log_ratio), "log10",
+        ),
+        claim("counter-correction", "the ANN steers against the deviation: −correction", _negative(method.cosines["correction"]), "cosine"),
+        claim("positive consistency", "neighbouring errors point the same way: consistency", method.cosines["consistency"].mean, "cosine"),
+        claim("positive drift", "both together push the same way: drift", method.cosines["drift"].mean, "cosine"),
+    ]  # fmt: skip
+    for kind, name, text in (
+        (GAUSSIAN, "not magnitude: Gaussian", "errors as large but independent and unbiased cost less: ANN + Gaussian − SNN"),
+        (SHUFFLED, "not magnitude: shuffled", "the errors themselves in random order cost less: ANN + shuffled − SNN"),
+        (ORDERED, "memory without feedback", "the errors in their order, made in another episode, cost less: ANN + ordered − SNN"),
+    ):
+        found.append(claim(name, text, paired(method.disturbed[kind].reward_sum, method.reward_sum), unit, needs_loss=True))
+    if method.alpha != 0:
+        found += [
+            claim("CRPI lowers consistency", "consistency at α = 0 minus at this α", _lower(plain, method, "consistency"), "cosine"),
+            claim("CRPI lowers drift", "drift at α = 0 minus at this α", _lower(plain, method, "drift"), "cosine"),
+            claim("CRPI lowers distance", "mean distance from the ANN's trajectory, α = 0 over this α: log10", _mean_distance(plain, method), "log10"),
+            claim("CRPI raises return", "SNN at this α − SNN at α = 0", paired(method.reward_sum, plain.reward_sum), unit),
+        ]  # fmt: skip
+    return found
+
+
+def growing(growth: list[Estimate]) -> Estimate:
+    """log10 of the last window's distance over the first's, by episode."""
+    return paired(growth[-1], growth[0], _log_ratio)
+
+
+def _mean_distance(plain: Method, method: Method) -> Estimate:
+    means = [np.mean([window.values for window in one.growth[1:] or one.growth], axis=0) for one in (plain, method)]
+    return required(_log_ratio(*means).tolist())
+
+
+def _log_ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    # Below 1e-12 lies only rounding; two trajectories that never part are equally far from their twin.
+    return np.log10(np.maximum(one, 1e-12) / np.maximum(other, 1e-12))
+
+
+def _negative(cosine: Cosine) -> Estimate | None:
+    return None if cosine.mean is None else required([-value for value in cosine.mean.values])
+
+
+def _lower(plain: Method, method: Method, name: str) -> Estimate | None:
+    one, other = plain.cosines[name].mean, method.cosines[name].mean
+    if one is None or other is None or len(one.values) != len(other.values):
+        return None
+    return paired(one, other)

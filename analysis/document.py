@@ -1,0 +1,250 @@
+"""analysis.json: everything that one analysis found, and what it takes to find it again.
+
+Its only writer and its only reader. The file is an `Analysis` as JSON, field for field; `VERSION` counts changes of the
+fields' meaning. What doesn't exist is null. Sums of rewards are returns unless `capped`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import UserError
+from runtime.files import write_json
+from runtime.records import from_json, to_json
+
+VERSION = 1
+ANALYSIS = "analysis.json"
+
+
+@dataclass
+class Estimate:
+    """A mean over episodes with its 95 % bootstrap interval over episodes, and the episodes' own `values`. Episodes in
+    which the quantity doesn't exist are left out of `values`."""
+
+    mean: float
+    low: float
+    high: float
+    values: list[float]
+
+
+@dataclass
+class Curve:
+    """A mean over episodes for each decision, with its 95 % bootstrap interval over episodes."""
+
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+
+
+@dataclass
+class Cosine:
+    """One of `analysis.cosines`: over the episodes' means, and with large errors counting more; `pairs` of neighbouring
+    decisions over all episodes, and how many of them were `skipped` because a difference was zero."""
+
+    mean: Estimate | None
+    weighted: Estimate | None
+    pairs: int
+    skipped: int
+
+
+@dataclass
+class Candidate:
+    """What an α is chosen by: `cosines` on the calibration episodes, `selection`: sums of rewards of the selection
+    episodes (empty where nothing was to be chosen)."""
+
+    alpha: float
+    cosines: dict[str, Cosine]
+    selection: list[float]
+
+
+@dataclass
+class Choice:
+    """`by_drift`: the α with the smallest mean drift, `by_return`: that with the largest mean sum of rewards, each on
+    episodes that nothing else here is reported on; `given` where a single α was asked for."""
+
+    candidates: list[Candidate]
+    by_drift: float
+    by_return: float
+    given: bool
+
+
+@dataclass
+class Layer:
+    """One spiking layer. `residuals`: cosine between what neighbouring decisions leave in it. The rest is relative to
+    the root mean square of what a ReLU would answer to the same input: root mean squares of the layer's own `error`, of
+    what is `inherited` from the layers before, and of each part (`sizes`); `shares`: of the squared error, by part,
+    adding up to 1. None where nothing was taken apart, or the layer is silent."""
+
+    name: str
+    residuals: Estimate | None
+    error: Estimate | None
+    inherited: Estimate | None
+    sizes: dict[str, Estimate]
+    shares: dict[str, Estimate]
+
+
+@dataclass
+class Disturbed:
+    """The ANN with something added to its actions. `error`: root mean square size ‖δ‖ of what was really added."""
+
+    reward_sum: Estimate
+    error: Estimate
+    cosines: dict[str, Cosine]
+    distance: Curve
+
+
+@dataclass
+class Method:
+    """The converted network under one α, on the report episodes.
+
+    reward_sum      its own; ann_on_snn: Σ r(s, a_ANN) over the states that it visits; snn_on_ann: Σ r(s, a_SNN) over
+                    those that the ANN visits
+    loss            the ANN's reward sum minus its own
+    state, action   the loss in two parts: state = ANN − ann_on_snn, what the states cost with the ANN's actions;
+                    action = ann_on_snn − SNN, what the actions cost where it is
+    state_other, action_other  the same in the other order: snn_on_ann − SNN, and ANN − snn_on_ann
+    cosines         of its own episodes; `consistency_on_ann`: of its errors in the ANN's states
+    error, error_on_ann  root mean square of ‖δ‖ in its own and in the ANN's states; `bias`: share of the squared error
+                    that is one constant vector over an episode
+    distance        from the ANN's trajectory out of the same initial state; `growth`: its mean per window of
+                    `Analysis.windows`; `action_error`: ‖δ_k‖; `reward`: r_k
+    disturbed       by kind, the ANN disturbed by its errors (see `analysis.disturbance`)
+    """
+
+    alpha: float
+    reward_sum: Estimate
+    ann_on_snn: Estimate
+    snn_on_ann: Estimate
+    loss: Estimate
+    state: Estimate
+    action: Estimate
+    state_other: Estimate
+    action_other: Estimate
+    cosines: dict[str, Cosine]
+    consistency_on_ann: Cosine
+    error: Estimate
+    error_on_ann: Estimate
+    bias: Estimate
+    distance: Curve
+    growth: list[Estimate]
+    action_error: Curve
+    reward: Curve
+    layers: list[Layer]
+    disturbed: dict[str, Disturbed]
+
+
+@dataclass
+class Chaos:
+    """The ANN with each action moved by one ulp, against the ANN; `unrelated`: distance of episodes from different
+    initial states, for scale."""
+
+    reward_sum: Estimate
+    distance: Curve
+    growth: list[Estimate]
+    unrelated: list[float]
+
+
+@dataclass
+class Map:
+    """States in the plane of their two principal axes, fitted on the ANN's. `shares` of the variance; by policy ("ANN",
+    "0", "0.4", ...): the whole trajectory of one episode [K][2], and states drawn evenly from all episodes [n][2]."""
+
+    shares: list[float]
+    trajectories: dict[str, list[list[float]]]
+    visited: dict[str, list[list[float]]]
+
+
+@dataclass
+class Claim:
+    """A claim of the paper, tried on these episodes. `verdict`: "holds" (the 95 % interval lies on its side of zero),
+    "contrary" (on the other side), "open" (zero is inside) or "moot" (there is nothing to explain). `value`: what
+    must be positive, in `unit`."""
+
+    name: str
+    alpha: float
+    text: str
+    value: Estimate | None
+    unit: str
+    verdict: str
+
+
+@dataclass
+class Policy:
+    """The ANN: its file, training frames and training seed."""
+
+    path: str
+    sha256: str
+    frame: int
+    training_seed: int | None
+
+
+@dataclass
+class Conversion:
+    """The converted network, whatever its α; see `evaluation.result.Conversion`."""
+
+    neuron: str
+    rule: str
+    coding: str
+    n_thresholds: int | None
+    timesteps: int
+    mode: str
+    thresholds_sha256: str
+
+
+@dataclass
+class Analysis:
+    """One analysis. `windows`: (first, last) decision of those that growth is given for; `timing`: wall-clock seconds,
+    trials played and reused."""
+
+    created: str
+    config: dict[str, Any]
+    versions: dict[str, str]
+    task: str
+    obs: str
+    actions: int
+    episodes: int
+    capped: bool
+    seeds: dict[str, Any]
+    policy: Policy
+    conversion: Conversion
+    choice: Choice
+    ann: Estimate
+    ann_reward: Curve
+    methods: list[Method]
+    chaos: Chaos
+    windows: list[list[int]]
+    map: Map
+    claims: list[Claim]
+    compute: dict[str, Any]
+    timing: dict[str, float]
+    version: int = VERSION
+
+    def of(self, alpha: float) -> Method:
+        """The method of one α. Raises StopIteration where it was not analysed."""
+        return next(method for method in self.methods if method.alpha == alpha)
+
+
+def write(analysis: Analysis, folder: str | Path) -> Path:
+    """Writes analysis.json, whole or not at all. Raises ValueError for an analysis that `read` would refuse."""
+    document = to_json(analysis)
+    from_json(Analysis, document, "analysis")
+    path = Path(folder) / ANALYSIS
+    write_json(path, document)
+    return path
+
+
+def read(path: str | Path) -> Analysis:
+    """Reads and checks an analysis.json (or the folder that holds it). Raises UserError, one line, where it isn't one."""
+    path = Path(path)
+    path = path / ANALYSIS if path.is_dir() else path
+    try:
+        document = json.loads(path.read_bytes())
+        found = document.get("version") if isinstance(document, dict) else None
+        if found != VERSION:
+            raise ValueError(f"its version is {found}, this program reads version {VERSION}")
+        return from_json(Analysis, document, "analysis")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable analysis ({error})") from None

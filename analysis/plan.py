@@ -1,0 +1,62 @@
+"""Which trials an analysis is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Sequence
+
+from analysis.settings import Settings
+from analysis.trial import ERRORS, ULP, Disturbance, Trial
+from evaluation.cells import ANN, Cell, Method
+from evaluation.conversion import Run
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Names the trials; `method`: the converted network's name."""
+
+    settings: Settings
+    run: Run
+    method: Method
+
+    def led(self, alpha: float, stream: str = "report") -> list[Trial]:
+        """The converted network leads, the ANN is its shadow. On the calibration stream, which only the drift is taken
+        from, the layers are left whole."""
+        conversion = self.settings.conversion
+        episodes = conversion.report_episodes if stream == "report" else conversion.selection_episodes
+        layer_decisions = self.settings.layer_decisions if stream == "report" else 0
+        return [Trial(self._cell(alpha, stream, episode), layer_decisions=layer_decisions) for episode in range(episodes)]
+
+    def shadowed(self, alpha: float) -> list[Trial]:
+        """The ANN leads, the converted network is its shadow: the network counts in the trial's name, α and all."""
+        cells = [replace(self._cell(None, "report", episode), compute=self.run.compute) for episode in self._report]
+        return [Trial(cell, self.method, alpha) for cell in cells]
+
+    def moved(self) -> list[Trial]:
+        """The ANN, each action one ulp away."""
+        return [self._disturbed(episode, ULP, None) for episode in self._report]
+
+    def disturbed(self, led: Sequence[Trial]) -> dict[str, list[Trial]]:
+        """The ANN disturbed by what the trials `led` record, each episode by the errors of the one after it."""
+        sources = [*led[1:], led[0]]
+        return {
+            kind: [self._disturbed(episode, kind, source.digest) for episode, source in zip(self._report, sources, strict=True)]
+            for kind in ERRORS
+        }
+
+    def selection(self, alpha: float) -> list[Cell]:
+        """The episodes that convert.py chooses α on, in its own store."""
+        return self.run.cells(self.method, alpha, "selection")
+
+    @property
+    def _report(self) -> range:
+        return range(self.settings.conversion.report_episodes)
+
+    def _disturbed(self, episode: int, kind: str, source: str | None) -> Trial:
+        disturbance = Disturbance(kind, source, self.settings.conversion.seed)
+        return Trial(self._cell(None, "report", episode), disturbance=disturbance)
+
+    def _cell(self, alpha: float | None, stream: str, episode: int) -> Cell:
+        run, conversion = self.run, self.settings.conversion
+        method, compute = (ANN, run.ann_compute) if alpha is None else (self.method, run.compute)
+        return Cell(run.source, method, alpha, stream, conversion.seed, episode, conversion.max_decisions, compute)

@@ -1,0 +1,240 @@
+"""Plays trials: many episodes side by side, each branched at every decision in a second set of environments.
+
+The branches have simulators and renderers of their own, into which the whole state of the leader's episode is copied, so
+that the episode itself goes on bit for bit as if nobody looked (`evaluation.rollout` plays the same one). A trial runs
+in its own row of network calls of fixed shape, as cells do: company changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Iterable, Sequence
+
+import numpy as np
+import torch
+
+import envs
+import snn
+from analysis import disturbance, layers
+from analysis.store import Store
+from analysis.trial import DISTURBANCES, ULP, Record, Trial
+from evaluation.cells import ANN, Method
+from evaluation.environments import Environments
+from evaluation.policies import ANNPolicy, Policy, SpikingPolicy
+from evaluation.progress import Progress
+
+
+class Player:
+    """Plays trials of one policy, the ANN and one converted network, and keeps their records in `store`.
+
+    environments, branches  for the leaders and for the branches, `chunk` of each
+    ann                     acts for the ANN
+    convert                 makes a converted network with `chunk` rows
+    """
+
+    def __init__(
+        self,
+        environments: Environments,
+        branches: Environments,
+        ann: ANNPolicy,
+        convert: Callable[[], snn.SpikingNetwork],
+        *,
+        chunk: int,
+        device: torch.device,
+        store: Store,
+    ):
+        self._environments, self._branches = environments, branches
+        self._ann, self._convert = ann, convert
+        self._chunk, self._device, self.store = chunk, device, store
+        self._network: snn.SpikingNetwork | None = None
+        self._spiking: SpikingPolicy | None = None
+        self._known: dict[str, Record] = {}
+        self.played = self.reused = 0
+
+    def missing(self, trials: Iterable[Trial]) -> list[Trial]:
+        """The trials without a file in the store, each once: enough for an estimate."""
+        return [trial for trial in {trial.digest: trial for trial in trials}.values() if not self.store.path(trial).exists()]
+
+    def run(self, trials: Iterable[Trial], progress: Progress | None = None) -> dict[str, Record]:
+        """Record of every trial, by digest: from the store where it is there, played otherwise.
+
+        The trials whose errors a disturbance is made from must have been played before. Raises what the environments
+        raise; ValueError where a reward is not finite.
+        """
+        records: dict[str, Record] = {}
+        waiting: list[Trial] = []
+        for trial in {trial.digest: trial for trial in trials}.values():
+            record = self.store.get(trial)
+            if record is None:
+                waiting.append(trial)
+            else:
+                records[trial.digest] = record
+        self.reused += len(records)
+        self.played += len(waiting)
+        for group in _rounds(waiting):
+            records |= _Round(self, group, progress).play()
+        self._known |= records
+        return records
+
+    def spiking(self) -> tuple[snn.SpikingNetwork, SpikingPolicy]:
+        """The converted network, and the policy that acts by it."""
+        if self._network is None or self._spiking is None:
+            self._network = self._convert()
+            self._spiking = SpikingPolicy(self._network, self._chunk, self._device)
+        return self._network, self._spiking
+
+    def policy(self, method: Method) -> Policy:
+        return self._ann if method == ANN else self.spiking()[1]
+
+
+class _Round:
+    """Trials in different rows whose leaders, and whose shadows, share a method."""
+
+    def __init__(self, player: Player, trials: Sequence[Trial], progress: Progress | None):
+        self.player, self.progress = player, progress
+        self.trials = {trial.row: trial for trial in trials}
+        self.rows = np.array(sorted(self.trials), np.int64)
+        one = trials[0]
+        self.leader, self.shadow = player.policy(one.cell.method), player.policy(one.shadow)
+        self.network = player.spiking()[0] if one.cell.method != ANN else None
+        chunk = player._chunk
+        self.vector = player._environments.up_to(chunk)
+        self.branches = player._branches.up_to(chunk) if one.branches else None
+        shape, dtype = (chunk, *self.vector.observations.shape[1:]), self.vector.observations.dtype
+        self.here, self.there = np.zeros(shape, dtype), np.zeros(shape, dtype)
+        limit = self.vector.max_episode_decisions
+        self.limit = min(limit, one.cell.max_decisions or limit)
+        self.tapes = {row: _Tape(trial, self._noise(trial)) for row, trial in self.trials.items()}
+        self.residuals: list[torch.Tensor] | None = None
+
+    def play(self) -> dict[str, Record]:
+        """Plays the episodes to their ends; returns their records, by digest, which are stored as they end."""
+        rows, records = self.rows, {}
+        self._reset()
+        while len(rows):
+            lasts = self._decide(rows)
+            if self.progress is not None:
+                self.progress.advance(len(rows))
+            for row in rows[lasts].tolist():
+                trial, record = self.trials[row], self.tapes[row].record()
+                if not np.isfinite(record.rewards).all():
+                    raise ValueError(f"{trial.cell.source.task}, episode {trial.cell.episode}: a reward is not finite")
+                self.player.store.put(trial, record)
+                records[trial.digest] = record
+                if self.progress is not None:
+                    self.progress.finish(len(record.rewards))
+            rows = rows[~lasts]
+        return records
+
+    def _reset(self) -> None:
+        cells = [self.trials[row].cell for row in self.rows.tolist()]
+        self.vector.reset(self.rows, [envs.episode_seed(cell.stream, cell.seed, cell.episode) for cell in cells])
+        mask, keys = np.zeros(self.player._chunk, bool), np.zeros(self.player._chunk, np.int64)
+        leading, shadowing = np.zeros(self.player._chunk), np.zeros(self.player._chunk)
+        for row, cell in zip(self.rows.tolist(), cells):
+            mask[row], keys[row] = True, cell.environment_key()
+            leading[row], shadowing[row] = cell.alpha or 0.0, self.trials[row].shadow_alpha or 0.0
+        self.leader.reset(mask, leading, keys)
+        if self.shadow is not self.leader:
+            self.shadow.reset(mask, shadowing, keys)
+
+    def _decide(self, rows: np.ndarray) -> np.ndarray:
+        """One decision in `rows`; returns whose episodes it ended."""
+        self.here[rows] = self.vector.observations[rows]
+        self._take_apart(rows)
+        wanted = self.leader.act(self.here, rows)[rows]
+        reference = self.shadow.act(self.here, rows)[rows]
+        actions = np.stack([self.tapes[row].disturbed(action) for row, action in zip(rows.tolist(), wanted)])
+        cosines = self._residual_cosines(rows)
+        states = self.vector.save_state(rows)
+        self.vector.step_async(rows, actions)
+        after, branched, branch_rewards = np.zeros_like(reference), np.zeros(len(rows), bool), np.zeros(len(rows))
+        if self.branches is not None:
+            self.branches.restore_state(rows, states)
+            branch = self.branches.step(rows, reference)
+            branch_rewards, branched = branch.rewards, ~branch.lasts
+            self.there[rows] = self.branches.observations[rows]
+            after = self.player._ann.act(self.there, rows)[rows] * branched[:, None]
+        rewards, _, lasts, capped = self.vector.step_wait()
+        for place, row in enumerate(rows.tolist()):
+            self.tapes[row].add(
+                actions[place], reference[place], after[place], branched[place], rewards[place], branch_rewards[place],
+                states[place].coordinates, cosines[place], capped[place],
+            )  # fmt: skip
+        return lasts
+
+    def _take_apart(self, rows: np.ndarray) -> None:
+        if self.network is None:
+            return
+        for row in rows.tolist():
+            tape = self.tapes[row]
+            if tape.decisions in tape.looked_at(self.limit):
+                # One row at a time: a trace holds every step of every unit.
+                seen = self.network.trace(torch.from_numpy(self.here[row : row + 1]), [row])
+                tape.layers.append(layers.take_apart(self.network, seen)[0])
+
+    def _residual_cosines(self, rows: np.ndarray) -> np.ndarray:
+        if self.network is None:
+            return np.zeros((len(rows), 0), np.float32)
+        before, self.residuals = self.residuals, self.network.residuals()
+        if before is None:
+            return np.full((len(rows), len(self.residuals)), np.nan, np.float32)
+        return layers.row_cosines(before, self.residuals, rows)
+
+    def _noise(self, trial: Trial) -> np.ndarray | None:
+        """What to add to the trial's actions, float64 [limit, A]."""
+        if trial.disturbance is None or trial.disturbance.kind == ULP:
+            return None
+        kind, errors = trial.disturbance.kind, self.player._known[trial.disturbance.source].errors
+        seed = (trial.disturbance.seed, DISTURBANCES.index(kind), trial.cell.environment_key())
+        return disturbance.noise(kind, errors, self.limit, seed)
+
+
+class _Tape:
+    """What one trial's record is made of, decision by decision."""
+
+    def __init__(self, trial: Trial, noise: np.ndarray | None):
+        self.trial, self.noise = trial, noise
+        self.layers: list[np.ndarray] = []
+        self._columns: list[tuple] = []
+
+    @property
+    def decisions(self) -> int:
+        return len(self._columns)
+
+    def looked_at(self, limit: int) -> set[int]:
+        """The decisions, of `limit`, at which the layers are taken apart."""
+        count = min(self.trial.layer_decisions, limit)
+        return {(2 * place + 1) * limit // (2 * count) for place in range(count)}
+
+    def disturbed(self, action: np.ndarray) -> np.ndarray:
+        """What is done in place of the leader's `action` [A]."""
+        if self.trial.disturbance is None:
+            return action
+        if self.noise is None:
+            return disturbance.one_ulp(action)
+        return disturbance.add(action, self.noise[self.decisions])
+
+    def add(self, *column) -> None:
+        self._columns.append(column)
+
+    def record(self) -> Record:
+        """The trial's record so far."""
+        names = ("actions", "reference", "after", "branched", "rewards", "branch_rewards", "coordinates", "residual_cosines")
+        kinds = (np.float32, np.float32, np.float32, bool, np.float64, np.float64, np.float64, np.float32)
+        *arrays, capped = zip(*self._columns)
+        arrays = {name: np.array(values, kind) for name, values, kind in zip(names, arrays, kinds, strict=True)}
+        taken = np.zeros((len(self.layers), arrays["residual_cosines"].shape[1], layers.NUMBERS))
+        taken[:] = self.layers if self.layers else 0.0
+        return Record(**arrays, layers=taken, capped=np.array(capped[-1]))
+
+
+def _rounds(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Trials sorted into rounds that can be played side by side, as few as their rows allow."""
+    rounds: dict[tuple, list[Trial]] = {}
+    for trial in trials:
+        key = (trial.cell.method, trial.shadow, trial.branches, trial.cell.max_decisions)
+        number = 0
+        while any(other.row == trial.row for other in rounds.get((key, number), [])):
+            number += 1
+        rounds.setdefault((key, number), []).append(trial)
+    return list(rounds.values())

@@ -1,0 +1,191 @@
+"""One analysis: load → calibrate → convert → choose α, twice → trials → `Analysis`."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import time
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from analysis import claims, cosines, document, growth, measure
+from analysis.document import Analysis, Candidate, Choice, Method
+from analysis.estimates import cosines as of_episodes
+from analysis.estimates import curve
+from analysis.plan import Plan
+from analysis.play import Player
+from analysis.settings import Settings
+from analysis.store import Store
+from analysis.trial import Record, Trial
+from evaluation import selection
+from evaluation.conversion import Run
+from evaluation.environments import Environments
+from evaluation.progress import Progress
+from evaluation.rollout import Rollouts
+from runtime.versions import versions
+
+Say = Callable[[str], None]
+
+
+def run(settings: Settings, config: dict[str, Any], folder: Path, say: Say = tqdm.write) -> Analysis:
+    """Carries out an analysis and writes analysis.json to `folder`. `config`: the plain configuration, for the record.
+
+    Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise.
+    """
+    started = time.monotonic()
+    this = Run(settings.conversion, say)
+    say(f"policy {this.policy.path} (sha256 {this.policy.sha256[:12]}, {this.policy.frame:,} frames)")
+    branches = Environments(this.make_envs, settings.conversion.num_envs)
+    with this.environments, branches:
+        thresholds = this.thresholds()
+        player = Player(
+            this.environments,
+            branches,
+            this.ann,
+            lambda: this.convert(thresholds, settings.conversion.chunk),
+            chunk=settings.conversion.chunk,
+            device=this.device,
+            store=Store(settings.conversion.store / "analysis", say),
+        )
+        plan = Plan(settings, this, this.method(thresholds))
+        with Progress(say) as progress:
+            study = _Study(settings, this, plan, player, this.rollouts(thresholds), progress)
+            choice = study.choose()
+            found = study.report(choice, [layer.name for layer in this.convert(thresholds, 1).layers])
+    analysis = Analysis(
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        config=config,
+        versions=versions(),
+        task=this.policy.task,
+        obs=this.policy.obs,
+        actions=this.policy.action_dim,
+        episodes=settings.conversion.report_episodes,
+        seeds={"seed": settings.conversion.seed, "streams": ["calibration", "report", *(["selection"] if not choice.given else [])]},
+        policy=_policy(this),
+        conversion=_conversion(settings, plan),
+        choice=choice,
+        compute={**dataclasses.asdict(this.compute), "packages": dict(this.compute.packages)},
+        timing={"seconds": round(time.monotonic() - started, 3), "trials_played": player.played, "trials_reused": player.reused},
+        **found,
+    )
+    document.write(analysis, folder)
+    return analysis
+
+
+@dataclasses.dataclass
+class _Study:
+    """The episodes of one analysis, and what is found in them."""
+
+    settings: Settings
+    run: Run
+    plan: Plan
+    player: Player
+    rollouts: Rollouts
+    progress: Progress
+
+    def choose(self) -> Choice:
+        """α by return and by drift, each on episodes of its own stream."""
+        alphas = self.settings.alphas
+        given = len(self.settings.conversion.alphas) == 1
+        led = {alpha: self.plan.led(alpha, "calibration") for alpha in alphas}
+        cells = [] if given else [cell for alpha in alphas for cell in self.plan.selection(alpha)]
+        missing = self.player.missing(trial for trials in led.values() for trial in trials)
+        missing_cells = [cell for cell in cells if cell not in self.rollouts.store]
+        self._announce(len(missing) + len(missing_cells), self._later())
+        records = self._play(led)
+        outcomes = self.rollouts.run(cells, self.progress)
+        sums = {
+            alpha: [] if given else [outcomes[cell.digest].reward_sum for cell in self.plan.selection(alpha)] for alpha in alphas
+        }
+        candidates = [
+            Candidate(alpha, of_episodes([cosines.of_episode(record) for record in records[alpha]]), sums[alpha]) for alpha in alphas
+        ]
+        by_drift = _smallest_drift(candidates)
+        by_return = max(alphas) if given else selection.best({alpha: float(np.mean(values)) for alpha, values in sums.items()})
+        return Choice(candidates, by_drift, by_return, given)
+
+    def report(self, choice: Choice, names: Sequence[str]) -> dict[str, Any]:
+        """What stands in `Analysis` about the report episodes; `names` of the spiking layers."""
+        alphas = sorted({0.0, choice.by_return, choice.by_drift})
+        led = {alpha: self.plan.led(alpha) for alpha in alphas}
+        disturbed = {(alpha, kind): trials for alpha in alphas for kind, trials in self.plan.disturbed(led[alpha]).items()}
+        undisturbed = {
+            **{(alpha, "led"): trials for alpha, trials in led.items()},
+            **{(alpha, "shadowed"): self.plan.shadowed(alpha) for alpha in alphas},
+            (None, "moved"): self.plan.moved(),
+        }
+        everything = [trial for trials in (undisturbed | disturbed).values() for trial in trials]
+        self._announce(len(self.player.missing(everything)), 0)
+        records = self._play(undisturbed)
+        records |= self._play(disturbed)
+        ann = records[0.0, "shadowed"]
+        unit = growth.scale([record.coordinates for record in ann])
+        windows = [list(window) for window in growth.windows(min(len(record.rewards) for record in ann))]
+        methods = [
+            measure.method(
+                alpha, records[alpha, "led"], records[alpha, "shadowed"],
+                {kind: records[of, kind] for of, kind in disturbed if of == alpha}, names, unit, windows,
+            )
+            for alpha in alphas
+        ]  # fmt: skip
+        chaos = measure.chaos(records[None, "moved"], ann, unit, windows)
+        capped = any(bool(record.capped) for episodes in records.values() for record in episodes)
+        policies = {"ANN": ann} | {f"{alpha:g}": records[alpha, "led"] for alpha in alphas}
+        return {
+            "capped": capped,
+            "ann": measure.reward_sums(ann),
+            "ann_reward": curve([record.rewards for record in ann]),
+            "methods": methods,
+            "chaos": chaos,
+            "windows": windows,
+            "map": measure.state_map(policies, unit),
+            "claims": _claims(methods, chaos, "sum of rewards" if capped else "return"),
+        }
+
+    def _play(self, trials: dict[Any, list[Trial]]) -> dict[Any, list[Record]]:
+        found = self.player.run([trial for group in trials.values() for trial in group], self.progress)
+        return {key: [found[trial.digest] for trial in group] for key, group in trials.items()}
+
+    def _later(self) -> int:
+        """Trials of the report, as many as there are at most: which α they are for isn't known yet."""
+        alphas = min(len(self.settings.alphas), 3)
+        return self.settings.conversion.report_episodes * (1 + 5 * alphas)
+
+    def _announce(self, now: int, later: int) -> None:
+        if now:
+            limit = self.run.environments.up_to(self.settings.conversion.chunk).max_episode_decisions
+            self.progress.plan(now + later, min(limit, self.settings.conversion.max_decisions or limit))
+
+
+def _smallest_drift(candidates: Sequence[Candidate]) -> float:
+    """The α whose mean drift is smallest; of equals the smallest α. Where no drift exists, 0."""
+    drifts = {one.alpha: one.cosines["drift"].mean for one in candidates}
+    known = {alpha: drift.mean for alpha, drift in drifts.items() if drift is not None}
+    return min(known, key=lambda alpha: (known[alpha], alpha)) if known else 0.0
+
+
+def _claims(methods: Sequence[Method], chaos: document.Chaos, unit: str) -> list[document.Claim]:
+    return [claim for method in methods for claim in claims.of_method(method, methods[0], chaos, unit)]
+
+
+def _policy(this: Run) -> document.Policy:
+    seed = this.policy.config.get("seed")
+    return document.Policy(
+        str(Path(this.policy.path).absolute()), this.policy.sha256, this.policy.frame, seed if isinstance(seed, int) else None
+    )
+
+
+def _conversion(settings: Settings, plan: Plan) -> document.Conversion:
+    neuron = settings.conversion.neuron
+    return document.Conversion(
+        neuron=neuron.name,
+        rule=neuron.rule,
+        coding=neuron.coding,
+        n_thresholds=neuron.n_thresholds,
+        timesteps=settings.conversion.timesteps,
+        mode=settings.conversion.mode,
+        thresholds_sha256=str(plan.method.thresholds),
+    )

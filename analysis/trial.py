@@ -1,0 +1,107 @@
+"""A trial: one episode that is looked at closely, and the record of it.
+
+A *leader* acts in the episode; a *shadow* is asked at every observation of the leader's what it would have done, and its
+action is tried out for one decision in a branch of the episode.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evaluation.cells import ANN, Cell, Method, code_fingerprint
+
+# Raised when the meaning of a trial's fields or of its record changes.
+TRIAL_VERSION = 1
+# The code that decides a record, besides that which decides the episode's course.
+_CODE = ("analysis/trial.py", "analysis/play.py", "analysis/disturbance.py", "analysis/layers.py")
+
+ULP, GAUSSIAN, SHUFFLED, ORDERED = "ulp", "gaussian", "shuffled", "ordered"
+ERRORS = (GAUSSIAN, SHUFFLED, ORDERED)  # made from recorded errors
+DISTURBANCES = (ULP, *ERRORS)
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What is added to the ANN's actions (see `analysis.disturbance`). `source`: digest of the trial whose errors it is
+    made from, None for "ulp"; `seed` of what is drawn."""
+
+    kind: str
+    source: str | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """`cell`: the episode and its leader. `shadow`: a method with its α, by default the ANN. `layer_decisions`: how many
+    decisions, spread over the episode, a spiking leader's layers are taken apart at."""
+
+    cell: Cell
+    shadow: Method = ANN
+    shadow_alpha: float | None = None
+    disturbance: Disturbance | None = None
+    layer_decisions: int = 0
+
+    @property
+    def branches(self) -> bool:
+        """Whether the shadow's actions are tried out. After one ulp there is nothing to see one decision later."""
+        return self.disturbance is None or self.disturbance.kind != ULP
+
+    @property
+    def row(self) -> int:
+        """The row of the network's batch that it always runs in; undisturbed, that of its cell (see `Cell.row`)."""
+        chunk = self.cell.compute.chunk
+        # Every second kind in the other half, so that one episode's kinds can share a batch.
+        half = 0 if self.disturbance is None else DISTURBANCES.index(self.disturbance.kind) % 2
+        return (self.cell.row + half * (chunk // 2)) % chunk
+
+    def fields(self) -> dict[str, Any]:
+        """Every field as plain values, with the version of their meaning."""
+        fields = {**dataclasses.asdict(self), "cell": self.cell.fields()}
+        if self.shadow_alpha == 0.0:  # as in `Cell.fields`
+            fields["shadow"] |= {"mode": None, "mode_seed": None}
+        return {"trial_version": TRIAL_VERSION, "code": code_fingerprint(_CODE), **fields}
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the fields in canonical JSON."""
+        text = json.dumps(self.fields(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a trial found, per decision k = 0 ... K-1 of the leader's episode; A actions, S coordinates, L layers.
+
+    actions           float32 [K, A]: what was done in state s_k
+    reference         float32 [K, A]: what the shadow would have done there
+    after             float32 [K, A]: what the ANN would do where the shadow's action leads; 0 where nothing was branched
+    branched          bool [K]: a branch was made, and its episode went on
+    rewards           float64 [K]: for the leader's action; `branch_rewards`: for the shadow's, in the same state
+    coordinates       float64 [K, S]: s_k (see `envs.state.coordinates`)
+    residual_cosines  float32 [K, L]: between what decisions k-1 and k left in each spiking layer; NaN where there is none
+    layers            float64 [n, L, 11]: layers taken apart (see `analysis.layers`)
+    capped            bool []: cut short by max_decisions
+    """
+
+    actions: np.ndarray
+    reference: np.ndarray
+    after: np.ndarray
+    branched: np.ndarray
+    rewards: np.ndarray
+    branch_rewards: np.ndarray
+    coordinates: np.ndarray
+    residual_cosines: np.ndarray
+    layers: np.ndarray
+    capped: np.ndarray
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Spiking minus analog action in the leader's states, float64 [K, A], where the leader is what errs."""
+        return self.actions.astype(np.float64) - self.reference

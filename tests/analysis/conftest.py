@@ -1,0 +1,1 @@
+from tests.evaluation.conftest import policies  # noqa: F401

@@ -1,0 +1,174 @@
+"""Trials with real environments and networks: the leader's episode is untouched, and the branches are what they say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import envs
+from analysis.plan import Plan
+from analysis.play import Player
+from analysis.settings import Settings
+from analysis.store import Store
+from analysis.trial import ERRORS, GAUSSIAN, ORDERED, ULP, Trial
+from evaluation.cells import ANN
+from evaluation.conversion import Run
+from evaluation.environments import Environments
+from tests.analysis.test_settings import config
+
+SMALL = dict(
+    env_name="cartpole_swingup", SNN_ts=3, calibration__steps=12, num_eval_episodes=3, max_decisions=7, num_workers=0,
+    chunk=4, device="cpu", layer_decisions=2, crpi__alpha=[0, 0.6],
+)  # fmt: skip
+
+
+class House:
+    """A player and a plan over a small policy."""
+
+    def __init__(self, policies, folder, obs="state", **changes):
+        values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder)) | changes))
+        self.settings = Settings.from_dict(values)
+        self.run = Run(self.settings.conversion, say=lambda line: None)
+        self.branches = Environments(self.run.make_envs, self.settings.conversion.num_envs)
+        self.thresholds = self.run.thresholds()
+        self.plan = Plan(self.settings, self.run, self.run.method(self.thresholds))
+        self.lines = []
+        self.player = self.new_player(folder)
+
+    def new_player(self, folder):
+        chunk = self.settings.conversion.chunk
+        return Player(
+            self.run.environments, self.branches, self.run.ann, lambda: self.run.convert(self.thresholds, chunk),
+            chunk=chunk, device=torch.device("cpu"), store=Store(folder / "analysis", self.lines.append),
+        )  # fmt: skip
+
+    def play(self, trials):
+        with self.run.environments, self.branches:
+            found = self.player.run(trials)
+        return [found[trial.digest] for trial in trials]
+
+
+def assert_equal(one, other):
+    for field in dataclasses.fields(one):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), err_msg=field.name)
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_the_leaders_episode_is_untouched_by_branching(policies, tmp_path, monkeypatch, obs):
+    house = House(policies, tmp_path / "a", obs)
+    trials = [*house.plan.led(0.6), *house.plan.shadowed(0.6)]
+    branched = house.play(trials)
+    monkeypatch.setattr(Trial, "branches", property(lambda self: False))
+    plain = House(policies, tmp_path / "b", obs).play(trials)
+    for one, other in zip(branched, plain):
+        assert one.branched.any() and not other.branched.any()
+        for name in ("actions", "reference", "rewards", "coordinates", "residual_cosines", "layers"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    # And it is the episode that convert.py plays, bit for bit.
+    cells = [trial.cell for trial in trials[:3]] + house.run.cells(house.plan.method, None, "report")
+    with house.run.environments:
+        outcomes = house.run.rollouts(house.thresholds).run(cells)
+    assert [outcomes[cell.digest].reward_sum for cell in cells] == [float(record.rewards.sum()) for record in branched]
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_branches_are_what_a_simulation_from_the_start_finds(policies, tmp_path, obs):
+    house = House(policies, tmp_path, obs)
+    for trial in (house.plan.led(0.6)[1], house.plan.shadowed(0.6)[2]):
+        [record] = house.play([trial])
+        environment = envs.make("cartpole_swingup", obs=obs)
+        for k in range(len(record.actions)):
+            # The leader's actions up to k, then the shadow's.
+            step = environment.reset(envs.episode_seed("report", 1, trial.cell.episode))
+            for action in record.actions[:k]:
+                step = environment.step(action)
+            np.testing.assert_array_equal(environment.save_state().coordinates, record.coordinates[k])
+            if trial.shadow == ANN:
+                np.testing.assert_allclose(house.run.ann.act(step.observation[None])[0], record.reference[k], atol=1e-5)
+            step = environment.step(record.reference[k])
+            assert step.reward == record.branch_rewards[k]
+            if record.branched[k]:
+                np.testing.assert_allclose(house.run.ann.act(step.observation[None])[0], record.after[k], atol=1e-5)
+        assert record.branched.tolist() == [True] * 6 + [False], "the cap ends the branch as well"
+
+
+def test_a_shadow_that_agrees_branches_to_where_the_leader_goes(policies, tmp_path):
+    house = House(policies, tmp_path)
+    trials = [Trial(trial.cell) for trial in house.plan.shadowed(0.6)]
+    for record in house.play(trials):
+        np.testing.assert_array_equal(record.actions, record.reference)
+        np.testing.assert_array_equal(record.rewards, record.branch_rewards)
+        np.testing.assert_array_equal(record.after[:-1], record.reference[1:])
+
+
+def test_company_changes_nothing(policies, tmp_path):
+    house = House(policies, tmp_path / "a")
+    plan = house.plan
+    first = [trial for alpha in (0.0, 0.6) for trial in (*plan.led(alpha), *plan.shadowed(alpha))] + plan.moved()
+    second = [trial for trials in plan.disturbed(plan.led(0.6)).values() for trial in trials]
+    together = house.play(first) + house.play(second)
+    for place in (1, 7, 13, 15, 19):
+        trial = (first + second)[place]
+        alone = House(policies, tmp_path / str(place), num_envs=5, num_workers=int(place == 7))
+        if trial.disturbance is not None and trial.disturbance.source is not None:
+            alone.play([other for other in first if other.digest == trial.disturbance.source])
+        assert_equal(alone.play([trial])[0], together[place])
+
+
+def test_disturbed_leaders_do_what_the_ann_would_and_more(policies, tmp_path):
+    house = House(policies, tmp_path)
+    led = house.plan.led(0.6)
+    errors = [record.errors for record in house.play(led)]
+    for kind, trials in house.plan.disturbed(led).items():
+        for episode, record in enumerate(house.play(trials)):
+            added, source = np.abs(record.errors), np.abs(errors[(episode + 1) % 3])
+            if kind == ORDERED:
+                np.testing.assert_allclose(added, source, atol=1e-6)
+            elif kind != GAUSSIAN:
+                np.testing.assert_allclose(np.sort(added, axis=0), np.sort(source, axis=0), atol=1e-6)
+            assert (added > 0).all() and record.branched.any()
+    assert set(house.plan.disturbed(led)) == set(ERRORS)
+    for record in house.play(house.plan.moved()):
+        np.testing.assert_array_equal(np.nextafter(record.reference, 0), record.actions)
+        assert not record.branched.any()
+
+
+def test_layers_are_looked_at_where_they_should_be(policies, tmp_path):
+    house = House(policies, tmp_path)
+    [record, *_] = house.play(house.plan.led(0.6))
+    assert record.layers.shape == (2, 3, 11) and (record.layers[:, :, 0] > 0).any()
+    assert np.isnan(record.residual_cosines[0]).all() and np.isfinite(record.residual_cosines[1:]).any()
+    assert record.residual_cosines.shape == (7, 3)
+    none = House(policies, tmp_path / "none", layer_decisions=0)
+    assert none.play(none.plan.led(0.6))[0].layers.shape == (0, 3, 11)
+    assert none.plan.led(0.6)[0].digest != house.plan.led(0.6)[0].digest
+    assert house.play(house.plan.shadowed(0.6))[0].layers.shape == (0, 0, 11)
+
+
+def test_what_was_cut_off_goes_on_and_what_is_damaged_is_played_again(policies, tmp_path):
+    house = House(policies, tmp_path)
+    trials = house.plan.led(0.0) + house.plan.led(0.6)
+    expected = house.play(trials)
+    assert (house.player.played, house.player.reused) == (6, 0) and house.player.missing(trials) == []
+    store = house.player.store
+    store.path(trials[1]).unlink()
+    store.path(trials[4]).write_bytes(store.path(trials[4]).read_bytes()[:-200])
+    store.path(trials[5]).write_bytes(store.path(trials[0]).read_bytes())
+    assert house.player.missing(trials) == [trials[1]]
+    house.player = house.new_player(tmp_path)
+    for one, other in zip(house.play(trials), expected):
+        assert_equal(one, other)
+    assert (house.player.played, house.player.reused) == (3, 3) and len(house.lines) == 2
+
+
+def test_trials_have_names_of_their_own(policies, tmp_path):
+    plan = House(policies, tmp_path).plan
+    led = plan.led(0.6)
+    trials = [*led, *plan.led(0.0), *plan.led(0.6, "calibration"), *plan.shadowed(0.0), *plan.shadowed(0.6), *plan.moved()]
+    for sources in (led, plan.led(0.0)):
+        trials += [trial for group in plan.disturbed(sources).values() for trial in group]
+    digests = [trial.digest for trial in trials]
+    assert len(set(digests)) == len(digests)
+    assert {trial.disturbance.kind for trial in trials if trial.disturbance} == {ULP, *ERRORS}
+    assert all(0 <= trial.row < 4 for trial in trials)

@@ -1,0 +1,62 @@
+"""Options are checked up front, each with a line that names it."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from analysis.settings import Settings
+from runtime.errors import UserError
+
+CFGS = Path(__file__).resolve().parents[2] / "cfgs"
+
+
+def config(**changes):
+    """cfgs/analyze.yaml with its neuron group filled in; `changes` by dotted name, dots written as __."""
+    values = yaml.safe_load((CFGS / "analyze.yaml").read_text())
+    values = {name: value for name, value in values.items() if name not in ("defaults", "hydra")}
+    values["neuron"] = {"name": "if", "rule": "if", "coding": "rate", "n_thresholds": None}
+    for name, value in changes.items():
+        *path, last = name.split("__")
+        place = values
+        for step in path:
+            place = place[step]
+        assert last in place
+        place[last] = value
+    return copy.deepcopy(values)
+
+
+def test_the_shipped_defaults():
+    settings = Settings.from_dict(config())
+    assert settings.alphas == (0.0, 0.2, 0.4, 0.6, 0.8, 1.0) and settings.layer_decisions == 20
+    assert (settings.conversion.timesteps, settings.conversion.report_episodes) == (32, 10)
+
+
+@pytest.mark.parametrize("asked, compared", [(0.5, (0.0, 0.5)), ([0.9, 0.3], (0.0, 0.3, 0.9)), (0, (0.0,))])
+def test_plain_conversion_is_always_compared(asked, compared):
+    assert Settings.from_dict(config(crpi__alpha=asked)).alphas == compared
+
+
+@pytest.mark.parametrize("changes, said", [
+    (dict(num_eval_episodes=1), "num_eval_episodes=1"), (dict(layer_decisions=-1), "layer_decisions=-1"),
+    (dict(layer_decisions=1.5), "layer_decisions=1.5"), (dict(layer_decisions=True), "layer_decisions=True"),
+    (dict(crpi__alpha=3), "crpi.alpha=3"), (dict(SNN_ts=0), "SNN_ts=0"), (dict(env_name="cheetah"), "env_name=cheetah"),
+])  # fmt: skip
+def test_a_wrong_value_is_named(changes, said):
+    with pytest.raises(UserError, match=said):
+        Settings.from_dict(config(**changes))
+
+
+def test_every_option_has_a_description_beside_its_default():
+    lines = (CFGS / "analyze.yaml").read_text().split("\nhydra:")[0].splitlines()
+    bare = [line for line in lines if ":" in line and not line.lstrip().startswith("#") and "#" not in line]
+    assert [line.strip() for line in bare] == ["defaults:", "crpi:", "calibration:", "render:"]
+
+
+def test_what_convert_shares_with_analyze_has_the_same_defaults():
+    convert = yaml.safe_load((CFGS / "convert.yaml").read_text())
+    analyze = yaml.safe_load((CFGS / "analyze.yaml").read_text())
+    for name in convert.keys() & analyze.keys() - {"defaults", "hydra", "crpi"}:
+        assert convert[name] == analyze[name], name
+    assert convert.keys() - analyze.keys() == {"no_policy", "video"}
