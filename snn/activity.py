@@ -71,7 +71,8 @@ class Recorder:
             over = _grown(self._above.get(layer.index), (slots,))[:slots]
             with np.errstate(invalid="ignore"):
                 above = over / (decisions * float(layer.units))
-            result.append(Activity(layer.name, layer.units, layer.dead, decisions, counts[0].copy(), counts[1].copy(), above))
+            spikes, sops = counts.copy()
+            result.append(Activity(layer.name, layer.units, layer.dead, decisions, spikes, sops, above))
         return result
 
 

@@ -7,7 +7,7 @@ from snn.errors import ConversionError
 
 @dataclass(frozen=True)
 class Plan:
-    """chunks: ranges of slots computed together; steps: simulation steps computed together; capacity: slots incl. padding."""
+    """chunks: ranges of slots computed together; steps: simulation steps at a time; capacity: slots and padding."""
 
     chunks: list[tuple[int, int]]
     steps: int

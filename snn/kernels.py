@@ -30,11 +30,11 @@ STATE_ROWS = 4
 def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
     """The kernel for a neuron; `dtype` is numpy's float32 or float64, bf16 arrays are passed as their uint16 bits.
 
-    kernel(carry, current, constant, out, emit, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts, above, first,
-           last, t0, lo, hi)
+    kernel(carry, current, constant, out, emit, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts,
+           above, first, last, t0, lo, hi)
     carry                     is the mode `carry`? (see snn.crpi)
-    current   [S, R, U]       W x without bias, for S steps and R environments of U units; if `constant` [1, R, U]: the
-                              network's input, the same at all steps (rate) or sent at the first (differential)
+    current   [S, R, U]       W x without bias, for S steps and R environments of U units; if `constant` [1, R, U],
+                              from an input that is the same at all steps (rate) or sent at the first (differential)
     out       [S, R, U]       spikes (bf16_out: times gain), written if `emit`; may be `current` itself
     start     [R, U]          what the last decision left; `kept` gets what this one leaves (may be the same array)
     active    [R]             rows to compute; the others put out zeros and keep their state
@@ -54,8 +54,8 @@ def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
     half_bit, shift = np.uint32(0x8000), np.uint32(16)
 
     def kernel(
-        carry, current, constant, out, emit, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts, above, first, last,
-        t0, lo, hi,
+        carry, current, constant, out, emit, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts,
+        above, first, last, t0, lo, hi,
     ):  # fmt: skip
         steps, units = out.shape[0], theta.shape[0]
         per_row = (units + BLOCK - 1) // BLOCK
@@ -125,11 +125,10 @@ def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
                         s[C, i] = c
                         s[X, i] = x
                 if record:
-                    fired, reached = np.int32(0), np.int64(0)
+                    fired, reached = 0, 0
                     for i in range(n):
-                        fired += np.int32(s[X, i] != zero)
-                    for i in range(n):
-                        reached += np.int64(s[X, i] != zero) * np.int64(fan_out[u0 + i])
+                        fired += s[X, i] != zero
+                        reached += fan_out[u0 + i] if s[X, i] != zero else 0
                     counts[0, t0 + step, row] += fired
                     counts[1, t0 + step, row] += reached
                 if emit:
@@ -158,7 +157,7 @@ def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
                         over += mean > s[THETA, i] and s[THETA, i] > zero
                     above[row] += over
 
-    return njit(nogil=True, cache=True)(kernel)
+    return njit(nogil=True, cache=True, error_model="numpy")(kernel)
 
 
 def _narrowed(function, dtype):

@@ -36,7 +36,9 @@ class Layer:
 class BuiltSegment:
     """A segment's layers for one input shape: analog input operations, layers, readout."""
 
-    def __init__(self, segment: Segment, first: int, in_shape: Shape, thetas: list[Tensor], dtype, compute_dtype) -> None:
+    def __init__(
+        self, segment: Segment, first: int, in_shape: Shape, thetas: list[Tensor], dtype, compute_dtype
+    ) -> None:
         device = thetas[0].device
         self.pre = [op.to(device, dtype) for op in segment.pre]
         self.readout = [op.to(device, dtype) for op in segment.readout]
@@ -44,12 +46,12 @@ class BuiltSegment:
         shape = tuple(probe.shape[1:])
         self.layers: list[Layer] = []
         for i, stage in enumerate(segment.stages):
-            # The analog input is computed once a decision and isn't a spike train: it keeps full precision. Spikes
-            # that go into bfloat16 layers are sent as multiples of theta, exact in 8 bits; theta moves into the weights.
+            # The analog input is computed once a decision and isn't a spike train: it keeps full precision. Spikes that
+            # go into bfloat16 layers are sent as multiples of theta, exact in 8 bits; theta moves into the weights.
             analog = i == 0
             low = compute_dtype is torch.bfloat16 and not analog
             scale = self.layers[-1].channel_theta if low else None
-            synapse = Synapse(stage.ops, shape, device, compute_dtype if low else dtype, dtype, scale)
+            synapse = Synapse(stage.ops, shape, device, compute_dtype if low else dtype, dtype, scale, analog)
             self.layers.append(Layer(stage, first + i, shape, thetas[first + i], synapse))
             shape = synapse.out_shape
         for layer, following in zip(self.layers, self.layers[1:], strict=False):

@@ -4,18 +4,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snn import codings, crpi
 from snn.activity import Activity, Recorder
 from snn.chain import Chain
 from snn.chunks import Chunking
-from snn.controls import Controls
 from snn.errors import ConversionError
 from snn.info import LayerInfo
-from snn.kernels import M_OUT, C
 from snn.layer import BuiltSegment, Layer
+from snn.memory import Memory
 from snn.neuron import Neuron
-from snn.recurrence import Block, advance, new_state
-from snn.synapse import flatten, unflatten
+from snn.simulate import Chunk, Simulation
 from snn.trace import Trace, trace
 
 MAX_ALPHA = 2.0
@@ -59,10 +56,8 @@ class SpikingNetwork:
         self.alpha = alpha
         self._segments: list[BuiltSegment] = []
         self._in_shape: tuple[int, ...] | None = None
-        self._kept: list[Tensor] = []  # per layer, [slots, units]: what the last decision left
-        self._controls = Controls(mode, seed)
+        self._memory = Memory(neuron, mode, seed)
         self._recorder = Recorder()
-        self._slots = 0
 
     # --- what a caller sets and asks ---------------------------------------------------------------------------
 
@@ -73,8 +68,9 @@ class SpikingNetwork:
 
     @alpha.setter
     def alpha(self, value: float | Tensor) -> None:
-        as_tensor = torch.as_tensor(value, dtype=self.state_dtype)
-        if as_tensor.dim() > 1 or not torch.isfinite(as_tensor).all() or not ((as_tensor >= 0) & (as_tensor <= MAX_ALPHA)).all():
+        as_tensor = torch.as_tensor(value, dtype=self.state_dtype, device="cpu")
+        inside = (as_tensor >= 0) & (as_tensor <= MAX_ALPHA)
+        if as_tensor.dim() > 1 or not inside.all():
             raise ConversionError(f"alpha={value!r} must be a number from 0 to {MAX_ALPHA:g}, or one per environment")
         self._alpha = float(value) if as_tensor.dim() == 0 else as_tensor.clone()
 
@@ -106,7 +102,9 @@ class SpikingNetwork:
         self.device = torch.device(device)
         self.chain = self.chain.to(self.device)
         self.thresholds = [theta.to(self.device) for theta in self.thresholds]
-        self._in_shape, self._segments, self._kept, self._slots = None, [], [], 0
+        self._in_shape, self._segments = None, []
+        self._memory.fit([])
+        self._memory.forget()
         return self
 
     # --- episodes and state ------------------------------------------------------------------------------------
@@ -120,39 +118,17 @@ class SpikingNetwork:
               decision index goes on counting.
         Raises ConversionError for a mask or keys of the wrong length or type.
         """
-        if mask is None:
-            self._slots, self._kept = 0, []
-            self._controls.restart(None)
-            if keys is None:
-                return
-            mask = np.ones(len(keys), dtype=bool)
-        mask = np.asarray(torch.as_tensor(mask).cpu())
-        if mask.dtype != bool or mask.ndim != 1 or len(mask) < self._slots:
-            raise ConversionError(f"mask must be booleans, one for each of {self._slots} environments")
-        if keys is not None and len(keys) != len(mask):
-            raise ConversionError(f"keys must hold one number for each of {len(mask)} environments, got {len(keys)}")
-        self._grow(len(mask))
-        self._controls.restart(mask, keys)
-        rows = torch.from_numpy(mask).to(self.device)
-        for kept, layer in zip(self._kept, self._built_layers, strict=True):
-            kept[: len(mask)][rows] = crpi.blank(layer.theta, self.neuron.rule, self.mode)
+        self._memory.reset(mask, keys)
 
     def get_state(self) -> dict:
         """A copy of all that the next decision depends on, for `set_state`."""
-        return {
-            "slots": self._slots,
-            "in_shape": self._in_shape,
-            "kept": [kept.clone() for kept in self._kept],
-            "controls": self._controls.get_state(),
-        }
+        return {"in_shape": self._in_shape, "memory": self._memory.get_state()}
 
     def set_state(self, state: dict) -> None:
         """Go back to a state of this same network."""
         if state["in_shape"] is not None:
             self._build(state["in_shape"])
-        self._slots = state["slots"]
-        self._kept = [kept.clone() for kept in state["kept"]]
-        self._controls.set_state(state["controls"])
+        self._memory.set_state(state["memory"])
 
     # --- one decision ------------------------------------------------------------------------------------------
 
@@ -167,17 +143,24 @@ class SpikingNetwork:
         """
         x = self._checked(x)
         slots = self._checked_slots(slots, len(x))
-        rows = self.chunking.plan(self._segments, self.timesteps, self._slots)
-        self._grow(self._slots, rows.capacity)
+        plan = self.chunking.plan(self._segments, self.timesteps, self._memory.slots)
+        self._memory.grow(self._memory.slots, plan.capacity)
+        simulation = Simulation(self.neuron, self.mode, self.timesteps, self._memory, self._recorder)
         y = torch.empty(len(x), *self._segments[-1].out_shape, dtype=self.state_dtype, device=self.device)
-        for lo, hi in rows.chunks:
+        for lo, hi in plan.chunks:
             members = np.flatnonzero((slots >= lo) & (slots < hi))
             if len(members) == 0:
                 continue
             places = slots[members] - lo
-            out = self._decide(_placed(x, members, places, hi - lo), lo, hi, places, rows.steps)
-            y[torch.from_numpy(members).to(self.device)] = out[torch.from_numpy(places).to(self.device)]
-        self._controls.decided(slots)
+            active = torch.zeros(hi - lo, dtype=torch.bool, device=self.device)
+            active[self._index(places)] = True
+            chunk = Chunk(lo, hi, active, self._alpha_of(np.arange(lo, hi)), plan.steps)
+            h = self._placed(x, members, places, hi - lo)
+            for segment in self._segments:
+                h = simulation.run(segment, h, chunk)
+            y[self._index(members)] = h[self._index(places)]
+        self._memory.controls.decided(slots)
+        self._recorder.decided(slots)
         return y
 
     def trace(self, x: Tensor, slots=None) -> Trace:
@@ -186,24 +169,18 @@ class SpikingNetwork:
         x, slots as for a call. See `snn.Trace`, whose histories take 16 T bytes for each unit and row (float32).
         """
         x = self._checked(x)
-        if slots is None and self._slots not in (0, len(x)):
-            raise ConversionError(f"the batch has {len(x)} rows, but {self._slots} environments are running; name their slots")
+        known = self._memory.slots
+        if slots is None and known not in (0, len(x)):
+            raise ConversionError(f"the batch has {len(x)} rows, but {known} environments run; name their slots")
         slots = np.arange(len(x)) if slots is None else np.asarray(slots, np.int64)
-        start = [
-            self._controls.start(i, slots, layer.theta, self._start_of(i, layer, slots))
-            for i, layer in enumerate(self._built_layers)
-        ]
-        alpha = self._alpha_rows(0, int(slots.max()) + 1)[torch.from_numpy(slots).to(self.device)]
-        return trace(self, x, start, alpha)
+        starts = [self._memory.start(layer, slots) for layer in self._built_layers]
+        return trace(self, x, starts, self._alpha_of(slots))
 
     def residuals(self) -> list[Tensor]:
         """What the last decision left, per layer [slots, units], in units of theta (0 for units without a threshold):
-        CRPI's residual max(v[T] - v[0], -c[T]), under mode carry v[T] - v_base. Zeros at an episode's start."""
-        base = self.neuron.rule.v_base if self.mode == "carry" else 0.0
-        return [
-            torch.where(layer.theta > 0, kept[: self._slots] / layer.theta - base, torch.zeros_like(kept[: self._slots]))
-            for layer, kept in zip(self._built_layers, self._kept, strict=True)
-        ]
+        CRPI's residual max(v[T] - v[0], -c[T]), under mode carry v[T] - v_base. Zeros at an episode's start, and no
+        layers before the first decision."""
+        return self._memory.residuals()
 
     # --- activity ----------------------------------------------------------------------------------------------
 
@@ -213,7 +190,7 @@ class SpikingNetwork:
 
     def activity(self) -> list[Activity]:
         """What was counted since `record` or `reset_activity`, per layer. See `snn.Activity`."""
-        return self._recorder.read(self._built_layers, self._slots, self.timesteps)
+        return self._recorder.read(self._built_layers, self._memory.slots, self.timesteps)
 
     def reset_activity(self, mask=None) -> None:
         """Forget the counts, of all slots or of those in a boolean mask."""
@@ -232,26 +209,29 @@ class SpikingNetwork:
         if x.is_floating_point() and not torch.isfinite(x).all():
             raise ConversionError("the input holds values that are not finite")
         x = x.to(self.state_dtype)
-        if self._in_shape != tuple(x.shape[1:]):
-            if self._slots and self._kept:
-                raise ConversionError(f"the input's shape changed from {self._in_shape} to {tuple(x.shape[1:])}; reset first")
-            self._build(tuple(x.shape[1:]))
+        shape = tuple(x.shape[1:])
+        if shape != self._in_shape:
+            if self._memory.slots and self._memory.kept:
+                raise ConversionError(f"the input's shape changed from {self._in_shape} to {shape}; reset first")
+            self._build(shape)
         return x
 
     def _checked_slots(self, slots, batch: int) -> np.ndarray:
+        known = self._memory.slots
         if slots is None:
-            if self._slots not in (0, batch):
+            if known not in (0, batch):
                 raise ConversionError(
-                    f"the batch has {batch} rows, but {self._slots} environments are running; name the rows' slots, "
-                    "or begin anew with reset()"
+                    f"the batch has {batch} rows, but {known} environments are running; name the rows' slots, or begin "
+                    "anew with reset()"
                 )
             slots = np.arange(batch)
         slots = np.asarray(torch.as_tensor(slots).cpu()).astype(np.int64)
         if slots.shape != (batch,) or len(np.unique(slots)) != batch or (batch and slots.min() < 0):
             raise ConversionError(f"slots must be {batch} different whole numbers >= 0, one per row")
-        self._slots = max(self._slots, int(slots.max()) + 1 if batch else 0)
-        if isinstance(self._alpha, Tensor) and len(self._alpha) < self._slots:
-            raise ConversionError(f"alpha holds {len(self._alpha)} values for {self._slots} environments")
+        known = max(known, int(slots.max()) + 1 if batch else 0)
+        if isinstance(self._alpha, Tensor) and len(self._alpha) < known:
+            raise ConversionError(f"alpha holds {len(self._alpha)} values for {known} environments")
+        self._memory.grow(known)
         return slots
 
     def _build(self, in_shape: tuple[int, ...]) -> None:
@@ -262,86 +242,26 @@ class SpikingNetwork:
             built = BuiltSegment(segment, first, shape, self.thresholds, self.state_dtype, self.compute_dtype)
             segments.append(built)
             first, shape = first + len(built.layers), built.out_shape
-        self._segments, self._in_shape, self._kept = segments, in_shape, []
+        self._segments, self._in_shape = segments, in_shape
+        self._memory.fit(self._built_layers)
 
-    def _grow(self, slots: int, capacity: int | None = None) -> None:
-        self._slots = max(self._slots, slots)
-        capacity = max(capacity or 0, self._slots)
-        self._controls.grow(capacity)
-        for i, layer in enumerate(self._built_layers):
-            if i == len(self._kept):
-                self._kept.append(self.thresholds[0].new_empty(0, layer.units))
-            missing = capacity - len(self._kept[i])
-            if missing > 0:
-                blank = crpi.blank(layer.theta, self.neuron.rule, self.mode)
-                self._kept[i] = torch.cat([self._kept[i], blank.expand(missing, -1)])
-
-    def _start_of(self, i: int, layer: Layer, slots: np.ndarray) -> Tensor:
-        if i < len(self._kept) and slots.max() < len(self._kept[i]):
-            return self._kept[i][torch.from_numpy(slots).to(self.device)]
-        return crpi.blank(layer.theta, self.neuron.rule, self.mode).repeat(len(slots), 1)
-
-    def _alpha_rows(self, lo: int, hi: int) -> Tensor:
-        alpha = torch.zeros(hi - lo, dtype=self.state_dtype, device=self.device)
+    def _alpha_of(self, slots: np.ndarray) -> Tensor:
+        """Alpha per slot; 0 for padding beyond the slots that have one."""
+        alpha = np.zeros(len(slots))
         if isinstance(self._alpha, Tensor):
-            part = self._alpha[lo:hi]
-            alpha[: len(part)] = part.to(self.device)
+            given = slots < len(self._alpha)
+            alpha[given] = self._alpha.numpy()[slots[given]]
         else:
-            alpha.fill_(self._alpha)
-        return alpha
+            alpha[:] = self._alpha
+        return torch.from_numpy(alpha).to(self.device, self.state_dtype)
 
-    def _decide(self, x: Tensor, lo: int, hi: int, places: np.ndarray, steps: int) -> Tensor:
-        active = torch.zeros(hi - lo, dtype=torch.bool, device=self.device)
-        active[torch.from_numpy(places).to(self.device)] = True
-        alpha = self._alpha_rows(lo, hi)
-        for segment in self._segments:
-            x = self._run_segment(segment, x, lo, hi, active, alpha, steps)
-        self._recorder.decided(lo + places)
-        return x
+    def _index(self, rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(rows).to(self.device)
 
-    def _run_segment(self, segment, x, lo, hi, active, alpha, steps) -> Tensor:
-        for op in segment.pre:
-            x = op(x)
-        if not segment.layers:
-            return segment.decode(x)
-        rows = hi - lo
-        slots = np.arange(lo, hi)
-        first, last = segment.layers[0], segment.layers[-1]
-        analog = first.synapse(flatten(x))[None]  # the input's current, computed once for all T steps
-        starts = [
-            self._controls.start(layer.index, slots, layer.theta, self._kept[layer.index][lo:hi])
-            for layer in segment.layers
-        ]
-        states = [new_state(rows, layer.units, layer.theta) for layer in segment.layers]
-        for t0 in range(0, self.timesteps, steps):
-            s = min(steps, self.timesteps - t0)
-            spikes = None
-            for i, (layer, start, state) in enumerate(zip(segment.layers, starts, states, strict=True)):
-                current = analog if layer is first else layer.synapse(spikes).view(s, rows, layer.units)
-                emit = layer is not last
-                out_dtype = segment.layers[i + 1].synapse.dtype if emit else current.dtype
-                if emit and layer is not first and current.dtype is out_dtype:
-                    out = current  # spikes replace the currents that made them
-                else:
-                    out = current.new_empty(s, rows if emit else 1, layer.units if emit else 1, dtype=out_dtype)
-                counts, above = self._recorder.room(rows, self.timesteps)
-                block = Block(
-                    current, layer is first, out, emit, start, self._kept[layer.index][lo:hi], active, alpha, state, layer.theta,
-                    layer.synapse.bias, layer.gain, layer.fan_out, counts, above, t0, self.timesteps,
-                )  # fmt: skip
-                advance(self.neuron, self.mode, block)
-                self._recorder.add(layer.index, lo, hi, counts, above)
-                spikes = out.view(s * rows, layer.units) if emit else None
-        for layer in segment.layers:
-            self._controls.observe(layer.index, slots, active, layer.theta, self._kept[layer.index][lo:hi])
-        mean = states[-1][M_OUT] if self.neuron.coding is codings.DIFFERENTIAL else states[-1][C] / self.timesteps
-        return segment.decode(unflatten(mean, last.shape))
-
-
-def _placed(x: Tensor, members: np.ndarray, places: np.ndarray, rows: int) -> Tensor:
-    """The rows `members` of x at `places` of a batch of `rows`, zeros elsewhere."""
-    if len(members) == rows == places[-1] + 1 and (np.diff(places) == 1).all() and (np.diff(members) == 1).all():
-        return x[members[0] : members[0] + rows]
-    placed = x.new_zeros(rows, *x.shape[1:])
-    placed[torch.from_numpy(places).to(x.device)] = x[torch.from_numpy(members).to(x.device)]
-    return placed
+    def _placed(self, x: Tensor, members: np.ndarray, places: np.ndarray, rows: int) -> Tensor:
+        """The rows `members` of x at `places` of a batch of `rows`, zeros elsewhere."""
+        if len(members) == rows and (places == np.arange(rows)).all() and (np.diff(members) == 1).all():
+            return x[members[0] : members[0] + rows]
+        placed = x.new_zeros(rows, *x.shape[1:])
+        placed[self._index(places)] = x[self._index(members)]
+        return placed

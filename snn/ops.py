@@ -18,7 +18,8 @@ INPUT_ONLY = ("arith", "scale_shift")
 class Op:
     """One operation.
 
-    kind     conv2d | linear | avgpool2d | flatten | arith | scale_shift | relu | layernorm | tanh; while tracing batchnorm
+    kind     conv2d | linear | avgpool2d | flatten | arith | scale_shift | relu | layernorm | tanh, or batchnorm until
+             it is folded
     name     the module's name in the source, or the traced node's
     args     numbers and names, JSON-able
     tensors  weights; keys are fixed per kind
@@ -41,11 +42,7 @@ class Op:
 def _conv2d(op, x, bias):
     a = op.args
     b = op.tensors.get("bias") if bias else None
-    return F.conv2d(x, op.tensors["weight"], b, _pair(a["stride"]), _pair(a["padding"]), _pair(a["dilation"]), a["groups"])
-
-
-def _pair(value):
-    return value if isinstance(value, str) else tuple(value)
+    return F.conv2d(x, op.tensors["weight"], b, a["stride"], a["padding"], a["dilation"], a["groups"])
 
 
 def _linear(op, x, bias):

@@ -36,14 +36,16 @@ class Synapse:
     """A stage's linear operations, without bias, and what follows from them.
 
     in_shape, out_shape  logical shapes
+    analog   does it take the network's input (or decoded values), the same at all steps?
     bias     [units out] current that flows without any input, in `state_dtype`
     scale    if given, one factor per input channel (unit), multiplied into the weights
     dtype    precision of weights and inputs
     """
 
     def __init__(
-        self, ops: list[Op], in_shape: Shape, device, dtype, state_dtype, scale: Tensor | None = None
+        self, ops: list[Op], in_shape: Shape, device, dtype, state_dtype, scale: Tensor | None = None, analog=False
     ) -> None:
+        self.analog = analog
         self.in_shape = in_shape
         self.dtype = dtype
         self._ops = ops

@@ -1,0 +1,80 @@
+"""One decision of a chunk of environments, layer by layer: each layer runs all its steps before the next begins."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from snn import codings
+from snn.activity import Recorder
+from snn.kernels import M_OUT, C
+from snn.layer import BuiltSegment, Layer
+from snn.memory import Memory
+from snn.neuron import Neuron
+from snn.recurrence import Block, advance, new_state
+from snn.synapse import flatten, unflatten
+
+
+@dataclass
+class Chunk:
+    """Slots lo..hi of which `active` [rows] decide, with their `alpha` [rows]; `steps` are simulated at a time."""
+
+    lo: int
+    hi: int
+    active: Tensor
+    alpha: Tensor
+    steps: int
+
+
+class Simulation:
+    """Runs a network's segments on chunks."""
+
+    def __init__(self, neuron: Neuron, mode: str, timesteps: int, memory: Memory, recorder: Recorder) -> None:
+        self.neuron, self.mode, self.timesteps = neuron, mode, timesteps
+        self.memory, self.recorder = memory, recorder
+
+    def run(self, segment: BuiltSegment, x: Tensor, chunk: Chunk) -> Tensor:
+        """The segment's decoded output for x [rows, ...]; the residuals go into the memory."""
+        for op in segment.pre:
+            x = op(x)
+        if not segment.layers:
+            return segment.decode(x)
+        controls, slots = self.memory.controls, np.arange(chunk.lo, chunk.hi)
+        analog = segment.layers[0].synapse(flatten(x))[None]  # the input's current, computed once for all T steps
+        starts = [controls.start(layer.index, slots, layer.theta, self._kept(layer, chunk)) for layer in segment.layers]
+        states = [new_state(len(slots), layer.units, layer.theta) for layer in segment.layers]
+        for t0 in range(0, self.timesteps, chunk.steps):
+            steps, current = min(chunk.steps, self.timesteps - t0), analog
+            for i, layer in enumerate(segment.layers):
+                following = segment.layers[i + 1] if i + 1 < len(segment.layers) else None
+                spikes = self._advance(layer, following, current, starts[i], states[i], chunk, t0, steps)
+                if following is not None:
+                    current = following.synapse(spikes.flatten(0, 1)).view(steps, len(slots), following.units)
+        for layer in segment.layers:
+            controls.observe(layer.index, slots, chunk.active, layer.theta, self._kept(layer, chunk))
+        differential = self.neuron.coding is codings.DIFFERENTIAL
+        mean = states[-1][M_OUT] if differential else states[-1][C] / self.timesteps
+        return segment.decode(unflatten(mean, segment.layers[-1].shape))
+
+    def _kept(self, layer: Layer, chunk: Chunk) -> Tensor:
+        return self.memory.kept[layer.index][chunk.lo : chunk.hi]
+
+    def _advance(self, layer, following, current, start, state, chunk: Chunk, t0: int, steps: int) -> Tensor:
+        """The layer's spikes [steps, rows, units] from its current. A last layer's are not needed: its sum is."""
+        rows, constant = chunk.hi - chunk.lo, layer.synapse.analog
+        if following is None:
+            out = current.new_empty(steps, 1, 1)
+        elif constant or current.dtype is not following.synapse.dtype:
+            out = current.new_empty(steps, rows, layer.units, dtype=following.synapse.dtype)
+        else:
+            out = current  # spikes replace the currents that made them
+        counts, above = self.recorder.room(rows, self.timesteps)
+        block = Block(
+            current=current, constant=constant, out=out, emit=following is not None, start=start,
+            kept=self._kept(layer, chunk), active=chunk.active, alpha=chunk.alpha, state=state, theta=layer.theta,
+            bias=layer.synapse.bias, gain=layer.gain, fan_out=layer.fan_out, counts=counts, above=above, t0=t0,
+            timesteps=self.timesteps,
+        )  # fmt: skip
+        advance(self.neuron, self.mode, block)
+        self.recorder.add(layer.index, chunk.lo, chunk.hi, counts, above)
+        return out

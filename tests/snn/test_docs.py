@@ -1,0 +1,66 @@
+"""docs/neurons.md is true: its code runs, and its own-neuron example needs the two files that it shows, no more."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import snn
+import snn.rules
+from tests.snn.helpers import inputs, mlp
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs" / "neurons.md").read_text()
+FILES = {name: body for _, name, body in re.findall(r"```(\w+) file=(\S+)\n(.*?)```", TEXT, re.DOTALL)}
+CODE = "\n".join(re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
+
+
+@pytest.fixture
+def ternary(tmp_path, monkeypatch):
+    """The example's rule file where the package finds it."""
+    (tmp_path / "ternary.py").write_text(FILES["ternary.py"])
+    monkeypatch.setattr(snn.rules, "__path__", [*snn.rules.__path__, str(tmp_path)])
+    yield
+    import sys
+
+    sys.modules.pop("snn.rules.ternary", None)
+
+
+def test_code_runs(ternary):
+    torch.manual_seed(0)
+    exec(compile(CODE, "docs/neurons.md", "exec"), {})  # noqa: S102
+
+
+@pytest.mark.parametrize("coding", ["rate", "differential"])
+def test_own_neuron(ternary, coding):
+    module, x = mlp(4, 30, 30, 2), inputs(3, 20, 4)
+    spiking = snn.convert(module, snn.calibrate(module, x), "ternary", coding, 200, alpha=0.5)
+    negative = False
+    for step in x:
+        seen = spiking.trace(step)
+        assert (seen.output - seen.ann_output).abs().max() < 0.03 * seen.ann_output.abs().max()
+        torch.testing.assert_close(spiking(step), seen.output)
+        negative |= any((layer.spikes < 0).any() for layer in seen.layers)
+    assert negative
+
+
+def test_unknown_without_its_file():
+    with pytest.raises(snn.ConversionError, match="ternary"):
+        snn.convert(mlp(2, 3, 1), [torch.ones(3)], "ternary")
+
+
+def test_example_is_short_and_its_yaml_has_the_shipped_keys():
+    assert len(FILES["ternary.py"].splitlines()) <= 30
+    shipped = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "cfgs" / "neuron").glob("*.yaml")}
+    example = yaml.safe_load(FILES["ternary.yaml"])
+    for name in ("if", "snm", "mt", "dc"):
+        assert shipped[name].keys() == example.keys() and shipped[name]["name"] == name
+        conf = shipped[name]
+        snn.convert(mlp(2, 3, 1), [torch.ones(3)], conf["rule"], conf["coding"], 2, n_thresholds=conf["n_thresholds"])
+
+
+def test_public_names_are_documented():
+    for name in ("calibrate", "convert", "save", "load", "macs", "ConversionError", "Activity", "Trace"):
+        assert f"snn.{name}" in TEXT
