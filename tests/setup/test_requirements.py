@@ -35,15 +35,14 @@ def canonical(name):
 
 def imported(files):
     """Third-party top-level module → a file that imports it."""
-    found = {}
+    found, own = {}, OURS | {path.stem for path in files}
     for path in files:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module]
             for name in (name.split(".")[0] for name in names):
-                beside = (path.parent / f"{name}.py").exists()
-                if name not in sys.stdlib_module_names and name not in OURS and not beside:
+                if name not in sys.stdlib_module_names and name not in own:
                     found.setdefault(name, path.relative_to(ROOT))
     return found
 
