@@ -33,6 +33,8 @@ from runtime.errors import UserError
 from runtime.versions import versions
 
 VIDEO = "video.mp4"
+# Torch's own choice, before a run of this process sets another.
+_THREADS = torch.get_num_threads()
 # Packages whose version can change an episode's numbers.
 _PACKAGES = ("torch", "numpy", "numba", "mujoco", "dm_control")
 _DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -48,6 +50,7 @@ class Run:
     def __init__(self, settings: Settings, say: Callable[[str], None] = tqdm.write):
         self.settings, self.say = settings, say
         self.device = devices.resolve(settings.device)
+        torch.set_num_threads(settings.threads or _THREADS)
         self.policy = _load(settings)
         renderer = gl.choose(settings.render_device) if settings.obs == "pixels" else None
         self.source = Source(

@@ -30,7 +30,8 @@ def test_the_shipped_defaults_are_the_papers():
     settings = Settings.from_dict(config())
     assert (settings.timesteps, settings.calibration_steps, settings.report_episodes) == (32, 5000, 10)
     assert (settings.mode, settings.select, settings.percentile, settings.dtype) == ("residual", "honest", None, None)
-    assert settings.store.is_absolute() and settings.num_envs == settings.chunk
+    assert settings.store.is_absolute() and settings.num_envs == settings.chunk == settings.report_episodes
+    assert settings.threads is None and Settings.from_dict(config(obs="state")).threads == 1
 
 
 def test_every_option_has_a_description_beside_its_default():
@@ -51,7 +52,7 @@ def test_alpha_is_a_number_a_list_or_the_grid(value, expected):
     ("crpi.alpha", [0.5, 0.5]), ("crpi.alpha", [0, None]), ("crpi.alpha", True), ("crpi.mode", "off"), ("crpi.select", "best"),
     ("crpi.select_episodes", 0), ("calibration.steps", 0), ("calibration.percentile", 101), ("calibration.percentile", 0),
     ("num_eval_episodes", 0), ("seed", -1), ("seed", 2**32), ("max_decisions", 0), ("hybrid", 1), ("dtype", "float16"),
-    ("max_batch_bytes", 0), ("chunk", 0), ("num_envs", 0), ("num_workers", -1), ("render.device", -1), ("video", "yes"),
+    ("max_batch_bytes", 0), ("chunk", 0), ("num_envs", 0), ("threads", 0), ("num_workers", -1), ("render.device", -1), ("video", "yes"),
 ])  # fmt: skip
 def test_a_value_out_of_range_is_one_line_that_names_the_option(option, value):
     with pytest.raises(UserError) as refusal:
