@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,16 @@ class SweepReport(Callback):
         if not str(config.hydra.sweeper._target_).endswith(BasicSweeper.__name__):
             return  # only the sweeper knows its jobs
         try:
-            jobs = _jobs(config)
+            planned = jobs(config)
         except (HydraException, OmegaConfBaseException):
             return  # the sweeper meets the same mistake at once, and cli.py puts it in one line
-        self._plan = Plan(list(config.hydra.overrides.task), jobs)
+        self._plan = Plan(list(config.hydra.overrides.task), planned)
         plan.write(self._plan, config.hydra.sweep.dir)
-        for reason in dict.fromkeys(job.skipped for job in jobs if job.skipped):
-            print(f"skipped: {reason}")
+        if skipped := Counter(str(job.config["env_name"]) for job in planned if job.skipped):
+            lacking = ", ".join(f"{task} ({number})" for task, number in skipped.items())
+            print(f"skipped for want of a trained policy (jobs): {lacking}")
         estimator = Estimator()
-        estimates = [estimator.job(job.config) for job in jobs if not job.skipped]
+        estimates = [estimator.job(job.config) for job in planned if not job.skipped]
         self._seconds = [one.seconds for one in estimates]
         print(
             f"{len(estimates)} jobs, at most {sum(one.episodes for one in estimates):,} episodes of "
@@ -85,14 +87,14 @@ class SweepReport(Callback):
             raise SystemExit(1) from None
 
 
-def _jobs(config: DictConfig) -> list[PlannedJob]:
+def jobs(config: DictConfig) -> list[PlannedJob]:
     """What the sweeper will run: the product of the swept values, each composed into its configuration."""
     loader = GlobalHydra.instance().config_loader()
-    params = OmegaConf.to_container(config.hydra.sweeper.get("params") or {}, resolve=False)
-    assert isinstance(params, dict)
-    words = [f"{key}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
+    # Null where no configuration sets any; the command line's own words come last and win, as in the sweeper.
+    params = config.hydra.sweeper.params or {}
+    words = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(words)
-    jobs = []
+    planned = []
     for number, job in enumerate(BasicSweeper.split_arguments(overrides, None)[0]):
         composed = loader.load_sweep_config(config, job)
         with open_dict(composed):
@@ -102,8 +104,8 @@ def _jobs(config: DictConfig) -> list[PlannedJob]:
             del composed["hydra"]
         values = OmegaConf.to_container(composed, resolve=True)
         assert isinstance(values, dict)
-        jobs.append(PlannedJob(folder, values, _skipped(values)))
-    return jobs
+        planned.append(PlannedJob(folder, values, _skipped(values)))
+    return planned
 
 
 def _skipped(config: dict[str, Any]) -> str | None:

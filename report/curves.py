@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,17 +85,34 @@ def _tasks(evidence: Evidence, network: Network, mode: str, stream: str) -> dict
     for (other, of_mode, of_stream, task), by_alpha in sorted(evidence.curves.items(), key=lambda item: item[0][3]):
         if (other, of_mode, of_stream) != (network, mode, stream):
             continue
-        level = np.mean([e.return_ for episodes in evidence.ann[network.obs, task].values() for e in episodes.values()])
-        # An α that only some of the policies played (each its own chosen one) has no place on a common curve.
-        everyone = max(map(_plays, by_alpha.values()))
-        points = [_point(alpha, by_alpha[alpha], level) for alpha in sorted(by_alpha) if _plays(by_alpha[alpha]) == everyone]
+        shared = _shared(by_alpha)
+        level = _level(evidence, network, task)
+        points = [_point(alpha, strata, level) for alpha, strata in sorted(shared.items())]
         if level > 0 and len(points) >= 3:
             curves[task] = points
     return curves
 
 
-def _plays(strata: Strata) -> int:
-    return sum(len(episodes) for episodes in strata.values())
+def _shared(by_alpha: dict[float, Strata]) -> dict[float, Strata]:
+    """The curve's α with the same episodes each: per policy those that most α played, and the α that played them all.
+
+    An α that only some policies played (each its own chosen one), or on fewer episodes, has no place on the curve.
+    """
+    core: dict[str, set[tuple[int, ...]]] = {}
+    for sha in sorted({sha for strata in by_alpha.values() for sha in strata}):
+        times = Counter(triple for strata in by_alpha.values() for triple in strata.get(sha, {}))
+        core[sha] = {triple for triple, count in times.items() if count == max(times.values())}
+    return {
+        alpha: {sha: {triple: strata[sha][triple] for triple in sorted(triples)} for sha, triples in core.items()}
+        for alpha, strata in by_alpha.items()
+        if all(triples <= strata.get(sha, {}).keys() for sha, triples in core.items())
+    }
+
+
+def _level(evidence: Evidence, network: Network, task: str) -> float:
+    """The ANN's mean return."""
+    strata = evidence.ann[network.obs, task].values()
+    return float(np.mean([episode.return_ for episodes in strata for episode in episodes.values()]))
 
 
 def _point(alpha: float, strata: Strata, level: float) -> Point:
@@ -104,13 +122,13 @@ def _point(alpha: float, strata: Strata, level: float) -> Point:
 
 
 def reported_ratio(evidence: Evidence, network: Network, mode: str, alpha: float, tasks: list[str]) -> float | None:
-    """APR of one α over the report episodes, or None where a task didn't play as many with it as with α = 0."""
+    """APR of one α over the report episodes, or None where a task has one that only α = 0 played."""
     ratios = []
     for task in tasks:
         by_alpha = evidence.curves.get((network, mode, "report", task), {})
-        if not _plays(by_alpha.get(alpha, {})) or _plays(by_alpha[alpha]) < max(map(_plays, by_alpha.values())):
+        wanted, found = by_alpha.get(0.0, {}), by_alpha.get(alpha, {})
+        if not wanted or not all(episodes.keys() <= found.get(sha, {}).keys() for sha, episodes in wanted.items()):
             return None
-        values = [episode.return_ for episodes in by_alpha[alpha].values() for episode in episodes.values()]
-        level = np.mean([e.return_ for episodes in evidence.ann[network.obs, task].values() for e in episodes.values()])
-        ratios.append(np.mean(values) / level)
+        values = [found[sha][triple].return_ for sha, episodes in wanted.items() for triple in episodes]
+        ratios.append(np.mean(values) / _level(evidence, network, task))
     return float(np.mean(ratios))

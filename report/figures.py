@@ -97,12 +97,14 @@ def alphas(curves: list[Curves], folder: Path, name: str) -> Picture | None:
 
 
 def timesteps(rows: list[Row], folder: Path, name: str) -> Picture | None:
-    """APR against T per neuron, dashed with CRPI off; None where no neuron has two values of T."""
+    """APR against T per neuron, dashed with CRPI off, over the same tasks everywhere: the most that any row has. None
+    where no neuron has two values of T with these."""
+    rows = [row for row in rows if row.network and row.apr is not None and row.variant.mode in (None, "residual")]
+    tasks = max((row.counted for row in rows), key=len, default=())
     lines: dict[tuple[str, Variant], list[Row]] = {}
     for row in rows:
-        if row.network is not None and row.apr is not None and isinstance(row.network.timesteps, int):
-            if row.variant.mode in (None, "residual"):
-                lines.setdefault((row.network.neuron, row.variant), []).append(row)
+        if row.counted == tasks and isinstance(row.network.timesteps, int):
+            lines.setdefault((row.network.neuron, row.variant), []).append(row)
     lines = {key: found for key, found in lines.items() if len({row.network.timesteps for row in found if row.network}) > 1}
     if not lines:
         return None
@@ -127,7 +129,8 @@ def timesteps(rows: list[Row], folder: Path, name: str) -> Picture | None:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         return figure
 
-    return _save(draw, folder, name, "Average performance ratio against simulation steps, a line per method")
+    caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out."
+    return _save(draw, folder, name, "Average performance ratio against simulation steps, a line per method", caption)
 
 
 def controls(rows: list[Row], folder: Path, name: str) -> Picture | None:
@@ -206,12 +209,13 @@ def _marker(index: int) -> str:
     return _MARKERS[index % len(_MARKERS)]
 
 
-def _save(draw: Callable[[], Figure], folder: Path, name: str, alt: str) -> Picture:
+def _save(draw: Callable[[], Figure], folder: Path, name: str, alt: str, caption: str = "") -> Picture:
     with matplotlib.rc_context(_STYLE):
         figure = draw()
         for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=suffix, dpi=150, metadata=metadata)
             atomic_write(folder / f"{name}.{suffix}", buffer.getvalue())
+            figure.set_layout_engine("none")  # laid out once is enough
         plt.close(figure)
-    return Picture(name, alt)
+    return Picture(name, alt, caption)

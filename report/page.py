@@ -90,7 +90,8 @@ def _entry(entry: Entry, number: bool) -> str:
         kind += " gap"
     sort = "" if entry.sort is None else f' data-sort="{html.escape(str(entry.sort))}"'
     note = "".join(f"<small>{html.escape(part)}</small>" for part in entry.note.split("; ") if part)
-    return f'<td class="{kind}"{sort}>{html.escape(entry.text)}{note}</td>'
+    cell = f'<td class="{kind}"{sort}>{html.escape(entry.text)}{note}</td>'
+    return cell.replace(" ± ", "\u00a0±\u00a0").replace("<small>paper ", "<small>paper\u00a0")
 
 
 def _anchor(section: Section) -> str:

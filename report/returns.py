@@ -109,9 +109,9 @@ def _apr(row: Row, tasks: int) -> Entry:
     theirs = f"paper {row.paper_apr:.2f}" if row.paper_apr is not None else ""
     if row.apr is None:
         return Entry("–", theirs)
-    part = "" if len(row.counted) == tasks else f" ({len(row.counted)} of {tasks} tasks)"
+    part = "" if len(row.counted) == tasks else f"{len(row.counted)} of {tasks} tasks"
     interval = span(*row.apr_interval, 100) if row.apr_interval else ""
-    return number(row.apr, f"{100 * row.apr:.2f}{part}", "; ".join(filter(None, (interval, theirs))))
+    return number(row.apr, f"{100 * row.apr:.2f}", "; ".join(filter(None, (interval, part, theirs))))
 
 
 def _iqm(row: Row) -> Entry:

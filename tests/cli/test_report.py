@@ -1,0 +1,171 @@
+"""Sweeps that end in a report, and `python -m report` on what a dead sweep left, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.evaluation.conftest import write_small_policy
+
+sys.path.insert(0, str(Path(__file__).parent))
+from command import ROOT, environment, run, run_here, start  # noqa: E402
+
+TINY = (
+    "obs=state", "calibration.steps=8", "num_eval_episodes=2", "crpi.select_episodes=1", "max_decisions=4",
+    "num_workers=0", "chunk=2", "device=cpu",
+)  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A folder with a run from state of two training seeds, as train.py leaves them."""
+    for seed in (1, 2):
+        path = tmp_path / "exp_local" / "cartpole_swingup" / f"state_seed{seed}" / "snapshot.pt"
+        write_small_policy(path, obs="state", seed=seed)
+    return tmp_path
+
+
+def sweep(home: Path) -> Path:
+    [folder] = (home / "results" / "sweeps").iterdir()
+    return folder
+
+
+def report_by_hand(*words, cwd):
+    command = [sys.executable, "-m", "report", *words]
+    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300)
+
+
+def test_a_sweep_of_the_paper_ends_in_its_report(home):
+    words = ("+paper=table3", "budget=quick", *TINY, "env_name=cartpole_swingup,cheetah_run", "run=state_seed1,state_seed2")
+    done = run("convert.py", "-m", *words, "method=mt_2,dc_2", "video=true", cwd=home)
+    assert done.returncode == 0, done.stderr
+    first, second = [line for line in done.stdout.splitlines() if "HYDRA" not in line][:2]
+    assert first == "skipped for want of a trained policy (jobs): cheetah_run (4)"
+    # Two policies: the ANN twice 2 episodes, and for both methods six α in selection and two in the report.
+    assert second.startswith(f"4 jobs, at most {2 * 2 + 2 * 2 * (6 + 2 * 2)} episodes of"), second
+    assert "job 4 of 4 done" in done.stdout
+    folder = sweep(home)
+    assert f"report: {folder / 'report' / 'report.html'}" in done.stdout
+    text = (folder / "report" / "report.md").read_text()
+    assert "8 jobs: 4 cut short by max\\_decisions, 4 skipped for want of a policy." in text
+    assert "These sums" not in text and "are no returns" in text
+    page = (folder / "report" / "report.html").read_text()
+    assert page.count('src="data:video/mp4;base64,') == 4
+    rows = (folder / "report" / "results.csv").read_text().splitlines()
+    assert len(rows) == 1 + 4 + 4 * 6 + sum(2 * len(report_alphas(folder / str(job))) for job in range(4))
+
+
+def report_alphas(folder: Path) -> set[float]:
+    snn = json.loads((folder / "result.json").read_text())["snn"]
+    return {rollouts["alpha"] for rollouts in snn if rollouts["stream"] == "report"}
+
+
+def test_a_job_that_fails_leaves_a_report_and_exit_code_1(home):
+    words = ("-m", *TINY, "env_name=cartpole_swingup", "SNN_ts=2,0", "crpi.alpha=0.5")
+    done = run("convert.py", *words, cwd=home)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    text = (sweep(home) / "report" / "report.md").read_text()
+    assert "2 jobs: 1 cut short by max\\_decisions, 1 failed." in text
+    assert "SNN\\_ts=0: must be an integer of at least 1" in text
+
+
+def test_whole_episodes_are_returns_and_a_second_sweep_reuses_them(home):
+    words = ("-m", *(word for word in TINY if "max_decisions" not in word), "env_name=cartpole_swingup")
+    words += ("num_eval_episodes=1", "neuron=mt", "SNN_ts=2", "crpi.alpha=0,0.5", "chunk=1", "hydra.sweep.dir=swept/one")
+    assert run("convert.py", *words, cwd=home).returncode == 0
+    table = [line for line in (home / "swept/one/report/report.md").read_text().splitlines() if line.startswith("| MT, T=2")]
+    assert table[0].startswith("| MT, T=2, θ over 8 decisions | no |") and "cut short" not in table[0]
+    found = json.loads((home / "swept/one/0/result.json").read_text())
+    operations = sum(map(sum, found["snn"][0]["episodes"][0]["sops"])) / 500
+    assert f"| {operations:,.0f} " in (home / "swept/one/report/report.md").read_text()
+    again = run("convert.py", *words[:-1], "hydra.sweep.dir=swept/two", cwd=home)
+    assert again.returncode == 0
+    assert json.loads((home / "swept/two/1/result.json").read_text())["timing"]["episodes_computed"] == 0
+    both = report_by_hand("swept/one", "swept/two", "--out", "both", cwd=home)
+    assert both.returncode == 0, both.stderr
+    assert table[0] in (home / "both" / "report.md").read_text(), "the same episodes in two sweeps count once"
+
+
+def test_a_sweep_whose_parent_died(home):
+    words = ("-m", *TINY, "env_name=cartpole_swingup", "neuron=if,snm,mt,dc", "SNN_ts=2,4,8", "crpi.alpha=0.5")
+    process = start("convert.py", *words, cwd=home)
+    deadline = time.time() + 120
+    while time.time() < deadline and not list(home.glob("results/sweeps/*/1/result.json")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    folder = sweep(home)
+    assert not (folder / "report").exists()
+    done = report_by_hand(str(folder), cwd=home)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    text = (folder / "report" / "report.md").read_text()
+    left = len(list(folder.glob("*/result.json")))
+    assert 2 <= left < 12 and f"12 jobs: {left} cut short by max\\_decisions, {12 - left} without a result." in text
+
+
+PAPER = {
+    "table3": {("if", 32), ("if", 64), ("snm", 8), ("snm", 16), ("mt", 2), ("dc", 2)},
+    "figure5": {("if", 32)},
+    "table4": {("if", 32), ("mt", 2)},
+    "timesteps": {(neuron, steps) for neuron in ("if", "snm", "mt", "dc") for steps in (2, 4, 8, 16, 32, 64)},
+    "controls": {("if", 32)},
+}
+
+
+@pytest.fixture(scope="module")
+def planned():
+    """What a command line would run, composed as Hydra composes it: the jobs' configurations."""
+    import sweep_report
+    from hydra import compose, initialize_config_dir
+
+    def plan(*words):
+        with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
+            config = compose("convert", list(words), return_hydra_config=True)
+            return sweep_report.jobs(config)
+
+    return plan
+
+
+@pytest.mark.parametrize("name, budget", [(name, budget) for name in PAPER for budget in ("quick", "paper")])
+def test_each_sweep_of_the_paper_plans_what_it_says(name, budget, planned):
+    few = ("env_name=cheetah_run",) if name == "timesteps" else ()
+    jobs = planned(f"+paper={name}", f"budget={budget}", "obs=state", "run=none", *few)
+    configs = [job.config for job in jobs]
+    tasks = {config["env_name"] for config in configs}
+    assert len(tasks) == (1 if few else 6) and {config["obs"] for config in configs} == {"state"}
+    assert {(config["neuron"]["name"], config["SNN_ts"]) for config in configs} == PAPER[name]
+    modes = {"residual", "random", "shuffled", "carry"} if name == "controls" else {"residual"}
+    assert {config["crpi"]["mode"] for config in configs} == modes
+    assert len(jobs) == len(tasks) * len(PAPER[name]) * len(modes)
+    expected = ([0, 0.2, 0.4, 0.6, 0.8, 1.0], 10) if budget == "quick" else ("grid", 50)
+    assert all((config["crpi"]["alpha"], config["num_eval_episodes"]) == expected for config in configs)
+    assert all(config["crpi"]["select"] == ("paper" if name == "figure5" else "honest") for config in configs)
+    # A run of this name exists nowhere, also where checkpoints ship.
+    assert all("no such run" in job.skipped for job in jobs)
+
+
+def test_a_sweep_without_any_policy_says_so_and_is_no_failure(tmp_path, capsys, monkeypatch):
+    code, error = run_here("convert", ("+paper=table4", "run=none", "hydra.sweep.dir=swept"), tmp_path, capsys, monkeypatch)
+    assert (code, error) == (0, "")
+    text = (tmp_path / "swept" / "report" / "report.md").read_text()
+    assert "12 jobs: 12 skipped for want of a policy." in text and "paper 823 ± 8" in text
+    assert not list((tmp_path / "swept").glob("*/result.json"))
+
+
+def test_a_wrong_word_is_one_line_and_leaves_nothing(tmp_path, capsys, monkeypatch):
+    for word in ("+paper=table9", "budget=quick", "crpi.alpa=0.5"):
+        code, error = run_here("convert", ("-m", word), tmp_path, capsys, monkeypatch)
+        assert code == 2 and error.count("\n") == 1 and error.startswith("error: "), error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_single_run_has_no_report(home, capsys, monkeypatch):
+    code, error = run_here("convert", (*TINY, "env_name=cartpole_swingup", "SNN_ts=2"), home, capsys, monkeypatch)
+    assert code == 0 and "Warning" not in error
+    assert not list(home.rglob("report.html")) and not list(home.rglob("sweep.json"))

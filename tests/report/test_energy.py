@@ -1,0 +1,58 @@
+"""Energy from counts, against sums by hand. The counts themselves are proven in tests/snn."""
+
+import pytest
+
+from evaluation.result import Layer, Macs
+from report import energy
+from report.energy import PRESETS
+from report.method import network
+from tests.report.factories import MACS, config, result
+
+PAPER, NM45 = PRESETS
+
+
+def _cost(neuron="if", steps=3, macs=MACS):
+    found = result([1.0], {0.5: [1.0, 2.0]}, neuron=neuron, SNN_ts=steps)
+    return energy.cost(network(found.config), macs, found.conversion.layers, found.of(0.5).episodes)
+
+
+def test_operations_are_per_decision_over_all_simulation_steps():
+    cost = _cost()
+    # Two episodes of 500 decisions, 700 and 80 operations at each of three steps per episode.
+    assert cost.sops == {"encoder.0": pytest.approx(2 * 3 * 700 / 1000), "policy.0": pytest.approx(2 * 3 * 80 / 1000)}
+    assert (cost.macs, cost.analog, cost.analog_times) == (1520, 1000, 3)
+
+
+@pytest.mark.parametrize("preset, mac, sop", [(PAPER, 12.5e-12, 77e-15), (NM45, 4.6e-12, 0.9e-12)])
+def test_three_sums(preset, mac, sop):
+    cost, spikes = _cost(), 4.68 * sop
+    assert cost.ann(preset) == pytest.approx(1520 * mac)
+    assert cost.spikes_only(preset) == pytest.approx(spikes)
+    assert cost.analog_once(preset) == pytest.approx(spikes + 1000 * mac)
+    assert cost.analog_always(preset) == pytest.approx(spikes + 3 * 1000 * mac)
+
+
+def test_differential_coding_gets_its_input_once():
+    cost = _cost("dc")
+    assert cost.analog_always(PAPER) == cost.analog_once(PAPER) > cost.spikes_only(PAPER)
+
+
+def test_the_papers_first_layer_costs_three_times_its_whole_if_network():
+    # 32 channels at 41 x 41 places, 9 x 3 x 3 inputs each: the layer whose energy Table 4 seems to leave out.
+    first = 41 * 41 * 32 * 9 * 3 * 3
+    cost = _cost(macs=[Macs("encoder.0", "conv2d", first), *MACS[1:]])
+    assert cost.analog_once(PAPER) - cost.spikes_only(PAPER) == pytest.approx(54.5e-6, rel=1e-3)
+
+
+def test_a_hybrid_has_analog_layers_behind_its_trunk_too():
+    macs = [Macs(name, "linear", count) for name, count in (("conv", 1), ("trunk", 10), ("hidden", 100), ("action", 1000))]
+    layers = [Layer(name, "linear", "if", 5, 0.1, 1.0, 0) for name in ("conv", "hidden")]
+    assert [layer.name for layer in energy.analog_layers(macs, layers)] == ["conv", "hidden"]
+
+
+def test_nothing_counted_is_an_error_and_no_zero():
+    found = result([1.0], {0.5: [1.0]})
+    with pytest.raises(ValueError, match="no counts"):
+        energy.cost(network(found.config), MACS, found.conversion.layers, found.ann.episodes)
+    with pytest.raises(ValueError, match="no episode"):
+        energy.cost(network(found.config), MACS, found.conversion.layers, [])

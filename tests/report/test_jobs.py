@@ -1,0 +1,76 @@
+"""What a folder holds: finished, failed, missing, damaged, skipped."""
+
+import json
+
+import pytest
+
+from evaluation import result as results
+from evaluation.result import Result
+from report import plan as plans
+from report.jobs import collect
+from report.plan import Plan, PlannedJob
+from runtime.errors import UserError
+from tests.report.factories import config, result
+
+
+def failed(values, cause="no such thing"):
+    return Result("failed", cause, "2026", values, {}, values["env_name"], values["obs"])
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """A sweep of eleven jobs whose parent died: 0 finished, 1 failed, 2 half-written, 3 empty, 4 skipped, the others
+    never started."""
+    folder = tmp_path / "sweep"
+    jobs = [PlannedJob(str(i), config(SNN_ts=i + 1), "no trained policy" if i == 4 else None) for i in range(11)]
+    plans.write(Plan(["+paper=table3"], jobs), folder)
+    results.write(result([1.0], {0.5: [2.0]}, SNN_ts=1), folder / "0")
+    results.write(failed(config(SNN_ts=2)), folder / "1")
+    whole = results.write(result([1.0], {0.5: [2.0]}, SNN_ts=3), folder / "2")
+    whole.write_bytes(whole.read_bytes()[:300])
+    (folder / "3").mkdir()
+    (folder / "3" / ".result.json.x1.tmp").write_text('{"status": "ok"')
+    return folder
+
+
+def test_every_job_is_found_as_what_it_is(sweep):
+    jobs, notes = collect([sweep])
+    assert [job.status for job in jobs] == ["ok", "failed", "damaged", "missing", "skipped", *["missing"] * 6]
+    assert [int(job.folder.name) for job in jobs] == list(range(11)), "10 comes after 9"
+    assert jobs[1].reason == "no such thing" and jobs[4].reason == "no trained policy"
+    assert "not a readable result" in jobs[2].reason and jobs[2].config["SNN_ts"] == 3
+    assert notes == []
+
+
+def test_a_folder_within_another_counts_once(sweep):
+    assert len(collect([sweep, sweep / "0", sweep.parent])[0]) == 11
+
+
+def test_results_without_a_plan(sweep):
+    (sweep / plans.PLAN).unlink()
+    assert [job.status for job in collect([sweep])[0]] == ["ok", "failed", "damaged"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"version": 99, "command": [], "jobs": []}', '{"version": 1}'])
+def test_a_damaged_plan_is_told(sweep, text):
+    (sweep / plans.PLAN).write_text(text)
+    jobs, notes = collect([sweep])
+    assert len(jobs) == 3 and len(notes) == 1 and "not a readable plan" in notes[0]
+
+
+def test_what_max_decisions_cut_short_is_not_ok(tmp_path):
+    results.write(result([1.0], {0.5: [2.0]}, capped=True), tmp_path)
+    assert [job.status for job in collect([tmp_path])[0]] == ["cut short"]
+
+
+def test_plans_come_back_as_written(tmp_path):
+    plan = Plan(["a=1"], [PlannedJob("0", {"b": [1, None]}), PlannedJob("1", {}, "why")])
+    assert plans.read(plans.write(plan, tmp_path)) == plan
+    assert json.loads((tmp_path / "sweep.json").read_text())["version"] == 1
+
+
+def test_nothing_to_report_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        collect([tmp_path / "gone"])
+    with pytest.raises(UserError, match="nothing to report"):
+        collect([tmp_path])

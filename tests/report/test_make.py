@@ -1,0 +1,226 @@
+"""The written report: what stands in it, and that it needs nothing but itself."""
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+import matplotlib.image
+import pytest
+
+from evaluation import result as results
+from evaluation.result import Result
+from report import plan as plans
+from report.__main__ import main
+from report.make import make
+from report.plan import Plan, PlannedJob
+from tests.report.factories import config, result
+
+GRID = [0.0, 0.5, 1.0]
+
+
+class Page(HTMLParser):
+    """Every address in the page, its headings, its folded parts, and its tables as text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.addresses, self.tables, self.headings, self.ids, self._in = [], {}, [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.addresses += [attributes[key] for key in ("src", "href") if key in attributes]
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        if tag == "table":
+            self.rows = self.tables[attributes["id"]] = []
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag == "small":
+            self.rows[-1][-1] += " / "
+        self._in.append(tag)
+
+    def handle_endtag(self, tag):
+        while self._in and self._in.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if "td" in self._in or "th" in self._in:
+            self.rows[-1][-1] += data.replace("\u00a0", " ")
+        if "h2" in self._in:
+            self.headings.append(data)
+
+
+def _sweep(folder):
+    """Two tasks: one finished by honest selection, on the other a job failed, one is half-written, one is missing."""
+    honest = dict(alpha=GRID, neuron="if", SNN_ts=32)
+    done = result(
+        [800.0, 900.0], {0.0: [400.0, 500.0], 0.5: [700.0, 760.0]}, chosen=0.5, env_name="cartpole_swingup",
+        selection={0.0: [300.0], 0.5: [600.0], 1.0: [500.0]}, **honest,
+    )  # fmt: skip
+    results.write(done, folder / "0")
+    values = [config(env_name="cheetah_run", alpha=GRID, neuron=neuron, SNN_ts=32) for neuron in ("if", "snm", "mt")]
+    results.write(Result("failed", "the <disk> is | full", "2026", values[0], {}, "cheetah_run", "pixels"), folder / "1")
+    half = results.write(result([1.0], {0.0: [1.0]}, env_name="cheetah_run", neuron="snm", alpha=0.0), folder / "2")
+    half.write_bytes(half.read_bytes()[:1000])
+    jobs = [PlannedJob("0", done.config), *(PlannedJob(str(i + 1), one) for i, one in enumerate(values))]
+    plans.write(Plan([], jobs), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    sweep = _sweep(tmp_path_factory.mktemp("a sweep"))
+    make([sweep], sweep / "report")
+    return sweep / "report"
+
+
+def test_everything_is_there(written):
+    names = {path.relative_to(written).as_posix() for path in written.rglob("*") if path.is_file()}
+    assert {"report.md", "report.html", "results.csv"} <= names
+    figures = {name for name in names if name.startswith("figures/")}
+    stems = {"apr_pixels", "alpha_pixels", "energy_pixels_paper", "energy_pixels_45nm"}
+    assert figures == {f"figures/{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
+    for name in figures:
+        if name.endswith("png"):
+            assert matplotlib.image.imread(written / name).std() > 0.01, "a picture with something on it"
+
+
+def test_the_page_needs_no_other_file(written):
+    page = Page((written / "report.html").read_text())
+    assert len(page.addresses) > 4
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
+    assert "@import" not in (written / "report.html").read_text()
+
+
+def test_the_table_of_returns(written):
+    rows = Page((written / "report.html").read_text()).tables["returns_pixels"]
+    head, ann, off, on = rows[:4]
+    assert ["Cartpole swingup", "Cheetah run"] == [name.strip() for name in head[2:4]]
+    assert ann[2] == "850 ± 25.0 / paper 880 ± 0" and ann[3] == "failed / paper 733 ± 4"
+    assert off[:4] == ["IF, T=32", "no", "450 ± 25.0 / paper 563 ± 99", "failed / paper 240 ± 34"]
+    assert on[:4] == ["IF, T=32", "yes, α chosen", "730 ± 15.0 / α=0.5 / paper 823 ± 8", "failed / paper 411 ± 48"]
+    assert on[4].startswith("85.88 / [") and "1 of 2 tasks" in on[4] and on[4].endswith("paper 93.52"), "the paper's over the same task"
+    assert [row[3].split(" / ")[0] for row in rows[4:8]] == ["damaged", "damaged", "missing", "missing"]
+    assert [row[2].split(" / ")[0] for row in rows[4:8]] == ["missing"] * 4
+    assert rows[-1][0] == "Spiking-WM, T=8" and rows[-1][4] == " / paper 68.54"
+
+
+def test_no_gap_is_a_number(written):
+    tables = Page((written / "report.html").read_text()).tables
+    rows = [row for row in tables["details_pixels"] if row[0] == "cheetah_run"]
+    assert len(rows) == 7
+    for row in rows:
+        assert row[3].split(" / ")[0] in ("failed", "damaged", "missing")
+        assert set(row[4:15]) == {"–"}
+    for name in ("energy_pixels_paper", "layers_pixels", "one_alpha_pixels"):
+        assert not any("SNM" in cell or "cheetah" in cell for row in tables[name] for cell in row)
+
+
+def test_causes_are_told_and_escaped(written):
+    page = (written / "report.html").read_text()
+    assert "the <disk> is | full" in [row[4] for row in Page(page).tables["gaps"]] and "<disk>" not in page
+    markdown = (written / "report.md").read_text()
+    assert r"the \<disk\> is \| full" in markdown
+    assert "4 jobs: 1 finished, 1 failed, 1 with a result that can't be read, 1 without a result." in markdown
+
+
+def test_markdown_tables_are_whole_and_hold_the_same_numbers(written):
+    text = (written / "report.md").read_text()
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(widths) == 1, block
+    assert "730 ± 15.0 (α=0.5; paper 823 ± 8)" in text
+    assert all((written / name).is_file() for name in re.findall(r"!\[.*?\]\((.*?)\)", text))
+
+
+def test_results_csv_has_a_row_per_episode(written):
+    rows = list(csv.DictReader(io.StringIO((written / "results.csv").read_text())))
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["method"], row["alpha"], row["stream"]), []).append(float(row["return"]))
+    assert groups == {
+        ("ann", "", "report"): [800.0, 900.0], ("if_32", "0.0", "report"): [400.0, 500.0],
+        ("if_32", "0.5", "report"): [700.0, 760.0], ("if_32", "0.0", "selection"): [300.0],
+        ("if_32", "0.5", "selection"): [600.0], ("if_32", "1.0", "selection"): [500.0],
+    }  # fmt: skip
+    reported = [row for row in rows if row["alpha"] and row["stream"] == "report"]
+    assert {row["sops_per_decision"] for row in reported} == {str(32 * 780 / 500)}
+    assert {row["alpha_chosen"] for row in reported if row["alpha"] == "0.5"} == {"1"}
+
+
+def test_energy_of_the_mean_network(written):
+    rows = Page((written / "report.html").read_text()).tables["energy_pixels_paper"]
+    ann, off = rows[1], rows[2]
+    assert ann[3].startswith("1,520") and ann[4].startswith("0.019")
+    sops = 32 * 780 / 500
+    assert off[3].startswith(f"{sops:,.0f}") and off[3].endswith("paper 2.12e+08")
+    assert float(off[5]) == pytest.approx(1e6 * (sops * 77e-15 + 1000 * 12.5e-12), rel=0.01)
+    assert float(off[6]) == pytest.approx(1e6 * (sops * 77e-15 + 32 * 1000 * 12.5e-12), rel=0.01)
+
+
+def test_the_same_results_make_the_same_report(written, tmp_path):
+    make([written.parent], tmp_path)
+    for path in sorted(path for path in written.rglob("*") if path.is_file()):
+        assert (tmp_path / path.relative_to(written)).read_bytes() == path.read_bytes(), path
+
+
+def test_what_was_cut_short_is_shown_as_such_and_as_nothing_else(tmp_path):
+    results.write(result([123.0], {0.0: [45.0]}, alpha=0.0, capped=True), tmp_path / "0")
+    tables = Page(make([tmp_path], tmp_path / "out").read_text()).tables
+    assert [row[2:] for row in tables["cut_short"][1:]] == [["ANN", "500", "123"], ["IF, T=2, α=0", "500", "45.0"]]
+    for name, table in tables.items():
+        if name != "cut_short":
+            assert not any("123" in cell or "45.0" in cell for row in table for cell in row)
+    assert tables["returns_pixels"][1][2].startswith("cut short")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "results.csv").read_text())))
+    assert {(row["return"], row["capped"]) for row in rows} == {("", "1")}
+
+
+def test_states_and_pixels_apart(tmp_path):
+    for number, obs in enumerate(("pixels", "state")):
+        results.write(result([10.0], {0.0: [5.0]}, alpha=0.0, obs=obs, sha=obs), tmp_path / str(number))
+    tables = Page(make([tmp_path], tmp_path / "out").read_text()).tables
+    assert tables["returns_pixels"][1][2].startswith("10.0") and tables["returns_state"][2][2].startswith("5.00")
+
+
+def test_controls_and_timesteps_have_their_sections(tmp_path):
+    number = 0
+    for steps in (2, 4):
+        for mode, gain in (("residual", 3.0), ("random", 1.0), ("shuffled", -1.0), ("carry", 2.0)):
+            found = result([10.0] * 2, {0.0: [5.0] * 2, 0.5: [5.0 + gain] * 2}, alpha=[0.0, 0.5], chosen=0.5, mode=mode, SNN_ts=steps)
+            results.write(found, tmp_path / str(number))
+            number += 1
+    out = tmp_path / "out"
+    page = Page(make([tmp_path], out).read_text())
+    gains = {(row[0], row[1]): row[2] for row in page.tables["controls_pixels"][1:]}
+    assert gains["IF, T=2", "yes, α chosen"].startswith("+3.00 / [+3.00, +3.00] α=0.5")
+    assert gains["IF, T=4", "shuffled, α chosen"].startswith("-1.00") and len(gains) == 8
+    modes = {row[1] for row in page.tables["returns_pixels"][1:-3]}
+    assert modes == {"–", "no", "yes, α chosen"}, "controls never stand among the methods"
+    assert {"CRPI beside its controls", "Return against simulation steps"} <= set(page.headings)
+    assert (out / "figures" / "controls_pixels.png").is_file() and (out / "figures" / "timesteps_pixels.svg").is_file()
+
+
+def test_videos_are_embedded(tmp_path):
+    results.write(result([10.0], {0.0: [5.0]}, alpha=0.0), tmp_path / "0")
+    (tmp_path / "0" / "video.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    text = make([tmp_path], tmp_path / "out").read_text()
+    assert 'src="data:video/mp4;base64,AAAAGGZ0eXBtcDQy"' in text
+    assert "](<../0/video.mp4>)" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        results.write(result([10.0], {0.0: [5.0]}, alpha=0.0, sha=name), tmp_path / name / "0")
+    assert main(["a"]) == 0 and (tmp_path / "a" / "report" / "report.html").is_file()
+    assert str(tmp_path / "a" / "report" / "report.html") in capsys.readouterr().out
+    assert main(["a", "b"]) == 0
+    assert "Policies" in (tmp_path / "results" / "report" / "report.md").read_text()
+    assert main(["a", "--out", "elsewhere"]) == 0 and (tmp_path / "elsewhere" / "results.csv").is_file()
+    assert main(["gone"]) == 2 and capsys.readouterr().err == "error: gone: no such folder; give a sweep, a run, or a folder that holds some\n"
+    with pytest.raises(SystemExit):
+        main([])

@@ -1,0 +1,58 @@
+"""The paper's figures in paper.json against each other: what they say must follow from what they print."""
+
+import pytest
+
+from evaluation import statistics
+from report import paper
+from report.energy import PRESETS
+from report.method import OFF, Variant, network
+from tests.report.factories import config
+
+ON = Variant("residual", "honest")
+
+
+def test_the_table_has_every_method_off_and_on():
+    pairs = {("if", 32), ("if", 64), ("snm", 8), ("snm", 16), ("mt", 2), ("dc", 2)}
+    converted = {(row.neuron, row.timesteps, row.crpi) for row in paper.table3()[1:]}
+    assert converted == {(*pair, crpi) for pair in pairs for crpi in (False, True)}
+    assert paper.ann().neuron == "ann" and len(paper.tasks()) == 6
+    # 13 rows give returns per task; the three trained directly print an APR alone, which nothing here can check.
+    assert [entry[2] for entry in paper.trained_directly()] == [54.19, 61.25, 68.54]
+
+
+@pytest.mark.parametrize("row", paper.table3(), ids=lambda row: f"{row.neuron}-{row.timesteps}-{row.crpi}")
+def test_every_printed_apr_follows_from_the_printed_returns(row):
+    snn = {task: [mean] for task, (mean, _) in row.returns.items()}
+    ann = {task: [mean] for task, (mean, _) in paper.ann().returns.items()}
+    assert 100 * statistics.average_performance_ratio(snn, ann) == pytest.approx(row.apr, abs=0.05)
+    assert row.apr_over(paper.tasks()) == row.apr
+
+
+def test_apr_over_some_tasks():
+    row = paper.row(network(config(SNN_ts=32)), ON)
+    assert row.apr_over(["cheetah_run", "finger_spin"]) == pytest.approx(100 * (411 / 733 + 831 / 976) / 2)
+    assert row.apr_over(["cheetah_run", "walker_run"]) is None and row.apr_over([]) is None
+
+
+@pytest.mark.parametrize("changes", [
+    dict(SNN_ts=16), dict(SNN_ts=32, dtype="bfloat16"), dict(SNN_ts=32, hybrid=True),
+    dict(neuron={"name": "mt", "rule": "mt", "coding": "rate", "n_thresholds": 8}, SNN_ts=2),
+    dict(SNN_ts=32, calibration={"steps": 5000, "percentile": 99.0}),
+])  # fmt: skip
+def test_what_the_paper_did_not_run_has_no_figure_of_it(changes):
+    values = config() | changes
+    assert paper.row(network(values), OFF) is None and paper.energy(network(values)) is None
+
+
+def test_a_control_is_never_beside_the_papers_crpi():
+    assert paper.row(network(config(SNN_ts=32)), ON).crpi is True
+    assert paper.row(network(config(SNN_ts=32)), Variant("random", "honest")) is None
+
+
+def test_table_4_follows_from_its_operations():
+    preset = next(preset for preset in PRESETS if preset.name == "paper")
+    ann = paper.ann_energy()
+    assert ann.operations * preset.mac * 1e6 == pytest.approx(ann.microjoules, rel=2e-3)
+    for neuron, steps in (("if", 32), ("mt", 2)):
+        figure = paper.energy(network(config(neuron=neuron, SNN_ts=steps)))
+        assert figure.operations * preset.sop * 1e6 == pytest.approx(figure.microjoules, rel=3e-3)
