@@ -60,7 +60,12 @@ def result(
             "num_envs": settings.num_envs,
             "num_workers": settings.num_workers,
         },
-        timing={"seconds": round(seconds, 3), "episodes_computed": played.computed, "episodes_reused": played.reused},
+        timing={
+            "seconds": round(seconds, 3),
+            "rollout_seconds": round(played.seconds, 3),
+            "episodes_computed": played.computed,
+            "episodes_reused": played.reused,
+        },
     )
 
 

@@ -148,7 +148,7 @@ class Result:
 
     `capped`: some episode was cut short by `max_decisions`, so that this file holds no comparable return.
     `seeds`: the base seed and the streams used; `compute`: device, threads, chunk, renderer and the like;
-    `timing`: wall-clock seconds, cells computed and cells reused.
+    `timing`: wall-clock seconds (`rollout_seconds`: of the episodes alone), cells computed and cells reused.
     """
 
     status: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Callable
 
@@ -22,12 +23,14 @@ Groups = dict[tuple[float | None, str], list[Cell]]
 
 @dataclass(frozen=True)
 class Played:
-    """`episodes` by (α, stream), α None for the ANN; the α `chosen`; how many episodes were `computed` and `reused`."""
+    """`episodes` by (α, stream), α None for the ANN; the α `chosen`; how many episodes were `computed` and `reused`;
+    `seconds`: wall-clock, calibration left out."""
 
     episodes: dict[tuple[float | None, str], Episodes]
     chosen: float
     computed: int
     reused: int
+    seconds: float
 
 
 def play(
@@ -41,6 +44,7 @@ def play(
 
     All that doesn't hang on the choice of α is played together, the chosen α's report afterwards.
     """
+    started = time.monotonic()
     trying = selection.to_select(settings.alphas, settings.select)
     known = [0.0] if trying else list(settings.alphas)
     keys = [(None, "report"), *((alpha, "selection") for alpha in trying), *((alpha, "report") for alpha in known)]
@@ -56,7 +60,7 @@ def play(
         computed += _plan(progress, second, 0, settings, rollouts, environments)
         outcomes |= rollouts.run([cell for group in second.values() for cell in group], progress)
     episodes = {key: [(cell, outcomes[cell.digest]) for cell in group] for key, group in (first | second).items()}
-    return Played(episodes, chosen, computed, sum(map(len, episodes.values())) - computed)
+    return Played(episodes, chosen, computed, sum(map(len, episodes.values())) - computed, time.monotonic() - started)
 
 
 def _plan(

@@ -1,0 +1,270 @@
+"""Speed of converted policies here and of xuzijie32/ANN2SNN-CRPI (DMC/convert.py), alternating on one machine.
+
+    python benchmarks/rollout_speed.py --peer PATH [--rounds 3] [--out table.md]
+
+PATH is the DMC folder of a checkout that runs with today's packages: ActionDTypeWrapper after action_scale in dmc.make,
+and observation shapes as plain int. Nothing in its neurons or its act loop is changed. Both sides convert networks of
+the paper's size with random weights; time doesn't depend on what the weights are, but for the spikes, which are counted.
+
+Timed, each side in a process of its own that waits while the other works:
+- the network alone: milliseconds per decision for T = 2, 8, 32, 64. The peer: IF, one observation at a time, as it
+  is written. Ours: all four methods, batches of 10, float32 and with bfloat16 convolutions.
+- an evaluation with rendering, IF at T = 32: the peer's loop over one environment against ours over 11 α × 4 episodes.
+  Both are cut short (`--decisions`, `--max-decisions`) and compared per decision.
+- an evaluation of a state policy at T = 8, ours alone, in decisions per second; and the memory of 11 α × 10 episodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+TIMESTEPS = (2, 8, 32, 64)
+METHODS = {"IF": ("if", "rate"), "SNM": ("snm", "rate"), "MT": ("mt", "rate"), "DC": ("mt", "differential")}
+TASK = "cartpole_swingup"
+
+
+# ---- the peer, inside its process ----
+
+
+def serve_peer(timesteps: int) -> None:
+    """Answers a line with a number of decisions by the milliseconds of one."""
+    act, _ = _peer_policy(timesteps)
+    images = _images(16)
+    _serve(lambda i: act(images[i % 16]), 1)
+
+
+def peer_evaluation(timesteps: int, decisions: int) -> float:
+    """Milliseconds per decision of the peer's own loop: act, step, render."""
+    act, dmc = _peer_policy(timesteps)
+    env = dmc.make(TASK, 3, 2, 1)
+    step = env.reset()
+    begun = time.perf_counter()
+    for _ in range(decisions):
+        if step.last():
+            step = env.reset()
+        step = env.step(act(step.observation))
+    return (time.perf_counter() - begun) / decisions * 1e3
+
+
+def _peer_policy(timesteps: int):
+    sys.path.insert(0, os.environ["PEER"])
+    import convert
+    import dmc
+    import drqv2
+    import torch
+
+    agent = drqv2.DrQV2Agent(
+        obs_shape=(9, 84, 84), action_shape=(1,), device="cpu", lr=1e-4, feature_dim=50, hidden_dim=1024,
+        critic_target_tau=0.01, num_expl_steps=0, update_every_steps=2, stddev_schedule="0.1", stddev_clip=0.3, use_tb=False,
+    )  # fmt: skip
+    recorder = convert.ActivationRecorder()
+    convert.register_encoder_hooks(agent.encoder, recorder)
+    convert.register_actor_hooks(agent.actor, recorder)
+    with torch.no_grad():
+        for image in _images(4):
+            agent.act(image, 0, eval_mode=True)
+    thresholds = convert.compute_thresholds(recorder.storage)
+    encoder, actor = convert.SNNEncoder(agent.encoder, thresholds), convert.SNNActor(agent.actor, thresholds)
+    policy = convert.SNNAgent(encoder, actor, timesteps)
+    policy.set_reset_rate(0.5)
+    encoder.reset()
+    actor.reset()
+    return lambda image: policy.act(image, 0, eval_mode=True), dmc
+
+
+# ---- ours, inside its process ----
+
+
+def serve_ours(method: str, timesteps: int, dtype: str, batch: int) -> None:
+    import torch
+
+    import snn
+    from runtime.malloc import keep_large_blocks
+
+    keep_large_blocks()
+    network = _our_network()
+    images = torch.from_numpy(_images(batch))
+    neuron, coding = METHODS[method]
+    spiking = snn.convert(
+        network, snn.calibrate(network, [images]), neuron=neuron, coding=coding, timesteps=timesteps, alpha=0.5,
+        dtype=torch.bfloat16 if dtype == "bf16" else None, chunk_rows=batch,
+    )  # fmt: skip
+    _serve(lambda _: spiking(images), batch)
+
+
+def _our_network():
+    from drqv2.networks import make_policy, orthogonal_
+
+    return make_policy((9, 84, 84), 1, feature_dim=50, hidden_dim=1024, trunk="relu").apply(orthogonal_)
+
+
+def our_evaluation(obs: str, max_decisions: int, timesteps: int, episodes: int, dtype: str, folder: Path) -> tuple[float, float]:
+    """Decisions per second of a whole convert.py run without its calibration, and its peak memory in GB."""
+    from drqv2.networks import make_policy, orthogonal_
+    from drqv2.snapshot import policy_meta, write_policy
+
+    shape, hidden = ((9, 84, 84), 1024) if obs == "pixels" else ((5,), 256)
+    network = make_policy(shape, 1, feature_dim=50, hidden_dim=hidden, trunk="relu").apply(orthogonal_)
+    meta = policy_meta(
+        task=TASK, obs=obs, frame_stack=3, action_repeat=2, observation_shape=shape, action_dim=1, feature_dim=50,
+        hidden_dim=hidden, actor_trunk="relu", frame=0, config={},
+    )  # fmt: skip
+    write_policy(folder / "policy.pt", meta, network)
+    words = [
+        sys.executable, str(ROOT / "convert.py"), f"env_name={TASK}", f"obs={obs}", f"snapshot='{folder}/policy.pt'",
+        f"SNN_ts={timesteps}", "crpi.alpha=grid", "crpi.select=paper", f"num_eval_episodes={episodes}",
+        f"max_decisions={max_decisions}", "calibration.steps=20", f"dtype={dtype}",
+        f"store='{folder}/cells'", f"hydra.run.dir='{folder}/run'",
+    ]  # fmt: skip
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
+    from evaluation import result as results
+
+    found = results.read(folder / "run")
+    decisions = sum(e.decisions for r in (found.ann, *found.snn) for e in r.episodes)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    return decisions / found.timing["rollout_seconds"], peak
+
+
+# ---- shared ----
+
+
+def _images(count: int) -> np.ndarray:
+    """Smooth pictures, uint8 [count, 9, 84, 84]: noise would make far more spikes than a camera does."""
+    random = np.random.default_rng(0)
+    coarse = random.uniform(0, 255, (count, 9, 7, 7))
+    return coarse.repeat(12, axis=2).repeat(12, axis=3).astype(np.uint8)
+
+
+def _serve(decide, batch: int) -> None:
+    decide(0)
+    decide(1)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        calls = max(1, int(line) // batch)
+        begun = time.perf_counter()
+        for i in range(calls):
+            decide(i)
+        print((time.perf_counter() - begun) / (calls * batch) * 1e3, flush=True)
+
+
+class Contender:
+    """A timed process that sleeps until it is asked."""
+
+    def __init__(self, words: list[str], peer: Path):
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"PEER": str(peer), "PYTHONPATH": str(ROOT) if "ours" in words else ""},
+        )  # fmt: skip
+        if self._process.stdout.readline().strip() != "ready":
+            raise SystemExit(f"{' '.join(words)}: didn't start; see its message above")
+
+    def time(self, decisions: int) -> float:
+        self._process.stdin.write(f"{decisions}\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def network_table(peer: Path, rounds: int, batch: int, decisions: int) -> str:
+    head = "| T | peer, IF | " + " | ".join(f"{m} {d}" for m in METHODS for d in ("fp32", "bf16")) + " | IF against the peer: fp32, bf16 |"
+    lines = [head, "|" + "---|" * (2 + 2 * len(METHODS) + 1)]
+    for timesteps in TIMESTEPS:
+        contenders = {"peer": Contender(["--serve", "peer", "--timesteps", str(timesteps)], peer)}
+        for method in METHODS:
+            for dtype in ("fp32", "bf16"):
+                words = ["--serve", "ours", "--method", method, "--timesteps", str(timesteps), "--dtype", dtype, "--batch", str(batch)]
+                contenders[f"{method} {dtype}"] = Contender(words, peer)
+        figures = {name: [] for name in contenders}
+        for _ in range(rounds):
+            for name, contender in contenders.items():
+                figures[name].append(contender.time(decisions // rounds if name == "peer" else 4 * batch))
+        for contender in contenders.values():
+            contender.close()
+        median = {name: statistics.median(values) for name, values in figures.items()}
+        ratios = ", ".join(f"{median['peer'] / median[f'IF {dtype}']:.1f}×" for dtype in ("fp32", "bf16"))
+        cells = [f"{median[name]:.1f}" for name in contenders]
+        lines.append(f"| {timesteps} | " + " | ".join(cells) + f" | {ratios} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
+
+
+def evaluation_table(peer: Path, rounds: int, decisions: int, max_decisions: int) -> str:
+    figures: dict[str, list[float]] = {"peer": [], "ours, fp32": [], "ours, bf16": []}
+    for _ in range(rounds):
+        words = [sys.executable, __file__, "--evaluate", "peer", "--timesteps", "32", "--decisions", str(decisions)]
+        environment = os.environ | {"PEER": str(peer), "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+        figures["peer"].append(1e3 / float(done.stdout.strip().splitlines()[-1]))
+        for name, dtype in (("ours, fp32", "null"), ("ours, bf16", "bfloat16")):
+            with tempfile.TemporaryDirectory() as folder:
+                figures[name].append(our_evaluation("pixels", max_decisions, 32, 4, dtype, Path(folder))[0])
+    base = statistics.median(figures["peer"])
+    lines = ["| | decisions per second, median (min-max) | against the peer |", "|---|---|---|"]
+    for name, values in figures.items():
+        middle = statistics.median(values)
+        lines.append(f"| {name} | {middle:.1f} ({min(values):.1f}-{max(values):.1f}) | {middle / base:.1f}× |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", type=Path, help="DMC folder of a checkout of xuzijie32/ANN2SNN-CRPI")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds in which every contender has a turn")
+    parser.add_argument("--decisions", type=int, default=501, help="decisions of the peer per figure, over all rounds")
+    parser.add_argument("--max-decisions", type=int, default=50, help="cap on the episodes of our evaluation")
+    parser.add_argument("--batch", type=int, default=10, help="observations per call of ours")
+    parser.add_argument("--out", type=Path, help="also write the tables here")
+    for hidden in ("--serve", "--evaluate", "--method", "--dtype"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    parser.add_argument("--timesteps", type=int, help=argparse.SUPPRESS)
+    words = parser.parse_args()
+    if words.serve == "peer":
+        return serve_peer(words.timesteps)
+    if words.serve == "ours":
+        return serve_ours(words.method, words.timesteps, words.dtype, words.batch)
+    if words.evaluate == "peer":
+        return print(peer_evaluation(words.timesteps, words.decisions))
+    if words.peer is None or not (words.peer / "convert.py").is_file():
+        parser.error("--peer: give the DMC folder of a checkout of xuzijie32/ANN2SNN-CRPI")
+    sys.path.insert(0, str(ROOT))
+    from runtime.versions import versions
+
+    found, peer = versions(), words.peer.absolute()
+    parts = [f"{date.today()}, {found['processor']}, {os.cpu_count()} cores, torch {found['torch']}, Python {platform.python_version()}, commit {found['commit'][:10]}"]
+    parts.append(f"Network alone, ms per decision (median of {words.rounds}; the peer over {words.decisions} decisions one by one, ours in batches of {words.batch}):")
+    parts.append(network_table(peer, words.rounds, words.batch, words.decisions))
+    parts.append(
+        f"Whole evaluation with rendering, {TASK}, IF, T=32 (the peer: {words.decisions // words.rounds} decisions of its loop per round; "
+        f"ours: ANN and 11 α × 4 episodes of {words.max_decisions} decisions; both per decision, so neither is extrapolated in time):"
+    )
+    parts.append(evaluation_table(peer, words.rounds, words.decisions // words.rounds, words.max_decisions))
+    with tempfile.TemporaryDirectory() as folder:
+        speed, _ = our_evaluation("state", 500, 8, 4, "null", Path(folder))
+    parts.append(f"State policy, whole evaluation at T=8 (11 α × 4 episodes): {speed:.0f} decisions per second.")
+    with tempfile.TemporaryDirectory() as folder:
+        _, peak = our_evaluation("pixels", 5, 64, 10, "null", Path(folder))
+    parts.append(f"Largest process of 11 α × 10 episodes at T=64 on pixels: {peak:.2f} GB.")
+    text = "\n\n".join(parts) + "\n"
+    print(text)
+    if words.out:
+        words.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
