@@ -39,7 +39,8 @@ def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
     start     [R, U]          what the last decision left; `kept` gets what this one leaves (may be the same array)
     active    [R]             rows to compute; the others put out zeros and keep their state
     alpha     [R]             CRPI's factor
-    state     [4, R, U]       V, C, M_IN, M_OUT between calls of one decision
+    state     [4, R, U]       V, C, M_IN, M_OUT between calls of one decision (means: differential coding only); the last
+                              call leaves C and M_OUT
     theta, bias, gain, fan_out  [U]
     counts    [2, T or 0, R]  spikes and synaptic operations are added; above [R]: units whose input exceeds theta
     first, last               is this the first, the last call of the decision? t0: steps done before
@@ -91,7 +92,7 @@ def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
                     s[M_IN, i] = s[BIAS, i]
                     s[M_OUT, i] = zero
             else:
-                for k in range(STATE_ROWS):
+                for k in range(STATE_ROWS if differential else M_IN):
                     for i in range(n):
                         s[k, i] = state[k, row, u0 + i]
             for step in range(steps):
@@ -142,8 +143,9 @@ def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
                         for i in range(n):
                             target[i] = s[X, i]
             for k in range(STATE_ROWS):
-                for i in range(n):
-                    state[k, row, u0 + i] = s[k, i]
+                if (k < M_IN or differential) and (k == C or k == M_OUT or not last):
+                    for i in range(n):
+                        state[k, row, u0 + i] = s[k, i]
             if last:
                 keep = kept[row, u0 : u0 + n]
                 for i in range(n):
@@ -165,9 +167,7 @@ def _narrowed(function, dtype):
     code = function.__code__
     consts = tuple(dtype(value) if isinstance(value, float) else value for value in code.co_consts)
     code = code.replace(co_consts=consts)
-    return register_jitable(
-        types.FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
-    )
+    return register_jitable(types.FunctionType(code, function.__globals__, function.__name__, None, function.__closure__))
 
 
 @functools.cache
@@ -193,9 +193,7 @@ def run(kernel, out_shape, args, counts, above) -> None:
         return
     bounds = [blocks * i // threads for i in range(threads + 1)]
     own = [(np.zeros_like(counts), np.zeros_like(above)) for _ in range(threads)]
-    jobs = [
-        _pool(threads).submit(kernel, *head, *own[i], *tail, bounds[i], bounds[i + 1]) for i in range(1, threads)
-    ]
+    jobs = [_pool(threads).submit(kernel, *head, *own[i], *tail, bounds[i], bounds[i + 1]) for i in range(1, threads)]
     kernel(*head, *own[0], *tail, bounds[0], bounds[1])
     for job in jobs:
         job.result()

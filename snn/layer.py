@@ -36,9 +36,7 @@ class Layer:
 class BuiltSegment:
     """A segment's layers for one input shape: analog input operations, layers, readout."""
 
-    def __init__(
-        self, segment: Segment, first: int, in_shape: Shape, thetas: list[Tensor], dtype, compute_dtype
-    ) -> None:
+    def __init__(self, segment: Segment, first: int, in_shape: Shape, thetas: list[Tensor], dtype, compute_dtype) -> None:
         device = thetas[0].device
         self.pre = [op.to(device, dtype) for op in segment.pre]
         self.readout = [op.to(device, dtype) for op in segment.readout]

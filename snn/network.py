@@ -78,8 +78,7 @@ class SpikingNetwork:
     def layers(self) -> list[LayerInfo]:
         """The spiking layers in order: name, kind, neuron, thresholds, units without a threshold."""
         return [
-            LayerInfo.of(stage, theta, self.neuron)
-            for stage, theta in zip(self.chain.stages, self.thresholds, strict=True)
+            LayerInfo.of(stage, theta, self.neuron) for stage, theta in zip(self.chain.stages, self.thresholds, strict=True)
         ]
 
     @property

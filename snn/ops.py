@@ -56,9 +56,11 @@ def _avgpool2d(op, x, bias):
     )
 
 
+_ARITH = {"add": torch.add, "sub": torch.sub, "rsub": torch.rsub, "mul": torch.mul, "div": torch.div}
+
+
 def _arith(op, x, bias):
-    value, fn = op.tensors["value"], op.args["fn"]
-    return {"add": x + value, "sub": x - value, "rsub": value - x, "mul": x * value, "div": x / value}[fn]
+    return _ARITH[op.args["fn"]](x, op.tensors["value"])
 
 
 def _scale_shift(op, x, bias):
@@ -67,9 +69,7 @@ def _scale_shift(op, x, bias):
 
 
 def _layernorm(op, x, bias):
-    return F.layer_norm(
-        x, op.args["normalized_shape"], op.tensors.get("weight"), op.tensors.get("bias"), op.args["eps"]
-    )
+    return F.layer_norm(x, op.args["normalized_shape"], op.tensors.get("weight"), op.tensors.get("bias"), op.args["eps"])
 
 
 _FORWARD = {

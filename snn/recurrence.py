@@ -81,9 +81,7 @@ def by_torch(neuron: Neuron, mode: str, block: Block) -> None:
         wx = b.current[0 if b.constant else step].to(dtype)
         if differential:
             wx = torch.zeros_like(wx) if b.constant and t > 1 else wx
-            x, v, c, m_in, m_out = codings.differential_step(
-                neuron.fire, neuron.slack, b.theta, wx, t, v, c, m_in, m_out
-            )
+            x, v, c, m_in, m_out = codings.differential_step(neuron.fire, neuron.slack, b.theta, wx, t, v, c, m_in, m_out)
         else:
             x, v, c = codings.rate_step(neuron.fire, neuron.slack, b.theta, wx + b.bias, v, c)
         x = torch.where(silent, torch.zeros_like(x), x)
@@ -105,5 +103,5 @@ def by_torch(neuron: Neuron, mode: str, block: Block) -> None:
 
 
 def new_state(rows: int, units: int, like: Tensor) -> Tensor:
-    """Room for a layer's V, C, M_IN and M_OUT, [4, rows, units]."""
-    return torch.zeros(STATE_ROWS, rows, units, dtype=like.dtype, device=like.device)
+    """Room for a layer's V, C, M_IN and M_OUT, [4, rows, units]; inactive rows are never written."""
+    return torch.empty(STATE_ROWS, rows, units, dtype=like.dtype, device=like.device)

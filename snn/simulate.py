@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from snn import codings
@@ -54,6 +55,8 @@ class Simulation:
             controls.observe(layer.index, slots, chunk.active, layer.theta, self._kept(layer, chunk))
         differential = self.neuron.coding is codings.DIFFERENTIAL
         mean = states[-1][M_OUT] if differential else states[-1][C] / self.timesteps
+        if not chunk.active.all():
+            mean = torch.where(chunk.active[:, None], mean, torch.zeros_like(mean))
         return segment.decode(unflatten(mean, segment.layers[-1].shape))
 
     def _kept(self, layer: Layer, chunk: Chunk) -> Tensor:

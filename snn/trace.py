@@ -58,8 +58,7 @@ def trace(spiking, x: Tensor, starts: list[Tensor], alpha: Tensor) -> Trace:
             steps = _simulate(spiking, segment.layers, flatten(x), starts, alpha)
             mean = steps[-1].mean
             layers += [
-                _shown(layer, neurons, relus[layer.index])
-                for layer, neurons in zip(segment.layers, steps, strict=True)
+                _shown(layer, neurons, relus[layer.index]) for layer, neurons in zip(segment.layers, steps, strict=True)
             ]
             x = unflatten(mean, segment.layers[-1].shape)
         x = segment.decode(x)

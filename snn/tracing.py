@@ -11,6 +11,7 @@ from snn.errors import ConversionError
 from snn.nodes import ADD, REASONS, is_shape, label, op_of, refused
 from snn.ops import ANALOG
 
+
 def trace(module: nn.Module, hybrid: bool = False) -> Chain:
     """The chain of operations that `module` (one tensor in, one out) computes in eval mode.
 
@@ -24,8 +25,7 @@ def trace(module: nn.Module, hybrid: bool = False) -> Chain:
         graph = torch.fx.Tracer().trace(source)
     except Exception as error:  # whatever the module's own forward raises on symbolic values
         raise ConversionError(
-            f"{type(module).__name__} can't be traced: {str(error).splitlines()[0]}; "
-            "its forward must not branch on values"
+            f"{type(module).__name__} can't be traced: {str(error).splitlines()[0]}; its forward must not branch on values"
         ) from error
     _check_inplace(graph, source)
     graph = torch.fx.GraphModule(source, graph).graph

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 import snn
+from snn import simulate
+from snn.recurrence import by_torch
 from tests.snn import oracle
 from tests.snn.helpers import PAIRS, batch, converted, inputs, mlp
 
@@ -165,3 +167,21 @@ def test_input_that_is_not_finite_or_has_no_batch():
         spiking(x[0, 0])
     with pytest.raises(snn.ConversionError, match="shape"):
         spiking(x[0][:, :-1] if x.shape[-1] > 1 else torch.cat([x[0], x[0]], 1))
+
+
+@pytest.mark.parametrize("mode", ["residual", "shuffled"])
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+def test_whole_network_by_torch_operations(rule, coding, mode, monkeypatch):
+    """What runs on other devices, run here: the same bits as the compiled way, over chunks of rows and steps."""
+    layers, readout, x = _setup()
+    options = {"mode": mode, "max_batch_bytes": 12_000}
+    compiled, plain = (converted(layers, readout, rule, coding, 7, 0.6, **options) for _ in range(2))
+    compiled.record(), plain.record()
+    expected = [compiled(step) for step in x]
+    monkeypatch.setattr(simulate, "advance", by_torch)
+    for step, y in zip(x, expected, strict=True):
+        assert torch.equal(plain(step), y)
+    for a, b in zip(compiled.activity(), plain.activity(), strict=True):
+        np.testing.assert_array_equal(a.spikes, b.spikes)
+        np.testing.assert_array_equal(a.sops, b.sops)
+        np.testing.assert_array_equal(a.above, b.above)
