@@ -19,7 +19,9 @@ def main(words: list[str] | None = None) -> int:
     """Returns the exit code: 0, or 2 for folders that can't be reported on or written to."""
     parser = argparse.ArgumentParser(prog="python -m report", description="Tables and figures of conversion runs.")
     parser.add_argument("folders", nargs="+", metavar="DIR", help="a sweep, a run, or a folder that holds some")
-    parser.add_argument("--out", metavar="DIR", help="where to write; default: DIR/report for one, results/report for several")
+    parser.add_argument(
+        "--out", metavar="DIR", help="where to write; default: DIR/report for one, results/report for several"
+    )
     arguments = parser.parse_args(words)
     several = len(arguments.folders) > 1
     out = Path(arguments.out or (Path("results") / FOLDER if several else Path(arguments.folders[0]) / FOLDER))

@@ -25,7 +25,7 @@ _MEANING = {
 
 
 def count(jobs: list[Job]) -> str:
-    """"36 jobs: 24 finished, 12 skipped for want of a policy"."""
+    """ "36 jobs: 24 finished, 12 skipped for want of a policy"."""
     found = Counter(job.status for job in jobs)
     parts = ", ".join(f"{found[status]} {_MEANING[status]}" for status in STATUSES if found[status])
     return f"{len(jobs)} job{'s' if len(jobs) != 1 else ''}: {parts}."
@@ -58,7 +58,15 @@ def cut_short(jobs: list[Job]) -> Section | None:
             name = "ANN" if rollouts.alpha is None else f"{network}, α={rollouts.alpha:g}"
             decisions = max(episode.decisions for episode in rollouts.episodes)
             sums = rollouts.mean_reward_sum()
-            rows.append([words(job.task), words(result.obs), words(name), number(decisions, str(decisions)), number(sums, plain(sums))])
+            rows.append(
+                [
+                    words(job.task),
+                    words(result.obs),
+                    words(name),
+                    number(decisions, str(decisions)),
+                    number(sums, plain(sums)),
+                ]
+            )
     if not rows:
         return None
     columns = [
@@ -68,7 +76,10 @@ def cut_short(jobs: list[Job]) -> Section | None:
         Column("Decisions", "after which every episode was cut short"),
         Column("Sum of rewards", "mean over the episodes; not a return"),
     ]
-    warning = Text("max_decisions cut these episodes short. Their sums of rewards are no returns and stand in no other table.", warning=True)
+    warning = Text(
+        "max_decisions cut these episodes short. Their sums of rewards are no returns and stand in no other table.",
+        warning=True,
+    )
     return Section("Runs cut short", [warning, Table("cut_short", columns, rows)])
 
 
@@ -118,7 +129,10 @@ def provenance(evidence: Evidence) -> Section:
     rows.append([words("episodes"), Entry(f"{computed:,.0f} computed, {reused:,.0f} taken from earlier runs")])
     blocks: list = [Table("provenance", [Column("What", number=False), Column("Value", number=False)], rows)]
     if evidence.conflicts:
-        text = f"{evidence.conflicts} episodes stand in two results with different outcomes (other code, machine or settings); the newer result counts."
+        text = (
+            f"{evidence.conflicts} episodes stand in two results with different outcomes (other code, machine or settings); "
+            "the newer result counts."
+        )
         blocks.insert(0, Text(text, warning=True))
     return Section("How this was computed", blocks, folded=True)
 
@@ -188,5 +202,8 @@ def videos(jobs: list[Job]) -> Section | None:
         blocks.append(Text(f"Not embedded, because the page would grow too large: {'; '.join(left_out)}."))
     if not blocks:
         return None
-    lead = Text("ANN, plain conversion and CRPI from the same initial state, with the return so far and the spikes per unit and simulation step.")
+    lead = Text(
+        "ANN, plain conversion and CRPI from the same initial state, with the return so far and the spikes per unit and "
+        "simulation step."
+    )
     return Section("Videos", [lead, *blocks])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from report import figures
-from report.document import Block, Column, Entry, Section, Table, Text, gap, number, plain, span, words
+from report.document import Block, Column, Entry, Section, Table, Text, gap, number, percent, signed, span, words
 from report.numbers import Row
 
 
@@ -19,7 +19,10 @@ def section(rows: list[Row], tasks: list[str], obs: str, folder: Path) -> Sectio
     columns = [
         Column("Method", number=False),
         Column("Carried", "residual is CRPI; the others are controls", number=False),
-        *(Column(task, "gain over plain conversion in returns, over the same episodes, with its 95 % interval") for task in tasks),
+        *(
+            Column(task, "gain over plain conversion in returns, over the same episodes, with its 95 % interval")
+            for task in tasks
+        ),
         Column("All, % of ANN", "mean gain relative to each task's ANN, with its 95 % interval"),
     ]
     body = []
@@ -27,7 +30,7 @@ def section(rows: list[Row], tasks: list[str], obs: str, folder: Path) -> Sectio
         head = [words(row.network.label if row.network else ""), words(row.variant.label)]
         whole = Entry("–")
         if row.gain:
-            whole = number(row.gain[0], f"{100 * row.gain[0]:+.1f}", span(*row.gain[1], 100, sign=True))
+            whole = number(row.gain[0], f"{100 * row.gain[0]:+.1f}", percent(*row.gain[1], sign=True))
         body.append([*head, *(_gain(row, task) for task in tasks), whole])
     text = (
         "Random draws from the residuals that the episode has shown; shuffled permutes them across units; carry takes the "
@@ -46,5 +49,4 @@ def _gain(row: Row, task: str) -> Entry:
     if cell.gain is None:
         return Entry("–", "no plain conversion on the same episodes")
     alphas = ", ".join(f"{alpha:g}" for alpha in cell.alphas)
-    sign = "+" if cell.gain[0] > 0 else ""
-    return number(cell.gain[0], sign + plain(cell.gain[0]), f"{span(*cell.gain[1], sign=True)} α={alphas}")
+    return number(cell.gain[0], signed(cell.gain[0]), f"{span(*cell.gain[1], sign=True)} α={alphas}")

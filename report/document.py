@@ -101,10 +101,20 @@ def plain(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def span(low: float, high: float, scale: float = 1.0, sign: bool = False) -> str:
-    """An interval: "[812, 833]"."""
-    ends = [f"{'+' if sign and scale * end > 0 else ''}{plain(scale * end)}" for end in (low, high)]
-    return f"[{', '.join(ends)}]"
+def span(low: float, high: float, sign: bool = False) -> str:
+    """An interval of returns: "[812, 833]"; with `sign`, of differences: "[-3.20, +14.1]"."""
+    return f"[{', '.join(signed(end) if sign else plain(end) for end in (low, high))}]"
+
+
+def percent(low: float, high: float, sign: bool = False) -> str:
+    """An interval of fractions, in percent with one decimal: "[97.7, 100.3]"."""
+    form = "{:+.1f}" if sign else "{:.1f}"
+    return f"[{', '.join(form.format(100 * end) for end in (low, high))}]"
+
+
+def signed(value: float) -> str:
+    """As `plain`, with a plus before what is above zero."""
+    return ("+" if value > 0 else "") + plain(value)
 
 
 def gap(status: str, reason: str) -> Entry:

@@ -13,7 +13,7 @@ from typing import Any, Iterable, Iterator
 from evaluation.result import Episode, Layer, Macs, Policy, Result, Rollouts
 from report import method
 from report.jobs import STATUSES, Job
-from report.method import OFF, Network, Variant
+from report.method import Network, Variant
 
 Episodes = dict[tuple[int, ...], Episode]  # by seed triple
 Strata = dict[str, Episodes]  # by the policy file's SHA-256

@@ -12,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.ticker import LogLocator  # noqa: E402
 
 from report.curves import Curves  # noqa: E402
 from report.document import Picture  # noqa: E402
@@ -84,7 +85,9 @@ def alphas(curves: list[Curves], folder: Path, name: str) -> Picture | None:
                 x, y = [point.alpha for point in points], [100 * point.ratio for point in points]
                 low = [100 * (point.ratio - point.interval.low) for point in points]
                 high = [100 * (point.interval.high - point.ratio) for point in points]
-                axes.errorbar(x, y, [low, high], color=_colour(index), marker=_marker(index), markersize=4, elinewidth=0.8, label=task)
+                axes.errorbar(
+                    x, y, [low, high], color=_colour(index), marker=_marker(index), markersize=4, elinewidth=0.8, label=task
+                )
             which = "reported episodes" if one.stream == "report" else "selection episodes"
             mode = "" if one.mode == "residual" else f", {one.mode}"
             axes.set_title(f"{one.network.label}{mode} ({which})")
@@ -116,11 +119,14 @@ def timesteps(rows: list[Row], folder: Path, name: str) -> Picture | None:
             index = neurons.index(neuron)
             found = sorted(found, key=lambda row: row.network.timesteps)
             x, y = [row.network.timesteps for row in found], [100 * row.apr for row in found]
-            error = [[100 * (row.apr - row.apr_interval.low) for row in found], [100 * (row.apr_interval.high - row.apr) for row in found]]
+            error = [
+                [100 * (row.apr - row.apr_interval.low) for row in found],
+                [100 * (row.apr_interval.high - row.apr) for row in found],
+            ]
             label = f"{neuron.upper()}, CRPI: {variant.label}"
             style = "--" if variant.is_off else "-"
-            axes.errorbar(x, y, error, color=_colour(index), marker=_marker(index), linestyle=style, markersize=5, elinewidth=0.8, label=label,
-                          markerfacecolor="white" if variant.is_off else None)  # fmt: skip
+            look = dict(color=_colour(index), marker=_marker(index), linestyle=style, markersize=5, elinewidth=0.8)
+            axes.errorbar(x, y, error, **look, label=label, markerfacecolor="white" if variant.is_off else None)
         axes.set_xscale("log", base=2)
         ticks = sorted({row.network.timesteps for found in lines.values() for row in found})
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -146,7 +152,9 @@ def controls(rows: list[Row], folder: Path, name: str) -> Picture | None:
             colour = COLOURS[0] if row.variant.mode == "residual" else COLOURS[1]
             axes.plot([100 * end for end in interval], [place, place], color=colour, linewidth=2)
             axes.plot(100 * mean, place, "o", color=colour, markersize=7)
-        axes.set_yticks(range(len(shown)), [f"{row.network.label}   {_mode(row.variant)}" for row in reversed(shown) if row.network])
+        axes.set_yticks(
+            range(len(shown)), [f"{row.network.label}   {_mode(row.variant)}" for row in reversed(shown) if row.network]
+        )
         axes.axvline(0, color=_GREY, linewidth=1, linestyle=":")
         axes.set_xlabel("gain over CRPI off, in % of the ANN's return (bars: 95 % interval, same episodes)")
         return figure
@@ -173,6 +181,10 @@ def energy(costs: list[tuple[str, Cost]], preset: Preset, folder: Path, name: st
         axes.set_yticks(range(len(costs)), [label for label, _ in reversed(costs)])
         axes.set_ylim(-0.6, len(costs) - 0.4)
         axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
         axes.grid(axis="x", color="#d9dde2", linewidth=0.6)
         axes.set_xlabel(f"energy per decision, µJ (preset {preset.name})")
         axes.legend(loc="lower center", bbox_to_anchor=(0.35, 1.0), ncols=2)
@@ -182,7 +194,9 @@ def energy(costs: list[tuple[str, Cost]], preset: Preset, folder: Path, name: st
 
 
 def _mode(variant: Variant) -> str:
-    return ("CRPI" if variant.mode == "residual" else str(variant.mode)) + (f", α={variant.alpha:g}" if variant.how == "given" else "")
+    return ("CRPI" if variant.mode == "residual" else str(variant.mode)) + (
+        f", α={variant.alpha:g}" if variant.how == "given" else ""
+    )
 
 
 def _panels(count: int) -> tuple[Figure, list]:

@@ -70,14 +70,16 @@ def _returns(rows: list[Row], tasks: list[str], obs: str, folder: Path) -> list[
     blocks: list[Block] = [returns.overview(obs, rows, tasks)]
     partial = [row for row in rows if row.counted and row.lacking]
     if partial:
-        text = "An APR over some of the tasks can't be compared with one over all of them; the paper's beside it is over the same ones."
+        text = "An APR over some of the tasks can't be compared with one over all; the paper's is over the same tasks."
         blocks.append(Text(text, warning=True))
     if any(cell.reason and cell.status == "ok" for row in rows for cell in row.cells.values()):
-        blocks.append(Text("* some of the policies or seeds that belong here are lacking; see the jobs below.", warning=True))
+        blocks.append(
+            Text("* some of the policies or seeds that belong here are lacking; see the jobs below.", warning=True)
+        )
     if any(cell.status == "ok" and cell.mean <= 0 for cell in rows[0].cells.values()):
         blocks.append(Text("A task whose ANN earns nothing has no ratio and counts in no APR.", warning=True))
     if any(row.variant.how == "paper" and row.counted for row in rows):
-        text = "Rows with α chosen on the reported episodes are optimistic: the same episodes chose and report, as in the paper."
+        text = "Where α was chosen on the reported episodes, as in the paper, the row is optimistic: they chose and report."
         blocks.append(Text(text, warning=True))
     picture = figures.ratios(rows, folder, f"apr_{obs}", obs)
     return [*blocks, picture] if picture else blocks

@@ -83,7 +83,7 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """"no", or what is carried and how α came about."""
+        """ "no", or what is carried and how α came about."""
         if self.is_off:
             return "no"
         name = "yes" if self.mode == "residual" else str(self.mode)

@@ -6,14 +6,16 @@ import base64
 import html
 from pathlib import Path
 
-from report.document import Block, Document, Entry, Picture, Section, Table, Text, Video
+from report.document import Block, Document, Entry, Picture, Section, Table, Text
 
 _HERE = Path(__file__).parent
 
 
 def render(document: Document, figures: Path) -> str:
     """The whole page; the pictures' SVG files are read from `figures`."""
-    contents = "".join(f'<li><a href="#{_anchor(section)}">{html.escape(section.title)}</a></li>' for section in document.sections)
+    contents = "".join(
+        f'<li><a href="#{_anchor(section)}">{html.escape(section.title)}</a></li>' for section in document.sections
+    )
     body = "\n".join(_section(section, figures) for section in document.sections)
     lead = "\n".join(_block(text, figures) for text in document.lead)
     return f"""<!doctype html>
@@ -91,7 +93,9 @@ def _entry(entry: Entry, number: bool) -> str:
     sort = "" if entry.sort is None else f' data-sort="{html.escape(str(entry.sort))}"'
     note = "".join(f"<small>{html.escape(part)}</small>" for part in entry.note.split("; ") if part)
     cell = f'<td class="{kind}"{sort}>{html.escape(entry.text)}{note}</td>'
-    return cell.replace(" ± ", "\u00a0±\u00a0").replace("<small>paper ", "<small>paper\u00a0")
+    for apart in (" ± ", ", T="):
+        cell = cell.replace(apart, apart.replace(" ", "\u00a0"))
+    return cell.replace("<small>paper ", "<small>paper\u00a0")
 
 
 def _anchor(section: Section) -> str:

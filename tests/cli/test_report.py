@@ -121,8 +121,9 @@ PAPER = {
 @pytest.fixture(scope="module")
 def planned():
     """What a command line would run, composed as Hydra composes it: the jobs' configurations."""
-    import sweep_report
     from hydra import compose, initialize_config_dir
+
+    import sweep_report
 
     def plan(*words):
         with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):

@@ -40,7 +40,9 @@ def test_reported_curves_are_preferred_where_every_task_has_one():
     papers_way = result([10.0], values, alpha=GRID, select="paper", chosen=1.0, env_name="cheetah_run", sha="cheetah_run")
     assert of(ok(papers_way, selected("cheetah_run", 10.0, [5.0, 8.0, 6.0], 0.5))).stream == "report"
     mixed = of(ok(papers_way, selected("cheetah_run", 10, [5.0, 8, 6], 0.5), selected("finger_spin", 10, [5.0, 8, 6], 0.5)))
-    assert mixed.stream == "selection" and list(mixed.tasks) == ["cheetah_run", "finger_spin"], "never both kinds in one figure"
+    assert mixed.stream == "selection" and list(mixed.tasks) == ["cheetah_run", "finger_spin"], (
+        "never both kinds in one figure"
+    )
 
 
 def test_a_curve_is_over_episodes_that_every_alpha_of_it_played():

@@ -6,7 +6,7 @@ from evaluation.result import Layer, Macs
 from report import energy
 from report.energy import PRESETS
 from report.method import network
-from tests.report.factories import MACS, config, result
+from tests.report.factories import MACS, result
 
 PAPER, NM45 = PRESETS
 

@@ -102,7 +102,9 @@ def test_the_table_of_returns(written):
     assert ann[2] == "850 ± 25.0 / paper 880 ± 0" and ann[3] == "failed / paper 733 ± 4"
     assert off[:4] == ["IF, T=32", "no", "450 ± 25.0 / paper 563 ± 99", "failed / paper 240 ± 34"]
     assert on[:4] == ["IF, T=32", "yes, α chosen", "730 ± 15.0 / α=0.5 / paper 823 ± 8", "failed / paper 411 ± 48"]
-    assert on[4].startswith("85.88 / [") and "1 of 2 tasks" in on[4] and on[4].endswith("paper 93.52"), "the paper's over the same task"
+    assert on[4].startswith("85.88 / [") and "1 of 2 tasks" in on[4] and on[4].endswith("paper 93.52"), (
+        "the paper's over the same task"
+    )
     assert [row[3].split(" / ")[0] for row in rows[4:8]] == ["damaged", "damaged", "missing", "missing"]
     assert [row[2].split(" / ")[0] for row in rows[4:8]] == ["missing"] * 4
     assert rows[-1][0] == "Spiking-WM, T=8" and rows[-1][4] == " / paper 68.54"
@@ -190,7 +192,9 @@ def test_controls_and_timesteps_have_their_sections(tmp_path):
     number = 0
     for steps in (2, 4):
         for mode, gain in (("residual", 3.0), ("random", 1.0), ("shuffled", -1.0), ("carry", 2.0)):
-            found = result([10.0] * 2, {0.0: [5.0] * 2, 0.5: [5.0 + gain] * 2}, alpha=[0.0, 0.5], chosen=0.5, mode=mode, SNN_ts=steps)
+            found = result(
+                [10.0] * 2, {0.0: [5.0] * 2, 0.5: [5.0 + gain] * 2}, alpha=[0.0, 0.5], chosen=0.5, mode=mode, SNN_ts=steps
+            )
             results.write(found, tmp_path / str(number))
             number += 1
     out = tmp_path / "out"
@@ -221,6 +225,9 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     assert main(["a", "b"]) == 0
     assert "Policies" in (tmp_path / "results" / "report" / "report.md").read_text()
     assert main(["a", "--out", "elsewhere"]) == 0 and (tmp_path / "elsewhere" / "results.csv").is_file()
-    assert main(["gone"]) == 2 and capsys.readouterr().err == "error: gone: no such folder; give a sweep, a run, or a folder that holds some\n"
+    assert (
+        main(["gone"]) == 2
+        and capsys.readouterr().err == "error: gone: no such folder; give a sweep, a run, or a folder that holds some\n"
+    )
     with pytest.raises(SystemExit):
         main([])

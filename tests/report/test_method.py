@@ -34,14 +34,20 @@ def test_what_a_job_reports(changes, expected):
     assert method.variants(config(**changes)) == expected
 
 
-anything = st.sampled_from([None, True, 0, -1, 2.0, 2.5, 1e300, "", "grid", "x|*", [], [None], ["a", 1], {}, {"name": None}, {"a": []}])
+anything = st.sampled_from(
+    [None, True, 0, -1, 2.0, 2.5, 1e300, "", "grid", "x|*", [], [None], ["a", 1], {}, {"name": None}, {"a": []}]
+)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(config())), anything))
 def test_no_value_that_a_user_can_type_breaks_a_report(values):
     network, variants = method.network(config() | values), method.variants(config() | values)
     assert network.label and all(variant.label for variant in variants)
-    hash((network, *variants)), sorted([network.order, method.network(config()).order]), [variant.order for variant in variants]
+    (
+        hash((network, *variants)),
+        sorted([network.order, method.network(config()).order]),
+        [variant.order for variant in variants],
+    )
 
 
 @given(st.dictionaries(st.sampled_from(["alpha", "mode", "select"]), anything))

@@ -82,9 +82,7 @@ def test_alpha_zero_is_shared_by_all_modes_and_by_single_numbers():
 
 
 def test_no_gain_over_other_episodes():
-    evidence = ok(
-        result([100.0, 100.0], {0.0: [20.0]}, alpha=0.0), result([100.0, 100.0], {0.5: [50.0, 60.0]}, alpha=0.5)
-    )
+    evidence = ok(result([100.0, 100.0], {0.0: [20.0]}, alpha=0.0), result([100.0, 100.0], {0.5: [50.0, 60.0]}, alpha=0.5))
     found = row(evidence, GIVEN)
     assert found.cells["cartpole_swingup"].gain is None and found.gain is None
 
