@@ -3,7 +3,10 @@
 import csv
 import io
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import matplotlib.image
 import pytest
@@ -16,6 +19,7 @@ from report.make import make
 from report.plan import Plan, PlannedJob
 from tests.report.factories import config, result
 
+ROOT = Path(__file__).resolve().parents[2]
 GRID = [0.0, 0.5, 1.0]
 
 
@@ -231,3 +235,9 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     )
     with pytest.raises(SystemExit):
         main([])
+
+
+def test_a_report_loads_neither_torch_nor_hydra():
+    code = "import sys, report.make; print({'torch', 'hydra', 'omegaconf', 'dm_control'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.stdout.strip(), done.returncode) == ("set()", 0), done.stderr
