@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from drqv2.inspection import ArchiveError, inspect, refuse_names
+from drqv2.inspection import ArchiveError, inspect, printable, refuse_names
 from runtime.files import atomic_file
 
 FORMAT = "ann2snn-control"
@@ -66,7 +66,7 @@ def load_inspected(path: Path, contents: BinaryIO | None = None) -> Any:
     try:
         return torch.load(contents or path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged files; each means the same here
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        reason = printable(str(error), 120) or type(error).__name__
         raise ArchiveError(f"{path}: can't be read as tensors and plain values ({reason})") from None
 
 
@@ -75,7 +75,7 @@ def check_tensors(path: Path, tensors: dict[str, Any]) -> None:
     for name, tensor in tensors.items():
         # A view of huge extent over few bytes would unfold when copied.
         if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or not tensor.is_contiguous():
-            raise ArchiveError(f"{path}: {name:.80} is not a dense tensor; refused")
+            raise ArchiveError(f"{path}: {printable(name, 80)} is not a dense tensor; refused")
     if sum(tensor.nbytes for tensor in tensors.values()) > path.stat().st_size:
         raise ArchiveError(f"{path}: its tensors claim more bytes than the file has; refused")
 

@@ -10,6 +10,7 @@ import numpy as np
 from envs.seeds import episode_seed
 from envs.vector import VectorEnv
 from envs.video import write_video
+from runtime.errors import UserError
 
 VIDEO_SCALE = 3  # observations are 84 pixels wide: too small to look at
 
@@ -45,6 +46,8 @@ class Evaluator:
                 frames.append(self._picture(envs))
             # All rows, finished ones included: a fixed batch shape keeps the arithmetic the same to the end.
             actions = act(envs.observations)[live]
+            if not np.isfinite(actions).all():
+                raise UserError("action: not finite in evaluation; try a smaller lr")
             rewards, _, lasts, caps = envs.step(live, actions)
             returns[live] += rewards
             lengths[live] += 1

@@ -29,6 +29,11 @@ _VALUES = {
 }  # fmt: skip
 
 
+def printable(text: str, length: int) -> str:
+    """Words of a file, as far as they can be shown: they break no line and steer no terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split())[:length])
+
+
 class ArchiveError(UserError):
     """A file that is damaged, foreign, of another version, or hostile; the message names it."""
 
@@ -52,7 +57,7 @@ def inspect(path: Path) -> frozenset[str]:
     except FileNotFoundError:
         raise ArchiveError(f"{path}: no such file") from None
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
-        raise ArchiveError(f"{path}: not a whole torch archive ({error})") from None
+        raise ArchiveError(f"{path}: not a whole torch archive ({printable(str(error), 120)})") from None
 
 
 def check_sums(path: Path) -> None:
@@ -61,7 +66,7 @@ def check_sums(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             altered = archive.testzip()
     except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, EOFError, struct.error) as error:
-        raise ArchiveError(f"{path}: damaged ({error})") from None
+        raise ArchiveError(f"{path}: damaged ({printable(str(error), 120)})") from None
     if altered is not None:
         raise ArchiveError(f"{path}: damaged (the checksum of {altered!r:.80} doesn't match its contents)")
 
@@ -123,7 +128,7 @@ def refuse_names(path: Path, found: Collection[str], allowed: Collection[str]) -
     foreign = sorted(set(found) - set(allowed))
     if foreign:
         more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
-        listed = ", ".join(f"{name:.80}" for name in foreign[:3])
+        listed = ", ".join(printable(name, 80) for name in foreign[:3])
         raise ArchiveError(f"{path}: refers to {listed}{more}, which no snapshot needs; refused, nothing in it was run")
 
 

@@ -32,10 +32,12 @@ class Logger:
         self._files = {}
         for kind, columns in COLUMNS.items():
             path = folder / f"{kind}.csv"
-            if sizes is None:
-                path.write_text(",".join(columns) + "\n")
-            else:
+            if sizes is not None and path.is_file() and path.stat().st_size >= sizes[kind]:
                 os.truncate(path, sizes[kind])
+            else:
+                if sizes is not None:
+                    print(f"{path}: shorter than the snapshot knows it, or gone; begun anew", flush=True)
+                path.write_text(",".join(columns) + "\n")
             self._files[kind] = open(path, "a", newline="")
         self._tb = None
         if use_tb:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from drqv2 import legacy
 from drqv2.archive import TENSOR_NAMES, check_tensors, load_inspected
-from drqv2.inspection import ArchiveError, check_sums, is_legacy, refuse_names
+from drqv2.inspection import ArchiveError, check_sums, is_legacy, printable, refuse_names
 from drqv2.networks import make_policy
 
 AGENT = "drqv2.DrQV2Agent"
@@ -82,7 +82,7 @@ def read(path: Path, names: frozenset[str]) -> tuple[dict[str, Any], dict[str, T
         for part in theirs:
             _match(getattr(ours, part), theirs[part], part, tensors)
     except (KeyError, AttributeError, TypeError, IndexError, ValueError, RuntimeError, StopIteration) as error:
-        raise ArchiveError(f"{path}: not a DrQ-v2 agent as published ({' '.join(str(error).split()):.120})") from None
+        raise ArchiveError(f"{path}: not a DrQ-v2 agent as published ({printable(str(error), 120)})") from None
     check_tensors(path, tensors)
     return policy, tensors
 

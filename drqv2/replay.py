@@ -84,17 +84,30 @@ class Replay:
         """What a snapshot stores to find the same buffer again."""
         return {"segments": list(self._numbers), "next": self._next}
 
-    def restore(self, index: dict[str, Any]) -> None:
-        """Opens the segments of `index`, checking each one's contents. Raises SegmentError for a damaged one."""
-        self._numbers = list(index["segments"])
-        self._next = index["next"]
-        self._episodes = [open_segment(self._path(number)) for number in self._numbers]
-        for number, episode in zip(self._numbers, self._episodes):
-            packed = isinstance(episode.observation, PackedFrames)
-            if episode.observation.shape[1:] != self.settings.element_shape or packed != self.settings.packed:
-                raise SegmentError(f"{self._path(number)}: observations of another kind than this run's")
+    def restore(self, index: dict[str, Any], without_damaged: bool = False) -> list[SegmentError]:
+        """Opens the segments of `index`, checking each one's contents.
+
+        Raises SegmentError for a damaged one; or, `without_damaged`, leaves such out and returns what is wrong with them.
+        """
+        episodes, losses = {}, []
+        for number in index["segments"]:
+            try:
+                episodes[number] = self._open(number)
+            except SegmentError as error:
+                if not without_damaged:
+                    raise
+                losses.append(error)
+        self._episodes, self._numbers, self._next = list(episodes.values()), list(episodes), index["next"]
         self._decisions = sum(map(len, self._episodes))
         self._rebuild()
+        return losses
+
+    def _open(self, number: int) -> Episode:
+        episode = open_segment(self._path(number))
+        packed = isinstance(episode.observation, PackedFrames)
+        if episode.observation.shape[1:] != self.settings.element_shape or packed != self.settings.packed:
+            raise SegmentError(f"{self._path(number)}: observations of another kind than this run's")
+        return episode
 
     def delete_unreferenced(self, indices: list[dict[str, Any]]) -> None:
         """Deletes segments that neither the buffer nor any snapshot's index in `indices` names."""

@@ -17,7 +17,7 @@ from runtime.errors import UserError
 from runtime.files import write_json
 from torch import Tensor
 
-_PREVIOUS = "snapshot.prev.pt"
+_PREVIOUS, _NEW, _DAMAGED = "snapshot.prev.pt", "snapshot.new.pt", "snapshot.damaged.pt"
 
 
 class RunDir:
@@ -29,6 +29,9 @@ class RunDir:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = self._take_lock()
             self._check_config(config)
+            # What a killed process was writing; nobody else writes here while we hold the lock.
+            for left in (*self.path.glob(".*.tmp"), *self.path.glob("replay/.*.tmp")):
+                left.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"root, name: the run folder {self.path} can't be used ({error.strerror})") from None
         self._previous_index: dict[str, Any] | None = None
@@ -62,11 +65,15 @@ class RunDir:
         write_json(file, config)
 
     def write(self, meta: dict[str, Any], tensors: dict[str, Tensor], replay: Replay) -> None:
-        """Writes a snapshot, keeping the one before it, then drops replay segments that neither needs."""
+        """Writes a snapshot, keeping the one before it, then drops replay segments that neither needs.
+
+        Raises OSError where the disk refuses; both older snapshots then stand as they were.
+        """
         current = self.path / SNAPSHOT
+        write_snapshot(self.path / _NEW, meta, tensors)
         if current.exists():
             os.replace(current, self.path / _PREVIOUS)
-        write_snapshot(current, meta, tensors)
+        os.replace(self.path / _NEW, current)
         indices = [index for index in (self._previous_index,) if index is not None]
         replay.delete_unreferenced(indices)
         self._previous_index = meta["replay"]
@@ -74,21 +81,29 @@ class RunDir:
     def read(self, replay: Replay) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """The newest snapshot that is whole together with its replay segments; None where none was ever written.
 
-        Raises UserError where snapshots exist but none can be used.
+        Where both snapshots need a damaged segment, the newer one goes on without that episode. Each of these is said
+        in a line. Raises UserError where snapshots exist but none can be used.
         """
         problems = []
-        for path in (self.path / SNAPSHOT, self.path / _PREVIOUS):
-            if not path.exists():
-                continue
-            try:
-                meta, tensors = read_snapshot(path)
-                replay.restore(meta["replay"])
-            except (ArchiveError, SegmentError) as error:
-                problems.append(str(error))
-                print(f"{error}; trying the snapshot before it", flush=True)
-                continue
-            self._previous_index = meta["replay"]
-            return meta, tensors
+        for without_damaged in (False, True):
+            for path in (self.path / SNAPSHOT, self.path / _PREVIOUS):
+                if not path.exists():
+                    continue
+                try:
+                    meta, tensors = read_snapshot(path)
+                    for loss in replay.restore(meta["replay"], without_damaged=without_damaged):
+                        print(f"{loss}; going on without this episode", flush=True)
+                except (ArchiveError, SegmentError) as error:
+                    if not without_damaged:
+                        problems.append(str(error))
+                        print(f"{error}; trying the snapshot before it", flush=True)
+                    continue
+                if path.name == _PREVIOUS and (self.path / SNAPSHOT).exists():
+                    # Else the next snapshot would keep the damaged one and drop this.
+                    os.replace(self.path / SNAPSHOT, self.path / _DAMAGED)
+                    os.replace(path, self.path / SNAPSHOT)
+                self._previous_index = meta["replay"]
+                return meta, tensors
         if problems:
             raise UserError(f"no usable snapshot in {self.path}: {'; '.join(problems)}; move the folder away to start anew")
         return None

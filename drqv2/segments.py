@@ -86,6 +86,8 @@ def open_segment(path: Path, *, verify: bool = True) -> Episode:
         description = json.loads(header)
         start = -(-(16 + length) // _PAGE) * _PAGE
         payload = mapped[start:]
+        if mapped[16 + length : start].any():
+            raise SegmentError(f"{path}: the header is damaged")
         if len(payload) != description["bytes"]:
             raise SegmentError(f"{path}: {len(payload)} bytes of {description['bytes']} are there")
         if verify and zlib.crc32(payload) != description["crc32"]:

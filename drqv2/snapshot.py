@@ -17,7 +17,7 @@ from torch import Tensor
 import envs
 from drqv2 import published
 from drqv2.archive import read_archive, write_archive
-from drqv2.inspection import ArchiveError, inspect
+from drqv2.inspection import ArchiveError, inspect, printable
 from drqv2.networks import PolicyNetwork, make_policy
 from runtime.errors import UserError
 from runtime.files import sha256_file
@@ -108,8 +108,10 @@ def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
             frame=policy["frame"], path=path.absolute(), sha256=sha256_file(path),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-        reason = " ".join(str(error).split())  # torch spreads a wrong shape over several lines
-        raise UserError(f"{path}: its contents don't describe a policy of this program ({reason:.200})") from None
+        # torch spreads a wrong shape over several lines.
+        raise UserError(
+            f"{path}: its contents don't describe a policy of this program ({printable(str(error), 200)})"
+        ) from None
 
 
 def _published_task(path: Path, task: str | None) -> str:

@@ -23,7 +23,7 @@ from drqv2.rundir import RunDir
 from drqv2.schedule import parse_schedule
 from drqv2.segments import Episode
 from drqv2.settings import TrainSettings
-from drqv2.snapshot import POLICY, policy_meta, write_policy
+from drqv2.snapshot import POLICY, SNAPSHOT, policy_meta, write_policy
 from envs import gl
 from envs.vector import VectorEnv
 from runtime.device import describe, resolve
@@ -80,7 +80,16 @@ class Trainer:
     # ---- the loop ----
 
     def run(self) -> None:
-        """Trains to `num_train_frames`. Raises UserError where numbers stop being finite."""
+        """Trains to `num_train_frames`. Raises UserError, which names the step and the last good snapshot, where numbers
+        stop being finite, the disk refuses or a worker dies."""
+        try:
+            self._train()
+        except OSError as error:
+            raise self._stopped(f"{error.filename or self.run_dir.path}: {error.strerror or error}") from None
+        except UserError as error:
+            raise self._stopped(str(error)) from None
+
+    def _train(self) -> None:
         s = self.settings
         self._announce()
         if self.step >= s.num_train_steps:
@@ -119,12 +128,13 @@ class Trainer:
                 updates += 1
                 clock = _lap(times, "update_ms", clock)
             if not np.isfinite(action).all():
-                raise UserError(f"action: not finite at step {self.step}; the last good snapshot is in {self.run_dir.path}; try a smaller lr")
-            steps.append(self.env.step(action))
+                raise UserError("action: not finite; try a smaller lr")
+            steps.append(self._checked(self.env.step(action)))
             _lap(times, "env_ms", clock)
             actions.append(action)
             self.step += 1
         if not steps[-1].last:
+            self._mean_losses(losses)
             return  # the run's last decision came inside an episode: nothing whole to keep
         self._prefetch.invalidate()
         self.replay.add(self._as_episode(steps, actions))
@@ -171,15 +181,25 @@ class Trainer:
         means = torch.stack([torch.stack(tuple(metrics.values())) for metrics in losses]).mean(0).tolist()
         for name, value in zip(losses[0], means):
             if not math.isfinite(value):
-                raise UserError(f"{name}: not finite by step {self.step}; the last good snapshot is in {self.run_dir.path}; try a smaller lr")
+                raise UserError(f"{name}: not finite; try a smaller lr")
         return dict(zip(losses[0], means))
 
     def _as_episode(self, steps: list[envs.TimeStep], actions: list[np.ndarray]) -> Episode:
         observations = np.stack([t.observation[-3:] if self._pixels else t.observation for t in steps])
-        rewards = np.array([t.reward for t in steps[1:]], np.float32)
-        if not (np.isfinite(rewards).all() and (self._pixels or np.isfinite(observations).all())):
-            raise UserError(f"observation or reward: not finite in episode {self.episode}, by step {self.step}; the last good snapshot is in {self.run_dir.path}")
-        return Episode(observations, np.stack(actions), rewards, np.array([t.discount for t in steps[1:]], np.float32))
+        rewards, discounts = (np.array([getattr(t, name) for t in steps[1:]], np.float32) for name in ("reward", "discount"))
+        return Episode(observations, np.stack(actions), rewards, discounts)
+
+    def _checked(self, step: envs.TimeStep) -> envs.TimeStep:
+        for name, value in (("reward", step.reward), ("observation", 0 if self._pixels else step.observation)):
+            if not np.isfinite(value).all():
+                raise UserError(f"{name}: not finite in episode {self.episode}; the simulation became unstable")
+        return step
+
+    def _stopped(self, cause: str) -> UserError:
+        kept = "no snapshot was written yet"
+        if self._last_snapshot_step:
+            kept = f"the last snapshot, of frame {self._last_snapshot_step * self.settings.action_repeat}, stands in {self.run_dir.path / SNAPSHOT}"
+        return UserError(f"stopped at step {self.step}: {cause}; {kept}")
 
     def _write_snapshot(self) -> None:
         s, agent = self.settings, self.agent
@@ -192,7 +212,11 @@ class Trainer:
             "policy": policy, "step": self.step, "episode": self.episode, "total_time": self._total_time,
             "last_eval_step": self._last_eval_step, "replay": self.replay.index(), "csv_bytes": self.logger.sizes(),
         }  # fmt: skip
-        self.run_dir.write(meta, agent.state(), self.replay)
+        tensors = agent.state()
+        for name, tensor in tensors.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise UserError(f"{name}: not finite, so no snapshot is written; try a smaller lr")
+        self.run_dir.write(meta, tensors, self.replay)
         write_policy(self.run_dir.path / POLICY, policy, agent.policy_network)
         self._last_snapshot_step = self.step
 
