@@ -50,6 +50,10 @@ class RunDir:
         lock.flush()
         return lock
 
+    def close(self) -> None:
+        """Lets another trainer have the folder."""
+        self._lock.close()
+
     def _check_config(self, config: dict[str, Any]) -> None:
         """Refuses a folder that another configuration made, naming what differs."""
         file = self.path / "config.json"

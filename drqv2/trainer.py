@@ -128,6 +128,7 @@ class Trainer:
                 updates += 1
                 clock = _lap(times, "update_ms", clock)
             if not np.isfinite(action).all():
+                self._mean_losses(losses)  # a loss that went first says more
                 raise UserError("action: not finite; try a smaller lr")
             steps.append(self._checked(self.env.step(action)))
             _lap(times, "env_ms", clock)
@@ -244,6 +245,7 @@ class Trainer:
         self._prefetch.close()
         self.evaluator.close()
         self.env.close()
+        self.run_dir.close()
         self.logger.close()
 
 

@@ -1,0 +1,223 @@
+"""What a real machine does to a training run: bytes go bad, the disk fills up, numbers stop being finite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from drqv2.segments import Episode, SegmentError, open_segment, write_segment
+from drqv2.settings import TrainSettings
+from drqv2.snapshot import load_policy, read_snapshot
+from drqv2.trainer import Trainer
+from runtime.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings(root: Path, **changes) -> TrainSettings:
+    """A run on cartpole's states, small enough for a second."""
+    values = yaml.safe_load((ROOT / "cfgs/train.yaml").read_text()) | yaml.safe_load((ROOT / "cfgs/preset/debug.yaml").read_text())
+    values = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
+    values |= {"task_name": "cartpole_swingup", "stddev_schedule": 0.2, "obs": "state", "name": "run", "root": str(root), "device": "cpu"}
+    values |= {"use_tb": False, "progress": False, "num_train_frames": 400, "lr": 1e-4}
+    return TrainSettings.from_dict(values | changes)
+
+
+def train(root: Path, **changes) -> Path:
+    Trainer(settings(root, **changes)).run()
+    return root / "cartpole_swingup" / "run"
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory) -> Path:
+    """The root folder of a run that Ctrl-C ended in its sixth episode: snapshots of steps 100 and 80."""
+    root = tmp_path_factory.mktemp("interrupted")
+    trainer = Trainer(settings(root))
+    step = trainer.env.step
+    trainer.env.step = lambda action: step(action) if trainer.step < 105 else signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    return root
+
+
+@pytest.fixture
+def root(interrupted, tmp_path) -> Path:
+    """A copy that a test may break."""
+    shutil.copytree(interrupted, tmp_path / "root")
+    return tmp_path / "root"
+
+
+# ---- bytes that go bad ----
+
+
+def test_a_segment_cut_or_flipped_anywhere_is_noticed(tmp_path):
+    path, random = tmp_path / "0.seg", np.random.default_rng(0)
+    write_segment(path, Episode(random.random((6, 3), np.float32), random.random((5, 2), np.float32), np.ones(5, np.float32), np.ones(5, np.float32)))
+    whole = path.read_bytes()
+    for place in {*range(400), *random.integers(len(whole), size=200).tolist()}:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
+        with pytest.raises(SegmentError, match="0.seg"):
+            open_segment(path)
+    for size in random.integers(len(whole), size=40):
+        path.write_bytes(whole[:size])
+        with pytest.raises(SegmentError, match="0.seg"):
+            open_segment(path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_a_damaged_snapshot_gives_way_to_the_one_before_and_is_never_kept_in_its_place(root, capsys, damage):
+    folder = root / "cartpole_swingup/run"
+    snapshot, previous = folder / "snapshot.pt", folder / "snapshot.prev.pt"
+    whole, before = snapshot.read_bytes(), read_snapshot(previous)[0]["step"]
+    middle = len(whole) // 2
+    snapshot.write_bytes(whole[:middle] if damage == "cut" else whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    trainer = Trainer(settings(root, num_train_frames=280))
+    assert trainer.step == before == 80
+    assert "snapshot.pt" in (said := capsys.readouterr().out) and "trying the snapshot before it" in said
+    # From here on a crash finds the good one in its place.
+    assert read_snapshot(snapshot)[0]["step"] == before
+    trainer.run()
+    assert read_snapshot(snapshot)[0]["step"] == 140 and read_snapshot(previous)[0]["step"] > before
+
+
+def test_a_damaged_newest_segment_gives_way_to_the_snapshot_before(root, capsys):
+    folder = root / "cartpole_swingup/run"
+    newest = max((folder / "replay").glob("*.seg"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    trainer = Trainer(settings(root, num_train_frames=280))
+    said = capsys.readouterr().out
+    assert newest.name in said and "trying the snapshot before it" in said and trainer.step == 80
+    trainer.run()
+    assert read_snapshot(folder / "snapshot.pt")[0]["step"] == 140
+
+
+def test_a_damaged_segment_that_both_snapshots_need_costs_its_episode_and_not_the_run(root, capsys):
+    folder = root / "cartpole_swingup/run"
+    oldest = min((folder / "replay").glob("*.seg"))
+    data = bytearray(oldest.read_bytes())
+    data[-1] ^= 1
+    oldest.write_bytes(data)
+    trainer = Trainer(settings(root, num_train_frames=280))
+    assert trainer.step == 100 and len(trainer.replay) == 80
+    assert "going on without this episode" in capsys.readouterr().out
+    trainer.run()
+    assert read_snapshot(folder / "snapshot.pt")[0]["step"] == 140
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away(root):
+    folder = root / "cartpole_swingup/run"
+    for left in (folder / ".snapshot.pt.abc.tmp", folder / "replay/.00000009.seg.abc.tmp"):
+        left.write_bytes(b"half")
+    train(root, num_train_frames=240)
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_a_csv_that_is_gone_is_begun_anew(root, capsys):
+    (root / "cartpole_swingup/run/train.csv").unlink()
+    folder = train(root, num_train_frames=280)
+    assert "train.csv" in capsys.readouterr().out
+    assert [line.split(",")[0] for line in (folder / "train.csv").read_text().splitlines()] == ["frame", "240", "280"]
+
+
+# ---- a full disk ----
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 4 MB, where this process may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True).returncode:
+        pytest.skip("this process may not mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("free", [0, 20_000, 300_000])
+def test_a_full_disk_stops_training_in_one_line_and_the_last_snapshot_stands(interrupted, small_disk, free):
+    shutil.copytree(interrupted, small_disk / "root")
+    folder = small_disk / "root/cartpole_swingup/run"
+    before = load_policy(folder / "snapshot.pt").frame
+    trainer = Trainer(settings(small_disk / "root", num_train_frames=20_000, snapshot_every_frames=200))
+    with open(small_disk / "filler", "wb") as filler:
+        room = shutil.disk_usage(small_disk).free - free
+        filler.write(bytes(max(0, room)))
+    with pytest.raises(UserError, match=r"stopped at step \d+: .*No space left on device; the last snapshot, of frame \d+, stands in") as caught:
+        trainer.run()
+    assert "\n" not in str(caught.value)
+    after = load_policy(folder / "snapshot.pt").frame
+    assert after >= before and f"of frame {after}," in str(caught.value)
+    os.unlink(small_disk / "filler")
+    resumed = Trainer(settings(small_disk / "root", num_train_frames=after + 80))
+    assert resumed.step == after // 2
+    resumed.run()
+    assert load_policy(folder / "snapshot.pt").frame == after + 80
+
+
+# ---- numbers that stop being finite ----
+
+
+def poisoned(root: Path, spoil, **changes) -> str:
+    """What training says when `spoil(trainer)` has been at work at frame 200."""
+    trainer = Trainer(settings(root, **changes))
+    spoil(trainer)
+    with pytest.raises(UserError) as caught:
+        trainer.run()
+    said = str(caught.value)
+    assert "\n" not in said and "stopped at step 1" in said
+    snapshot = root / "cartpole_swingup/run/snapshot.pt"
+    assert f"the last snapshot, of frame {load_policy(snapshot).frame}, stands in {snapshot}" in said
+    return said
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(root):
+    def spoil(trainer):
+        trainer.agent.critic.Q1[0].weight.data[0, 0] = float("nan")
+
+    assert "critic_q1: not finite" in poisoned(root, spoil)
+
+
+def test_an_action_that_is_not_finite_stops_the_run(root):
+    def spoil(trainer):
+        trainer.agent.act_explore = lambda observation, step: np.array([np.nan], np.float32)
+
+    assert "action: not finite;" in poisoned(root, spoil)
+
+
+def test_an_action_that_is_not_finite_in_an_evaluation_stops_the_run(root):
+    def spoil(trainer):
+        trainer.agent.actor.policy[0].bias.data[:] = float("nan")
+        trainer._last_eval_step = -1
+
+    assert "action: not finite in evaluation" in poisoned(root, spoil)
+
+
+@pytest.mark.parametrize("name, change", [("observation", {"observation": np.full(5, np.nan, np.float32)}), ("reward", {"reward": float("inf")})])
+def test_an_observation_or_reward_that_is_not_finite_stops_the_run(root, name, change):
+    def spoil(trainer):
+        step = trainer.env.step
+        trainer.env.step = lambda action: step(action)._replace(**change)
+
+    assert f"{name}: not finite" in poisoned(root, spoil)
+
+
+def test_a_weight_that_is_not_finite_is_never_written(root):
+    def spoil(trainer):
+        write = trainer._write_snapshot
+
+        def write_poisoned():
+            trainer.agent.critic_target.Q2[0].bias.data[0] = float("nan")
+            write()
+
+        trainer._write_snapshot = write_poisoned
+
+    assert "critic_target.Q2.0.bias: not finite" in poisoned(root, spoil)
+    assert all(torch.isfinite(value).all() for value in read_snapshot(root / "cartpole_swingup/run/snapshot.pt")[1].values())
