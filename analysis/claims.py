@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.document import Chaos, Claim, Cosine, Estimate, Method
 from analysis.estimates import paired, required
-from analysis.trial import GAUSSIAN, ORDERED, SHUFFLED
+from analysis.trial import GAUSSIAN, ORDERED, SHUFFLED, SIGNS
 
 HOLDS, CONTRARY, OPEN, MOOT = "holds", "contrary", "open", "moot"
 
@@ -41,18 +41,23 @@ def of_method(method: Method, plain: Method, chaos: Chaos, unit: str) -> list[Cl
         ),
         claim("counter-correction", "the ANN steers against the deviation: −correction", _negative(method.cosines["correction"]), "cosine"),
         claim("positive consistency", "neighbouring errors point the same way: consistency", method.cosines["consistency"].mean, "cosine"),
+        claim(
+            "consistency beyond noise", "more than that of as large errors with random signs: consistency − theirs",
+            _lower(method.cosines["consistency"], method.disturbed[SIGNS].cosines["consistency"]), "cosine",
+        ),
         claim("positive drift", "both together push the same way: drift", method.cosines["drift"].mean, "cosine"),
     ]  # fmt: skip
     for kind, name, text in (
         (GAUSSIAN, "not magnitude: Gaussian", "errors as large but independent and unbiased cost less: ANN + Gaussian − SNN"),
         (SHUFFLED, "not magnitude: shuffled", "the errors themselves in random order cost less: ANN + shuffled − SNN"),
+        (SIGNS, "not magnitude: signs", "the errors as large as they were each time, with random signs, cost less: ANN + signs − SNN"),
         (ORDERED, "memory without feedback", "the errors in their order, made in another episode, cost less: ANN + ordered − SNN"),
     ):
         found.append(claim(name, text, paired(method.disturbed[kind].reward_sum, method.reward_sum), unit, needs_loss=True))
     if method.alpha != 0:
         found += [
-            claim("CRPI lowers consistency", "consistency at α = 0 minus at this α", _lower(plain, method, "consistency"), "cosine"),
-            claim("CRPI lowers drift", "drift at α = 0 minus at this α", _lower(plain, method, "drift"), "cosine"),
+            claim("CRPI lowers consistency", "consistency at α = 0 minus at this α", _lower(plain.cosines["consistency"], method.cosines["consistency"]), "cosine"),
+            claim("CRPI lowers drift", "drift at α = 0 minus at this α", _lower(plain.cosines["drift"], method.cosines["drift"]), "cosine"),
             claim("CRPI lowers distance", "mean distance from the ANN's trajectory, α = 0 over this α: log10", _mean_distance(plain, method), "log10"),
             claim("CRPI raises return", "SNN at this α − SNN at α = 0", paired(method.reward_sum, plain.reward_sum), unit),
         ]  # fmt: skip
@@ -78,8 +83,8 @@ def _negative(cosine: Cosine) -> Estimate | None:
     return None if cosine.mean is None else required([-value for value in cosine.mean.values])
 
 
-def _lower(plain: Method, method: Method, name: str) -> Estimate | None:
-    one, other = plain.cosines[name].mean, method.cosines[name].mean
-    if one is None or other is None or len(one.values) != len(other.values):
+def _lower(one: Cosine, other: Cosine) -> Estimate | None:
+    """one − other, episode by episode; None where an episode has no cosine."""
+    if one.mean is None or other.mean is None or len(one.mean.values) != len(other.mean.values):
         return None
-    return paired(one, other)
+    return paired(one.mean, other.mean)

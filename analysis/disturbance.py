@@ -4,6 +4,8 @@ gaussian  independent Gaussian noise with mean zero and the errors' second momen
           directions, but no bias and no memory
 shuffled  the errors that the network made in another episode, in random order: all of their distribution, bias
           included, but no memory
+signs     the same errors in the order in which they were made, each with a random sign: as large as they were at
+          each moment, which shuffled errors are not, but no bias and no memory of direction
 ordered   the same errors in the order in which they were made: their memory too, but no tie to the present state
 ulp       each action moved by one unit in the last place towards 0: the control for chaos
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.trial import GAUSSIAN, ORDERED, SHUFFLED
+from analysis.trial import GAUSSIAN, ORDERED, SHUFFLED, SIGNS
 
 
 def noise(kind: str, errors: np.ndarray, decisions: int, seed: tuple[int, ...]) -> np.ndarray:
@@ -27,11 +29,12 @@ def noise(kind: str, errors: np.ndarray, decisions: int, seed: tuple[int, ...]) 
     if kind == GAUSSIAN:
         second_moment = errors.T @ errors / len(errors)
         return generator.multivariate_normal(np.zeros(errors.shape[1]), second_moment, decisions, method="eigh")
-    if kind not in (SHUFFLED, ORDERED):
+    if kind not in (SHUFFLED, SIGNS, ORDERED):
         raise ValueError(f"{kind} is not made from errors")
     if kind == SHUFFLED:
         errors = generator.permutation(errors)
-    return np.resize(errors, (decisions, errors.shape[1]))
+    noise = np.resize(errors, (decisions, errors.shape[1]))
+    return noise * generator.choice([-1.0, 1.0], (decisions, 1)) if kind == SIGNS else noise
 
 
 def add(actions: np.ndarray, added: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from analysis.plan import Plan
 from analysis.play import Player
 from analysis.settings import Settings
 from analysis.store import Store
-from analysis.trial import Record, Trial
+from analysis.trial import ERRORS, Record, Trial
 from evaluation import selection
 from evaluation.conversion import Run
 from evaluation.environments import Environments
@@ -38,7 +38,7 @@ def run(settings: Settings, config: dict[str, Any], folder: Path, say: Say = tqd
     started = time.monotonic()
     this = Run(settings.conversion, say)
     say(f"policy {this.policy.path} (sha256 {this.policy.sha256[:12]}, {this.policy.frame:,} frames)")
-    branches = Environments(this.make_envs, settings.conversion.num_envs)
+    branches = Environments(this.make_envs, settings.conversion.chunk)
     with this.environments, branches:
         thresholds = this.thresholds()
         player = Player(
@@ -152,7 +152,7 @@ class _Study:
     def _later(self) -> int:
         """Trials of the report, as many as there are at most: which α they are for isn't known yet."""
         alphas = min(len(self.settings.alphas), 3)
-        return self.settings.conversion.report_episodes * (1 + 5 * alphas)
+        return self.settings.conversion.report_episodes * (1 + (2 + len(ERRORS)) * alphas)
 
     def _announce(self, now: int, later: int) -> None:
         if now:

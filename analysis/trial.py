@@ -22,8 +22,8 @@ TRIAL_VERSION = 1
 # The code that decides a record, besides that which decides the episode's course.
 _CODE = ("analysis/trial.py", "analysis/play.py", "analysis/disturbance.py", "analysis/layers.py")
 
-ULP, GAUSSIAN, SHUFFLED, ORDERED = "ulp", "gaussian", "shuffled", "ordered"
-ERRORS = (GAUSSIAN, SHUFFLED, ORDERED)  # made from recorded errors
+ULP, GAUSSIAN, SHUFFLED, SIGNS, ORDERED = "ulp", "gaussian", "shuffled", "signs", "ordered"
+ERRORS = (GAUSSIAN, SHUFFLED, SIGNS, ORDERED)  # made from recorded errors
 DISTURBANCES = (ULP, *ERRORS)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import disturbance
-from analysis.trial import ERRORS, GAUSSIAN, ORDERED, SHUFFLED
+from analysis.trial import ERRORS, GAUSSIAN, ORDERED, SHUFFLED, SIGNS
 
 # Biased and correlated in time: both must go from Gaussian noise, only the latter from shuffled errors.
 STEPS = np.random.default_rng(1).normal(0, 0.05, (20000, 2)).cumsum(axis=0)
@@ -35,6 +35,14 @@ def test_shuffled_errors_are_the_errors_without_their_order():
 def test_ordered_errors_are_the_errors_and_begin_again_where_they_end():
     noise = disturbance.noise(ORDERED, CORRELATED[:5], 12, (1,))
     np.testing.assert_array_equal(noise, CORRELATED[[0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]])
+
+
+def test_errors_with_random_signs_keep_their_size_at_each_moment():
+    noise = disturbance.noise(SIGNS, CORRELATED, len(CORRELATED), (1, 2, 3))
+    signs = noise / CORRELATED
+    np.testing.assert_allclose(np.abs(signs), 1)
+    np.testing.assert_array_equal(np.sign(signs[:, 0]), np.sign(signs[:, 1]), "a vector keeps its line")
+    assert abs(signs.mean()) < 0.03 and abs(autocorrelation(noise)) < 0.03
 
 
 @pytest.mark.parametrize("kind", ERRORS)

@@ -1,0 +1,35 @@
+"""Asks of a converted policy why it loses return: whether its errors grow from decision to decision, and why.
+
+    python analyze.py env_name=quadruped_walk SNN_ts=16                    IF neurons, α = 0 beside the best α
+    python analyze.py env_name=quadruped_walk obs=state neuron=snm SNN_ts=8
+    python analyze.py env_name=quadruped_walk crpi.alpha=0.5               α = 0 beside this one
+    python analyze.py -m env_name=cartpole_swingup,reacher_easy obs=state SNN_ts=16,32
+
+Leaves analysis.json (analysis/document.py says what stands in it), report.md and report.html with figures. Finished
+episodes are kept: after Ctrl-C the same command goes on where it was. cfgs/analyze.yaml says what each option means,
+docs/analysis.md what the figures show.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cli
+
+
+@cli.main("analyze")
+def main(config: dict[str, Any], run_dir: Path) -> None:
+    # Imported late so that a misspelt option is answered at once and not after torch has loaded.
+    from analysis import study
+    from analysis.settings import Settings
+    from report.analysis import make
+
+    found = study.run(Settings.from_dict(config), config, run_dir)
+    page = make.write(found, run_dir)
+    print("\n".join(make.summary(found)))
+    print(f"written: {page}")
+
+
+if __name__ == "__main__":
+    main()

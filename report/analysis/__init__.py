@@ -1,0 +1,1 @@
+"""Pages of one analysis (analysis.json): what was found, as Markdown, HTML and figures."""

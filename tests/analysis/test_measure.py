@@ -1,0 +1,134 @@
+"""From records to numbers, on records made up so that the answers are known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from analysis import claims, growth, measure
+from analysis.document import Estimate
+from analysis.estimates import curve, estimate, paired, rounded
+from analysis.layers import NUMBERS, PARTS
+from analysis.trial import ERRORS
+from evaluation import statistics
+from tests.analysis.factories import record
+
+UNIT = np.ones(3)
+WINDOWS = [[1, 2], [3, 6]]
+
+
+def episodes(count=4, **given):
+    return [record(seed=seed, **given) for seed in range(count)]
+
+
+def led_and_shadowed():
+    """SNN-led episodes that earn 3 a decision where the ANN would have earned 4; ANN-led ones that earn 6 where the SNN
+    would have earned 5."""
+    led = episodes(rewards=np.full(6, 3.0), branch_rewards=np.full(6, 4.0))
+    shadowed = episodes(rewards=np.full(6, 6.0), branch_rewards=np.full(6, 5.0))
+    return led, shadowed
+
+
+def method(alpha=0.0, led=None, **disturbed):
+    own, shadowed = led_and_shadowed()
+    kinds = {kind: episodes(rewards=np.full(6, disturbed.get(kind, 3.5))) for kind in ERRORS}
+    return measure.method(alpha, led or own, shadowed, kinds, ["first", "second"], UNIT, WINDOWS)
+
+
+def test_the_loss_is_split_in_both_orders():
+    found = method()
+    means = {name: getattr(found, name).mean for name in ("reward_sum", "ann_on_snn", "snn_on_ann", "loss", "state", "action", "state_other", "action_other")}
+    assert means == {
+        "reward_sum": 18, "ann_on_snn": 24, "snn_on_ann": 30, "loss": 18, "state": 12, "action": 6, "state_other": 12, "action_other": 6,
+    }  # fmt: skip
+    assert found.loss.values == [18.0] * 4
+
+
+def test_sizes_and_bias():
+    errors = np.array([[0.5, 0.0], [0.5, 0.0], [-0.25, 0.0], [0.25, 0.0]], np.float32)
+    some = record(4, actions=errors, reference=np.zeros_like(errors))
+    assert measure.sizes([some]).mean == pytest.approx(np.sqrt((0.25 + 0.25 + 0.0625 + 0.0625) / 4))
+    assert measure._bias(some.errors) == pytest.approx(0.25**2 / (0.625 / 4))
+
+
+def test_layers_are_sizes_relative_to_the_relu_and_shares_of_the_squared_error():
+    numbers = np.zeros((1, 2, NUMBERS))
+    # relu², error², inherited², four squared parts, four products with the error.
+    numbers[0, 0] = [4.0, 1.0, 0.25, 0.01, 0.25, 0.0, 0.64, 0.1, 0.2, 0.0, 0.7]
+    some = record(layers=numbers, residual_cosines=np.array([[np.nan, np.nan], [0.5, np.nan], [0.25, np.nan]], np.float32))
+    layer, silent = measure._layer(0, "first", [some]), measure._layer(1, "second", [some])
+    assert (layer.error.mean, layer.inherited.mean) == (0.5, 0.25)
+    assert {name: one.mean for name, one in layer.sizes.items()} == pytest.approx(dict(zip(PARTS, (0.05, 0.25, 0.0, 0.4))))
+    assert {name: one.mean for name, one in layer.shares.items()} == pytest.approx(dict(zip(PARTS, (0.1, 0.2, 0.0, 0.7))))
+    assert layer.residuals.mean == pytest.approx(0.375)
+    assert (silent.error, silent.residuals, silent.sizes, silent.shares) == (None, None, {}, {})
+
+
+def test_growth_is_the_mean_distance_per_window():
+    apart = [np.arange(1.0, 7.0), 2 * np.arange(1.0, 7.0)]
+    assert [one.values for one in measure.per_window(apart, WINDOWS)] == [[1.5, 3.0], [4.5, 9.0]]
+    short = [np.array([1.0, 2.0])]
+    assert [one.values for one in measure.per_window(short, WINDOWS)] == [[1.5], [2.0]], "an episode that has ended stays where it was"
+
+
+def test_a_map_keeps_distances_in_its_plane():
+    flat = [dataclasses.replace(one, coordinates=one.coordinates * [3, 2, 0]) for one in episodes()]
+    found = measure.state_map({"ANN": flat, "0": flat[::-1]}, UNIT)
+    assert sum(found.shares) == pytest.approx(1)
+    points = np.array(found.trajectories["ANN"])
+    states = flat[0].coordinates
+    for k in range(1, 6):
+        assert np.linalg.norm(points[k] - points[0]) == pytest.approx(np.linalg.norm(states[k] - states[0]), abs=2e-3)
+    assert found.trajectories["0"] != found.trajectories["ANN"] and len(found.visited["0"]) == 24
+
+
+def test_estimates_are_the_projects_own_bootstrap():
+    values = [1.0, 2.0, 4.0, 9.0]
+    found = estimate([1.0, None, 2.0, 4.0, 9.0])
+    assert (found.low, found.high) == statistics.bootstrap([values]) and found.values == values and found.mean == 4
+    assert estimate([None]) is None
+    assert paired(found, Estimate(0, 0, 0, [1.0, 1.0, 1.0, 1.0])).values == [0.0, 1.0, 3.0, 8.0]
+
+
+def test_a_curve_is_a_mean_within_its_interval():
+    generator = np.random.default_rng(0)
+    runs = [generator.normal(size=9) + np.arange(9) for _ in range(6)]
+    found = curve([*runs[:5], runs[5][:7]])
+    assert len(found.mean) == 7
+    np.testing.assert_allclose(found.mean, np.mean([run[:7] for run in runs], axis=0), rtol=1e-5)
+    low, high = statistics.bootstrap([[run[3] for run in runs]])
+    assert found.low[3] == pytest.approx(low, abs=0.15) and found.high[3] == pytest.approx(high, abs=0.15)
+
+
+def test_rounding_keeps_significant_digits():
+    assert rounded(np.array([0.0, 123456.789, -1.23456789e-7])) == [0.0, 123457.0, -1.23457e-07]
+
+
+@pytest.mark.parametrize("values, said", [([1, 2, 3], "holds"), ([-1, -2, -3], "contrary"), ([-1, 2, 0], "open"), ([5], "open")])
+def test_a_verdict_asks_on_which_side_of_zero_the_interval_lies(values, said):
+    assert claims.verdict(estimate(values)) == said
+
+
+def test_claims_of_a_loss_that_is_the_states():
+    plain = method(shuffled=5.0, signs=2.0)
+    still = measure.chaos(episodes(coordinates=np.zeros((6, 3))), episodes(coordinates=np.full((6, 3), 1e-9)), UNIT, WINDOWS)
+    found = {claim.name: claim for claim in claims.of_method(plain, plain, still, "return")}
+    assert found["loss"].verdict == "holds" and found["loss"].value.mean == 18
+    assert found["state-dominated"].verdict == "holds" and found["state-dominated"].value.mean == 6
+    assert found["not magnitude: shuffled"].value.mean == 12 and found["not magnitude: shuffled"].verdict == "holds"
+    assert found["not magnitude: signs"].verdict == "contrary" and found["not magnitude: signs"].value.mean == -6
+    assert "CRPI raises return" not in found
+    better = method(0.5, led=episodes(rewards=np.full(6, 7.0), branch_rewards=np.full(6, 4.0)))
+    found = {claim.name: claim for claim in claims.of_method(better, plain, still, "return")}
+    assert found["CRPI raises return"].value.mean == 24 and found["CRPI raises return"].verdict == "holds"
+    assert found["loss"].verdict == "contrary" and found["state-dominated"].verdict == "moot"
+
+
+def test_drift_claims_compare_first_and_last_window():
+    windows = [Estimate(0, 0, 0, [1e-3, 1e-2]), Estimate(0, 0, 0, [1.0, 1.0])]
+    assert claims.growing(windows).values == pytest.approx([3.0, 2.0])
+    assert claims.growing([Estimate(0, 0, 0, [0.0]), Estimate(0, 0, 0, [0.0])]).values == [0.0]
+
+
+def test_trajectories_of_different_length_are_compared_while_both_last():
+    assert len(growth.distance(np.zeros((4, 3)), np.ones((6, 3)), UNIT)) == 4

@@ -1,0 +1,66 @@
+"""A whole analysis in this process, with real environments and networks and tiny budgets."""
+
+import pytest
+
+from analysis import document, study
+from analysis.document import VERSION
+from analysis.settings import Settings
+from analysis.trial import ERRORS
+from evaluation import conversion
+from evaluation.settings import Settings as ConversionSettings
+from runtime.errors import UserError
+from runtime.records import to_json
+from tests.analysis.test_play import SMALL
+from tests.analysis.test_settings import config
+from tests.evaluation.test_settings import config as convert_config
+
+TINY = SMALL | dict(num_eval_episodes=2, max_decisions=5, crpi__select_episodes=1, layer_decisions=1)
+
+
+def run(policies, folder, obs="state", **changes):
+    values = config(**(TINY | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "cells")) | changes))
+    return study.run(Settings.from_dict(values), values, folder, say=lambda line: None)
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_an_analysis_is_written_and_read_back(policies, tmp_path, obs):
+    found = run(policies, tmp_path, obs)
+    assert document.read(tmp_path) == found and found.version == VERSION
+    assert (found.task, found.obs, found.actions, found.episodes, found.capped) == ("cartpole_swingup", obs, 1, 2, True)
+    assert found.config["layer_decisions"] == 1 and "torch" in found.versions
+    assert [one.alpha for one in found.choice.candidates] == [0.0, 0.6]
+    alphas = sorted({0.0, found.choice.by_drift, found.choice.by_return})
+    assert [method.alpha for method in found.methods] == alphas
+    for method in found.methods:
+        assert method.loss.mean == pytest.approx(found.ann.mean - method.reward_sum.mean)
+        assert method.state.mean + method.action.mean == pytest.approx(method.loss.mean)
+        assert method.state_other.mean + method.action_other.mean == pytest.approx(method.loss.mean)
+        assert set(method.disturbed) == set(ERRORS)
+        assert len(method.layers) == (7 if obs == "pixels" else 3)
+        assert len(method.distance.mean) == len(method.reward.mean) == 5 and method.distance.mean[0] == 0
+    assert found.windows == [[1, 5]] and found.chaos.growth[0].mean > 0
+    assert set(found.map.visited) == {"ANN", *(f"{alpha:g}" for alpha in alphas)}
+    assert {claim.alpha for claim in found.claims} == set(alphas)
+    again = run(policies, tmp_path / "again", obs, store=str(tmp_path / "cells"))
+    assert again.timing["trials_played"] == 0
+    differing = {"created", "timing", "config"}
+    assert all(one == other or name in differing for (name, one), other in zip(to_json(found).items(), to_json(again).values()))
+
+
+def test_the_episodes_are_those_that_convert_reports(policies, tmp_path):
+    found = run(policies, tmp_path, crpi__alpha=0.6)
+    assert found.choice.given and (found.choice.by_return, [one.selection for one in found.choice.candidates]) == (0.6, [[], []])
+    changes = {name: value for name, value in TINY.items() if name != "layer_decisions"} | dict(crpi__alpha=[0.0, 0.6], crpi__select="paper")
+    values = convert_config(**changes, obs="state", snapshot=str(policies["state"]), store=str(tmp_path / "other"))
+    result = conversion.run(ConversionSettings.from_dict(values), values, tmp_path / "result", lambda line: None)
+    assert found.ann.values == [episode.reward_sum for episode in result.ann.episodes]
+    for method in found.methods:
+        assert method.reward_sum.values == [episode.reward_sum for episode in result.of(method.alpha).episodes]
+
+
+def test_a_file_that_is_no_analysis_is_refused_in_one_line(tmp_path):
+    path = tmp_path / document.ANALYSIS
+    for text in ("{", "[]", '{"version": 99}', '{"version": 1}'):
+        path.write_text(text)
+        with pytest.raises(UserError, match="not a readable analysis"):
+            document.read(tmp_path)

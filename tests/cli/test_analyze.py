@@ -1,0 +1,91 @@
+"""analyze.py as a user runs it: tiny budgets, real environments, the software renderer."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from analysis import document
+from tests.evaluation.conftest import write_small_policy
+
+sys.path.insert(0, str(Path(__file__).parent))
+from command import run, run_here, start  # noqa: E402
+
+TINY = (
+    "env_name=cartpole_swingup", "SNN_ts=2", "calibration.steps=8", "num_eval_episodes=2", "crpi.select_episodes=1",
+    "crpi.alpha=[0,0.5]", "max_decisions=4", "num_workers=0", "chunk=2", "device=cpu", "layer_decisions=1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with runs as train.py leaves them. Its name has a space."""
+    folder = tmp_path_factory.mktemp("ana lyze")
+    for obs in ("state", "pixels"):
+        write_small_policy(folder / "exp_local" / "cartpole_swingup" / f"{obs}_seed1" / "snapshot.pt", obs=obs)
+    return folder
+
+
+@pytest.fixture
+def cwd(home, tmp_path):
+    (tmp_path / "exp_local").symlink_to(home / "exp_local")
+    return tmp_path
+
+
+def test_one_run_after_training_on_pixels(cwd):
+    done = run("analyze.py", *TINY, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    [path] = cwd.glob("results/analysis/cartpole_swingup/*/analysis.json")
+    found = document.read(path)
+    assert (found.obs, found.capped, len(found.methods[0].layers)) == ("pixels", True, 7)
+    for name in ("report.md", "report.html", "figures/growth.png"):
+        assert (path.parent / name).stat().st_size > 1000
+    assert f"written: {path.parent / 'report.html'}" in done.stdout and "IF: " in done.stdout
+
+
+def test_a_sweep_from_state_with_another_neuron_and_a_second_one_from_the_store(cwd):
+    words = ("-m", *TINY, "obs=state", "SNN_ts=2,3", "neuron=mt", "num_workers=1")
+    done = run("analyze.py", *words, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    found = [document.read(path) for path in sorted(cwd.glob("results/analysis/sweeps/*/*/analysis.json"))]
+    assert [(one.conversion.rule, one.conversion.n_thresholds, one.conversion.timesteps) for one in found] == [("mt", 4, 2), ("mt", 4, 3)]
+    again = run("analyze.py", *words[:-1], cwd=cwd)
+    assert again.returncode == 0, again.stderr
+    found = [document.read(path) for path in cwd.glob("results/analysis/sweeps/*/*/analysis.json")]
+    assert sorted(one.timing["trials_played"] == 0 for one in found) == [False, False, True, True]
+
+
+def test_ctrl_c_keeps_finished_episodes_and_the_same_command_goes_on(cwd):
+    words = (*TINY, "obs=state", "max_decisions=100", "num_eval_episodes=4")
+    process = start("analyze.py", *words, cwd=cwd)
+    deadline = time.monotonic() + 120
+    while len(list(cwd.glob("results/cells/analysis/*/*.npz"))) < 4:
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in output, output
+    kept = len(list(cwd.glob("results/cells/analysis/*/*.npz")))
+    done = run("analyze.py", *words, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    [path] = cwd.glob("results/analysis/cartpole_swingup/*/analysis.json")
+    timing = json.loads(path.read_text())["timing"]
+    assert timing["trials_reused"] == kept and timing["trials_played"] > 0
+
+
+@pytest.mark.parametrize("words, said", [
+    (("SNN_tz=8",), "SNN_tz"), (("neuron=lif",), "lif"), (("layer_decisions=-1",), "layer_decisions=-1"),
+    (("num_eval_episodes=1",), "num_eval_episodes=1"), (("crpi.select=paper",), "select"), (("video=true",), "video"),
+    (("env_name=walker_run",), "python train.py task=walker_run obs=state"), (("device=tpu",), "device=tpu"),
+    (("snapshot=nowhere.pt",), "nowhere.pt"), (("crpi.alpha=[0,3]",), "crpi.alpha=3"),
+])  # fmt: skip
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(cwd, capsys, monkeypatch, words, said):
+    code, stderr = run_here("analyze", (*TINY, "obs=state", *words), cwd, capsys, monkeypatch)
+    assert code == 2
+    assert len(stderr.strip().splitlines()) == 1 and said in stderr
+    assert [path.name for path in cwd.iterdir()] == ["exp_local"]

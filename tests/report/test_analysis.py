@@ -1,0 +1,64 @@
+"""Pages of an analysis: they say what the file holds, all of it, and nothing that it doesn't."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from analysis import study
+from analysis.settings import Settings
+from report.analysis import make
+from tests.analysis.test_settings import config
+from tests.analysis.test_study import TINY
+from tests.evaluation.conftest import write_small_policy
+
+
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("analysis")
+    path = write_small_policy(folder / "policy.pt")
+    values = config(**TINY | dict(obs="state", snapshot=str(path), store=str(folder / "cells")))
+    found = study.run(Settings.from_dict(values), values, folder, say=lambda line: None)
+    # A choice that leaves two α to compare, whatever these few decisions chose.
+    return found if len(found.methods) > 1 else dataclasses.replace(found, methods=[*found.methods, dataclasses.replace(found.methods[0], alpha=0.6)])
+
+
+NAMES = {"loss", "cosines", "alpha", "growth", "map", "order", "layers"}
+
+
+def test_the_pages_hold_every_figure_and_table(analysis, tmp_path):
+    page = make.write(analysis, tmp_path)
+    text, markdown = page.read_text(), (tmp_path / "report.md").read_text()
+    for name in NAMES:
+        picture = np.asarray(Image.open(tmp_path / "figures" / f"{name}.png").convert("RGB"))
+        assert picture.std() > 10 and min(picture.shape[:2]) > 200, name
+        assert f"(figures/{name}.png)" in markdown
+    assert text.count("data:image/svg+xml;base64,") == len(NAMES)
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', text), "the page needs no other file"
+    assert "sums of rewards are no returns" in markdown and "only a sign" in markdown
+    for claim in analysis.claims:
+        assert claim.name in text
+    assert analysis.policy.sha256 in text
+
+
+def test_numbers_are_those_of_the_file(analysis, tmp_path):
+    rising = dataclasses.replace(analysis.methods[0].reward_sum, mean=123.4, low=120.0, high=125.6)
+    changed = dataclasses.replace(analysis, capped=False, actions=3, methods=[dataclasses.replace(analysis.methods[0], reward_sum=rising), *analysis.methods[1:]])
+    make.write(changed, tmp_path)
+    markdown = (tmp_path / "report.md").read_text()
+    assert "123 ([120, 126])" in markdown.replace("\\", "")
+    assert "no returns" not in markdown and "only a sign" not in markdown
+    summary = "\n".join(make.summary(changed))
+    assert "IF: 123 [120, 126]" in summary and "α by return" in summary
+
+
+def test_without_layers_or_a_choice_the_pages_do_without_them(analysis, tmp_path):
+    bare = [layer for layer in analysis.methods[0].layers]
+    bare = [dataclasses.replace(layer, error=None, inherited=None, sizes={}, shares={}) for layer in bare]
+    methods = [dataclasses.replace(method, layers=bare) for method in analysis.methods]
+    choice = dataclasses.replace(analysis.choice, given=True, candidates=[dataclasses.replace(one, selection=[]) for one in analysis.choice.candidates])
+    make.write(dataclasses.replace(analysis, methods=methods, choice=choice), tmp_path)
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == NAMES - {"layers"}
+    assert "Layer by layer" not in (tmp_path / "report.md").read_text()
