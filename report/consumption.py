@@ -34,8 +34,7 @@ def section(evidence: Evidence, obs: str, folder: Path) -> Section | None:
     for preset in PRESETS:
         blocks.append(_table(costs, preset, obs))
     means = [
-        (f"{network.label}   CRPI: {variant.label}", mean(list(by_task.values())))
-        for (network, variant), by_task in costs.items()
+        (f"{network.label}   {variant.short}", mean(list(by_task.values()))) for (network, variant), by_task in costs.items()
     ]
     for preset in PRESETS:
         picture = figures.energy(means, preset, folder, f"energy_{obs}_{preset.name}")
@@ -60,7 +59,7 @@ def layers(evidence: Evidence, obs: str) -> Section | None:
         Column("Above θ", "share of mean input currents above θ, which spikes can't express, in %"),
     ]
     rows = []
-    for network, variant in evidence.rows(obs):
+    for network, variant in _methods(evidence, obs):
         for task in evidence.tasks(obs):
             found = evidence.reported.get((network, variant, task))
             if found:
@@ -71,7 +70,7 @@ def layers(evidence: Evidence, obs: str) -> Section | None:
 def costs_of(evidence: Evidence, obs: str) -> Costs:
     """Method → task → cost, over the reported episodes."""
     found: Costs = {}
-    for network, variant in evidence.rows(obs):
+    for network, variant in _methods(evidence, obs):
         for task in evidence.tasks(obs):
             reported = evidence.reported.get((network, variant, task))
             if reported:
@@ -79,6 +78,11 @@ def costs_of(evidence: Evidence, obs: str) -> Costs:
                 cost = energy.cost(network, evidence.macs(obs, task), evidence.layers[network, task], episodes)
                 found.setdefault((network, variant), {})[task] = cost
     return found
+
+
+def _methods(evidence: Evidence, obs: str) -> list[tuple[Network, Variant]]:
+    # Controls are there for their returns; what they cost says nothing.
+    return [(network, variant) for network, variant in evidence.rows(obs) if not variant.is_control]
 
 
 def mean(costs: list[Cost]) -> Cost:

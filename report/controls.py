@@ -5,20 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from report import figures
+from report.curves import Curves
 from report.document import Block, Column, Entry, Section, Table, Text, gap, number, percent, signed, span, words
 from report.numbers import Row
 
 
-def section(rows: list[Row], tasks: list[str], obs: str, folder: Path) -> Section | None:
-    """Each mode's gain over plain conversion, or None where no control was run or planned."""
-    modes = {row.variant.mode for row in rows}
-    if not modes - {None, "residual"}:
+def section(rows: list[Row], tasks: list[str], curves: list[Curves], obs: str, folder: Path) -> Section | None:
+    """Each mode's gain over plain conversion, or None where no control was run or planned. `curves`: the controls'."""
+    controlled = {row.network for row in rows if row.variant.is_control}
+    if not controlled:
         return None
-    controlled = {row.network for row in rows if row.variant.mode not in (None, "residual")}
     shown = [row for row in rows if row.network in controlled and not row.variant.is_off]
     columns = [
         Column("Method", number=False),
-        Column("Carried", "residual is CRPI; the others are controls", number=False),
+        Column("Carried", "CRPI's residual, or what a control carries instead", number=False),
         *(
             Column(task, "gain over plain conversion in returns, over the same episodes, with its 95 % interval")
             for task in tasks
@@ -27,7 +27,7 @@ def section(rows: list[Row], tasks: list[str], obs: str, folder: Path) -> Sectio
     ]
     body = []
     for row in shown:
-        head = [words(row.network.label if row.network else ""), words(row.variant.label)]
+        head = [words(row.network.label if row.network else ""), words(row.variant.short)]
         whole = Entry("–")
         if row.gain:
             whole = number(row.gain[0], f"{100 * row.gain[0]:+.1f}", percent(*row.gain[1], sign=True))
@@ -38,8 +38,8 @@ def section(rows: list[Row], tasks: list[str], obs: str, folder: Path) -> Sectio
         "residual."
     )
     blocks: list[Block] = [Text(text), Table(f"controls_{obs}", columns, body)]
-    picture = figures.controls(shown, folder, f"controls_{obs}")
-    return Section("CRPI beside its controls", [*blocks, picture] if picture else blocks)
+    pictures = [figures.controls(shown, folder, f"controls_{obs}"), figures.alphas(curves, folder, f"alpha_controls_{obs}")]
+    return Section("CRPI beside its controls", [*blocks, *(picture for picture in pictures if picture)])
 
 
 def _gain(row: Row, task: str) -> Entry:

@@ -108,8 +108,9 @@ def span(low: float, high: float, sign: bool = False) -> str:
 
 def percent(low: float, high: float, sign: bool = False) -> str:
     """An interval of fractions, in percent with one decimal: "[97.7, 100.3]"."""
-    form = "{:+.1f}" if sign else "{:.1f}"
-    return f"[{', '.join(form.format(100 * end) for end in (low, high))}]"
+    # Rounded first, so that what is next to nothing gets no sign.
+    ends = [round(100 * end, 1) + 0.0 for end in (low, high)]
+    return f"[{', '.join(('+' if sign and end > 0 else '') + f'{end:.1f}' for end in ends)}]"
 
 
 def signed(value: float) -> str:

@@ -53,7 +53,7 @@ def ratios(rows: list[Row], folder: Path, name: str, obs: str) -> Picture | None
             axes.plot(100 * row.apr, place, "o", color=colour, markersize=7)
             if row.paper_apr is not None:
                 axes.plot(row.paper_apr, place, "D", markerfacecolor="white", markeredgecolor=COLOURS[1], markersize=6)
-        names = [f"{row.network.label}   CRPI: {row.variant.label}" for row in reversed(shown) if row.network]
+        names = [f"{row.network.label}   {row.variant.short}" for row in reversed(shown) if row.network]
         axes.set_yticks(range(len(shown)), names)
         axes.axvline(100, color=_GREY, linewidth=1, linestyle=":")
         axes.set_xlabel("average performance ratio, % of the ANN (bars: 95 % interval)")
@@ -64,7 +64,7 @@ def ratios(rows: list[Row], folder: Path, name: str, obs: str) -> Picture | None
         if any(row.paper_apr is not None for row in shown):
             label = "the paper's, same tasks" + (", from pixels" if obs == "state" else "")
             handles += axes.plot([], [], "D", markerfacecolor="white", markeredgecolor=COLOURS[1], linestyle="", label=label)
-        axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3)
+        figure.legend(handles=handles, loc="outside upper right", ncols=3)
         return figure
 
     alt = "Average performance ratio of each method with CRPI off and on, with intervals, beside the paper's"
@@ -102,7 +102,7 @@ def alphas(curves: list[Curves], folder: Path, name: str) -> Picture | None:
 def timesteps(rows: list[Row], folder: Path, name: str) -> Picture | None:
     """APR against T per neuron, dashed with CRPI off, over the same tasks everywhere: the most that any row has. None
     where no neuron has two values of T with these."""
-    rows = [row for row in rows if row.network and row.apr is not None and row.variant.mode in (None, "residual")]
+    rows = [row for row in rows if row.network and row.apr is not None and not row.variant.is_control]
     tasks = max((row.counted for row in rows), key=len, default=())
     lines: dict[tuple[str, Variant], list[Row]] = {}
     for row in rows:
@@ -123,7 +123,7 @@ def timesteps(rows: list[Row], folder: Path, name: str) -> Picture | None:
                 [100 * (row.apr - row.apr_interval.low) for row in found],
                 [100 * (row.apr_interval.high - row.apr) for row in found],
             ]
-            label = f"{neuron.upper()}, CRPI: {variant.label}"
+            label = f"{neuron.upper()}, {variant.short}"
             style = "--" if variant.is_off else "-"
             look = dict(color=_colour(index), marker=_marker(index), linestyle=style, markersize=5, elinewidth=0.8)
             axes.errorbar(x, y, error, **look, label=label, markerfacecolor="white" if variant.is_off else None)
@@ -142,7 +142,7 @@ def timesteps(rows: list[Row], folder: Path, name: str) -> Picture | None:
 def controls(rows: list[Row], folder: Path, name: str) -> Picture | None:
     """The gain over CRPI off of each mode; None where no control was run."""
     shown = [row for row in rows if row.gain is not None]
-    if not any(row.variant.mode not in (None, "residual") for row in shown):
+    if not any(row.variant.is_control for row in shown):
         return None
 
     def draw() -> Figure:
@@ -153,7 +153,7 @@ def controls(rows: list[Row], folder: Path, name: str) -> Picture | None:
             axes.plot([100 * end for end in interval], [place, place], color=colour, linewidth=2)
             axes.plot(100 * mean, place, "o", color=colour, markersize=7)
         axes.set_yticks(
-            range(len(shown)), [f"{row.network.label}   {_mode(row.variant)}" for row in reversed(shown) if row.network]
+            range(len(shown)), [f"{row.network.label}   {row.variant.short}" for row in reversed(shown) if row.network]
         )
         axes.axvline(0, color=_GREY, linewidth=1, linestyle=":")
         axes.set_xlabel("gain over CRPI off, in % of the ANN's return (bars: 95 % interval, same episodes)")
@@ -187,16 +187,10 @@ def energy(costs: list[tuple[str, Cost]], preset: Preset, folder: Path, name: st
         axes.xaxis.set_minor_formatter("")
         axes.grid(axis="x", color="#d9dde2", linewidth=0.6)
         axes.set_xlabel(f"energy per decision, µJ (preset {preset.name})")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.35, 1.0), ncols=2)
+        figure.legend(loc="outside upper right", ncols=2)
         return figure
 
     return _save(draw, folder, name, f"Energy per decision of the ANN and of each spiking network, preset {preset.name}")
-
-
-def _mode(variant: Variant) -> str:
-    return ("CRPI" if variant.mode == "residual" else str(variant.mode)) + (
-        f", α={variant.alpha:g}" if variant.how == "given" else ""
-    )
 
 
 def _panels(count: int) -> tuple[Figure, list]:

@@ -7,6 +7,7 @@ from typing import Sequence
 
 from report import consumption, context, controls, curves, episodes, figures, markdown, numbers, page, paper, returns
 from report.context import count
+from report.curves import Curves
 from report.document import Block, Document, Section, Text
 from report.evidence import Evidence, gather
 from report.jobs import collect
@@ -51,12 +52,13 @@ def _observation(evidence: Evidence, obs: str, folder: Path, several: bool) -> l
     tasks = _ordered(evidence.tasks(obs))
     rows = [numbers.row(evidence, network, variant, tasks) for network, variant in evidence.rows(obs)]
     ann = numbers.ann_row(evidence, obs, tasks)
-    main = [ann, *(row for row in rows if row.variant.mode in (None, "residual"))]
+    over_alpha = _curves(evidence, obs)
+    main = [ann, *(row for row in rows if not row.variant.is_control)]
     found: list[Section | None] = [
         Section("Returns", _returns(main, tasks, obs, folder)),
-        _over_alpha(evidence, obs, tasks, folder),
+        _over_alpha(evidence, [one for one in over_alpha if one.mode == "residual"], obs, folder),
         _over_timesteps(rows, obs, folder),
-        controls.section(rows, tasks, obs, folder),
+        controls.section(rows, tasks, [one for one in over_alpha if one.mode != "residual"], obs, folder),
         consumption.section(evidence, obs, folder),
         returns.details(obs, [ann, *rows], tasks),
         consumption.layers(evidence, obs),
@@ -85,13 +87,14 @@ def _returns(rows: list[Row], tasks: list[str], obs: str, folder: Path) -> list[
     return [*blocks, picture] if picture else blocks
 
 
-def _over_alpha(evidence: Evidence, obs: str, tasks: list[str], folder: Path) -> Section | None:
+def _curves(evidence: Evidence, obs: str) -> list[Curves]:
+    """Of every network and mode that has any."""
     modes = {(network, mode) for network, mode, _, _ in evidence.curves if network.obs == obs}
-    found = [
-        one
-        for network, mode in sorted(modes, key=lambda key: (key[0].order, key[1] != "residual", key[1]))
-        if (one := curves.of_network(evidence, network, mode))
-    ]
+    ordered = sorted(modes, key=lambda key: (key[0].order, key[1]))
+    return [one for network, mode in ordered if (one := curves.of_network(evidence, network, mode))]
+
+
+def _over_alpha(evidence: Evidence, found: list[Curves], obs: str, folder: Path) -> Section | None:
     if not found:
         return None
     picture = figures.alphas(found, folder, f"alpha_{obs}")

@@ -92,6 +92,21 @@ class Variant:
         return f"{name}, α chosen" + (" on the reported episodes (optimistic)" if self.how == "paper" else "")
 
     @property
+    def short(self) -> str:
+        """Its name in figures: "CRPI off", "CRPI", "CRPI, optimistic α", "carry, α=0.5"."""
+        if self.is_off:
+            return "CRPI off"
+        name = "CRPI" if self.mode == "residual" else str(self.mode)
+        if self.how == "given":
+            return f"{name}, α={self.alpha:g}"
+        return name + (", optimistic α" if self.how == "paper" else "")
+
+    @property
+    def is_control(self) -> bool:
+        """Whether something else than CRPI's residual is carried."""
+        return self.mode not in (None, "residual")
+
+    @property
     def order(self) -> tuple:
         mode = _MODES.index(self.mode) if self.mode in _MODES else len(_MODES)
         return (mode, _HOW.index(self.how), self.alpha or 0.0)

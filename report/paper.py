@@ -78,7 +78,7 @@ def ann() -> Row:
 
 def row(network: Network, variant: Variant) -> Row | None:
     """The row of Table 3 for this network with CRPI off or on, or None where the paper has no such row."""
-    if not network.is_standard or variant.mode not in (None, "residual"):
+    if not network.is_standard or variant.is_control:
         return None
     wanted = (network.neuron, network.timesteps, not variant.is_off)
     return next((row for row in table3() if (row.neuron, row.timesteps, row.crpi) == wanted), None)

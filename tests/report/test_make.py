@@ -204,8 +204,8 @@ def test_controls_and_timesteps_have_their_sections(tmp_path):
     out = tmp_path / "out"
     page = Page(make([tmp_path], out).read_text())
     gains = {(row[0], row[1]): row[2] for row in page.tables["controls_pixels"][1:]}
-    assert gains["IF, T=2", "yes, α chosen"].startswith("+3.00 / [+3.00, +3.00] α=0.5")
-    assert gains["IF, T=4", "shuffled, α chosen"].startswith("-1.00") and len(gains) == 8
+    assert gains["IF, T=2", "CRPI"].startswith("+3.00 / [+3.00, +3.00] α=0.5")
+    assert gains["IF, T=4", "shuffled"].startswith("-1.00") and len(gains) == 8
     modes = {row[1] for row in page.tables["returns_pixels"][1:-3]}
     assert modes == {"–", "no", "yes, α chosen"}, "controls never stand among the methods"
     assert {"CRPI beside its controls", "Return against simulation steps"} <= set(page.headings)
