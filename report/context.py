@@ -83,8 +83,10 @@ def cut_short(jobs: list[Job]) -> Section | None:
     return Section("Runs cut short", [warning, Table("cut_short", columns, rows)])
 
 
-def policies(evidence: Evidence) -> Section:
-    """Which networks were converted."""
+def policies(evidence: Evidence) -> Section | None:
+    """Which networks were converted; None where no job finished."""
+    if not evidence.policies:
+        return None
     columns = [
         Column("Task", number=False),
         Column("Observation", number=False),
@@ -111,7 +113,7 @@ def policies(evidence: Evidence) -> Section:
 
 def provenance(evidence: Evidence) -> Section:
     """With what all this was computed."""
-    results = list(evidence.results())
+    results = [job.result for job in evidence.jobs if job.result is not None and job.result.status == "ok"]
     facts: dict[str, set[str]] = {}
     for result in results:
         for name, value in result.versions.items():
