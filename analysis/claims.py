@@ -31,8 +31,12 @@ def of_method(method: Method, plain: Method, chaos: Chaos, unit: str) -> list[Cl
     found = [
         claim("loss", "the conversion costs return: ANN − SNN", method.loss, unit),
         claim(
-            "state-dominated", "states cost more than actions: (ANN − ANN|SNN) − (ANN|SNN − SNN)",
+            "state-dominated, states first", "states cost more than actions: (ANN − ANN|SNN) − (ANN|SNN − SNN)",
             paired(method.state, method.action), unit, needs_loss=True,
+        ),
+        claim(
+            "state-dominated, actions first", "the same in the other order: (SNN|ANN − SNN) − (ANN − SNN|ANN)",
+            paired(method.state_other, method.action_other), unit, needs_loss=True,
         ),
         claim("growing drift", "the distance from the ANN's trajectory grows: log10 of last over first window", growing(method.growth), "log10"),
         claim(

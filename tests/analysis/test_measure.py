@@ -114,14 +114,15 @@ def test_claims_of_a_loss_that_is_the_states():
     still = measure.chaos(episodes(coordinates=np.zeros((6, 3))), episodes(coordinates=np.full((6, 3), 1e-9)), UNIT, WINDOWS)
     found = {claim.name: claim for claim in claims.of_method(plain, plain, still, "return")}
     assert found["loss"].verdict == "holds" and found["loss"].value.mean == 18
-    assert found["state-dominated"].verdict == "holds" and found["state-dominated"].value.mean == 6
+    for order in ("states first", "actions first"):
+        assert found[f"state-dominated, {order}"].verdict == "holds" and found[f"state-dominated, {order}"].value.mean == 6
     assert found["not magnitude: shuffled"].value.mean == 12 and found["not magnitude: shuffled"].verdict == "holds"
     assert found["not magnitude: signs"].verdict == "contrary" and found["not magnitude: signs"].value.mean == -6
     assert "CRPI raises return" not in found
     better = method(0.5, led=episodes(rewards=np.full(6, 7.0), branch_rewards=np.full(6, 4.0)))
     found = {claim.name: claim for claim in claims.of_method(better, plain, still, "return")}
     assert found["CRPI raises return"].value.mean == 24 and found["CRPI raises return"].verdict == "holds"
-    assert found["loss"].verdict == "contrary" and found["state-dominated"].verdict == "moot"
+    assert found["loss"].verdict == "contrary" and found["state-dominated, states first"].verdict == "moot"
 
 
 def test_drift_claims_compare_first_and_last_window():
