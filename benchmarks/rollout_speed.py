@@ -168,7 +168,8 @@ class Contender:
             [sys.executable, __file__, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=os.environ | {"PEER": str(peer), "PYTHONPATH": str(ROOT) if "ours" in words else ""},
         )  # fmt: skip
-        if self._process.stdout.readline().strip() != "ready":
+        # The peer prints its layers' shapes before it is ready.
+        if not any(line.strip() == "ready" for line in self._process.stdout):
             raise SystemExit(f"{' '.join(words)}: didn't start; see its message above")
 
     def time(self, decisions: int) -> float:
