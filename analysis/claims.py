@@ -38,13 +38,22 @@ def of_method(method: Method, plain: Method, chaos: Chaos, unit: str) -> list[Cl
             "state-dominated, actions first", "the same in the other order: (SNN|ANN − SNN) − (ANN − SNN|ANN)",
             paired(method.state_other, method.action_other), unit, needs_loss=True,
         ),
-        claim("growing drift", "the distance from the ANN's trajectory grows: log10 of last over first window", growing(method.growth), "log10"),
+        claim(
+            "growing drift", "the distance from the ANN's trajectory grows: log10 of last over first window",
+            growing(method.growth), "log10",
+        ),
         claim(
             "beyond chaos", "in the last window it exceeds that of one ulp: log10 of the ratio",
             paired(method.growth[-1], chaos.growth[-1], _log_ratio), "log10",
         ),
-        claim("counter-correction", "the ANN steers against the deviation: −correction", _negative(method.cosines["correction"]), "cosine"),
-        claim("positive consistency", "neighbouring errors point the same way: consistency", method.cosines["consistency"].mean, "cosine"),
+        claim(
+            "counter-correction", "the ANN steers against the deviation: −correction",
+            _negative(method.cosines["correction"]), "cosine",
+        ),
+        claim(
+            "positive consistency", "neighbouring errors point the same way: consistency",
+            method.cosines["consistency"].mean, "cosine",
+        ),
         claim(
             "consistency beyond noise", "more than that of as large errors with random signs: consistency − theirs",
             _lower(method.cosines["consistency"], method.disturbed[SIGNS].cosines["consistency"]), "cosine",
@@ -52,17 +61,26 @@ def of_method(method: Method, plain: Method, chaos: Chaos, unit: str) -> list[Cl
         claim("positive drift", "both together push the same way: drift", method.cosines["drift"].mean, "cosine"),
     ]  # fmt: skip
     for kind, name, text in (
-        (GAUSSIAN, "not magnitude: Gaussian", "errors as large but independent and unbiased cost less: ANN + Gaussian − SNN"),
+        (GAUSSIAN, "not magnitude: Gaussian", "errors as large, but independent, cost less: ANN + Gaussian − SNN"),
         (SHUFFLED, "not magnitude: shuffled", "the errors themselves in random order cost less: ANN + shuffled − SNN"),
-        (SIGNS, "not magnitude: signs", "the errors as large as they were each time, with random signs, cost less: ANN + signs − SNN"),
-        (ORDERED, "memory without feedback", "the errors in their order, made in another episode, cost less: ANN + ordered − SNN"),
+        (SIGNS, "not magnitude: signs", "the errors with random signs cost less: ANN + signs − SNN"),
+        (ORDERED, "memory without feedback", "another episode's errors, in order, cost less: ANN + ordered − SNN"),
     ):
         found.append(claim(name, text, paired(method.disturbed[kind].reward_sum, method.reward_sum), unit, needs_loss=True))
     if method.alpha != 0:
         found += [
-            claim("CRPI lowers consistency", "consistency at α = 0 minus at this α", _lower(plain.cosines["consistency"], method.cosines["consistency"]), "cosine"),
-            claim("CRPI lowers drift", "drift at α = 0 minus at this α", _lower(plain.cosines["drift"], method.cosines["drift"]), "cosine"),
-            claim("CRPI lowers distance", "mean distance from the ANN's trajectory, α = 0 over this α: log10", _mean_distance(plain, method), "log10"),
+            claim(
+                "CRPI lowers consistency", "consistency at α = 0 minus at this α",
+                _lower(plain.cosines["consistency"], method.cosines["consistency"]), "cosine",
+            ),
+            claim(
+                "CRPI lowers drift", "drift at α = 0 minus at this α",
+                _lower(plain.cosines["drift"], method.cosines["drift"]), "cosine",
+            ),
+            claim(
+                "CRPI lowers distance", "mean distance from the ANN's trajectory, α = 0 over this α: log10",
+                _mean_distance(plain, method), "log10",
+            ),
             claim("CRPI raises return", "SNN at this α − SNN at α = 0", paired(method.reward_sum, plain.reward_sum), unit),
         ]  # fmt: skip
     return found

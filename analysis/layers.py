@@ -4,7 +4,7 @@ The input is the mean Ī of the layer's input current over the decision, as the 
 A ReLU would answer max(Ī, 0). From there to what the layer did answer, step by step:
 
 clipping      min(·, θ): a rate can't exceed the threshold
-quantisation  what the neuron, started at v_base, answers to the constant current Ī: for IF θ/T floor(T Ī/θ + 1/2), T levels
+quantisation  what the neuron, started at v_base, answers to the constant current Ī: for IF θ/T floor(T Ī/θ + 1/2)
 carry         what starting it at CRPI's v[0] changes in that; 0 for α = 0
 unevenness    the rest: the current came as it came, not evenly spread over the T steps
 
@@ -36,10 +36,12 @@ def take_apart(spiking: snn.SpikingNetwork, trace: snn.Trace) -> np.ndarray:
         steps, mean = len(seen.currents), seen.currents.mean(0)
         base = spiking.neuron.rule.v_base * theta
         relu = mean.clamp(min=0)
-        stages = [relu, torch.minimum(relu, theta), *(response(spiking.neuron, mean, v0, theta, steps) for v0 in (base, seen.v0))]
+        responses = [response(spiking.neuron, mean, v0, theta, steps) for v0 in (base, seen.v0)]
+        stages = [relu, torch.minimum(relu, theta), *responses]
         parts = [after - before for before, after in zip(stages, [*stages[1:], seen.decoded])]
         total = seen.decoded - relu
-        products = [relu * relu, total * total, (relu - seen.ann) ** 2, *(part * part for part in parts), *(part * total for part in parts)]
+        products = [relu * relu, total * total, (relu - seen.ann) ** 2]
+        products += [part * part for part in parts] + [part * total for part in parts]
         layers.append(torch.stack([product.double().flatten(1).mean(1) for product in products], 1))
     return torch.stack(layers, 1).cpu().numpy()
 

@@ -63,12 +63,16 @@ def run(settings: Settings, config: dict[str, Any], folder: Path, say: Say = tqd
         obs=this.policy.obs,
         actions=this.policy.action_dim,
         episodes=settings.conversion.report_episodes,
-        seeds={"seed": settings.conversion.seed, "streams": ["calibration", "report", *(["selection"] if not choice.given else [])]},
+        seeds={"seed": settings.conversion.seed, "streams": ["calibration", "report", *([] if choice.given else ["selection"])]},
         policy=_policy(this),
         conversion=_conversion(settings, plan),
         choice=choice,
         compute={**dataclasses.asdict(this.compute), "packages": dict(this.compute.packages)},
-        timing={"seconds": round(time.monotonic() - started, 3), "trials_played": player.played, "trials_reused": player.reused},
+        timing={
+            "seconds": round(time.monotonic() - started, 3),
+            "trials_played": player.played,
+            "trials_reused": player.reused,
+        },
         **found,
     )
     document.write(analysis, folder)
@@ -97,12 +101,11 @@ class _Study:
         self._announce(len(missing) + len(missing_cells), self._later())
         records = self._play(led)
         outcomes = self.rollouts.run(cells, self.progress)
-        sums = {
-            alpha: [] if given else [outcomes[cell.digest].reward_sum for cell in self.plan.selection(alpha)] for alpha in alphas
-        }
-        candidates = [
-            Candidate(alpha, of_episodes([cosines.of_episode(record) for record in records[alpha]]), sums[alpha]) for alpha in alphas
-        ]
+        sums: dict[float, list[float]] = {alpha: [] for alpha in alphas}
+        for cell in cells:
+            sums[cell.alpha].append(outcomes[cell.digest].reward_sum)
+        drifts = {alpha: of_episodes([cosines.of_episode(record) for record in records[alpha]]) for alpha in alphas}
+        candidates = [Candidate(alpha, drifts[alpha], sums[alpha]) for alpha in alphas]
         by_drift = _smallest_drift(candidates)
         by_return = max(alphas) if given else selection.best({alpha: float(np.mean(values)) for alpha, values in sums.items()})
         return Choice(candidates, by_drift, by_return, given)

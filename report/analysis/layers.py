@@ -80,7 +80,7 @@ def layers(analysis: Analysis, folder: Path) -> Picture | None:
         axes.legend(fontsize=8.5, loc="lower left", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return picture(
         "layers", "Parts of each spiking layer's error, and cosines of neighbouring residual potentials",
-        "Each layer on its own input: what clipping at the threshold, quantisation to T steps, CRPI's carry and the uneven arrival of spikes "
-        "contribute (bars; they add up vectorially to the dot), and what was wrong before (triangle). Below: do the residual "
+        "Each layer on its own input: what clipping at the threshold, quantisation to T steps, CRPI's carry and the uneven "
+        "arrival of spikes contribute (bars; they add up vectorially to the dot), and what was wrong before (triangle). Below: do the residual "
         "potentials of neighbouring decisions point the same way?",
     )  # fmt: skip

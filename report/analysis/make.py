@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.document import Analysis
 from report import markdown, page
-from report.analysis import figures, layers, sections
+from report.analysis import figures, sections
 from report.analysis.sections import summary
 from runtime.files import atomic_write
 
@@ -19,8 +19,6 @@ def write(analysis: Analysis, out: str | Path) -> Path:
     """Writes the pages into `out`; returns the path of report.html. Raises OSError where the disk refuses."""
     out = Path(out)
     pictures = figures.all_of(analysis, out / FIGURES)
-    if (picture := layers.layers(analysis, out / FIGURES)) is not None:
-        pictures["layers"] = picture
     document = sections.document(analysis, pictures)
     atomic_write(out / MARKDOWN, markdown.render(document, FIGURES, out).encode())
     atomic_write(out / HTML, page.render(document, out / FIGURES).encode())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from analysis.document import Analysis, Claim, Cosine, Estimate
-from report.analysis.drawing import best, label, shown, unit
-from report.analysis.figures import NOISES, SHORT, TITLES
+from report.analysis.drawing import NOISES, SHORT, TITLES, best, label, shown, unit
 from report.document import Block, Column, Document, Entry, Picture, Section, Table, Text, number, words
 
-VERDICTS = {"holds": "holds", "contrary": "contrary", "open": "open", "moot": "moot"}
+_VERDICTS = ("holds", "contrary", "open", "moot")
 
 
 def document(analysis: Analysis, pictures: dict[str, Picture]) -> Document:
@@ -21,16 +20,18 @@ def document(analysis: Analysis, pictures: dict[str, Picture]) -> Document:
         )
     ]
     if not choice.given:
-        same = "Both ways of choosing α agree" if choice.by_drift == choice.by_return else "The two ways of choosing α disagree"
-        lead.append(Text(f"{same}: α={choice.by_return:g} by return, α={choice.by_drift:g} by least drift, which needs no rewards."))
+        agree = "agree" if choice.by_drift == choice.by_return else "disagree"
+        chosen = f"α={choice.by_return:g} by return, α={choice.by_drift:g} by least drift, which needs no rewards"
+        lead.append(Text(f"The two ways of choosing α {agree}: {chosen}."))
     if analysis.capped:
-        lead.append(Text("Episodes were cut short by max_decisions: sums of rewards are no returns, and say nothing about the conversion.", warning=True))
+        text = "Episodes were cut short by max_decisions: sums of rewards are no returns, and say nothing about the conversion."
+        lead.append(Text(text, warning=True))
     if analysis.actions == 1:
         lead.append(Text("Actions have one dimension: each cosine between two errors is only a sign, +1 or −1.", warning=True))
     sections = [
         Section("Claims", [_claims(analysis)]),
         Section("What the loss is made of", [pictures["loss"], _loss(analysis)]),
-        Section("Do errors go on?", [pictures["cosines"], _cosines(analysis), *_optional(pictures, "alpha"), _choice(analysis)]),
+        Section("Do errors go on?", _neighbours(analysis, pictures)),
         Section("How trajectories part", [pictures["growth"], _growth(analysis), pictures["map"]]),
         Section("Size or order?", [pictures["order"], _order(analysis)]),
     ]
@@ -41,8 +42,9 @@ def document(analysis: Analysis, pictures: dict[str, Picture]) -> Document:
     return Document(title, lead, sections)
 
 
-def _optional(pictures: dict[str, Picture], name: str) -> list[Block]:
-    return [pictures[name]] if name in pictures else []
+def _neighbours(analysis: Analysis, pictures: dict[str, Picture]) -> list[Block]:
+    blocks: list[Block] = [pictures["cosines"], _cosines(analysis)]
+    return [*blocks, *([pictures["alpha"]] if "alpha" in pictures else []), _choice(analysis)]
 
 
 def _claims(analysis: Analysis) -> Table:
@@ -67,17 +69,30 @@ def _verdict(claim: Claim | None) -> Entry:
     if claim is None:
         return Entry("–")
     if claim.value is None:
-        return Entry(VERDICTS[claim.verdict], "no pair of errors had a direction")
+        return Entry(claim.verdict, "no pair of errors had a direction")
     unit = "" if claim.unit in ("cosine", "return", "sum of rewards") else f" {claim.unit}"
-    return Entry(VERDICTS[claim.verdict], f"{_with(claim.value, sign=True)}{unit}", claim.value.mean, "contrary" if claim.verdict == "contrary" else "")
+    mark = "contrary" if claim.verdict == "contrary" else ""
+    return Entry(claim.verdict, f"{_with(claim.value, sign=True)}{unit}", claim.value.mean, mark)
 
 
 def _loss(analysis: Analysis) -> Table:
-    columns = [Column("", number=False), Column("ANN"), Column("ANN|SNN", "the ANN's actions in the SNN's states, one decision each"), Column("SNN|ANN", "the other way round"), Column("SNN"), Column("loss"), Column("states", "ANN − ANN|SNN"), Column("actions", "ANN|SNN − SNN")]  # fmt: skip
-    rows = [
-        [words(label(analysis, method.alpha)), *map(_number, (analysis.ann, method.ann_on_snn, method.snn_on_ann, method.reward_sum, method.loss, method.state, method.action))]
-        for method in shown(analysis)
-    ]  # fmt: skip
+    columns = [
+        Column("", number=False),
+        Column("ANN"),
+        Column("ANN|SNN", "the ANN's actions in the SNN's states, one decision each"),
+        Column("SNN|ANN", "the SNN's actions in the ANN's states"),
+        Column("SNN"),
+        Column("loss"),
+        Column("states", "ANN − ANN|SNN"),
+        Column("actions", "ANN|SNN − SNN"),
+        Column("actions first: states", "SNN|ANN − SNN"),
+        Column("actions", "ANN − SNN|ANN"),
+    ]
+    rows = []
+    for method in shown(analysis):
+        sums = (analysis.ann, method.ann_on_snn, method.snn_on_ann, method.reward_sum)
+        parts = (method.loss, method.state, method.action, method.state_other, method.action_other)
+        rows.append([words(label(analysis, method.alpha)), *map(_number, (*sums, *parts))])
     caption = (
         f"Mean {unit(analysis)}, and what is lost to states and to actions. X|Y: X's action tried out for one decision in every state "
         "that Y visits. An action that looks good for one decision may still lead to bad states: that is then the states' part."
@@ -89,19 +104,25 @@ def _cosines(analysis: Analysis) -> Table:
     rows = []
     for method in shown(analysis):
         name = label(analysis, method.alpha)
-        rows.append([words(name), *(_cosine(method.cosines[which]) for which in TITLES), _skipped(list(method.cosines.values()))])
-        rows.append([words(f"{name}, as the ANN's shadow"), Entry("–"), _cosine(method.consistency_on_ann), Entry("–"), _skipped([method.consistency_on_ann])])
+        rows.append(_leader(name, method.cosines))
+        alone = method.consistency_on_ann
+        rows.append([words(f"{name}, as the ANN's shadow"), Entry("–"), _cosine(alone), Entry("–"), _skipped([alone])])
     for method in shown(analysis):
         for kind, one in method.disturbed.items():
-            rows.append([words(f"ANN + {SHORT[kind]} of {label(analysis, method.alpha)}"), *(_cosine(one.cosines[which]) for which in TITLES), _skipped(list(one.cosines.values()))])
-    columns = [Column("leader", number=False), *(Column(title) for title in TITLES.values()), Column("skipped", "pairs of decisions without two directions to compare")]
+            rows.append(_leader(f"ANN + {SHORT[kind]} of {label(analysis, method.alpha)}", one.cosines))
+    columns = [Column("leader", number=False), *(Column(title) for title in TITLES.values())]
+    columns.append(Column("skipped", "pairs of decisions without two directions to compare"))
     caption = (
-        "Means of cosines; below each, the same with large errors counting more: Σ⟨δ, ·⟩ / Σ‖δ‖‖·‖. The ANN's shadow is asked in the "
-        "ANN's states, where no error of its own ever acted. Noise whose sum with the action would leave the range is added with the other "
-        "sign, so in policies that act at their bounds even independent noise points inwards again and again: what the "
+        "Means of cosines; below each, the same with large errors counting more: Σ⟨δ, ·⟩ / Σ‖δ‖‖·‖. The ANN's shadow is asked "
+        "in the ANN's states, where no error of its own ever acted. Noise whose sum with the action would leave the range is "
+        "added with the other sign, so in policies that act at their bounds even independent noise points inwards again and again: what the "
         "network's consistency has to be compared with is the noise's."
     )
     return Table("cosines", columns, rows, caption)
+
+
+def _leader(name: str, cosines: dict[str, Cosine]) -> list[Entry]:
+    return [words(name), *(_cosine(cosines[which]) for which in TITLES), _skipped(list(cosines.values()))]
 
 
 def _choice(analysis: Analysis) -> Table:
@@ -110,7 +131,8 @@ def _choice(analysis: Analysis) -> Table:
     for one in analysis.choice.candidates:
         mean = sum(one.selection) / len(one.selection) if one.selection else None
         rows.append([number(one.alpha, f"{one.alpha:g}"), *(_cosine(one.cosines[which]) for which in TITLES), number(mean)])
-    return Table("choice", columns, rows, "On the calibration episodes, and on the selection episodes; neither kind is reported on elsewhere.")
+    caption = "On the calibration episodes, and on the selection episodes; neither kind is reported on elsewhere."
+    return Table("choice", columns, rows, caption)
 
 
 def _growth(analysis: Analysis) -> Table:
@@ -119,11 +141,13 @@ def _growth(analysis: Analysis) -> Table:
     rows.append([words("ANN, each action one ulp away"), *map(_number, analysis.chaos.growth)])
     far = [analysis.chaos.unrelated[first - 1 : last] for first, last in analysis.windows]
     rows.append([words("two unrelated episodes"), *(number(sum(part) / len(part) if part else None) for part in far)])
-    return Table("growth", columns, rows, "Mean distance from the ANN's trajectory, in standard deviations of the ANN's states.")
+    caption = "Mean distance from the ANN's trajectory, in standard deviations of the ANN's states."
+    return Table("growth", columns, rows, caption)
 
 
 def _order(analysis: Analysis) -> Table:
-    columns = [Column("", number=False), Column("SNN"), *(Column(SHORT[kind], f"ANN + {words}") for kind, words in NOISES.items())]
+    columns = [Column("", number=False), Column("SNN")]
+    columns += [Column(f"ANN + {SHORT[kind]}", hint) for kind, hint in NOISES.items()]
     rows = []
     for method in shown(analysis):
         name = label(analysis, method.alpha)
@@ -135,7 +159,13 @@ def _order(analysis: Analysis) -> Table:
 
 def _layers(analysis: Analysis) -> Table:
     parts = ("clipping", "quantisation", "carry", "unevenness")
-    columns = [Column("layer", number=False), Column("error", "% of the activations' root mean square"), Column("inherited"), *(Column(part, "share of the squared error") for part in parts), Column("residuals", "cosine of neighbouring decisions")]  # fmt: skip
+    columns = [
+        Column("layer", number=False),
+        Column("error", "% of the activations' root mean square"),
+        Column("inherited", "% of the activations' root mean square"),
+        *(Column(part, "% of the squared error") for part in parts),
+        Column("residuals", "cosine of neighbouring decisions"),
+    ]
     rows = []
     for method in shown(analysis):
         for layer in method.layers:
@@ -144,22 +174,34 @@ def _layers(analysis: Analysis) -> Table:
                 words(f"{layer.name}, {label(analysis, method.alpha)}"), _percent(layer.error), _percent(layer.inherited),
                 *(_percent(share) for share in shares), _number(layer.residuals),
             ])  # fmt: skip
-    caption = "Error and inherited error in % of the activations' root mean square; the four parts in % of the squared error, where they add up to 100 and may be negative."
+    caption = (
+        "Error and inherited error in % of the activations' root mean square; the four parts in % of the squared error, where "
+        "they add up to 100 and may be negative."
+    )
     return Table("layers", columns, rows, caption)
 
 
 def _provenance(analysis: Analysis) -> Table:
     policy, conversion = analysis.policy, analysis.conversion
+    source = f"sha256 {policy.sha256}, {policy.frame:,} frames, training seed {policy.training_seed}"
+    how = f"{conversion.rule}, {conversion.coding}, n_thresholds {conversion.n_thresholds}, T {conversion.timesteps}"
+    timing = analysis.timing
+    machine = ("device", "threads", "dtype", "chunk", "renderer")
     facts = {
         "created": analysis.created,
-        "policy": f"{policy.path} (sha256 {policy.sha256}, {policy.frame:,} frames, training seed {policy.training_seed})",
-        "conversion": f"{conversion.rule}, {conversion.coding}, n_thresholds {conversion.n_thresholds}, T {conversion.timesteps}, mode {conversion.mode}, thresholds sha256 {conversion.thresholds_sha256}",
-        "seeds": ", ".join(f"{name}: {value}" for name, value in analysis.seeds.items()),
-        "episodes": f"{analysis.timing['trials_played']:.0f} played, {analysis.timing['trials_reused']:.0f} reused, {analysis.timing['seconds']:.0f} s",
-        "computed on": ", ".join(f"{name} {value}" for name, value in analysis.compute.items() if name in ("device", "threads", "dtype", "chunk", "renderer")),
-        "versions": ", ".join(f"{name} {value}" for name, value in analysis.versions.items()),
-    }  # fmt: skip
-    return Table("provenance", [Column("", number=False), Column("", number=False)], [[words(name), words(text)] for name, text in facts.items()])
+        "policy": f"{policy.path} ({source})",
+        "conversion": f"{how}, mode {conversion.mode}, thresholds sha256 {conversion.thresholds_sha256}",
+        "seeds": _listed(analysis.seeds),
+        "episodes": f"{timing['trials_played']:.0f} played, {timing['trials_reused']:.0f} reused, {timing['seconds']:.0f} s",
+        "computed on": _listed({name: analysis.compute[name] for name in machine}),
+        "versions": _listed(analysis.versions),
+    }
+    columns = [Column("", number=False), Column("", number=False)]
+    return Table("provenance", columns, [[words(name), words(text)] for name, text in facts.items()])
+
+
+def _listed(values: dict) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _number(one: Estimate | None) -> Entry:
@@ -169,13 +211,15 @@ def _number(one: Estimate | None) -> Entry:
 def _percent(one: Estimate | None) -> Entry:
     if one is None:
         return Entry("–")
-    return number(one.mean, f"{100 * one.mean:.1f}".replace("-", "−"), f"[{100 * one.low:.1f}, {100 * one.high:.1f}]".replace("-", "−"))
+    text, note = f"{100 * one.mean:.1f}", f"[{100 * one.low:.1f}, {100 * one.high:.1f}]"
+    return number(one.mean, text.replace("-", "−"), note.replace("-", "−"))
 
 
 def _cosine(cosine: Cosine) -> Entry:
     if cosine.mean is None or cosine.weighted is None:
         return Entry("–")
-    return Entry(_plain(cosine.mean.mean, sign=True), f"{_span(cosine.mean)}; by size {_plain(cosine.weighted.mean, sign=True)}", cosine.mean.mean)
+    note = f"{_span(cosine.mean)}; by size {_plain(cosine.weighted.mean, sign=True)}"
+    return Entry(_plain(cosine.mean.mean, sign=True), note, cosine.mean.mean)
 
 
 def _skipped(cosines: list[Cosine]) -> Entry:
@@ -201,16 +245,19 @@ def _plain(value: float, sign: bool = False) -> str:
 
 def summary(analysis: Analysis) -> list[str]:
     """What a user wants to see at the end of a run."""
-    methods = shown(analysis)
-    found = [f"{analysis.task} ({analysis.obs}), {analysis.conversion.neuron.upper()} T={analysis.conversion.timesteps}, {analysis.episodes} episodes; {unit(analysis)}: ANN {_with(analysis.ann)}"]
-    for method in methods:
-        cosines = ", ".join(f"{name} {_plain(one.mean.mean, True) if one.mean else '–'}" for name, one in method.cosines.items())
-        found.append(f"{label(analysis, method.alpha)}: {_with(method.reward_sum)}, lost to states {_plain(method.state.mean)}, to actions {_plain(method.action.mean)}; {cosines}")
+    neuron = f"{analysis.conversion.neuron.upper()} T={analysis.conversion.timesteps}"
+    found = [f"{analysis.task} ({analysis.obs}), {neuron}, {analysis.episodes} episodes"]
+    found.append(f"{unit(analysis)}: ANN {_with(analysis.ann)}")
+    for method in shown(analysis):
+        means = {name: one.mean for name, one in method.cosines.items()}
+        cosines = ", ".join(f"{name} {_plain(mean.mean, True) if mean else '–'}" for name, mean in means.items())
+        lost = f"lost to states {_plain(method.state.mean)}, to actions {_plain(method.action.mean)}"
+        found.append(f"{label(analysis, method.alpha)}: {_with(method.reward_sum)}, {lost}; {cosines}")
     if not analysis.choice.given:
         found.append(f"α by return {analysis.choice.by_return:g}, by least drift {analysis.choice.by_drift:g}")
     of_best = [claim for claim in analysis.claims if claim.alpha in (0.0, best(analysis))]
-    for verdict in VERDICTS:
+    for verdict in _VERDICTS:
         names = [f"{claim.name} (α={claim.alpha:g})" for claim in of_best if claim.verdict == verdict]
         if names:
-            found.append(f"{VERDICTS[verdict]}: {', '.join(names)}")
+            found.append(f"{verdict}: {', '.join(names)}")
     return found
