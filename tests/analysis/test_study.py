@@ -12,6 +12,7 @@ from runtime.errors import UserError
 from runtime.records import to_json
 from tests.analysis.test_play import SMALL
 from tests.analysis.test_settings import config
+from tests.evaluation.conftest import write_small_policy
 from tests.evaluation.test_settings import config as convert_config
 
 TINY = SMALL | dict(num_eval_episodes=2, max_decisions=5, crpi__select_episodes=1, layer_decisions=1)
@@ -64,3 +65,12 @@ def test_a_file_that_is_no_analysis_is_refused_in_one_line(tmp_path):
         path.write_text(text)
         with pytest.raises(UserError, match="not a readable analysis"):
             document.read(tmp_path)
+
+
+def test_a_hybrid_is_analysed_too(tmp_path):
+    policies = {"state": write_small_policy(tmp_path / "policy.pt", trunk="layernorm_tanh")}
+    with pytest.raises(UserError, match="hybrid=true"):
+        run(policies, tmp_path / "a")
+    found = run(policies, tmp_path / "b", hybrid=True, neuron={"name": "dc", "rule": "mt", "coding": "differential", "n_thresholds": 4})
+    assert len(found.methods[0].layers) == 2 and found.conversion.coding == "differential"
+    assert all(sum(share.mean for share in layer.shares.values()) == pytest.approx(1) for layer in found.methods[-1].layers)
