@@ -13,7 +13,7 @@ setup:
 	@sh scripts/setup.sh
 
 test: setup
-	.venv/bin/python -m pytest -q tests
+	.venv/bin/python -m pytest -q -n auto --dist loadfile tests
 
 demo: setup
 	.venv/bin/python demo.py
