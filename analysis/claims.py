@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.document import Chaos, Claim, Cosine, Estimate, Method
 from analysis.estimates import paired, required
-from analysis.trial import GAUSSIAN, ORDERED, SHUFFLED, SIGNS
+from analysis.trial import FLIPPED, GAUSSIAN, ORDERED, SHUFFLED
 
 HOLDS, CONTRARY, OPEN, MOOT = "holds", "contrary", "open", "moot"
 
@@ -55,15 +55,15 @@ def of_method(method: Method, plain: Method, chaos: Chaos, unit: str) -> list[Cl
             method.cosines["consistency"].mean, "cosine",
         ),
         claim(
-            "consistency beyond noise", "more than that of as large errors with random signs: consistency − theirs",
-            _lower(method.cosines["consistency"], method.disturbed[SIGNS].cosines["consistency"]), "cosine",
+            "consistency beyond noise", "more than that of the same errors with random signs: consistency − theirs",
+            _lower(method.cosines["consistency"], method.disturbed[FLIPPED].cosines["consistency"]), "cosine",
         ),
         claim("positive drift", "both together push the same way: drift", method.cosines["drift"].mean, "cosine"),
     ]  # fmt: skip
     for kind, name, text in (
         (GAUSSIAN, "not magnitude: Gaussian", "errors as large, but independent, cost less: ANN + Gaussian − SNN"),
         (SHUFFLED, "not magnitude: shuffled", "the errors themselves in random order cost less: ANN + shuffled − SNN"),
-        (SIGNS, "not magnitude: signs", "the errors with random signs cost less: ANN + signs − SNN"),
+        (FLIPPED, "not magnitude: flipped", "its own errors with random signs cost less: ANN ± δ − SNN"),
         (ORDERED, "memory without feedback", "another episode's errors, in order, cost less: ANN + ordered − SNN"),
     ):
         found.append(claim(name, text, paired(method.disturbed[kind].reward_sum, method.reward_sum), unit, needs_loss=True))

@@ -4,12 +4,12 @@ gaussian  independent Gaussian noise with mean zero and the errors' second momen
           directions, but no bias and no memory
 shuffled  the errors that the network made in another episode, in random order: all of their distribution, bias
           included, but no memory
-signs     the same errors in the order in which they were made, each with a random sign: as large as they were at
-          each moment, which shuffled errors are not, but no bias and no memory of direction
 ordered   the same errors in the order in which they were made: their memory too, but no tie to the present state
+flipped   the error that the network makes in the present state, with a random sign: as large as its errors are in each
+          state, which noise is not, but pointing here and there
 ulp       each action moved by one unit in the last place towards 0: the control for chaos
 
-Another episode's, because errors replayed in their own order from the very state that they began in would only play
+Shuffled and ordered errors are another episode's, because errors replayed in their own order from the very state that they began in would only play
 that episode again.
 """
 
@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.trial import GAUSSIAN, ORDERED, SHUFFLED, SIGNS
+from analysis.trial import GAUSSIAN, ORDERED, SHUFFLED
 
 
 def noise(kind: str, errors: np.ndarray, decisions: int, seed: tuple[int, ...]) -> np.ndarray:
-    """What to add to each of `decisions` actions: float64 [decisions, A], made from `errors` [K, A].
+    """What to add to each of `decisions` actions: float64 [decisions, A], made from the recorded `errors` [K, A].
 
     A function of its arguments alone. If there are more decisions than errors, these are used again from the start.
     """
@@ -29,12 +29,16 @@ def noise(kind: str, errors: np.ndarray, decisions: int, seed: tuple[int, ...]) 
     if kind == GAUSSIAN:
         second_moment = errors.T @ errors / len(errors)
         return generator.multivariate_normal(np.zeros(errors.shape[1]), second_moment, decisions, method="eigh")
-    if kind not in (SHUFFLED, SIGNS, ORDERED):
+    if kind not in (SHUFFLED, ORDERED):
         raise ValueError(f"{kind} is not made from errors")
     if kind == SHUFFLED:
         errors = generator.permutation(errors)
-    noise = np.resize(errors, (decisions, errors.shape[1]))
-    return noise * generator.choice([-1.0, 1.0], (decisions, 1)) if kind == SIGNS else noise
+    return np.resize(errors, (decisions, errors.shape[1]))
+
+
+def signs(decisions: int, seed: tuple[int, ...]) -> np.ndarray:
+    """A random sign for each decision, float64 [decisions, 1]."""
+    return np.random.default_rng(seed).choice([-1.0, 1.0], (decisions, 1))
 
 
 def add(actions: np.ndarray, added: np.ndarray) -> np.ndarray:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Sequence
 
 from analysis.settings import Settings
-from analysis.trial import ERRORS, ULP, Disturbance, Trial
+from analysis.trial import FLIPPED, RECORDED, ULP, Disturbance, Trial
 from evaluation.cells import ANN, Cell, Method
 from evaluation.conversion import Run
 
@@ -34,15 +33,17 @@ class Plan:
 
     def moved(self) -> list[Trial]:
         """The ANN, each action one ulp away."""
-        return [self._disturbed(episode, ULP, None) for episode in self._report]
+        return [self._disturbed(None, episode, ULP, None) for episode in self._report]
 
-    def disturbed(self, led: Sequence[Trial]) -> dict[str, list[Trial]]:
-        """The ANN disturbed by what the trials `led` record, each episode by the errors of the one after it."""
-        sources = [*led[1:], led[0]]
-        return {
-            kind: [self._disturbed(episode, kind, source.digest) for episode, source in zip(self._report, sources, strict=True)]
-            for kind in ERRORS
+    def disturbed(self, alpha: float) -> dict[str, list[Trial]]:
+        """The ANN disturbed by errors of the converted network under `alpha`: by those that it records when it leads,
+        each episode by those of the one after it; and by those that it makes on the way, with random signs."""
+        led = self.led(alpha)
+        sources = [trial.digest for trial in (*led[1:], led[0])]
+        found = {
+            kind: [self._disturbed(None, episode, kind, sources[episode]) for episode in self._report] for kind in RECORDED
         }
+        return found | {FLIPPED: [self._disturbed(alpha, episode, FLIPPED, None) for episode in self._report]}
 
     def selection(self, alpha: float) -> list[Cell]:
         """The episodes that convert.py chooses α on, in its own store."""
@@ -52,9 +53,9 @@ class Plan:
     def _report(self) -> range:
         return range(self.settings.conversion.report_episodes)
 
-    def _disturbed(self, episode: int, kind: str, source: str | None) -> Trial:
+    def _disturbed(self, alpha: float | None, episode: int, kind: str, source: str | None) -> Trial:
         disturbance = Disturbance(kind, source, self.settings.conversion.seed)
-        return Trial(self._cell(None, "report", episode), disturbance=disturbance)
+        return Trial(self._cell(alpha, "report", episode), disturbance=disturbance)
 
     def _cell(self, alpha: float | None, stream: str, episode: int) -> Cell:
         run, conversion = self.run, self.settings.conversion

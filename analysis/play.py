@@ -16,7 +16,7 @@ import envs
 import snn
 from analysis import disturbance, layers
 from analysis.store import Store
-from analysis.trial import DISTURBANCES, ULP, Record, Trial
+from analysis.trial import DISTURBANCES, FLIPPED, ULP, Record, Trial
 from evaluation.cells import ANN, Method
 from evaluation.environments import Environments
 from evaluation.policies import ANNPolicy, Policy, SpikingPolicy
@@ -143,7 +143,8 @@ class _Round:
         self._take_apart(rows)
         wanted = self.leader.act(self.here, rows)[rows]
         reference = self.shadow.act(self.here, rows)[rows]
-        actions = np.stack([self.tapes[row].disturbed(action) for row, action in zip(rows.tolist(), wanted)])
+        pairs = zip(rows.tolist(), wanted, reference)
+        actions = np.stack([self.tapes[row].disturbed(action, beside) for row, action, beside in pairs])
         cosines = self._residual_cosines(rows)
         states = self.vector.save_state(rows)
         self.vector.step_async(rows, actions)
@@ -181,12 +182,14 @@ class _Round:
         return layers.row_cosines(before, self.residuals, rows)
 
     def _noise(self, trial: Trial) -> np.ndarray | None:
-        """What to add to the trial's actions, float64 [limit, A]."""
+        """What to add to the trial's actions, float64 [limit, A]; for flipped errors their signs [limit, 1]."""
         if trial.disturbance is None or trial.disturbance.kind == ULP:
             return None
-        kind, errors = trial.disturbance.kind, self.player._known[trial.disturbance.source].errors
+        kind = trial.disturbance.kind
         seed = (trial.disturbance.seed, DISTURBANCES.index(kind), trial.cell.environment_key())
-        return disturbance.noise(kind, errors, self.limit, seed)
+        if kind == FLIPPED:
+            return disturbance.signs(self.limit, seed)
+        return disturbance.noise(kind, self.player._known[trial.disturbance.source].errors, self.limit, seed)
 
 
 class _Tape:
@@ -206,12 +209,14 @@ class _Tape:
         count = min(self.trial.layer_decisions, limit)
         return {(2 * place + 1) * limit // (2 * count) for place in range(count)}
 
-    def disturbed(self, action: np.ndarray) -> np.ndarray:
-        """What is done in place of the leader's `action` [A]."""
+    def disturbed(self, action: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """What is done in place of the leader's `action` [A]; `reference`: the shadow's."""
         if self.trial.disturbance is None:
             return action
         if self.noise is None:
             return disturbance.one_ulp(action)
+        if self.trial.disturbance.kind == FLIPPED:
+            return disturbance.add(reference, self.noise[self.decisions] * (action.astype(np.float64) - reference))
         return disturbance.add(action, self.noise[self.decisions])
 
     def add(self, *column) -> None:

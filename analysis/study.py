@@ -19,7 +19,7 @@ from analysis.plan import Plan
 from analysis.play import Player
 from analysis.settings import Settings
 from analysis.store import Store
-from analysis.trial import ERRORS, Record, Trial
+from analysis.trial import RECORDED, Record, Trial
 from evaluation import selection
 from evaluation.conversion import Run
 from evaluation.environments import Environments
@@ -114,7 +114,7 @@ class _Study:
         """What stands in `Analysis` about the report episodes; `names` of the spiking layers."""
         alphas = sorted({0.0, choice.by_return, choice.by_drift})
         led = {alpha: self.plan.led(alpha) for alpha in alphas}
-        disturbed = {(alpha, kind): trials for alpha in alphas for kind, trials in self.plan.disturbed(led[alpha]).items()}
+        disturbed = {(alpha, kind): trials for alpha in alphas for kind, trials in self.plan.disturbed(alpha).items()}
         undisturbed = {
             **{(alpha, "led"): trials for alpha, trials in led.items()},
             **{(alpha, "shadowed"): self.plan.shadowed(alpha) for alpha in alphas},
@@ -155,7 +155,7 @@ class _Study:
     def _later(self) -> int:
         """Trials of the report, as many as there are at most: which α they are for isn't known yet."""
         alphas = min(len(self.settings.alphas), 3)
-        return self.settings.conversion.report_episodes * (1 + (2 + len(ERRORS)) * alphas)
+        return self.settings.conversion.report_episodes * (1 + (3 + len(RECORDED)) * alphas)
 
     def _announce(self, now: int, later: int) -> None:
         if now:

@@ -22,15 +22,15 @@ TRIAL_VERSION = 1
 # The code that decides a record, besides that which decides the episode's course.
 _CODE = ("analysis/trial.py", "analysis/play.py", "analysis/disturbance.py", "analysis/layers.py")
 
-ULP, GAUSSIAN, SHUFFLED, SIGNS, ORDERED = "ulp", "gaussian", "shuffled", "signs", "ordered"
-ERRORS = (GAUSSIAN, SHUFFLED, SIGNS, ORDERED)  # made from recorded errors
-DISTURBANCES = (ULP, *ERRORS)
+ULP, GAUSSIAN, SHUFFLED, ORDERED, FLIPPED = "ulp", "gaussian", "shuffled", "ordered", "flipped"
+RECORDED = (GAUSSIAN, SHUFFLED, ORDERED)  # made from errors that another trial recorded
+DISTURBANCES = (ULP, *RECORDED, FLIPPED)
 
 
 @dataclass(frozen=True)
 class Disturbance:
     """What is added to the ANN's actions (see `analysis.disturbance`). `source`: digest of the trial whose errors it is
-    made from, None for "ulp"; `seed` of what is drawn."""
+    made from, None for kinds that need no such trial; `seed` of what is drawn."""
 
     kind: str
     source: str | None

@@ -22,17 +22,17 @@ from runtime.files import atomic_write  # noqa: E402
 # Okabe and Ito's colours, told apart by all kinds of colour vision.
 INK, GREY, PALE = "#1b1f26", "#6b7480", "#d9dde2"
 PLAIN, CHOSEN, OTHER = "#D55E00", "#0072B2", "#009E73"
-KINDS = {"ordered": "#CC79A7", "signs": "#E69F00", "shuffled": "#56B4E9", "gaussian": "#7a6f9b"}
+KINDS = {"flipped": "#E69F00", "ordered": "#CC79A7", "shuffled": "#56B4E9", "gaussian": "#7a6f9b"}
 TITLES = {"correction": "ANN correction", "consistency": "SNN consistency", "drift": "SNN drift"}
 NOISES = {
+    "flipped": "its error in each state, with a random sign",
     "ordered": "its errors, in order, from another episode",
-    "signs": "its errors, each with a random sign",
     "shuffled": "its errors, shuffled in time",
     "gaussian": "Gaussian noise of their covariance",
 }
 SHORT = {
+    "flipped": "errors with random signs",
     "ordered": "errors in order",
-    "signs": "errors, random signs",
     "shuffled": "errors shuffled",
     "gaussian": "Gaussian noise",
 }

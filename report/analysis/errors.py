@@ -24,7 +24,7 @@ def cosines(analysis: Analysis, folder: Path) -> Picture:
     for method in methods:
         rows.append((label(analysis, method.alpha), colour(analysis, method.alpha), method.cosines, "o"))
     plain = methods[0]
-    for kind in ("gaussian", "shuffled", "signs", "ordered"):
+    for kind in ("gaussian", "shuffled", "ordered", "flipped"):
         rows.append((f"ANN + {SHORT[kind]}", KINDS[kind], plain.disturbed[kind].cosines, "D"))
     with saved(folder, "cosines"):
         _, grid = figure(10, 0.9 + 0.42 * len(rows), 1, 3, sharey=True, sharex=True)

@@ -16,7 +16,7 @@ def layers(analysis: Analysis, folder: Path) -> Picture | None:
     methods = [method for method in shown(analysis) if any(layer.error for layer in method.layers)]
     if not methods:
         return None
-    names = [layer.name for layer in methods[0].layers]
+    names = [layer.name.replace(".", ".\n", 1) for layer in methods[0].layers]
     largest = [
         one.high
         for method in methods

@@ -68,8 +68,8 @@ def order(analysis: Analysis, folder: Path) -> Picture:
         grid[-1, 0].set_xlabel(unit(analysis))
     return picture(
         "order", "Returns of the ANN disturbed by errors of equal size, against the converted network's",
-        "Is it the size of the errors, or how they hang together? The ANN with errors of the spiking network's size added to "
-        "its actions. If only their order mattered, shuffled errors and errors with random signs would cost little.",
+        "Is it the size of the errors, or how they hang together? The ANN with errors of the spiking network's size in place of "
+        "its own course of errors. Were it only how they hang together, the rows below the network's would lie near the ANN's.",
     )  # fmt: skip
 
 

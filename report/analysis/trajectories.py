@@ -21,7 +21,7 @@ def growth(analysis: Analysis, folder: Path) -> Picture:
         axes = grid[0, 0]
         for method in methods:
             line(axes, method.distance, colour(analysis, method.alpha), label(analysis, method.alpha))
-        for kind in ("shuffled", "gaussian"):
+        for kind in ("flipped", "shuffled"):
             line(
                 axes,
                 methods[0].disturbed[kind].distance,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import disturbance
-from analysis.trial import ERRORS, GAUSSIAN, ORDERED, SHUFFLED, SIGNS
+from analysis.trial import GAUSSIAN, ORDERED, RECORDED, SHUFFLED
 
 # Biased and correlated in time: both must go from Gaussian noise, only the latter from shuffled errors.
 STEPS = np.random.default_rng(1).normal(0, 0.05, (20000, 2)).cumsum(axis=0)
@@ -37,15 +37,14 @@ def test_ordered_errors_are_the_errors_and_begin_again_where_they_end():
     np.testing.assert_array_equal(noise, CORRELATED[[0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]])
 
 
-def test_errors_with_random_signs_keep_their_size_at_each_moment():
-    noise = disturbance.noise(SIGNS, CORRELATED, len(CORRELATED), (1, 2, 3))
-    signs = noise / CORRELATED
-    np.testing.assert_allclose(np.abs(signs), 1)
-    np.testing.assert_array_equal(np.sign(signs[:, 0]), np.sign(signs[:, 1]), "a vector keeps its line")
-    assert abs(signs.mean()) < 0.03 and abs(autocorrelation(noise)) < 0.03
+def test_signs_are_as_often_one_as_the_other_and_remember_nothing():
+    signs = disturbance.signs(20000, (1, 2, 3))
+    assert signs.shape == (20000, 1) and set(signs[:, 0]) == {-1.0, 1.0}
+    assert abs(signs.mean()) < 0.03 and abs(autocorrelation(signs)) < 0.03
+    np.testing.assert_array_equal(signs[:100], disturbance.signs(100, (1, 2, 3)))
 
 
-@pytest.mark.parametrize("kind", ERRORS)
+@pytest.mark.parametrize("kind", RECORDED)
 def test_noise_is_a_function_of_its_seed(kind):
     one, same, other = (disturbance.noise(kind, CORRELATED[:50], 60, (7, 1, key)) for key in (3, 3, 4))
     np.testing.assert_array_equal(one, same)

@@ -9,7 +9,7 @@ from analysis import claims, growth, measure
 from analysis.document import Estimate
 from analysis.estimates import curve, estimate, paired, rounded
 from analysis.layers import NUMBERS, PARTS
-from analysis.trial import ERRORS
+from analysis.trial import FLIPPED, RECORDED
 from evaluation import statistics
 from tests.analysis.factories import record
 
@@ -31,7 +31,7 @@ def led_and_shadowed():
 
 def method(alpha=0.0, led=None, **disturbed):
     own, shadowed = led_and_shadowed()
-    kinds = {kind: episodes(rewards=np.full(6, disturbed.get(kind, 3.5))) for kind in ERRORS}
+    kinds = {kind: episodes(rewards=np.full(6, disturbed.get(kind, 3.5))) for kind in (*RECORDED, FLIPPED)}
     return measure.method(alpha, led or own, shadowed, kinds, ["first", "second"], UNIT, WINDOWS)
 
 
@@ -110,14 +110,14 @@ def test_a_verdict_asks_on_which_side_of_zero_the_interval_lies(values, said):
 
 
 def test_claims_of_a_loss_that_is_the_states():
-    plain = method(shuffled=5.0, signs=2.0)
+    plain = method(shuffled=5.0, flipped=2.0)
     still = measure.chaos(episodes(coordinates=np.zeros((6, 3))), episodes(coordinates=np.full((6, 3), 1e-9)), UNIT, WINDOWS)
     found = {claim.name: claim for claim in claims.of_method(plain, plain, still, "return")}
     assert found["loss"].verdict == "holds" and found["loss"].value.mean == 18
     for order in ("states first", "actions first"):
         assert found[f"state-dominated, {order}"].verdict == "holds" and found[f"state-dominated, {order}"].value.mean == 6
     assert found["not magnitude: shuffled"].value.mean == 12 and found["not magnitude: shuffled"].verdict == "holds"
-    assert found["not magnitude: signs"].verdict == "contrary" and found["not magnitude: signs"].value.mean == -6
+    assert found["not magnitude: flipped"].verdict == "contrary" and found["not magnitude: flipped"].value.mean == -6
     assert "CRPI raises return" not in found
     better = method(0.5, led=episodes(rewards=np.full(6, 7.0), branch_rewards=np.full(6, 4.0)))
     found = {claim.name: claim for claim in claims.of_method(better, plain, still, "return")}

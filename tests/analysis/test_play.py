@@ -11,10 +11,11 @@ from analysis.plan import Plan
 from analysis.play import Player
 from analysis.settings import Settings
 from analysis.store import Store
-from analysis.trial import ERRORS, GAUSSIAN, ORDERED, SIGNS, ULP, Trial
+from analysis.trial import DISTURBANCES, FLIPPED, GAUSSIAN, ORDERED, RECORDED, ULP, Trial
 from evaluation.cells import ANN
 from evaluation.conversion import Run
 from evaluation.environments import Environments
+from evaluation.policies import SpikingPolicy
 from tests.analysis.test_settings import config
 
 SMALL = dict(
@@ -106,9 +107,9 @@ def test_company_changes_nothing(policies, tmp_path):
     house = House(policies, tmp_path / "a")
     plan = house.plan
     first = [trial for alpha in (0.0, 0.6) for trial in (*plan.led(alpha), *plan.shadowed(alpha))] + plan.moved()
-    second = [trial for trials in plan.disturbed(plan.led(0.6)).values() for trial in trials]
+    second = [trial for trials in plan.disturbed(0.6).values() for trial in trials]
     together = house.play(first) + house.play(second)
-    for place in (1, 7, 13, 15, 19):
+    for place in (1, 7, 13, 15, 19, 25):
         trial = (first + second)[place]
         alone = House(policies, tmp_path / str(place), num_envs=5, num_workers=int(place == 7))
         if trial.disturbance is not None and trial.disturbance.source is not None:
@@ -120,18 +121,36 @@ def test_disturbed_leaders_do_what_the_ann_would_and_more(policies, tmp_path):
     house = House(policies, tmp_path)
     led = house.plan.led(0.6)
     errors = [record.errors for record in house.play(led)]
-    for kind, trials in house.plan.disturbed(led).items():
-        for episode, record in enumerate(house.play(trials)):
+    plan = house.plan.disturbed(0.6)
+    assert set(plan) == {*RECORDED, FLIPPED}
+    for kind in RECORDED:
+        for episode, record in enumerate(house.play(plan[kind])):
             added, source = np.abs(record.errors), np.abs(errors[(episode + 1) % 3])
-            if kind in (ORDERED, SIGNS):
+            if kind == ORDERED:
                 np.testing.assert_allclose(added, source, atol=1e-6)
             elif kind != GAUSSIAN:
                 np.testing.assert_allclose(np.sort(added, axis=0), np.sort(source, axis=0), atol=1e-6)
             assert (added > 0).all() and record.branched.any()
-    assert set(house.plan.disturbed(led)) == set(ERRORS)
     for record in house.play(house.plan.moved()):
         np.testing.assert_array_equal(np.nextafter(record.reference, 0), record.actions)
         assert not record.branched.any()
+
+
+def test_flipped_errors_are_the_networks_own_in_each_state(policies, tmp_path):
+    house = House(policies, tmp_path)
+    trials = house.plan.disturbed(0.6)[FLIPPED]
+    network = SpikingPolicy(house.run.convert(house.thresholds, 1), 1, torch.device("cpu"))
+    signs = set()
+    for trial, record in zip(trials, house.play(trials)):
+        network.reset(np.ones(1, bool), np.array([0.6]), np.array([trial.cell.environment_key()]))
+        environment = envs.make("cartpole_swingup", obs="state")
+        step = environment.reset(envs.episode_seed("report", 1, trial.cell.episode))
+        for action, reference in zip(record.actions, record.reference):
+            error = network.act(step.observation[None])[0].astype(np.float64) - reference
+            np.testing.assert_allclose(np.abs(action - reference.astype(np.float64)), np.abs(error), atol=1e-5)
+            signs.add(float(np.sign((action - reference) / error).item()))
+            step = environment.step(action)
+    assert signs == {-1.0, 1.0}
 
 
 def test_layers_are_looked_at_where_they_should_be(policies, tmp_path):
@@ -166,9 +185,9 @@ def test_trials_have_names_of_their_own(policies, tmp_path):
     plan = House(policies, tmp_path).plan
     led = plan.led(0.6)
     trials = [*led, *plan.led(0.0), *plan.led(0.6, "calibration"), *plan.shadowed(0.0), *plan.shadowed(0.6), *plan.moved()]
-    for sources in (led, plan.led(0.0)):
-        trials += [trial for group in plan.disturbed(sources).values() for trial in group]
+    for alpha in (0.6, 0.0):
+        trials += [trial for group in plan.disturbed(alpha).values() for trial in group]
     digests = [trial.digest for trial in trials]
     assert len(set(digests)) == len(digests)
-    assert {trial.disturbance.kind for trial in trials if trial.disturbance} == {ULP, *ERRORS}
+    assert {trial.disturbance.kind for trial in trials if trial.disturbance} == set(DISTURBANCES)
     assert all(0 <= trial.row < 4 for trial in trials)

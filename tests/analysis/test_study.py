@@ -5,7 +5,7 @@ import pytest
 from analysis import document, study
 from analysis.document import VERSION
 from analysis.settings import Settings
-from analysis.trial import ERRORS
+from analysis.trial import FLIPPED, RECORDED
 from evaluation import conversion
 from evaluation.settings import Settings as ConversionSettings
 from runtime.errors import UserError
@@ -36,7 +36,7 @@ def test_an_analysis_is_written_and_read_back(policies, tmp_path, obs):
         assert method.loss.mean == pytest.approx(found.ann.mean - method.reward_sum.mean)
         assert method.state.mean + method.action.mean == pytest.approx(method.loss.mean)
         assert method.state_other.mean + method.action_other.mean == pytest.approx(method.loss.mean)
-        assert set(method.disturbed) == set(ERRORS)
+        assert set(method.disturbed) == {*RECORDED, FLIPPED}
         assert len(method.layers) == (7 if obs == "pixels" else 3)
         assert len(method.distance.mean) == len(method.reward.mean) == 5 and method.distance.mean[0] == 0
     assert found.windows == [[1, 5]] and found.chaos.growth[0].mean > 0

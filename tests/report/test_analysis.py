@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis import study
+from analysis import document, study
 from analysis.settings import Settings
 from report.analysis import make
+from report.analysis.__main__ import main
 from tests.analysis.test_settings import config
 from tests.analysis.test_study import TINY
 from tests.evaluation.conftest import write_small_policy
@@ -62,3 +63,24 @@ def test_without_layers_or_a_choice_the_pages_do_without_them(analysis, tmp_path
     make.write(dataclasses.replace(analysis, methods=methods, choice=choice), tmp_path)
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == NAMES - {"layers"}
     assert "Layer by layer" not in (tmp_path / "report.md").read_text()
+
+
+def test_an_overview_of_several(analysis, tmp_path, capsys):
+    for timesteps in (4, 2):
+        conversion = dataclasses.replace(analysis.conversion, timesteps=timesteps)
+        document.write(dataclasses.replace(analysis, conversion=conversion), tmp_path / "in" / str(timesteps))
+    assert main([str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out" / "overview.md").read_text()
+    assert str(tmp_path / "out" / "overview.md") in capsys.readouterr().out
+    [head] = [line for line in text.splitlines() if line.startswith("| claim")]
+    assert head.index("T=2") < head.index("T=4")
+    of_loss = next(claim for claim in analysis.claims if (claim.name, claim.alpha) == ("loss", 0.0))
+    [line] = [line for line in text.splitlines() if line.startswith("| loss |")]
+    assert line.split("|")[2].strip() == {"holds": "✓", "contrary": "✗", "open": "·"}[of_loss.verdict]
+    assert np.asarray(Image.open(tmp_path / "out" / "overview.png").convert("RGB")).std() > 10
+    assert (tmp_path / "in" / "2" / "report.html").exists()
+
+
+def test_an_overview_of_nothing_is_a_line(tmp_path, capsys):
+    assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "no analysis.json" in capsys.readouterr().err and not (tmp_path / "out").exists()
