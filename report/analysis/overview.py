@@ -10,6 +10,7 @@ from matplotlib.colors import ListedColormap
 
 from analysis.document import ANALYSIS, Analysis, Method, read
 from report import markdown
+from report.analysis import comparison
 from report.analysis.drawing import INK, best, figure, label, picture, saved
 from report.document import Column, Document, Entry, Picture, Section, Table, Text, words
 from runtime.errors import UserError
@@ -39,9 +40,11 @@ def collect(folders: Sequence[str | Path]) -> list[tuple[Path, Analysis]]:
 
 def write(analyses: Sequence[Analysis], out: Path) -> Path:
     """Writes overview.md and its figure into `out`; returns the path of the former."""
-    shown = claims(analyses, out)
     lead = [Text("Each column is one policy under one T. ✓ holds, ✗ contrary, · open (the interval holds zero), – moot (no loss).")]
-    sections = [Section("Which claims hold", [shown, _verdicts(analyses)]), Section("Returns and cosines", [_numbers(analyses)])]
+    sections = [
+        Section("Which claims hold", [claims(analyses, out), _verdicts(analyses)]),
+        Section("Cosines and returns", [comparison.cosines(analyses, out), comparison.returns(analyses, out), _numbers(analyses)]),
+    ]
     path = out / f"{NAME}.md"
     atomic_write(path, markdown.render(Document("Error amplification, policy by policy", lead, sections), ".", out).encode())
     return path
@@ -104,7 +107,9 @@ def _verdicts(analyses: Sequence[Analysis]) -> Table:
 
 
 def _numbers(analyses: Sequence[Analysis]) -> Table:
-    columns = [Column("policy", number=False), Column("ANN"), Column("SNN"), Column("states"), Column("actions"), Column("correction"), Column("consistency"), Column("drift"), Column("errors shuffled"), Column("random signs"), Column("Gaussian"), Column("‖δ‖")]  # fmt: skip
+    sums = ("ANN", "SNN", "lost to states", "lost to actions", "states, actions first", "actions, actions first")
+    others = ("correction", "consistency", "drift", "errors shuffled", "random signs", "Gaussian", "‖δ‖")
+    columns = [Column("policy", number=False), *(Column(name) for name in (*sums, *others))]
     rows = []
     for analysis in analyses:
         for method in _pair(analysis):
@@ -113,7 +118,7 @@ def _numbers(analyses: Sequence[Analysis]) -> Table:
             rows.append([
                 words(f"{analysis.task}, {label(analysis, method.alpha)}, T={analysis.conversion.timesteps}"),
                 *(Entry(f"{value:.0f}") for value in (analysis.ann.mean, method.reward_sum.mean)),
-                *(Entry(f"{value:.1f}") for value in (method.state.mean, method.action.mean)),
+                *(Entry(f"{one.mean:.1f}") for one in (method.state, method.action, method.state_other, method.action_other)),
                 *(Entry(f"{value.mean:+.2f}" if value else "–") for value in cosines),
                 *(Entry(f"{value:.0f}") for value in noise), Entry(f"{method.error.mean:.2f}"),
             ])  # fmt: skip

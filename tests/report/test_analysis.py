@@ -77,7 +77,8 @@ def test_an_overview_of_several(analysis, tmp_path, capsys):
     of_loss = next(claim for claim in analysis.claims if (claim.name, claim.alpha) == ("loss", 0.0))
     [line] = [line for line in text.splitlines() if line.startswith("| loss |")]
     assert line.split("|")[2].strip() == {"holds": "✓", "contrary": "✗", "open": "·"}[of_loss.verdict]
-    assert np.asarray(Image.open(tmp_path / "out" / "overview.png").convert("RGB")).std() > 10
+    for name in ("overview", "overview_cosines", "overview_returns"):
+        assert np.asarray(Image.open(tmp_path / "out" / f"{name}.png").convert("RGB")).std() > 10
     assert (tmp_path / "in" / "2" / "report.html").exists()
 
 
