@@ -6,6 +6,8 @@ Exit codes: 0 done; 1 a job of a sweep failed; 2 the command line or a file name
 
 from __future__ import annotations
 
+import difflib
+import errno
 import functools
 import os
 import re
@@ -16,7 +18,7 @@ from typing import Any, Callable
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -25,6 +27,14 @@ from runtime import malloc
 from runtime.errors import UserError
 
 CONFIG_DIR = Path(__file__).resolve().parent / "cfgs"
+
+# What Hydra takes besides name=value.
+_FLAGS = {
+    "-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package", "-r", "--run", "-m", "--multirun",
+    "-sc", "--shell-completion", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", "--experimental-rerun", "-i", "--info",
+}  # fmt: skip
+# What the file system refuses, which is a person's to mend and no fault of the program.
+_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 Job = Callable[[dict[str, Any], Path], None]
 OnFailure = Callable[[dict[str, Any], Path, str], None]
@@ -45,15 +55,17 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
 
         def hydra_job(config: DictConfig) -> None:
             nonlocal is_sweep
-            values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
             hydra_config = HydraConfig.get()
             run_dir = Path(hydra_config.runtime.output_dir).absolute()
             is_sweep = hydra_config.mode == RunMode.MULTIRUN
+            values: dict[str, Any] = {}
             try:
+                values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+                _check_groups_of_options(config_name, values)
                 job(values, run_dir)
             except Exception as error:
                 # Not raised through Hydra, which would add lines of its own and end a sweep.
-                if isinstance(error, user_errors()):
+                if isinstance(error, user_errors()) or _is_refusal(error):
                     _say(error)
                 elif is_sweep:
                     traceback.print_exc()
@@ -71,13 +83,20 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
             malloc.keep_large_blocks()
             os.environ["HYDRA_FULL_ERROR"] = "1"
             try:
-                _refuse_old_spellings(sys.argv[1:])
-                hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(hydra_job)()
+                _check_words(config_name, sys.argv[1:])
+                # argparse takes no flag between options.
+                sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
+                try:
+                    hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(hydra_job)()
+                except OSError as error:  # of Hydra's making: what the job raises never gets here as one
+                    if error.filename is None:
+                        raise
+                    raise UserError(f"hydra.run.dir, hydra.sweep.dir: {error.filename}: {error.strerror}; name a folder that can be written") from None
             except KeyboardInterrupt:
                 print("stopped by Ctrl-C", file=sys.stderr)
                 sys.exit(130)
             except user_errors() as error:
-                _say(error)
+                _say(error, config_name)
                 sys.exit(2)
             if failures and is_sweep:
                 print(f"{len(failures)} job(s) of the sweep failed", file=sys.stderr)
@@ -111,23 +130,89 @@ def user_errors() -> tuple[type[Exception], ...]:
     return errors
 
 
-def one_line(error: BaseException) -> str:
-    """The error's message on a single line; Hydra's and OmegaConf's are reduced to the part that names the option."""
+def one_line(error: BaseException, config_name: str | None = None) -> str:
+    """The error's message on a single line; Hydra's and OmegaConf's are reduced to what names the option, with a remedy."""
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        return f"{error.filename or 'disk'}: {error.strerror}"
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    lines = [line for line in lines if not re.match(r"(full_key|object_type|reference_type|See https?:|provider=|Config search path)", line)]
     if not lines:
         return type(error).__name__
-    if isinstance(error, UserError) or len(lines) == 1:
+    if isinstance(error, UserError):
         return " ".join(lines)
-    lines = [line for line in lines if not re.match(r"(full_key|object_type|reference_type|See https?:)", line)]
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {lines[-1]}; write name=value, and quote what holds special characters: \"name='value'\""
+    if match := re.match(r"Could not override '(.*)'\.", lines[0]):
+        return _unknown(match[1], config_name)
+    if match := re.match(r"Missing mandatory value: (.*)", lines[0]):
+        return f"{match[1]}=???: has no value; give {match[1]}=..."
     return " ".join(re.sub(r"^Available options in '(.*)':$", r"Choose one of:", line) for line in lines)
 
 
-def _say(error: BaseException) -> None:
-    print(f"error: {one_line(error)}", file=sys.stderr)
+def _say(error: BaseException, config_name: str | None = None) -> None:
+    # Words of a damaged file may stand in it: they break no line and steer no terminal.
+    line = "".join(letter if letter.isprintable() else "?" for letter in one_line(error, config_name))
+    print(f"error: {line}", file=sys.stderr)
 
 
-def _refuse_old_spellings(words: list[str]) -> None:
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in _REFUSALS
+
+
+def _known(config_name: str) -> list[str]:
+    """The options of a program as written on the command line, and the groups of cfgs/."""
+
+    def flat(prefix: str, values: dict[str, Any]) -> list[str]:
+        names = []
+        for key, value in values.items():
+            names += flat(f"{prefix}{key}.", value) if isinstance(value, dict) else [f"{prefix}{key}"]
+        return names
+
+    options = {key: value for key, value in _defaults(config_name).items() if key not in ("defaults", "hydra")}
+    return [*flat("", options), *_groups()]
+
+
+def _defaults(config_name: str) -> dict[str, Any]:
+    return OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / f"{config_name}.yaml"))
+
+
+def _groups() -> list[str]:
+    return sorted(path.name for path in CONFIG_DIR.iterdir() if path.is_dir())
+
+
+def _unknown(name: str, config_name: str | None) -> str:
+    word = next((word for word in sys.argv[1:] if word.lstrip("+").partition("=")[0] == name), name)
+    if config_name is None:
+        return f"{word}: unknown option"
+    near = difflib.get_close_matches(name, _known(config_name), n=3, cutoff=0.6)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"{word}: unknown option; {meant}cfgs/{config_name}.yaml lists them all"
+
+
+def _check_words(config_name: str, words: list[str]) -> None:
+    """Refuses words that Hydra would take for something else than was meant, or answer with more than a line."""
     for word in words:
-        match = re.match(r"(task|agent|neuron|preset)@_global_=(.*)", word)
-        if match:
+        if match := re.match(r"(\w+)@_global_=(.*)", word):
             raise UserError(f"{word}: this is the spelling of older Hydra releases; write {match[1]}={match[2]}")
+        if word.startswith("-") and word.partition("=")[0] not in _FLAGS:
+            raise UserError(f"{word}: unknown flag; options are written name=value, and --help lists the flags")
+        if word.startswith("~"):
+            raise UserError(f"{word}: no option can be left out; to change one write {word[1:].partition('=')[0]}=value")
+        name, equals, value = word.lstrip("+").partition("=")
+        if equals and not name:
+            raise UserError(f"{word}: names no option; write name=value")
+        if word.startswith("+") and name not in _groups() and not name.startswith("hydra"):
+            if name in _known(config_name):
+                raise UserError(f"{word}: the option is there already; write {name}={value}")
+            raise UserError(_unknown(name, config_name))
+        if equals and name in _groups() and re.fullmatch(r"|null|true|false|[-+.\d]+|\{.*\}", value, re.I):
+            choices = sorted(path.stem for path in (CONFIG_DIR / name).glob("*.yaml"))
+            raise UserError(f"{word}: must name a file of cfgs/{name}: {', '.join(choices)}")
+
+
+def _check_groups_of_options(config_name: str, values: dict[str, Any]) -> None:
+    """Refuses a plain value where the program's configuration has several options under one name."""
+    for key, default in _defaults(config_name).items():
+        if isinstance(default, dict) and key in values and not isinstance(values[key], dict):
+            options = ", ".join(f"{key}.{name}" for name in default)
+            raise UserError(f"{key}={values[key]}: {key} is not an option but several: {options}")

@@ -18,7 +18,7 @@ from typing import BinaryIO, Collection
 from runtime.errors import UserError
 
 # One instruction of one byte can make an object of 200 bytes; a DrQ-v2 agent with its optimisers takes some 10⁴.
-_MAX_INSTRUCTIONS = 500_000
+_MAX_INSTRUCTIONS = 200_000
 # Values in a tuple, counted through the tuples inside it as often as they appear: what hashing or printing it costs.
 _MAX_WEIGHT = 10_000
 # How a file of torch before 1.6 begins; five pickles precede its raw storages.

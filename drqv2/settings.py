@@ -80,7 +80,7 @@ class TrainSettings:
         for key, default in (("hidden_dim", 1024 if pixels else 256), ("save_video", pixels)):
             values[key] = default if values[key] is None else values[key]
         for key, low in _AT_LEAST.items():
-            _check_integer(key, values[key], low, optional=key in ("max_decisions", "eval_workers"))
+            values[key] = _check_integer(key, values[key], low, optional=key in ("max_decisions", "eval_workers"))
         for key, options in _CHOICES.items():
             if values[key] not in options:
                 raise UserError(f"{key}={values[key]}: use one of {', '.join(options)}")
@@ -95,6 +95,8 @@ class TrainSettings:
             if not str(values[key]).strip():
                 raise UserError(f"{key}={values[key]}: give a folder name")
             values[key] = str(values[key])
+        if "/" in values["name"] or values["name"] in (".", ".."):
+            raise UserError(f"name={values['name']}: use a plain folder name; root= says where it goes")
         if set(values["render"]) != {"device"}:
             raise UserError(f"render={values['render']}: the only option here is render.device")
         parse_schedule(values["stddev_schedule"])
@@ -111,11 +113,14 @@ class TrainSettings:
         return self.num_train_frames // self.action_repeat
 
 
-def _check_integer(key: str, value: Any, low: int, optional: bool) -> None:
+def _check_integer(key: str, value: Any, low: int, optional: bool) -> int | None:
     if value is None and optional:
-        return
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1e6 is how many people write a million
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise UserError(f"{key}={value}: use an integer of at least {low}" + (" or null" if optional else ""))
+    return value
 
 
 def _check_number(key: str, value: Any, low: float, high: float) -> float:

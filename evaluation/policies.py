@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import snn
 from evaluation.store import LayerActivity
+from runtime.errors import UserError
 
 
 class Policy(Protocol):
@@ -96,4 +97,7 @@ def _tensor(observations: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _actions(output: Tensor) -> np.ndarray:
-    return torch.tanh(output).float().cpu().numpy()
+    actions = torch.tanh(output).float().cpu().numpy()
+    if not np.isfinite(actions).all():
+        raise UserError("the policy's actions are not finite: its weights are too large for the arithmetic; use another snapshot")
+    return actions

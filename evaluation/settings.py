@@ -135,6 +135,8 @@ def _neuron(group: Any) -> Neuron:
     count = _integer("neuron.n_thresholds", group.get("n_thresholds"), 1, 16, optional=True)
     # The converter knows which rules there are and which codings they work under; it refuses the rest by name.
     made = neurons.make(str(group["rule"]), str(group["coding"]), count or 1)
+    if not made.rule.levels and (count or 1) > 1:
+        raise UserError(f"neuron.n_thresholds={count}: the {made.rule.name} rule has spikes of one magnitude; leave it out or choose neuron=mt")
     if made.rule.levels and count is None:
         raise UserError(f"neuron.n_thresholds=null: the {made.rule.name} rule needs a number of magnitudes, such as 4")
     return Neuron(str(group["name"]), made.rule.name, made.coding.name, count if made.rule.levels else None)
