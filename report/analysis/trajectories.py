@@ -78,7 +78,7 @@ def state_map(analysis: Analysis, folder: Path) -> Picture:
         _, grid = figure(3.6 * columns, 3.7, 1, columns, sharex=True, sharey=True)
         for name, words, ink in names:
             path = np.array(analysis.map.trajectories[name])
-            grid[0, 0].plot(path[:, 0], path[:, 1], color=ink, linewidth=1.1, alpha=0.85, label=words)
+            grid[0, 0].plot(path[:, 0], path[:, 1], color=ink, linewidth=0.8, alpha=0.75, label=words)
         start = np.array(analysis.map.trajectories["ANN"][0])
         grid[0, 0].plot(*start, "o", color="white", markeredgecolor=INK, markersize=8, zorder=5)
         grid[0, 0].set_title("One episode, same start (○)")
