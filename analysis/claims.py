@@ -22,68 +22,99 @@ def verdict(value: Estimate | None) -> str:
 
 
 def of_method(method: Method, plain: Method, chaos: Chaos, unit: str) -> list[Claim]:
-    """The claims about one α; `plain`: α = 0; `unit`: what a sum of rewards is called."""
+    """The claims about one α; `plain`: α = 0; `unit`: what a sum of rewards is called.
 
-    def claim(name: str, text: str, value: Estimate | None, unit: str, needs_loss: bool = False) -> Claim:
-        said = MOOT if needs_loss and verdict(method.loss) != HOLDS else verdict(value)
-        return Claim(name, method.alpha, text, value, unit, said)
+    Errors that go on, and their order mattering more than their size, are claims about plain conversion; CRPI is there
+    to end the former.
+    """
+    own = _of_neighbours(method) + _of_order(method, unit) if method.alpha == 0 else _of_crpi(method, plain, unit)
+    return _of_loss(method, unit) + _of_growth(method, chaos) + own
 
-    found = [
-        claim("loss", "the conversion costs return: ANN − SNN", method.loss, unit),
-        claim(
-            "state-dominated, states first", "states cost more than actions: (ANN − ANN|SNN) − (ANN|SNN − SNN)",
-            paired(method.state, method.action), unit, needs_loss=True,
+
+def _of_loss(method: Method, unit: str) -> list[Claim]:
+    first, other = paired(method.state, method.action), paired(method.state_other, method.action_other)
+    return [
+        _claim(method, "loss", "the conversion costs return: ANN − SNN", method.loss, unit),
+        _claim(
+            method, "state-dominated, states first", "states cost more than actions: (ANN − ANN|SNN) − (ANN|SNN − SNN)",
+            first, unit, needs_loss=True,
         ),
-        claim(
-            "state-dominated, actions first", "the same in the other order: (SNN|ANN − SNN) − (ANN − SNN|ANN)",
-            paired(method.state_other, method.action_other), unit, needs_loss=True,
+        _claim(
+            method, "state-dominated, actions first", "the same in the other order: (SNN|ANN − SNN) − (ANN − SNN|ANN)",
+            other, unit, needs_loss=True,
         ),
-        claim(
-            "growing drift", "the distance from the ANN's trajectory grows: log10 of last over first window",
+    ]  # fmt: skip
+
+
+def _of_growth(method: Method, chaos: Chaos) -> list[Claim]:
+    beyond = paired(method.growth[-1], chaos.growth[-1], _log_ratio)
+    return [
+        _claim(
+            method, "growing drift", "the distance from the ANN's trajectory grows: log10 of last over first window",
             growing(method.growth), "log10",
         ),
-        claim(
-            "beyond chaos", "in the last window it exceeds that of one ulp: log10 of the ratio",
-            paired(method.growth[-1], chaos.growth[-1], _log_ratio), "log10",
-        ),
-        claim(
-            "counter-correction", "the ANN steers against the deviation: −correction",
+        _claim(method, "beyond chaos", "in the last window it exceeds that of one ulp: log10 of the ratio", beyond, "log10"),
+        _claim(
+            method, "counter-correction", "the ANN steers against the deviation: −correction",
             _negative(method.cosines["correction"]), "cosine",
         ),
-        claim(
-            "positive consistency", "neighbouring errors point the same way: consistency",
-            method.cosines["consistency"].mean, "cosine",
-        ),
-        claim(
-            "consistency beyond noise", "more than that of the same errors with random signs: consistency − theirs",
-            _lower(method.cosines["consistency"], method.disturbed[FLIPPED].cosines["consistency"]), "cosine",
-        ),
-        claim("positive drift", "both together push the same way: drift", method.cosines["drift"].mean, "cosine"),
     ]  # fmt: skip
-    for kind, name, text in (
-        (GAUSSIAN, "not magnitude: Gaussian", "errors as large, but independent, cost less: ANN + Gaussian − SNN"),
-        (SHUFFLED, "not magnitude: shuffled", "the errors themselves in random order cost less: ANN + shuffled − SNN"),
-        (FLIPPED, "not magnitude: flipped", "its own errors with random signs cost less: ANN ± δ − SNN"),
-        (ORDERED, "memory without feedback", "another episode's errors, in order, cost less: ANN + ordered − SNN"),
-    ):
-        found.append(claim(name, text, paired(method.disturbed[kind].reward_sum, method.reward_sum), unit, needs_loss=True))
-    if method.alpha != 0:
-        found += [
-            claim(
-                "CRPI lowers consistency", "consistency at α = 0 minus at this α",
-                _lower(plain.cosines["consistency"], method.cosines["consistency"]), "cosine",
-            ),
-            claim(
-                "CRPI lowers drift", "drift at α = 0 minus at this α",
-                _lower(plain.cosines["drift"], method.cosines["drift"]), "cosine",
-            ),
-            claim(
-                "CRPI lowers distance", "mean distance from the ANN's trajectory, α = 0 over this α: log10",
-                _mean_distance(plain, method), "log10",
-            ),
-            claim("CRPI raises return", "SNN at this α − SNN at α = 0", paired(method.reward_sum, plain.reward_sum), unit),
-        ]  # fmt: skip
-    return found
+
+
+def _of_neighbours(method: Method) -> list[Claim]:
+    consistency, drift = method.cosines["consistency"], method.cosines["drift"]
+    beyond = _lower(consistency, method.disturbed[FLIPPED].cosines["consistency"])
+    return [
+        _claim(
+            method, "positive consistency", "neighbouring errors point the same way: consistency", consistency.mean, "cosine"
+        ),
+        _claim(
+            method, "consistency beyond noise", "more than that of the same errors with random signs: consistency − theirs",
+            beyond, "cosine",
+        ),
+        _claim(method, "positive drift", "both together push the same way: drift", drift.mean, "cosine"),
+    ]  # fmt: skip
+
+
+def _of_order(method: Method, unit: str) -> list[Claim]:
+    texts = {
+        GAUSSIAN: ("not magnitude: Gaussian", "errors as large, but independent, cost less: ANN + Gaussian − SNN"),
+        SHUFFLED: ("not magnitude: shuffled", "the errors themselves in random order cost less: ANN + shuffled − SNN"),
+        FLIPPED: ("not magnitude: flipped", "its own errors with random signs cost less: ANN ± δ − SNN"),
+        ORDERED: ("memory without feedback", "another episode's errors, in order, cost less: ANN + ordered − SNN"),
+    }
+    return [
+        _claim(method, name, text, paired(method.disturbed[kind].reward_sum, method.reward_sum), unit, needs_loss=True)
+        for kind, (name, text) in texts.items()
+    ]
+
+
+def _of_crpi(method: Method, plain: Method, unit: str) -> list[Claim]:
+    texts = {
+        "CRPI lowers consistency": ("consistency at α = 0 minus at this α", "consistency"),
+        "CRPI lowers drift": ("drift at α = 0 minus at this α", "drift"),
+    }
+    cosines = [
+        _claim(method, name, text, _lower(plain.cosines[which], method.cosines[which]), "cosine")
+        for name, (text, which) in texts.items()
+    ]
+    flipped = method.disturbed[FLIPPED].reward_sum
+    return cosines + [
+        _claim(
+            method, "CRPI lowers distance", "mean distance from the ANN's trajectory, α = 0 over this α: log10",
+            _mean_distance(plain, method), "log10",
+        ),
+        _claim(method, "CRPI raises return", "SNN at this α − SNN at α = 0", paired(method.reward_sum, plain.reward_sum), unit),
+        _claim(
+            method, "CRPI helps by order", "the same errors with random signs cost more: SNN − (ANN ± δ)",
+            paired(method.reward_sum, flipped), unit,
+        ),
+    ]  # fmt: skip
+
+
+def _claim(method: Method, name: str, text: str, value: Estimate | None, unit: str, needs_loss: bool = False) -> Claim:
+    said = MOOT if needs_loss and verdict(method.loss) != HOLDS else verdict(value)
+    return Claim(name, method.alpha, text, value, unit, said)
 
 
 def growing(growth: list[Estimate]) -> Estimate:

@@ -55,18 +55,19 @@ def claims(analyses: Sequence[Analysis], folder: Path) -> Picture:
     names = list(dict.fromkeys(claim.name for analysis in analyses for claim in analysis.claims))
     order = list(_LOOKS)
     with saved(folder, NAME):
-        made, grid = figure(4.4 + 0.66 * len(analyses), 1.7 + 0.3 * len(names), 1, 2, sharey=True)
+        _, grid = figure(4.4 + 0.66 * len(analyses), 1.7 + 0.3 * len(names), 1, 2, sharey=True)
         for axes, is_plain in zip(grid[0], (True, False)):
-            cells = np.full((len(names), len(analyses)), order.index("moot"))
+            cells = np.full((len(names), len(analyses)), len(order))
             for column, analysis in enumerate(analyses):
                 alpha = 0.0 if is_plain else best(analysis)
                 for claim in analysis.claims:
                     if claim.alpha == alpha and (is_plain or alpha != 0):
                         cells[names.index(claim.name), column] = order.index(claim.verdict)
-            colours = ListedColormap([colour for _, colour in _LOOKS.values()])
-            axes.pcolormesh(cells[::-1], cmap=colours, vmin=-0.5, vmax=len(order) - 0.5, edgecolors="white", linewidth=2)
+            colours = ListedColormap([colour for _, colour in _LOOKS.values()] + ["#ffffff"])
+            axes.pcolormesh(cells[::-1], cmap=colours, vmin=-0.5, vmax=len(order) + 0.5, edgecolors="white", linewidth=2)
+            signs = [sign for sign, _ in _LOOKS.values()] + [""]
             for (row, column), value in np.ndenumerate(cells[::-1]):
-                axes.text(column + 0.5, row + 0.5, _LOOKS[order[value]][0], ha="center", va="center", color=INK, fontsize=9)
+                axes.text(column + 0.5, row + 0.5, signs[value], ha="center", va="center", color=INK, fontsize=9)
             ticks = [f"T={a.conversion.timesteps}" + ("" if is_plain else f"\nα={best(a):g}") for a in analyses]
             axes.set_xticks(np.arange(len(analyses)) + 0.5, ticks, fontsize=7.5)
             axes.tick_params(length=0)
@@ -76,8 +77,8 @@ def claims(analyses: Sequence[Analysis], folder: Path) -> Picture:
         grid[0, 0].set_yticks(np.arange(len(names)) + 0.5, names[::-1])
     return picture(
         NAME, "Which of the paper's claims hold for which policy",
-        "Blue ✓: the 95 % interval lies on the claim's side of zero; orange ✗: on the other side; grey ·: zero is inside; white –: moot, "
-        "because there is no loss to explain, or not asked of α = 0.",
+        "Blue ✓: the 95 % interval lies on the claim's side of zero; orange ✗: on the other side; grey ·: zero is inside; –: moot, "
+        "because there is no loss to explain; blank: no claim about this α.",
     )  # fmt: skip
 
 

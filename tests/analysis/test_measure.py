@@ -122,6 +122,7 @@ def test_claims_of_a_loss_that_is_the_states():
     better = method(0.5, led=episodes(rewards=np.full(6, 7.0), branch_rewards=np.full(6, 4.0)))
     found = {claim.name: claim for claim in claims.of_method(better, plain, still, "return")}
     assert found["CRPI raises return"].value.mean == 24 and found["CRPI raises return"].verdict == "holds"
+    assert found["CRPI helps by order"].value.mean == 42 - 21 and "positive drift" not in found
     assert found["loss"].verdict == "contrary" and found["state-dominated, states first"].verdict == "moot"
 
 
