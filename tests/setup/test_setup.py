@@ -205,7 +205,7 @@ def test_a_venv_whose_python_is_gone_is_made_anew(machine):
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
-@pytest.mark.parametrize("target, last", [("test", "python -m pytest -q tests"), ("demo", "python demo.py"), ("setup", None)])
+@pytest.mark.parametrize("target, last", [("test", "python -m pytest -q -n auto --dist loadfile tests"), ("demo", "python demo.py"), ("setup", None)])
 def test_make_targets_set_up_first_and_work_in_a_path_with_spaces(machine, target, last):
     (machine.bin / "make").symlink_to(shutil.which("make"))
     made = machine.set_up(words=("make", target))
