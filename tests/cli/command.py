@@ -46,8 +46,16 @@ def run_here(module: str, words: tuple[str, ...], cwd: Path, capsys, monkeypatch
     monkeypatch.setattr(logging, "shutdown", lambda *_: None)
     capsys.readouterr()
     code = 0
+    level, loggers = logging.root.level, logging.root.manager.loggerDict
+    before = {name: logger.disabled for name, logger in loggers.items() if isinstance(logger, logging.Logger)}
     try:
         importlib.import_module(module).main()
     except SystemExit as exit_:
         code = exit_.code or 0
+    finally:
+        # It also disables every logger that exists, which later tests in this process may want to hear.
+        logging.root.setLevel(level)
+        for name, logger in loggers.items():
+            if isinstance(logger, logging.Logger):
+                logger.disabled = before.get(name, False)
     return code, capsys.readouterr().err
