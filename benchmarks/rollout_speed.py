@@ -18,16 +18,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 
+import machine
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,13 +127,16 @@ def our_evaluation(obs: str, max_decisions: int, timesteps: int, episodes: int, 
         f"max_decisions={max_decisions}", "calibration.steps=20", f"dtype={dtype}",
         f"store='{folder}/cells'", f"hydra.run.dir='{folder}/run'",
     ]  # fmt: skip
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
+    run = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
+    # Of this process and its workers alone: getrusage would count every child that ended before, the peer's too.
+    _, status, usage = os.wait4(run.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(words)}: failed; run it by hand to see why")
     from evaluation import result as results
 
     found = results.read(folder / "run")
     decisions = sum(e.decisions for r in (found.ann, *found.snn) for e in r.episodes)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    return decisions / found.timing["rollout_seconds"], peak
+    return decisions / found.timing["rollout_seconds"], usage.ru_maxrss / 1e6
 
 
 # ---- shared ----
@@ -243,11 +244,9 @@ def main() -> None:
         return print(peer_evaluation(words.timesteps, words.decisions))
     if words.peer is None or not (words.peer / "convert.py").is_file():
         parser.error("--peer: give the DMC folder of a checkout of xuzijie32/ANN2SNN-CRPI")
-    sys.path.insert(0, str(ROOT))
-    from runtime.versions import versions
-
-    found, peer = versions(), words.peer.absolute()
-    parts = [f"{date.today()}, {found['processor']}, {os.cpu_count()} cores, torch {found['torch']}, Python {platform.python_version()}, commit {found['commit'][:10]}"]
+    sys.path.insert(0, str(ROOT))  # our_evaluation writes a policy and reads a result
+    peer = words.peer.absolute()
+    parts = [machine.line()]
     parts.append(f"Network alone, ms per decision (median of {words.rounds}; the peer over {words.decisions} decisions one by one, ours in batches of {words.batch}):")
     parts.append(network_table(peer, words.rounds, words.batch, words.decisions))
     parts.append(
@@ -261,10 +260,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         _, peak = our_evaluation("pixels", 5, 64, 10, "null", Path(folder))
     parts.append(f"Largest process of 11 α × 10 episodes at T=64 on pixels: {peak:.2f} GB.")
-    text = "\n\n".join(parts) + "\n"
-    print(text)
-    if words.out:
-        words.out.write_text(text)
+    machine.publish(parts, words.out)
 
 
 if __name__ == "__main__":

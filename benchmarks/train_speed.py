@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 
+import machine
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -259,21 +258,13 @@ def main() -> None:
         return
     if words.peer is None or not (words.peer / "drqv2.py").is_file():
         parser.error("--peer: give a checkout of facebookresearch/drqv2")
-    sys.path.insert(0, str(ROOT))
-    from runtime.versions import versions
-
-    found = versions()
-    machine = f"{date.today()}, {found['processor']}, {os.cpu_count()} cores, torch {found['torch']}, Python {platform.python_version()}, commit {found['commit'][:10]}"
     peer = words.peer.absolute()
-    parts = [machine, f"Batch {words.batch_size}, {words.rounds} rounds of {words.repeats} updates:"]
+    parts = [machine.line(), f"Batch {words.batch_size}, {words.rounds} rounds of {words.repeats} updates:"]
     parts.append(table(measure_updates(peer, words.batch_size, words.rounds, words.repeats), "ms per update", False))
     if words.decisions:
         parts.append(f"Training end to end, {words.decisions} decisions of cartpole_swingup from pixels, batch 256:")
         parts.append(table(measure_end_to_end(peer, words.decisions, max(1, words.rounds // 2)), "frames per second", True))
-    text = "\n\n".join(parts) + "\n"
-    print(text)
-    if words.out:
-        words.out.write_text(text)
+    machine.publish(parts, words.out)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ MAY_CHANGE = (
 
 _AT_LEAST = {
     "frame_stack": 1, "action_repeat": 1, "max_decisions": 1, "num_train_frames": 1, "num_seed_frames": 0,
-    "eval_every_frames": 1, "num_eval_episodes": 1, "eval_workers": 0, "snapshot_every_frames": 1, "seed": 0,
+    "eval_every_frames": 1, "num_eval_episodes": 1, "eval_workers": 0, "threads": 1, "snapshot_every_frames": 1, "seed": 0,
     "batch_size": 1, "nstep": 1, "feature_dim": 1, "hidden_dim": 1, "update_every_steps": 1, "num_expl_steps": 0,
     "replay_buffer_size": 1,
 }  # fmt: skip
@@ -62,6 +62,7 @@ class TrainSettings:
     replay_buffer_size: int
     replay_compression: str
     device: str
+    threads: int | None
     precision: str
     compile: bool
     deterministic: bool
@@ -80,7 +81,7 @@ class TrainSettings:
         for key, default in (("hidden_dim", 1024 if pixels else 256), ("save_video", pixels)):
             values[key] = default if values[key] is None else values[key]
         for key, low in _AT_LEAST.items():
-            values[key] = _check_integer(key, values[key], low, optional=key in ("max_decisions", "eval_workers"))
+            values[key] = _check_integer(key, values[key], low, optional=key in ("max_decisions", "eval_workers", "threads"))
         for key, options in _CHOICES.items():
             if values[key] not in options:
                 raise UserError(f"{key}={values[key]}: use one of {', '.join(options)}")

@@ -29,6 +29,8 @@ from envs.vector import VectorEnv
 from runtime.device import describe, resolve
 from runtime.errors import UserError
 
+_THREADS = torch.get_num_threads()  # torch's own choice, before a run of a sweep changes it
+
 
 class Trainer:
     """One run in one folder. `step` counts decisions, `episode` finished episodes; frames are step · action_repeat."""
@@ -37,6 +39,7 @@ class Trainer:
         self.settings = s = settings
         self.device = resolve(s.device)
         torch.use_deterministic_algorithms(s.deterministic)
+        torch.set_num_threads(s.threads or (_THREADS if s.obs == "pixels" else 1))
         make = {
             "obs": s.obs, "frame_stack": s.frame_stack, "action_repeat": s.action_repeat,
             "max_decisions": s.max_decisions, "render_device": s.render["device"],

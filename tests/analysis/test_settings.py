@@ -1,30 +1,17 @@
 """Options are checked up front, each with a line that names it."""
 
-import copy
-from pathlib import Path
+import functools
 
 import pytest
 import yaml
 
 from analysis.settings import Settings
 from runtime.errors import UserError
+from tests import configs
+from tests.configs import CFGS
 
-CFGS = Path(__file__).resolve().parents[2] / "cfgs"
 
-
-def config(**changes):
-    """cfgs/analyze.yaml with its neuron group filled in; `changes` by dotted name, dots written as __."""
-    values = yaml.safe_load((CFGS / "analyze.yaml").read_text())
-    values = {name: value for name, value in values.items() if name not in ("defaults", "hydra")}
-    values["neuron"] = {"name": "if", "rule": "if", "coding": "rate", "n_thresholds": None}
-    for name, value in changes.items():
-        *path, last = name.split("__")
-        place = values
-        for step in path:
-            place = place[step]
-        assert last in place
-        place[last] = value
-    return copy.deepcopy(values)
+config = functools.partial(configs.config, "analyze")
 
 
 def test_the_shipped_defaults():

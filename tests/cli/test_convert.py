@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from evaluation import result as results
-from tests.evaluation.conftest import write_small_policy
 
 sys.path.insert(0, str(Path(__file__).parent))
 from command import run, run_here, start  # noqa: E402
@@ -22,21 +21,6 @@ TINY = (
     "env_name=cartpole_swingup", "SNN_ts=2", "calibration.steps=8", "num_eval_episodes=2", "crpi.select_episodes=1",
     "max_decisions=4", "num_workers=0", "chunk=2", "device=cpu",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A folder with runs as train.py leaves them, one from state and one from pixels. Its name has a space."""
-    folder = tmp_path_factory.mktemp("con vert")
-    for obs in ("state", "pixels"):
-        write_small_policy(folder / "exp_local" / "cartpole_swingup" / f"{obs}_seed1" / "snapshot.pt", obs=obs)
-    return folder
-
-
-@pytest.fixture
-def cwd(home, tmp_path):
-    (tmp_path / "exp_local").symlink_to(home / "exp_local")
-    return tmp_path
 
 
 def _found(cwd):

@@ -1,29 +1,16 @@
 """Options are checked up front, each with a line that names it."""
 
-import copy
-from pathlib import Path
+import functools
 
 import pytest
-import yaml
 
 from evaluation.settings import GRID, Settings
 from runtime.errors import UserError
+from tests import configs
+from tests.configs import CFGS
 
-CFGS = Path(__file__).resolve().parents[2] / "cfgs"
 
-
-def config(**changes):
-    """cfgs/convert.yaml with its neuron group filled in; `changes` by dotted name, dots written as __."""
-    values = yaml.safe_load((CFGS / "convert.yaml").read_text())
-    values["neuron"] = {"name": "if", "rule": "if", "coding": "rate", "n_thresholds": None}
-    for name, value in changes.items():
-        *path, last = name.split("__")
-        place = values
-        for step in path:
-            place = place[step]
-        assert last in place
-        place[last] = value
-    return copy.deepcopy(values)
+config = functools.partial(configs.config, "convert")
 
 
 def test_the_shipped_defaults_are_the_papers():
