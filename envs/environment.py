@@ -6,12 +6,13 @@ Semantics follow facebookresearch/drqv2, dmc.py, with one difference: a terminal
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from envs import gl, renderer, simulator, tasks
+from envs import gl, renderer, seeds, simulator, tasks
 from envs import state as states
 from envs.state import State
 from runtime.errors import UserError
@@ -72,6 +73,9 @@ class Environment:
         self._over = True
         self._origin: tuple[Any, ...] | None = None  # the task's random state when the episode started
         self._observation: np.ndarray | None = None
+        self._features: np.ndarray | None = None
+        self.render_seconds = 0.0  #: wall-clock time that observations have taken to render so far
+        self._seed: tuple[int, ...] | None = None  # of the episode, where it has one
 
     @property
     def observation_shape(self) -> tuple[int, ...]:
@@ -101,28 +105,42 @@ class Environment:
         """
         return self._simulator.physics
 
+    @property
+    def state_observation(self) -> np.ndarray:
+        """float32 [D]: what the newest TimeStep would have observed with obs=state, whatever this environment observes."""
+        return self._features
+
     def reset(self, seed: tuple[int, ...] | None = None) -> TimeStep:
         """Starts an episode. With a seed tuple (see `envs.episode_seed`) the episode is a function of it and of the
-        actions alone; without, the task's random state goes on from where it is."""
+        actions alone; without, the task's random state goes on from where it is. Raises UserError as `step` does."""
         if seed is not None:
             simulator.random_state(self._simulator).seed(seed)
         self._origin = simulator.random_state(self._simulator).get_state()
-        step = self._simulator.reset()
-        self._decisions, self._over = 0, False
+        self._seed, self._decisions, self._over = seed, 0, True
+        try:
+            step = simulator.reset(self._simulator)
+        except simulator.DivergedError as error:
+            raise self._diverged(error) from error
+        self._over = False
         self._frames.clear()
         return TimeStep(self._observe(step.observation), 0.0, 1.0, first=True, last=False, capped=False)
 
     def step(self, action: np.ndarray) -> TimeStep:
         """Repeats `action` (float32 [A] in [-1, 1]) for `action_repeat` environment steps, or until the episode ends.
 
-        Raises RuntimeError if the episode is over, ValueError for an action of the wrong shape or that is not finite.
+        Raises RuntimeError if the episode is over, ValueError for an action of the wrong shape or that is not finite,
+        UserError where the simulation diverges: the episode is then over, and a reset starts the next.
         """
         if self._over:
             raise RuntimeError(f"{self.task}: the episode is over; reset before the next step")
         control = self._control(action)
         reward, discount = 0.0, 1.0
         for _ in range(self.action_repeat):
-            step = self._simulator.step(control)
+            try:
+                step = simulator.step(self._simulator, control)
+            except simulator.DivergedError as error:
+                self._over = True
+                raise self._diverged(error) from error
             reward += float(step.reward or 0.0) * discount
             discount *= float(step.discount)
             if step.last():
@@ -152,6 +170,7 @@ class Environment:
             over=self._over,
             frames=tuple(self._frames),
             observation=self._observation,
+            features=self._features,
         )
 
     def restore_state(self, state: State) -> np.ndarray:
@@ -165,10 +184,10 @@ class Environment:
         states.write_physics(self.physics, state.physics, state.sensors)
         simulator.random_state(self._simulator).set_state(state.random)
         simulator.resume(self._simulator, state.steps)
-        self._decisions, self._over = state.decisions, state.over
+        self._decisions, self._over, self._seed = state.decisions, state.over, None
         self._frames.clear()
         self._frames.extend(state.frames)
-        self._observation = state.observation
+        self._observation, self._features = state.observation, state.features
         return state.observation
 
     def render(self, height: int = 240, width: int = 320) -> np.ndarray:
@@ -199,11 +218,20 @@ class Environment:
         scaled = self._low + self._scale.astype(np.float64) * (action.astype(np.float64) + 1.0)
         return scaled.astype(np.float32).astype(np.float64)
 
+    def _diverged(self, error: simulator.DivergedError) -> UserError:
+        return UserError(
+            f"{self.task}: the simulation became unstable at decision {self._decisions} of {seeds.describe(self._seed)} "
+            f"({error}); run again, or with another seed"
+        )
+
     def _observe(self, features: dict[str, np.ndarray]) -> np.ndarray:
+        self._features = np.concatenate([np.ravel(part) for part in features.values()]).astype(np.float32)
         if self.obs == "state":
-            self._observation = np.concatenate([np.ravel(part) for part in features.values()]).astype(np.float32)
+            self._observation = self._features
         else:
+            begun = time.perf_counter()
             frame = self.render(PIXELS, PIXELS).transpose(2, 0, 1)
+            self.render_seconds += time.perf_counter() - begun
             # The first frame of an episode fills the whole stack.
             self._frames.extend([frame] * (self.frame_stack - len(self._frames) or 1))
             self._observation = np.concatenate(self._frames)

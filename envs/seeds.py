@@ -25,3 +25,12 @@ def episode_seed(stream: str, seed: int, episode: int) -> tuple[int, int, int]:
         if not 0 <= value < _LIMIT:
             raise UserError(f"{name}={value}: must be an integer from 0 to {_LIMIT - 1}")
     return STREAMS.index(stream), int(seed), int(episode)
+
+
+def describe(words: tuple[int, ...] | None) -> str:
+    """What a person calls the episode of the seed tuple `words`; None: an episode that was started without one."""
+    if words is None:
+        return "an episode without a seed of its own"
+    if len(words) == 3 and words[0] < len(STREAMS):
+        return f"episode {words[2]} of stream {STREAMS[words[0]]}, seed {words[1]}"
+    return f"the episode of seed {tuple(words)}"

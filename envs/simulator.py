@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from typing import Any
 
 import numpy as np
 
 from envs import tasks
+
+_WARNINGS = re.compile("mjWARN_[A-Z]+")
+
+
+class DivergedError(Exception):
+    """The simulation became unstable, so that its state means nothing; the message names MuJoCo's warnings."""
 
 
 def load(task: str, seed: int) -> Any:
@@ -24,6 +31,16 @@ def load(task: str, seed: int) -> Any:
 def random_state(simulator: Any) -> np.random.RandomState:
     """The generator that draws the task's initial states."""
     return simulator.random_state if hasattr(simulator, "random_state") else simulator.task.random
+
+
+def reset(simulator: Any) -> Any:
+    """dm_env time step at the start of an episode. Raises DivergedError."""
+    return _advance(simulator.reset)
+
+
+def step(simulator: Any, control: np.ndarray) -> Any:
+    """dm_env time step after one environment step. Raises DivergedError."""
+    return _advance(simulator.step, control)
 
 
 def time_limit_steps(simulator: Any) -> int:
@@ -53,13 +70,21 @@ def resume(simulator: Any, steps: int) -> None:
         simulator._step_count = steps
 
 
+def _advance(method: Any, *arguments: Any) -> Any:
+    from dm_control.rl.control import PhysicsError  # loaded by `load`, with its precautions
+
+    try:
+        return method(*arguments)
+    except PhysicsError as error:
+        raise DivergedError(", ".join(_WARNINGS.findall(str(error))) or "MuJoCo's state is invalid") from error
+
+
 def _import_dm_control() -> tuple[Any, Any]:
     # On import dm_control opens the display or device that MUJOCO_GL names. With "disable" it loads no OpenGL, so that
     # state needs none, wherever MUJOCO_GL points; pixels bring a context of their own (envs.renderer).
     chosen = os.environ.get("MUJOCO_GL")
     os.environ["MUJOCO_GL"] = "disable"
-    # Its models set an attribute that MuJoCo has deprecated: nothing that a user of ours could change.
-    logging.getLogger("absl").addFilter(_not_deprecation)
+    logging.getLogger("absl").addFilter(_is_news)
     try:
         from dm_control import manipulation, suite
     finally:
@@ -70,5 +95,7 @@ def _import_dm_control() -> tuple[Any, Any]:
     return suite, manipulation
 
 
-def _not_deprecation(record: logging.LogRecord) -> bool:
-    return "is deprecated and will be removed" not in record.getMessage()
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for an attribute of its own models that MuJoCo has deprecated, and for what DivergedError says as well."""
+    said = record.getMessage()
+    return "is deprecated and will be removed" not in said and "The simulation is unstable" not in said

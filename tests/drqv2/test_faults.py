@@ -221,3 +221,18 @@ def test_a_weight_that_is_not_finite_is_never_written(root):
 
     assert "critic_target.Q2.0.bias: not finite" in poisoned(root, spoil)
     assert all(torch.isfinite(value).all() for value in read_snapshot(root / "cartpole_swingup/run/snapshot.pt")[1].values())
+
+
+def test_a_simulation_that_diverges_stops_the_run(root):
+    def spoil(trainer):
+        step = trainer.env.step
+
+        def spin(action):
+            trainer.env.physics.data.qvel[1] = 1e9  # rad/s: MuJoCo itself gives up
+            return step(action)
+
+        trainer.env.step = spin
+
+    said = poisoned(root, spoil)
+    assert "cartpole_swingup: the simulation became unstable at decision 0 of episode 5 of stream train, seed 1 (mjWARN_BAD" in said
+    assert "run again, or with another seed" in said
