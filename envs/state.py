@@ -25,6 +25,7 @@ class State(NamedTuple):
     over: bool  #: the episode has ended
     frames: tuple[np.ndarray, ...]  #: the frame stack, oldest first; empty for obs=state
     observation: np.ndarray  #: the latest observation
+    features: np.ndarray  #: the same as obs=state would have it
 
 
 def read_physics(physics: Any) -> tuple[np.ndarray, np.ndarray]:
