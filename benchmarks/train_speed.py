@@ -41,7 +41,7 @@ def serve_ours(precision: str, batch_size: int, folder: Path) -> None:
     keep_large_blocks()
     import torch
 
-    from drqv2.agent import AgentSettings, DrQV2Agent
+    from drqv2.agent import AgentSettings, Batch, DrQV2Agent
     from drqv2.prefetch import Prefetcher
     from drqv2.replay import Replay, ReplaySettings
     from drqv2.schedule import parse_schedule
@@ -61,7 +61,7 @@ def serve_ours(precision: str, batch_size: int, folder: Path) -> None:
 
     def update() -> None:
         nonlocal number
-        metrics = agent.update(prefetch.take(number), 5000, number)
+        metrics = agent.update(Batch(**prefetch.take(number)), 5000, number)
         metrics["critic_loss"].item()
         number += 1
 

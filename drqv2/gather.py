@@ -49,10 +49,11 @@ def gather_shifted(addresses, steps, stack, channels, size, pad, shifts, out):
                     target[high:] = source[size - 1]
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+# Not parallel: a batch of rows is copied in microseconds, and a second thread's waiting would take a core from others.
+@numba.njit(cache=True, nogil=True)
 def gather_rows(addresses, steps, out):
     """Float32 rows: out[b] = the row `steps[b]` of the array [L+1, D] that begins at `addresses[b]`."""
     width = out.shape[1]
-    for b in numba.prange(len(steps)):
+    for b in range(len(steps)):
         row = numba.carray(_pointer(addresses[b] + steps[b] * width * 4), (width,), np.float32)
         out[b] = row

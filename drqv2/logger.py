@@ -10,27 +10,26 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-TIMES = ("act_ms", "env_ms", "sample_ms", "update_ms")  # mean wall-clock milliseconds, per decision or per update
-LOSSES = ("batch_reward", "critic_target_q", "critic_q1", "critic_q2", "critic_loss", "actor_loss")
+# Mean wall-clock milliseconds: of sampling and updating per update, of the others per decision.
+TIMES = ("act_ms", "physics_ms", "render_ms", "sample_ms", "update_ms")
 _COMMON = ("frame", "step", "episode", "episode_length", "episode_reward")
-COLUMNS = {
-    "train": (*_COMMON, "buffer_size", "fps", "total_time", "capped", *LOSSES, *TIMES),
-    "eval": (*_COMMON, "total_time", "capped"),
-}
 _SHORT = {"frame": "F", "step": "S", "episode": "E", "episode_length": "L", "episode_reward": "R", "buffer_size": "BS", "fps": "FPS", "total_time": "T"}
 
 
 class Logger:
-    """Writes rows of kind "train" and "eval".
+    """Writes rows of kind "train", where the learner's own metrics stand too, and "eval".
 
     `sizes` (the bytes of each CSV) belongs to a snapshot: a resumed run cuts the files back to it, so that no row
     appears twice and none from after the snapshot stays.
     """
 
-    def __init__(self, folder: Path, *, use_tb: bool, sizes: dict[str, int] | None, frame: int) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, metrics: tuple[str, ...], use_tb: bool, sizes: dict[str, int] | None, frame: int) -> None:
         self._files = {}
-        for kind, columns in COLUMNS.items():
+        self._columns = {
+            "train": (*_COMMON, "buffer_size", "fps", "total_time", "capped", *metrics, *TIMES),
+            "eval": (*_COMMON, "total_time", "capped"),
+        }
+        for kind, columns in self._columns.items():
             path = folder / f"{kind}.csv"
             if sizes is not None and path.is_file() and path.stat().st_size >= sizes[kind]:
                 os.truncate(path, sizes[kind])
@@ -47,7 +46,7 @@ class Logger:
 
     def log(self, kind: str, row: dict[str, float]) -> None:
         """Adds a row; columns that have no value yet stay empty."""
-        columns = COLUMNS[kind]
+        columns = self._columns[kind]
         csv.writer(self._files[kind], lineterminator="\n").writerow([_cell(row.get(name)) for name in columns])
         self._files[kind].flush()
         if self._tb is not None:

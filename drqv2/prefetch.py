@@ -8,8 +8,6 @@ from typing import Callable
 import numpy as np
 import torch
 
-from drqv2.agent import Batch
-
 
 class Prefetcher:
     """Calls `sample(update)` one update ahead in a thread and moves batches to `device`.
@@ -24,8 +22,8 @@ class Prefetcher:
         self._pool = ThreadPoolExecutor(1, "replay")
         self._ahead: tuple[int, Future] | None = None
 
-    def take(self, update: int) -> Batch:
-        """The batch of `update`, on the device."""
+    def take(self, update: int) -> dict[str, torch.Tensor]:
+        """The batch of `update`, on the device, by the names that `sample` gave."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[0] == update:
             arrays = ahead[1].result()
@@ -34,7 +32,7 @@ class Prefetcher:
                 ahead[1].result()
             arrays = self._pool.submit(self._sample, update).result()
         self._ahead = (update + 1, self._pool.submit(self._sample, update + 1))
-        return Batch(**{name: self._move(array) for name, array in arrays.items()})
+        return {name: self._move(array) for name, array in arrays.items()}
 
     def invalidate(self) -> None:
         """To be called before the buffer changes: waits for a batch in the making and forgets it."""

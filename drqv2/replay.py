@@ -124,18 +124,14 @@ class Replay:
         reward and discount [B, 1]: Σ γ^i·Πd·r over the window, and γ^n·Πd (Yarats et al. 2021, Equation 1).
         """
         s = self.settings
-        random = generator(s.seed, Purpose.SAMPLE, update)
-        window = random.integers(self._windows_end[-1], size=s.batch_size)
-        episode = np.searchsorted(self._windows_end, window, side="right")
-        step = window - (self._windows_end[episode] - self._windows[episode])
-        row = self._first_row[episode] + step
+        episode, step, row = self._draw(update)
         reward = np.zeros(s.batch_size, np.float32)
         discount = np.ones(s.batch_size, np.float32)
         for i in range(s.nstep):
             reward += discount * self._reward[row + i]
             discount *= self._discount[row + i] * np.float32(s.discount)
-        shifts = generator(s.seed, Purpose.SHIFT, update).integers(2 * SHIFT_PAD + 1, size=(2, s.batch_size, 2))
-        address, scratch = self._locate(episode, step)
+        shifts = self._shifts(update, 2)
+        address, scratch = self._locate(episode, step, s.nstep)
         batch = {
             "observation": self._gather(address, step, shifts[0]),
             "action": self._action[row],
@@ -146,16 +142,38 @@ class Replay:
         del scratch  # the addresses point into it: it must live until everything is gathered
         return batch
 
-    def _locate(self, episode: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Where each sample's episode's first observation lies, or would lie if all of it were unpacked."""
+    def sample_pairs(self, update: int) -> dict[str, np.ndarray]:
+        """Observations [B, *observation_shape] and what was stored as actions there [B, A], of update number `update`;
+        drawn as in `sample`."""
+        episode, step, row = self._draw(update)
+        address, scratch = self._locate(episode, step, 0)
+        pairs = {"observation": self._gather(address, step, self._shifts(update, 1)[0]), "action": self._action[row]}
+        del scratch
+        return pairs
+
+    def _draw(self, update: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where the windows of a batch start: the episode, the decision in it, and its row in the tables of all decisions."""
+        random = generator(self.settings.seed, Purpose.SAMPLE, update)
+        window = random.integers(self._windows_end[-1], size=self.settings.batch_size)
+        episode = np.searchsorted(self._windows_end, window, side="right")
+        step = window - (self._windows_end[episode] - self._windows[episode])
+        return episode, step, self._first_row[episode] + step
+
+    def _shifts(self, update: int, sets: int) -> np.ndarray:
+        random = generator(self.settings.seed, Purpose.SHIFT, update)
+        return random.integers(2 * SHIFT_PAD + 1, size=(sets, self.settings.batch_size, 2))
+
+    def _locate(self, episode: np.ndarray, step: np.ndarray, ahead: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Where each sample's episode's first observation lies, or would lie if all of it were unpacked; of packed frames
+        only those from the stack at `step` to `ahead` decisions later are."""
         s = self.settings
         if not s.packed:
             return self._address[episode], None
         stack = s.observation_shape[0] // s.element_shape[0]
-        scratch = np.empty((len(step), window_length(stack + s.nstep), *s.element_shape), np.uint8)
+        scratch = np.empty((len(step), window_length(stack + ahead), *s.element_shape), np.uint8)
         first = np.maximum(step - stack + 1, 0)
         sources = [self._episodes[i].observation for i in episode]
-        begins = unpack_windows(sources, first, step + s.nstep, scratch, self._pool)
+        begins = unpack_windows(sources, first, step + ahead, scratch, self._pool)
         rows = scratch.ctypes.data + np.arange(len(step)) * scratch.strides[0]
         return rows - begins * scratch.strides[1], scratch
 

@@ -1,4 +1,4 @@
-"""Schedules of the exploration noise, in DrQ-v2's notation (Yarats et al. 2021, Section 3.1)."""
+"""Schedules of exploration noise and step sizes, in DrQ-v2's notation (Yarats et al. 2021, Section 3.1)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,15 @@ class LinearSchedule:
         return (1.0 - mix) * self.start + mix * self.end
 
 
-def parse_schedule(text: str | float) -> LinearSchedule:
-    """Reads "linear(start,end,decisions)" or a constant. Raises UserError for anything else."""
-    refusal = UserError(
-        f"stddev_schedule={text}: use a standard deviation such as 0.2, or linear(start,end,decisions) such as linear(1.0,0.1,100000)"
-    )
+_EXAMPLES = {
+    "stddev_schedule": "a standard deviation such as 0.2, or linear(start,end,decisions) such as linear(1.0,0.1,100000)",
+    "lr_schedule": "a step size such as 1e-4, or linear(start,end,decisions) such as linear(5e-4,5e-5,30000)",
+}
+
+
+def parse_schedule(text: str | float, option: str = "stddev_schedule") -> LinearSchedule:
+    """Reads "linear(start,end,decisions)" or a constant. Raises UserError that names `option` for anything else."""
+    refusal = UserError(f"{option}={text}: use {_EXAMPLES[option]}")
     try:
         match = _LINEAR.match(str(text).strip())
         values = [float(group) for group in match.groups()] if match else [float(text), float(text), 1.0]

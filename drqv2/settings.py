@@ -1,11 +1,11 @@
-"""The training configuration as one checked object; the names are those of cfgs/train.yaml."""
+"""The configurations of training and distillation as checked objects; the names are those of cfgs/train.yaml and cfgs/distill.yaml."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from drqv2.networks import ACTOR_TRUNKS
 from drqv2.schedule import parse_schedule
@@ -14,21 +14,26 @@ from runtime.errors import UserError
 # Options that don't change what is learned: a run may be resumed with other values of these.
 MAY_CHANGE = (
     "num_train_frames", "device", "progress", "use_tb", "save_video", "eval_workers", "snapshot_every_frames", "render", "root", "name",
+    "teacher",
 )  # fmt: skip
 
 _AT_LEAST = {
     "frame_stack": 1, "action_repeat": 1, "max_decisions": 1, "num_train_frames": 1, "num_seed_frames": 0,
     "eval_every_frames": 1, "num_eval_episodes": 1, "eval_workers": 0, "threads": 1, "snapshot_every_frames": 1, "seed": 0,
     "batch_size": 1, "nstep": 1, "feature_dim": 1, "hidden_dim": 1, "update_every_steps": 1, "num_expl_steps": 0,
-    "replay_buffer_size": 1,
+    "replay_buffer_size": 1, "num_teacher_frames": 1, "episode_decisions": 1,
 }  # fmt: skip
+_MAY_BE_NULL = ("max_decisions", "eval_workers", "threads", "episode_decisions")
 _CHOICES = {"obs": ("pixels", "state"), "actor_trunk": ACTOR_TRUNKS, "precision": ("fp32", "bf16"), "replay_compression": ("zstd", "none")}
-_SWITCHES = ("use_tb", "progress", "compile", "deterministic")
+_WITHIN = {"discount": (0.0, 1.0), "critic_target_tau": (0.0, 1.0), "lr": (0.0, 1.0), "stddev_clip": (0.0, 10.0)}
+_SWITCHES = ("use_tb", "progress", "compile", "deterministic", "save_video")
 
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """Every option of train.py; cfgs/train.yaml says what each means and its default. Frames are environment steps."""
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """The options that every kind of run has; cfgs/train.yaml says what each means. Frames are environment steps."""
+
+    PROGRAM: ClassVar[str]  #: the program whose options these are
 
     task_name: str
     obs: str
@@ -36,7 +41,6 @@ class TrainSettings:
     action_repeat: int
     max_decisions: int | None
     num_train_frames: int
-    num_seed_frames: int
     eval_every_frames: int
     num_eval_episodes: int
     eval_workers: int | None
@@ -48,17 +52,11 @@ class TrainSettings:
     name: str
     seed: int
     batch_size: int
-    nstep: int
-    discount: float
-    lr: float
     feature_dim: int
     hidden_dim: int
     actor_trunk: str
-    critic_target_tau: float
     update_every_steps: int
-    num_expl_steps: int
     stddev_schedule: str
-    stddev_clip: float
     replay_buffer_size: int
     replay_compression: str
     device: str
@@ -69,27 +67,28 @@ class TrainSettings:
     render: dict[str, Any]
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TrainSettings:
+    def from_dict(cls, values: dict[str, Any]) -> Self:
         """Checks a plain configuration. Raises UserError that names the option, its value and what would be right."""
+        program = f"{cls.PROGRAM}.py"
         names = {field.name for field in dataclasses.fields(cls)}
         for key in values.keys() - names:
-            raise UserError(f"{key}={values[key]}: unknown option of train.py; cfgs/train.yaml lists them all")
+            raise UserError(f"{key}={values[key]}: unknown option of {program}; cfgs/{cls.PROGRAM}.yaml lists them all")
         for key in names - values.keys():
-            raise UserError(f"{key}: missing from the configuration; cfgs/train.yaml names its default")
+            raise UserError(f"{key}: missing from the configuration; cfgs/{cls.PROGRAM}.yaml names its default")
         values = dict(values)
         pixels = values["obs"] == "pixels"
         for key, default in (("hidden_dim", 1024 if pixels else 256), ("save_video", pixels)):
             values[key] = default if values[key] is None else values[key]
-        for key, low in _AT_LEAST.items():
-            values[key] = _check_integer(key, values[key], low, optional=key in ("max_decisions", "eval_workers", "threads"))
-        for key, options in _CHOICES.items():
-            if values[key] not in options:
-                raise UserError(f"{key}={values[key]}: use one of {', '.join(options)}")
-        for key in (*_SWITCHES, "save_video"):
+        for key in _AT_LEAST.keys() & names:
+            values[key] = _check_integer(key, values[key], _AT_LEAST[key], optional=key in _MAY_BE_NULL)
+        for key in _CHOICES.keys() & names:
+            if values[key] not in _CHOICES[key]:
+                raise UserError(f"{key}={values[key]}: use one of {', '.join(_CHOICES[key])}")
+        for key in _SWITCHES:
             if not isinstance(values[key], bool):
                 raise UserError(f"{key}={values[key]}: use true or false")
-        for key, low, high in (("discount", 0.0, 1.0), ("critic_target_tau", 0.0, 1.0), ("lr", 0.0, 1.0), ("stddev_clip", 0.0, 10.0)):
-            values[key] = _check_number(key, values[key], low, high)
+        for key in _WITHIN.keys() & names:
+            values[key] = _check_number(key, values[key], *_WITHIN[key])
         if values["seed"] >= 2**32:
             raise UserError(f"seed={values['seed']}: use an integer below 4294967296")
         for key in ("name", "root"):
@@ -100,8 +99,10 @@ class TrainSettings:
             raise UserError(f"name={values['name']}: use a plain folder name; root= says where it goes")
         if set(values["render"]) != {"device"}:
             raise UserError(f"render={values['render']}: the only option here is render.device")
-        parse_schedule(values["stddev_schedule"])
-        values["stddev_schedule"] = str(values["stddev_schedule"])
+        for key in ("stddev_schedule", "lr_schedule"):
+            if key in names:
+                parse_schedule(values[key], key)
+                values[key] = str(values[key])
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,6 +113,37 @@ class TrainSettings:
     def num_train_steps(self) -> int:
         """Decisions to train for."""
         return self.num_train_frames // self.action_repeat
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(RunSettings):
+    """Every option of train.py; cfgs/train.yaml says what each means and its default."""
+
+    PROGRAM = "train"
+
+    num_seed_frames: int
+    nstep: int
+    discount: float
+    lr: float
+    critic_target_tau: float
+    num_expl_steps: int
+    stddev_clip: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillSettings(RunSettings):
+    """Every option of distill.py; cfgs/distill.yaml says what each means and its default.
+
+    teacher, teacher_sha256: the file of the teacher and its hash, which a resumed run must find again.
+    """
+
+    PROGRAM = "distill"
+
+    num_teacher_frames: int
+    episode_decisions: int | None
+    lr_schedule: str
+    teacher: str
+    teacher_sha256: str
 
 
 def _check_integer(key: str, value: Any, low: int, optional: bool) -> int | None:

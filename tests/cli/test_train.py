@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from command import run, start  # noqa: E402
 
 STATE = ("task=cartpole_swingup", "obs=state", "preset=debug", "deterministic=true", "use_tb=false")
-TIMES = {"fps", "total_time", "act_ms", "env_ms", "sample_ms", "update_ms"}
+TIMES = {"fps", "total_time", "act_ms", "physics_ms", "render_ms", "sample_ms", "update_ms"}
 
 
 def rows(path: Path) -> list[dict[str, str]]:

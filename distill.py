@@ -1,0 +1,36 @@
+"""Distils a pixel policy from a trained state policy of the same task: pixels at the price of rendering, without a GPU.
+
+    python distill.py task=reacher_easy                            the teacher: the newest state run, else the checkpoint that ships
+    python distill.py task=reacher_easy teacher=path/to/policy.pt  another teacher
+
+The run folder, its snapshots and CSVs are those of train.py, and convert.py finds the run in the same place.
+Running the same command again resumes the run. cfgs/distill.yaml says what each option means.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import cli
+
+
+@cli.main("distill")
+def main(config: dict[str, Any], _: Path) -> None:
+    # Imported late so that a misspelt option is answered at once and not after torch has loaded.
+    from drqv2 import snapshot
+    from drqv2.distiller import Distiller
+    from drqv2.settings import DistillSettings
+
+    teacher = snapshot.load_policy(snapshot.find(config["task_name"], "state", config["teacher"], str(config["root"])))
+    settings = DistillSettings.from_dict(
+        config | {"obs": "pixels", "teacher": str(teacher.path), "teacher_sha256": teacher.sha256}
+    )
+    # A scheduler's SIGTERM ends the run as Ctrl-C does: files are closed, the last snapshot stands.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    Distiller(settings, teacher).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Distillation by DAgger (Ross, Gordon and Bagnell 2011): a pixel policy learns the actions of a state policy.
+
+The teacher acts for the first episodes; after that the student acts, with some noise, and the teacher says in every
+state that it comes to what it would have done there (DAgger with β = 1 in the first iteration only, their
+Section 3.1). The student never sees the state, nor a reward.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import envs
+from drqv2.learner import explore
+from drqv2.randomness import Purpose, generator
+from drqv2.run import Run
+from drqv2.schedule import parse_schedule
+from drqv2.settings import DistillSettings
+from drqv2.snapshot import LoadedPolicy
+from drqv2.student import Lesson, Student, StudentSettings
+from runtime.errors import UserError
+
+
+class Distiller(Run):
+    """A run of distill.py. What train.csv calls return is the student's own, with noise, or the teacher's at first."""
+
+    METRICS = ("imitation_loss",)
+
+    settings: DistillSettings
+    agent: Student
+
+    def __init__(self, settings: DistillSettings, teacher: LoadedPolicy) -> None:
+        check_teacher(settings.task_name, settings.action_repeat, teacher)
+        self._stddev = parse_schedule(settings.stddev_schedule)
+        super().__init__(settings)
+        self._teacher = teacher.network.to(self.device)
+
+    def _make_learner(self) -> Student:
+        s = self.settings
+        return Student(
+            StudentSettings(
+                observation_shape=self.env.observation_shape, action_dim=self.env.action_dim, feature_dim=s.feature_dim,
+                hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk, precision=s.precision, compile=s.compile, seed=s.seed,
+                lr_schedule=parse_schedule(s.lr_schedule, "lr_schedule"),
+            ),
+            self.device,
+        )  # fmt: skip
+
+    def _episode_decisions(self) -> int | None:
+        # Only for the episodes learned from: evaluation plays whole ones.
+        limits = [limit for limit in (self.settings.max_decisions, self.settings.episode_decisions) if limit is not None]
+        return min(limits, default=None)
+
+    def _first_update_step(self) -> int:
+        return self.settings.num_teacher_frames // self.settings.action_repeat
+
+    @torch.inference_mode()
+    def _teach(self) -> np.ndarray:
+        state = torch.as_tensor(self.env.state_observation[None], device=self.device)
+        return torch.tanh(self._teacher(state))[0].cpu().numpy()
+
+    def _act(self, time_step: envs.TimeStep) -> tuple[np.ndarray, np.ndarray]:
+        label = self._teach()
+        mean = label if self.step < self._first_update_step() else self.agent.act_mean(time_step.observation[None])[0]
+        random = generator(self.settings.seed, Purpose.ACT, self.step)
+        return explore(mean, self._stddev(self.step), random), label
+
+    def _sample(self, update: int) -> dict[str, np.ndarray]:
+        return self.replay.sample_pairs(update)
+
+    def _update(self, batch: dict[str, Tensor], update: int) -> dict[str, Tensor]:
+        return self.agent.update(Lesson(**batch), self.step)
+
+
+def check_teacher(task: str, action_repeat: int, teacher: LoadedPolicy) -> None:
+    """Raises UserError where `teacher` can't label the task's states."""
+    if teacher.obs != "state":
+        raise UserError(f"teacher={teacher.path}: acts from {teacher.obs}; give a policy trained with obs=state")
+    if teacher.task != task:
+        raise UserError(f"teacher={teacher.path}: a policy of {teacher.task}; give one of {task}, or task={teacher.task}")
+    if teacher.action_repeat != action_repeat:
+        raise UserError(f"action_repeat={action_repeat}: the teacher {teacher.path} was trained with {teacher.action_repeat}; give the same")

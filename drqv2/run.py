@@ -1,0 +1,285 @@
+"""A run in its folder: act, update, step, and at episode ends write down everything needed to go on.
+
+What is learned, and who acts, is said by subclasses: `drqv2.trainer` (DrQ-v2) and `drqv2.distiller` (DAgger).
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+import envs
+from drqv2.evaluator import Evaluator
+from drqv2.learner import PolicyLearner
+from drqv2.logger import TIMES, Logger
+from drqv2.prefetch import Prefetcher
+from drqv2.replay import Replay, ReplaySettings, bytes_per_decision
+from drqv2.resources import check_room
+from drqv2.rundir import RunDir
+from drqv2.segments import Episode
+from drqv2.settings import RunSettings
+from drqv2.snapshot import POLICY, SNAPSHOT, policy_meta, write_policy
+from envs import gl
+from envs.vector import VectorEnv
+from runtime.device import describe, resolve
+from runtime.errors import UserError
+
+_THREADS = torch.get_num_threads()  # torch's own choice, before a run of a sweep changes it
+
+
+class Run(abc.ABC):
+    """One run in one folder. `step` counts decisions, `episode` finished episodes; frames are step · action_repeat."""
+
+    METRICS: tuple[str, ...]  #: what the learner's updates measure: columns of train.csv
+
+    def __init__(self, settings: RunSettings) -> None:
+        self.settings = s = settings
+        self.device = resolve(s.device)
+        torch.use_deterministic_algorithms(s.deterministic)
+        torch.set_num_threads(s.threads or (_THREADS if s.obs == "pixels" else 1))
+        make = {"obs": s.obs, "frame_stack": s.frame_stack, "action_repeat": s.action_repeat, "render_device": s.render["device"]}
+        self.env = envs.make(s.task_name, seed=s.seed, max_decisions=self._episode_decisions(), **make)
+        self._pixels = s.obs == "pixels"
+        element = (3, *self.env.observation_shape[1:]) if self._pixels else self.env.observation_shape
+        capacity = min(s.replay_buffer_size, s.num_train_steps)
+        folder = Path(s.root) / s.task_name / s.name
+        packed = self._pixels and s.replay_compression == "zstd"
+        self.room = check_room(folder, capacity * bytes_per_decision(element, self._pixels, packed, self.env.action_dim))
+        self.run_dir = RunDir(folder, s.to_dict())
+        self.replay = Replay(
+            self.run_dir.path / "replay",
+            ReplaySettings(self.env.observation_shape, element, capacity, s.batch_size, *self._returns(), s.seed, packed),
+        )
+        self.agent = self._make_learner()
+        self.evaluator = Evaluator(
+            lambda: VectorEnv(
+                s.task_name, num_envs=s.num_eval_episodes, max_decisions=s.max_decisions,
+                num_workers=s.eval_workers if self._pixels or s.eval_workers is not None else 0, **make,
+            ),
+            seed=s.seed, episodes=s.num_eval_episodes, fps=1.0 / (self.env.control_timestep * s.action_repeat),
+        )  # fmt: skip
+        self.step = self.episode = 0
+        self._seconds_before = 0.0
+        self._last_snapshot_step = 0
+        self._last_eval_step = -1
+        self._resume()
+        self._prefetch = Prefetcher(self._sample, self.device)
+        self._started = time.monotonic()
+
+    # ---- what a kind of run says ----
+
+    @abc.abstractmethod
+    def _make_learner(self) -> PolicyLearner:
+        """The networks and their optimisers."""
+
+    @abc.abstractmethod
+    def _act(self, time_step: envs.TimeStep) -> tuple[np.ndarray, np.ndarray]:
+        """The action [A] to take at decision `step`, and what to store as this decision's action."""
+
+    @abc.abstractmethod
+    def _sample(self, update: int) -> dict[str, np.ndarray]:
+        """The batch of update number `update`; called in a thread, ahead of its use."""
+
+    @abc.abstractmethod
+    def _update(self, batch: dict[str, Tensor], update: int) -> dict[str, Tensor]:
+        """Learns from a batch; returns METRICS as scalar tensors that no one has waited for yet."""
+
+    @abc.abstractmethod
+    def _first_update_step(self) -> int:
+        """The decision from which on there are updates."""
+
+    def _returns(self) -> tuple[int, float]:
+        """Rewards per n-step return and the discount per decision of the transitions in the replay buffer."""
+        return 1, 1.0
+
+    def _episode_decisions(self) -> int | None:
+        """After how many decisions a training episode is cut short."""
+        return self.settings.max_decisions
+
+    # ---- the loop ----
+
+    def run(self) -> None:
+        """Trains to `num_train_frames`. Raises UserError, which names the step and the last good snapshot, where numbers
+        stop being finite, the disk refuses or a worker dies."""
+        try:
+            self._train()
+        except OSError as error:
+            raise self._stopped(f"{error.filename or self.run_dir.path}: {error.strerror or error}") from None
+        except UserError as error:
+            raise self._stopped(str(error)) from None
+
+    def _train(self) -> None:
+        s = self.settings
+        self._announce()
+        if self.step >= s.num_train_steps:
+            print(f"finished: {self.run_dir.path} holds a run of {self._frame} frames; set num_train_frames higher to go on")
+            return
+        bar = tqdm(total=s.num_train_frames, initial=self._frame, unit="frame", disable=None if s.progress else True)
+        try:
+            while self.step < s.num_train_steps:
+                before = self._frame
+                self._play_episode()
+                bar.update(self._frame - before)
+            self._evaluate()
+            self._write_snapshot()
+        finally:
+            bar.close()
+            self.close()
+
+    def _play_episode(self) -> None:
+        s, times, losses = self.settings, defaultdict(float), []
+        begun = time.monotonic()
+        steps = [self.env.reset(envs.episode_seed("train", s.seed, self.episode))]
+        actions: list[np.ndarray] = []
+        updates = 0
+        while not steps[-1].last and self.step < s.num_train_steps:
+            # Evaluations fall on fixed frames, as published, also inside an episode.
+            if self.step % max(1, s.eval_every_frames // s.action_repeat) == 0:
+                self._evaluate()
+            clock = time.perf_counter()
+            action, stored = self._act(steps[-1])
+            clock = _lap(times, "act_ms", clock)
+            if self.step >= self._first_update_step() and self.step % s.update_every_steps == 0 and self.replay.sampleable:
+                update = self.step // s.update_every_steps
+                batch = self._prefetch.take(update)
+                clock = _lap(times, "sample_ms", clock)
+                losses.append(self._update(batch, update))
+                updates += 1
+                clock = _lap(times, "update_ms", clock)
+            if not np.isfinite(action).all():
+                self._mean_losses(losses)  # a loss that went first says more
+                raise UserError("action: not finite; try a smaller lr")
+            rendered = self.env.render_seconds
+            steps.append(self._checked(self.env.step(action)))
+            _lap(times, "physics_ms", clock)
+            times["render_ms"] += self.env.render_seconds - rendered
+            actions.append(stored)
+            self.step += 1
+        if not steps[-1].last:
+            self._mean_losses(losses)
+            return  # the run's last decision came inside an episode: nothing whole to keep
+        self._prefetch.invalidate()
+        self.replay.add(self._as_episode(steps, actions))
+        self.episode += 1
+        row = self._row(sum(t.reward for t in steps), len(actions), steps[-1].capped)
+        times["physics_ms"] -= times["render_ms"]
+        row |= {"buffer_size": len(self.replay), "fps": len(actions) * s.action_repeat / (time.monotonic() - begun)}
+        row |= {name: 1e3 * times[name] / max(1, updates if name in ("sample_ms", "update_ms") else len(actions)) for name in TIMES}
+        row |= self._mean_losses(losses)
+        self.logger.log("train", row)
+        if (self.step - self._last_snapshot_step) * s.action_repeat >= s.snapshot_every_frames:
+            self._write_snapshot()
+
+    def _evaluate(self) -> None:
+        if self.step == self._last_eval_step:
+            return
+        s = self.settings
+        number = -(-self._frame // s.eval_every_frames)
+        video = self.run_dir.path / "eval_video" / f"{self._frame}.mp4" if s.save_video else None
+        result = self.evaluator.run(self.agent.act_mean, number, video)
+        self.logger.log("eval", self._row(result["episode_reward"], result["decisions"], result["capped"] > 0))
+        self._last_eval_step = self.step
+
+    # ---- what is written ----
+
+    @property
+    def _frame(self) -> int:
+        return self.step * self.settings.action_repeat
+
+    @property
+    def _total_time(self) -> float:
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _row(self, episode_return: float, decisions: float, capped: bool) -> dict[str, float]:
+        return {
+            "frame": self._frame, "step": self.step, "episode": self.episode, "capped": int(capped),
+            "episode_length": decisions * self.settings.action_repeat, "episode_reward": float(episode_return),
+            "total_time": self._total_time,
+        }  # fmt: skip
+
+    def _mean_losses(self, losses: list[dict[str, Tensor]]) -> dict[str, float]:
+        if not losses:
+            return {}
+        # One transfer for the whole episode: reading each value would wait for the device at every update.
+        means = torch.stack([torch.stack(tuple(metrics.values())) for metrics in losses]).mean(0).tolist()
+        for name, value in zip(losses[0], means):
+            if not math.isfinite(value):
+                raise UserError(f"{name}: not finite; try a smaller lr")
+        return dict(zip(losses[0], means))
+
+    def _as_episode(self, steps: list[envs.TimeStep], actions: list[np.ndarray]) -> Episode:
+        observations = np.stack([t.observation[-3:] if self._pixels else t.observation for t in steps])
+        rewards, discounts = (np.array([getattr(t, name) for t in steps[1:]], np.float32) for name in ("reward", "discount"))
+        return Episode(observations, np.stack(actions), rewards, discounts)
+
+    def _checked(self, step: envs.TimeStep) -> envs.TimeStep:
+        for name, value in (("reward", step.reward), ("observation", 0 if self._pixels else step.observation)):
+            if not np.isfinite(value).all():
+                raise UserError(f"{name}: not finite in episode {self.episode}; the simulation became unstable")
+        return step
+
+    def _stopped(self, cause: str) -> UserError:
+        kept = "no snapshot was written yet"
+        if self._last_snapshot_step:
+            kept = f"the last snapshot, of frame {self._last_snapshot_step * self.settings.action_repeat}, stands in {self.run_dir.path / SNAPSHOT}"
+        return UserError(f"stopped at step {self.step}: {cause}; {kept}")
+
+    def _write_snapshot(self) -> None:
+        s, agent = self.settings, self.agent
+        policy = policy_meta(
+            task=s.task_name, obs=s.obs, frame_stack=s.frame_stack, action_repeat=s.action_repeat,
+            observation_shape=self.env.observation_shape, action_dim=self.env.action_dim, feature_dim=s.feature_dim,
+            hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk, frame=self._frame, config=s.to_dict(),
+        )  # fmt: skip
+        meta = {
+            "policy": policy, "step": self.step, "episode": self.episode, "total_time": self._total_time,
+            "last_eval_step": self._last_eval_step, "replay": self.replay.index(), "csv_bytes": self.logger.sizes(),
+        }  # fmt: skip
+        tensors = agent.state()
+        for name, tensor in tensors.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise UserError(f"{name}: not finite, so no snapshot is written; try a smaller lr")
+        self.run_dir.write(meta, tensors, self.replay)
+        write_policy(self.run_dir.path / POLICY, policy, agent.policy_network)
+        self._last_snapshot_step = self.step
+
+    def _resume(self) -> None:
+        found = self.run_dir.read(self.replay)
+        sizes = None
+        if found is not None:
+            meta, tensors = found
+            self.agent.load_state(tensors)
+            self.step, self.episode = meta["step"], meta["episode"]
+            self._seconds_before, sizes = meta["total_time"], meta["csv_bytes"]
+            self._last_snapshot_step, self._last_eval_step = self.step, meta["last_eval_step"]
+        self.logger = Logger(self.run_dir.path, metrics=self.METRICS, use_tb=self.settings.use_tb, sizes=sizes, frame=self._frame)
+
+    def _announce(self) -> None:
+        s = self.settings
+        begins = f"resuming at frame {self._frame}" if self.step else "starting"
+        rendering = f", rendering with {gl.choose(s.render['device'])}" if self._pixels else ""
+        print(f"{begins}: {s.task_name} from {s.obs} on {describe(self.device)}, precision {s.precision}{rendering}")
+        print(f"run folder: {self.run_dir.path}")
+        print(self.room, flush=True)
+
+    def close(self) -> None:
+        """Ends threads and processes and closes files."""
+        self._prefetch.close()
+        self.evaluator.close()
+        self.env.close()
+        self.run_dir.close()
+        self.logger.close()
+
+
+def _lap(times: dict[str, float], name: str, since: float) -> float:
+    now = time.perf_counter()
+    times[name] += now - since
+    return now
