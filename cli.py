@@ -1,6 +1,6 @@
 """The edge between the command line and the libraries: Hydra in, plain dictionaries out, one line for every mistake.
 
-Exit codes: 0 done; 1 a job of a sweep failed; 2 the command line or a file named on it is wrong;
+Exit codes: 0 done; 1 a job of a sweep failed, wherever it ran; 2 the command line or a file named on it is wrong;
 130 stopped by Ctrl-C; anything unforeseen keeps its traceback, because it is a fault of the program.
 """
 
@@ -23,6 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import sweep_jobs
 from runtime import malloc
 from runtime.errors import UserError
 
@@ -36,7 +37,10 @@ _FLAGS = {
 # What the file system refuses, which is a person's to mend and no fault of the program.
 _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
-Job = Callable[[dict[str, Any], Path], None]
+# What brings Hydra's plugins, which are optional.
+_EXTRAS = {"joblib": "cluster", "submitit_local": "cluster", "submitit_slurm": "cluster", "optuna": "optuna"}
+
+Job = Callable[[dict[str, Any], Path], float | None]
 OnFailure = Callable[[dict[str, Any], Path, str], None]
 
 
@@ -44,17 +48,17 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
     """Decorates `job(config, run_dir)` into a command-line program configured by cfgs/<config_name>.yaml.
 
     `config` is a plain nested dictionary with every interpolation resolved; `run_dir` is the absolute folder
-    that Hydra's configuration names. In a multirun no job may raise: Hydra 1.3 would skip its callbacks and
-    end the sweep, so a job's UserError is printed, passed to `on_failure(config, run_dir, cause)`, and turned
-    into exit code 1 once the sweep is over.
+    that Hydra's configuration names; what the job returns is what a sweeper that optimises sees. In a multirun no
+    job may raise: Hydra 1.3 would skip its callbacks and end the sweep, so a job's UserError is printed, passed to
+    `on_failure(config, run_dir, cause)`, and turned into exit code 1 once the sweep is over.
     """
 
     def decorate(job: Job) -> Callable[[], None]:
         failures: list[str] = []
-        is_sweep = False
 
-        def hydra_job(config: DictConfig) -> None:
-            nonlocal is_sweep
+        # Launchers may send this function to other processes, which see nothing of what it leaves in this one.
+        def hydra_job(config: DictConfig) -> float | sweep_jobs.Failure | None:
+            malloc.keep_large_blocks()
             hydra_config = HydraConfig.get()
             run_dir = Path(hydra_config.runtime.output_dir).absolute()
             is_sweep = hydra_config.mode == RunMode.MULTIRUN
@@ -62,7 +66,7 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
             try:
                 values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
                 _check_groups_of_options(config_name, values)
-                job(values, run_dir)
+                return job(values, run_dir)
             except Exception as error:
                 # Not raised through Hydra, which would add lines of its own and end a sweep.
                 if isinstance(error, user_errors()) or _is_refusal(error):
@@ -71,10 +75,14 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
                     traceback.print_exc()
                 else:
                     raise
-                failures.append(one_line(error))
+                cause = one_line(error)
                 if on_failure is not None and is_sweep:
-                    on_failure(values, run_dir, one_line(error))
+                    on_failure(values, run_dir, cause)
                 _remove_empty(run_dir)
+                if is_sweep:
+                    return sweep_jobs.Failure(cause, told=sweep_jobs.stderr())
+                failures.append(cause)
+                return None
 
         @functools.wraps(job)
         def program() -> None:
@@ -82,24 +90,21 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
             # Before the first large tensor and before Hydra swallows exceptions into its own messages.
             malloc.keep_large_blocks()
             os.environ["HYDRA_FULL_ERROR"] = "1"
+            _found_by_other_processes()
             try:
                 _check_words(config_name, sys.argv[1:])
                 # argparse takes no flag between options.
                 sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
-                try:
-                    hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(hydra_job)()
-                except OSError as error:  # of Hydra's making: what the job raises never gets here as one
-                    if error.filename is None:
-                        raise
-                    raise UserError(f"hydra.run.dir, hydra.sweep.dir: {error.filename}: {error.strerror}; name a folder that can be written") from None
+                with sweep_jobs.watched() as sweep:
+                    _run(config_name, hydra_job, sweep)
             except KeyboardInterrupt:
                 print("stopped by Ctrl-C", file=sys.stderr)
                 sys.exit(130)
             except user_errors() as error:
                 _say(error, config_name)
                 sys.exit(2)
-            if failures and is_sweep:
-                print(f"{len(failures)} job(s) of the sweep failed", file=sys.stderr)
+            if sweep.failures:
+                print(f"{len(sweep.failures)} job(s) of the sweep failed", file=sys.stderr)
                 sys.exit(1)
             if failures:
                 sys.exit(2)
@@ -107,6 +112,28 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
         return program
 
     return decorate
+
+
+def _run(config_name: str, hydra_job: Callable[[DictConfig], Any], sweep: sweep_jobs.Sweep) -> None:
+    """Hydra's own part. Raises UserError for folders that can't be written, and for a sweep that its sweeper gave up."""
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(hydra_job)()
+    except OSError as error:  # of Hydra's making: what the job raises never gets here as one
+        if error.filename is None:
+            raise
+        raise UserError(f"hydra.run.dir, hydra.sweep.dir: {error.filename}: {error.strerror}; name a folder that can be written") from None
+    except Exception as error:
+        if not sweep.failures:
+            raise
+        # An optimiser whose every trial failed.
+        print(f"error: the sweep ended without a report ({one_line(error)})", file=sys.stderr)
+
+
+def _found_by_other_processes() -> None:
+    """Jobs that a launcher starts elsewhere, in whatever folder, must find the project's modules."""
+    here, known = str(CONFIG_DIR.parent), os.environ.get("PYTHONPATH", "")
+    if here not in known.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [here, known]))
 
 
 def _remove_empty(run_dir: Path) -> None:
@@ -144,6 +171,9 @@ def one_line(error: BaseException, config_name: str | None = None) -> str:
         return f"{error.override}: {lines[-1]}; write name=value, and quote what holds special characters: \"name='value'\""
     if match := re.match(r"Could not override '(.*)'\.", lines[0]):
         return _unknown(match[1], config_name)
+    if match := re.match(r"In '.*': Could not find 'hydra/(?:launcher|sweeper)/(\w+)'", lines[0]):
+        if extra := _EXTRAS.get(match[1]):
+            return f"{match[1]}: this plugin of Hydra's is not installed; pip install -r requirements-{extra}.txt"
     if match := re.match(r"Missing mandatory value: (.*)", lines[0]):
         return f"{match[1]}=???: has no value; give {match[1]}=..."
     return " ".join(re.sub(r"^Available options in '(.*)':$", r"Choose one of:", line) for line in lines)

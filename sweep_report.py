@@ -6,6 +6,7 @@ makes the same report.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -37,6 +38,7 @@ class SweepReport(Callback):
         self._seconds: list[float] = []
         self._done = 0
         self._started = 0.0
+        self._process = os.getpid()
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         if not str(config.hydra.sweeper._target_).endswith(BasicSweeper.__name__):
@@ -64,6 +66,10 @@ class SweepReport(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         # A run by itself has no plan, and neither has a sweep whose sweeper isn't Hydra's own.
         if not self._plan.jobs or self._plan.jobs[config.hydra.job.num].skipped:
+            return
+        if os.getpid() != self._process:
+            # A copy of this object in a process of its own: it can't know of the others.
+            print(f"job {config.hydra.job.num} of 0 to {len(self._plan.jobs) - 1} done", flush=True)
             return
         self._done += 1
         past, left = sum(self._seconds[: self._done]), sum(self._seconds[self._done :])
@@ -110,10 +116,10 @@ def jobs(config: DictConfig) -> list[PlannedJob]:
 
 def _skipped(config: dict[str, Any]) -> str | None:
     # Torch loads with this; the sweep needs it anyway.
-    from evaluation import conversion
+    from evaluation import finding
     from evaluation.settings import Settings
 
     try:
-        return conversion.why_skipped(Settings.from_dict(config))
+        return finding.why_skipped(Settings.from_dict(config))
     except (UserError, ValueError):
         return None  # the job will fail, and say why

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
 OURS |= {"tests", "benchmarks"}
+EXTRAS = ("requirements-cluster.txt", "requirements-optuna.txt", "requirements-nir.txt")
 
 
 def pins(name):
@@ -33,11 +34,15 @@ def canonical(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def imported(files):
-    """Third-party top-level module → a file that imports it."""
+def imported(files, late=False):
+    """Third-party top-level module → a file that imports it; with `late` only what is imported inside a function."""
     found, own = {}, OURS | {path.stem for path in files}
     for path in files:
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        first = set(tree.body)
+        for node in ast.walk(tree):
+            if late and node in first:
+                continue
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module]
@@ -59,16 +64,36 @@ def packages():
 @pytest.mark.parametrize("files, requirements", [(packages(), "requirements.txt"), (sources(ROOT / "tests"), "requirements-test.txt")])
 def test_everything_imported_is_pinned(files, requirements):
     pinned, providers = pins(requirements), metadata.packages_distributions()
-    modules = imported(files)
+    modules, late = imported(files), imported(files, late=True)
     assert {"numpy", "torch"} <= set(modules)  # the search finds something
+    optional = {name for extra in EXTRAS for name in pins(extra)}
     for module, path in modules.items():
         distributions = {canonical(name) for name in providers.get(module, [module])}
-        assert distributions & set(pinned), f"{path} imports {module}: pin {' or '.join(distributions)} in {requirements}"
+        assert distributions & set(pinned) or (module in late and distributions & optional), (
+            f"{path} imports {module}: pin {' or '.join(distributions)} in {requirements}"
+        )
+
+
+def test_what_is_optional_is_imported_where_it_is_used():
+    optional = {name for extra in EXTRAS for name in pins(extra)} - set(pins("requirements.txt"))
+    providers = metadata.packages_distributions()
+    for path in packages():
+        for node in ast.parse(path.read_text()).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for module in (name.split(".")[0] for name in names):
+                found = {canonical(name) for name in providers.get(module, [])}
+                assert not found or found - optional, f"{path} imports {module} at once, which is not always installed"
 
 
 def test_what_is_pinned_is_installed():
     for name, version in pins("requirements-test.txt").items():
         assert metadata.version(name).split("+")[0] == version, name
+
+
+def test_tests_install_every_extra():
+    assert {path.name for path in ROOT.glob("requirements-*.txt")} == {"requirements-test.txt", *EXTRAS}
+    assert all(pins(extra).items() <= pins("requirements-test.txt").items() for extra in EXTRAS)
 
 
 def test_the_versions_that_the_project_is_built_on():

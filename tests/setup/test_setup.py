@@ -42,8 +42,8 @@ class Machine:
         for path in (self.clone / "scripts", self.bin, self.state):
             path.mkdir(parents=True)
         shutil.copy(ROOT / "scripts/setup.sh", self.clone / "scripts")
-        for name in ("requirements.txt", "requirements-test.txt", "Makefile"):
-            shutil.copy(ROOT / name, self.clone)
+        for path in (*ROOT.glob("requirements*.txt"), ROOT / "Makefile"):
+            shutil.copy(path, self.clone)
         for name in NEEDED:
             (self.bin / name).symlink_to(shutil.which(name))
         self.log = folder / "log"
@@ -100,9 +100,10 @@ def test_a_second_run_asks_neither_pip_nor_the_network(machine):
     assert "pip install" not in machine.used and "gl.choose" not in machine.used and "-m venv" not in machine.used
 
 
-def test_changed_requirements_are_installed(machine):
+@pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("requirements*.txt")))
+def test_changed_requirements_are_installed(machine, name):
     machine.set_up()
-    with open(machine.clone / "requirements.txt", "a") as file:
+    with open(machine.clone / name, "a") as file:
         file.write("six==1.17.0\n")
     assert machine.set_up().returncode == 0
     assert "pip install" in machine.used and "-m venv" not in machine.used
