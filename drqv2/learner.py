@@ -116,9 +116,13 @@ class PolicyLearner:
         for name, optimizer in self.optimizers().items():
             slots: dict[int, dict[str, Any]] = {}
             prefix = f"optimizer.{name}."
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             for key, value in tensors.items():
                 if key.startswith(prefix):
                     index, slot = key.removeprefix(prefix).split(".")
+                    if value.shape == parameters[int(index)].shape:
+                        # Files hold plain layouts; fused Adam walks weights and moments side by side in memory.
+                        value = torch.empty_like(parameters[int(index)]).copy_(value)
                     slots.setdefault(int(index), {})[slot] = value
             optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 

@@ -152,14 +152,16 @@ def test_acting_is_uniform_first_then_mean_plus_scheduled_noise():
     np.testing.assert_array_equal(late[5], agent.act_explore(observation, 1005))
 
 
-def test_state_survives_a_round_trip_and_training_goes_on_alike():
-    first = make_agent((7,), "relu")
-    for i in range(3):
-        first.update(make_batch((7,), i), 0, i)
-    second = make_agent((7,), "relu")
-    second.load_state(copy.deepcopy(first.state()))
-    for i in range(3, 5):
-        a, b = (agent.update(make_batch((7,), i), 0, i) for agent in (first, second))
+@pytest.mark.parametrize("shape", [(7,), (9, 84, 84)])
+def test_state_survives_a_round_trip_and_training_goes_on_alike(shape):
+    first = make_agent(shape, "relu")
+    for i in range(2):
+        first.update(make_batch(shape, i), 0, i)
+    second = make_agent(shape, "relu")
+    # As files hold them: without the memory layout that convolutions are kept in.
+    second.load_state({name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in first.state().items()})
+    for i in range(2, 5):
+        a, b = (agent.update(make_batch(shape, i), 0, i) for agent in (first, second))
         assert {k: v.item() for k, v in a.items()} == {k: v.item() for k, v in b.items()}
 
 
