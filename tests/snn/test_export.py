@@ -1,0 +1,182 @@
+"""A network written in NIR decides as the network itself: read back and played by a plain interpreter in float64."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import snn
+from snn import export
+from tests.snn import oracle
+from tests.snn.helpers import batch, converted, inputs, mlp
+
+nir = pytest.importorskip("nir")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def chain(graph):
+    """The names of the nodes along the edges."""
+    order, following = ["input"], dict(graph.edges)
+    while order[-1] in following:
+        order.append(following[order[-1]])
+    return order
+
+
+def decide(graph, observation):
+    """One decision of a NIR chain as the metadata say: dt = 1, soft reset, v_init, the mean of T outputs. Plain numpy."""
+    order = chain(graph)
+    assert len(order) == len(graph.nodes) and isinstance(graph.nodes[order[-1]], nir.Output)
+    v = {name: graph.nodes[name].metadata["v_init"].astype(np.float64) for name in order if isinstance(graph.nodes[name], nir.IF)}
+    total = 0.0
+    for _ in range(int(graph.metadata["timesteps"])):
+        x = np.asarray(observation, np.float64)
+        assert x.shape == tuple(graph.nodes["input"].input_type["input"])
+        for name in order[1:-1]:
+            node = graph.nodes[name]
+            if isinstance(node, nir.IF):
+                assert (node.r == 1).all() and (node.v_reset == 0).all()
+                m = v[name] + x
+                x = (m >= node.v_threshold).astype(np.float64)
+                v[name] = m - np.where(x > 0, node.v_threshold, 0)
+            elif isinstance(node, nir.Affine):
+                x = node.weight @ x + node.bias
+            elif isinstance(node, nir.Conv2d):
+                assert node.groups == 1 and len(set(node.padding)) == len(set(node.stride)) == 1 and tuple(node.dilation) == (1, 1)
+                x = oracle.convolve(x, node.weight, int(node.stride[0]), int(node.padding[0]), 1) + node.bias[:, None, None]
+            elif isinstance(node, nir.AvgPool2d):
+                assert tuple(node.kernel_size) == tuple(node.stride) and not np.any(node.padding)
+                x = oracle.linear_part({"kind": "pool", "k": int(node.kernel_size[0])}, x)
+            else:
+                assert isinstance(node, nir.Flatten) and (node.start_dim, node.end_dim) == (0, -1)
+                x = x.reshape(-1)
+        total = total + x
+    return total / int(graph.metadata["timesteps"])
+
+
+def there_and_back(spiking, tmp_path, shape=None, **options):
+    path = tmp_path / "out.nir"
+    export.write(spiking, path, shape, **options)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.nir"]
+    return nir.read(path)
+
+
+@pytest.mark.parametrize("conv", [False, True], ids=["linear", "conv"])
+@pytest.mark.parametrize("ties", [False, True], ids=["free", "ties"])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_file_decides_as_the_network(tmp_path, conv, ties, seed):
+    # Random strides, padding, groups, pools, and silent units; with ties thresholds are met exactly.
+    layers, readout, shape = oracle.random_network(seed, conv, ties)
+    steps = (1, 4, 9)[seed % 3]
+    spiking = converted(layers, readout, "if", "rate", steps)
+    graph = there_and_back(spiking, tmp_path, shape)
+    rows = oracle.observations(seed, shape, 4, ties)
+    expected = spiking(batch(rows)).numpy()
+    assert np.allclose([decide(graph, row) for row in rows], expected, rtol=0, atol=1e-12)
+    meta = graph.metadata
+    assert (int(meta["timesteps"]), float(meta["alpha"]), meta["reset"]) == (steps, 0.0, "soft: v -= v_threshold")
+    heights = [node.metadata["v_init"] for node in map(graph.nodes.get, chain(graph)) if isinstance(node, nir.IF)]
+    for height, (_, theta) in zip(heights, layers, strict=True):
+        assert np.array_equal(height, np.broadcast_to(theta.reshape(-1, *[1] * (height.ndim - 1)) / 2, height.shape))
+
+
+class Scaled(torch.nn.Module):
+    """As DrQ-v2's encoder begins."""
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        self.net = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 5, 3, stride=2), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(5 * 3 * 4, 6), torch.nn.ReLU(),
+            torch.nn.Linear(6, 2),
+        ).double()  # fmt: skip
+        with torch.no_grad():
+            for weight in self.net.parameters():
+                weight.copy_(torch.randn(weight.shape, generator=generator, dtype=torch.float64) / 3)
+
+    def forward(self, x):
+        return self.net(x / 255.0 - 0.5)
+
+
+def test_input_scaling_goes_into_the_first_weights(tmp_path):
+    images = (inputs(3, 3, 8, 10).abs() * 100).clamp(max=255)
+    spiking = snn.convert(Scaled(), snn.calibrate(Scaled(), [images]), timesteps=6)
+    graph = there_and_back(spiking, tmp_path, (3, 8, 10))
+    expected = spiking(images).numpy()
+    assert np.ptp(expected) > 0.01
+    assert np.allclose([decide(graph, image) for image in images.numpy()], expected, rtol=0, atol=1e-11)
+
+
+def test_the_first_decision_of_a_network_with_crpi(tmp_path):
+    module = mlp(4, 12, 8, 2)
+    observations = inputs(3, 4)
+    spiking = snn.convert(module, snn.calibrate(module, [observations]), timesteps=5, alpha=0.5)
+    graph = there_and_back(spiking, tmp_path, first_decision=True)
+    assert float(graph.metadata["alpha"]) == 0.5
+    played = [decide(graph, row) for row in observations.numpy()]
+    assert np.allclose(played, spiking(observations).numpy(), rtol=0, atol=1e-12)
+    # The second decision has residues of the first.
+    assert not np.allclose(played, spiking(observations).numpy(), rtol=0, atol=1e-6)
+
+
+def network(tmp_path, name="net.pt", module=None, hybrid=False, **options):
+    module = module or mlp(4, 6, 2)
+    path = tmp_path / name
+    snn.save(snn.convert(module, snn.calibrate(module, [inputs(8, 4)], hybrid=hybrid), hybrid=hybrid, **options), path)
+    return path
+
+
+ANALOG = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.LayerNorm(6), torch.nn.Tanh(), torch.nn.Linear(6, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2)).double()
+
+
+@pytest.mark.parametrize("options, named", [
+    ({"neuron": "snm"}, "NIR can't say SNM neurons"), ({"neuron": "mt"}, "NIR can't say MT neurons"),
+    ({"neuron": "mt", "coding": "differential"}, "dc is mt"), ({"neuron": "snm", "coding": "differential"}, "differential coding"),
+    ({"alpha": 0.5}, "NIR can't say CRPI (alpha=0.5)"), ({"alpha": torch.tensor([0.0, 0.3])}, "NIR can't say CRPI"),
+    ({"module": ANALOG, "hybrid": True}, "layernorm"),
+])  # fmt: skip
+def test_what_nir_cannot_say_is_refused_by_name(tmp_path, capsys, options, named):
+    code = export.main([str(network(tmp_path, **options)), "--nir", str(tmp_path / "out.nir")])
+    error = capsys.readouterr().err
+    assert code == 2 and error.startswith("error: ") and error.count("\n") == 1 and named in error
+    assert not (tmp_path / "out.nir").exists()
+
+
+CONV = torch.nn.Sequential(torch.nn.Conv2d(2, 3, (1, 2)), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(12, 1)).double()
+
+
+def test_mistakes_are_one_line_each(tmp_path, capsys, monkeypatch):
+    good, out = network(tmp_path), str(tmp_path / "out.nir")
+    image = snn.convert(CONV, snn.calibrate(CONV, [inputs(2, 2, 2, 3)]))
+    snn.save(image, tmp_path / "conv.pt")
+    (tmp_path / "noise.pt").write_bytes(b"noise")
+    cases = [
+        ([str(tmp_path / "absent.pt")], "absent.pt: No such file"),
+        ([str(tmp_path / "noise.pt")], "not a readable spiking network"),
+        ([str(ROOT / "checkpoints/state/cartpole_swingup.pt")], "not a readable spiking network"),
+        ([str(tmp_path / "conv.pt")], "'0' is a convolution of 2 channels"),
+        ([str(tmp_path / "conv.pt"), "--shape", "2,2,3"], "kernel of '0', 1 by 2"),
+        ([str(good), "--shape", "5"], "can't take an input of shape (5,)"),
+        ([str(good), "--shape", "x"], "--shape x: must be"),
+    ]
+    for words, named in cases:
+        assert export.main([*words, "--nir", out]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1 and named in error, error
+    assert export.main([str(good), "--nir", str(tmp_path / "nowhere" / "out.nir")]) == 2
+    assert "nowhere/out.nir: can't be written" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "nir", None)
+    assert export.main([str(good), "--nir", out]) == 2
+    assert capsys.readouterr().err == "error: the nir package is not installed; pip install -r requirements-nir.txt\n"
+
+
+def test_the_command(tmp_path):
+    words = [sys.executable, "-m", "snn.export", str(network(tmp_path)), "--nir", "out.nir"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"written: {tmp_path / 'out.nir'} (1 layers of IF neurons, T=32, alpha=0.0)\n"
+    assert len(nir.read(tmp_path / "out.nir").nodes) == 5
