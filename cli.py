@@ -11,6 +11,7 @@ import errno
 import functools
 import os
 import re
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -134,6 +135,16 @@ def _found_by_other_processes() -> None:
     here, known = str(CONFIG_DIR.parent), os.environ.get("PYTHONPATH", "")
     if here not in known.split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [here, known]))
+
+
+def end_on_sigterm() -> None:
+    """Makes a scheduler's SIGTERM end the program as Ctrl-C does: files are closed, what was written last stands."""
+
+    def interrupt(*_: Any) -> None:
+        # Not by way of SIGINT, which shells make background jobs ignore.
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 def _remove_empty(run_dir: Path) -> None:

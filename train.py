@@ -10,7 +10,6 @@ Running the same command again resumes the run. cfgs/train.yaml says what each o
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,7 @@ def main(config: dict[str, Any], _: Path) -> None:
     from drqv2.trainer import Trainer
 
     settings = TrainSettings.from_dict(config)
-    # A scheduler's SIGTERM ends the run as Ctrl-C does: files are closed, the last snapshot stands.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    cli.end_on_sigterm()
     Trainer(settings).run()
 
 

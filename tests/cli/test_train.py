@@ -92,7 +92,12 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_had_been(whole_run, tm
 
 def test_a_second_process_in_the_same_folder_is_refused_while_the_first_lives(tmp_path):
     long = ("num_train_frames=400000", "num_seed_frames=400000")
-    first = start("train.py", *STATE, *long, cwd=tmp_path)
+    # As a shell's background jobs are started: SIGINT ignored, which SIGTERM must not depend on.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        first = start("train.py", *STATE, *long, cwd=tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         while not (tmp_path / "exp_local/cartpole_swingup/state_seed1/train.csv").exists():
             assert first.poll() is None
