@@ -116,8 +116,11 @@ def _submitit_goes_on(launcher: Launcher) -> Iterator[None]:
 
 
 def _why_lost(job: Any, error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not set(line.strip()) <= set("-=")]
-    what = f"submitit's job {job.job_id} ended without a result, killed or out of time"
-    if not lines or "has not produced any output" in lines[0]:
-        return f"{what}; its log: {job.paths.stderr}"
-    return f"submitit's job {job.job_id} failed: {lines[-1]}; its log: {job.paths.stderr}"
+    from submitit.core import utils
+
+    log = f"its log: {job.paths.stderr}"
+    if isinstance(error, utils.FailedJobError):
+        # Its own traceback stands between two rules; the last line says what it died of.
+        trace = str(error).split("-" * 22)[1:2] or [str(error)]
+        return f"submitit's job {job.job_id} failed: {trace[0].strip().splitlines()[-1]}; {log}"
+    return f"submitit's job {job.job_id} ended without a result, killed or out of time; {log}"

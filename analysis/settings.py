@@ -30,7 +30,7 @@ class Settings:
         """
         shared = {name: value for name, value in config.items() if name != "layer_decisions"}
         # What only convert.py has to decide: it reports returns of chosen α, makes videos and runs in sweeps over tasks.
-        shared |= {"crpi": {**config["crpi"], "select": "honest"}, "video": False, "no_policy": "fail"}
+        shared |= {"crpi": {**config["crpi"], "select": "honest"}, "video": False, "no_policy": "fail", "save": False, "tune": False}
         conversion = evaluation.Settings.from_dict(shared)
         if conversion.report_episodes < 2:
             # Errors of one episode are replayed in another, and an interval over one episode says nothing.

@@ -77,6 +77,8 @@ class Settings:
     render_device: int | None
     store: Path
     video: bool
+    save: bool
+    tune: bool
 
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> "Settings":
@@ -126,6 +128,8 @@ class Settings:
             render_device=_integer("render.device", config["render"]["device"], 0, optional=True),
             store=Path(str(config["store"])).expanduser().absolute(),
             video=_flag("video", config["video"]),
+            save=_flag("save", config["save"]),
+            tune=_flag("tune", config["tune"]),
         )
 
 

@@ -1,0 +1,77 @@
+"""What a search over convert.py's options ends in: its best trial, and the command that reports it on other episodes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from omegaconf import DictConfig, OmegaConf
+
+CONFIG_DIR = Path(__file__).resolve().parent / "cfgs"
+
+
+def is_search(config: DictConfig) -> bool:
+    """Whether the sweeper chooses its jobs by what earlier ones returned; Hydra's own knows them all beforehand."""
+    return not str(config.hydra.sweeper._target_).endswith(BasicSweeper.__name__)
+
+
+def refusal(config: DictConfig) -> str | None:
+    """Why this search can't be made, in one line; None where it can."""
+    if not is_search(config):
+        return None
+    if not config.tune:
+        return (
+            "hydra/sweeper: a sweeper that optimises needs tune=true (as +sweep=tune has it), which gives it the return of selection "
+            "episodes; never tune on what you report"
+        )
+    if config.hydra.sweeper.get("storage") and int(metadata.version("sqlalchemy").partition(".")[0]) >= 2:
+        return (
+            f"hydra.sweeper.storage={config.hydra.sweeper.storage}: optuna 2 keeps studies on disk only with SQLAlchemy 1; pip install "
+            "'sqlalchemy<2' 'alembic<1.14', or leave it out: the same command replays the same trials from the store"
+        )
+    return None
+
+
+def lines(sweep: Path) -> list[str]:
+    """The trials of a finished search, in words for the terminal; none where no trial finished."""
+    trials = [json.loads(path.read_text()) for path in sweep.glob("*/trial.json")]
+    if not trials:
+        return []
+    best = max(trials, key=lambda trial: trial["value"])
+    episodes = len({tuple(episode["seed"]) for episode in best["episodes"]})
+    cut = ", cut short by max_decisions: no return" if any(episode["capped"] for episode in best["episodes"]) else ""
+    return [
+        f"best of {len(trials)} trials: {best['value']:.1f} on {episodes} selection episodes{cut}",
+        "that figure chose the options, so it is optimistic; for one on other episodes:",
+        f"    python convert.py {shlex.join(words(best['config'], best['alpha']))}",
+    ]
+
+
+def words(config: dict[str, Any], alpha: float) -> list[str]:
+    """The command line of convert.py that makes this configuration, with one α and without the search."""
+    changed = {**config, "tune": False, "crpi": {**config["crpi"], "alpha": alpha}}
+    neuron = changed.pop("neuron")
+    found = [] if neuron["name"] == "if" else [f"neuron={neuron['name']}"]
+    found += _changes("neuron.", neuron, _yaml(CONFIG_DIR / "neuron" / f"{neuron['name']}.yaml"))
+    task = f"env_name={config['env_name']}"  # also where it is the default
+    return [task, *(word for word in _changes("", changed, _yaml(CONFIG_DIR / "convert.yaml")) if word != task), *found]
+
+
+def _changes(prefix: str, values: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
+    found = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found += _changes(f"{prefix}{key}.", value, defaults[key])
+        elif value != defaults.get(key):
+            found.append(f"{prefix}{key}={json.dumps(value) if not isinstance(value, str) else value}")
+    return found
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    values = OmegaConf.to_container(OmegaConf.load(path))
+    assert isinstance(values, dict)
+    return values
