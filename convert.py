@@ -5,6 +5,7 @@
     python convert.py env_name=quadruped_walk crpi.alpha=grid              α chosen from 0, 0.1, ..., 1
     python convert.py -m neuron=if,snm,mt,dc SNN_ts=2,8 crpi.alpha=0,0.5   a sweep, which ends in a report
     python convert.py -m +paper=table3 budget=quick                        the paper's Table 3 (docs/report.md)
+    python convert.py +sweep=tune env_name=cheetah_run SNN_ts=2            options searched by Optuna (docs/cluster.md)
 
 Finished episodes are kept: after Ctrl-C the same command goes on where it was. cfgs/convert.yaml says what each
 option means, evaluation/result.py what stands in result.json.
@@ -25,18 +26,21 @@ def _failed(config: dict[str, Any], run_dir: Path, cause: str) -> None:
 
 
 @cli.main("convert", on_failure=_failed)
-def main(config: dict[str, Any], run_dir: Path) -> None:
+def main(config: dict[str, Any], run_dir: Path) -> float | None:
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
-    from evaluation import conversion, summary
+    from evaluation import conversion, finding, summary, tuning
     from evaluation.settings import Settings
 
     settings = Settings.from_dict(config)
-    if reason := conversion.why_skipped(settings):
+    if reason := finding.why_skipped(settings):
         print(f"skipped: {reason}")
-        return
+        return None
+    if settings.tune:
+        return tuning.run(settings, config, run_dir)
     found = conversion.run(settings, config, run_dir)
     print("\n".join(summary.lines(found)))
     print(f"written: {run_dir / 'result.json'}")
+    return None
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def run(settings: Settings, config: dict[str, Any], folder: Path, say: Say = tqd
     say(f"policy {this.policy.path} (sha256 {this.policy.sha256[:12]}, {this.policy.frame:,} frames)")
     branches = Environments(this.make_envs, settings.conversion.chunk)
     with this.environments, branches:
-        thresholds = this.thresholds()
+        thresholds, _ = this.thresholds()
         player = Player(
             this.environments,
             branches,

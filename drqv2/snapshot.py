@@ -2,7 +2,7 @@
 
 Both are `drqv2.archive` files. A policy holds encoder, actor and what is needed to rebuild them; a snapshot
 holds the learner, its optimisers and the trainer's progress as well, and can be read as a policy. So can the
-`snapshot.pt` of the published repositories (`drqv2.published`).
+`snapshot.pt` of the published repositories (`drqv2.published`). A policy file may carry its calibration.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 import envs
-from drqv2 import published
+from drqv2 import calibration, published
 from drqv2.archive import read_archive, write_archive
+from drqv2.calibration import StoredCalibration
 from drqv2.inspection import ArchiveError, inspect, printable
 from drqv2.networks import PolicyNetwork, make_policy
 from runtime.errors import UserError
@@ -33,7 +34,8 @@ class LoadedPolicy:
     """A policy read from disk.
 
     network: observation batch as the environment gives it → action mean before tanh [B, action_dim].
-    config: the training configuration; frame: environment steps trained; sha256: of the file that was read.
+    config: the training configuration; frame: environment steps trained; sha256: of the file that was read;
+    calibration: what the file carries, None where it carries none.
     """
 
     network: PolicyNetwork
@@ -48,6 +50,7 @@ class LoadedPolicy:
     frame: int
     path: Path
     sha256: str
+    calibration: StoredCalibration | None = None
 
 
 def write_snapshot(path: Path, meta: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -64,6 +67,18 @@ def write_policy(path: Path, policy: dict[str, Any], network: PolicyNetwork, dty
     """Writes encoder and actor alone, in `dtype` (None: as they are); `policy` is what `policy_meta` returned."""
     tensors = {name: value.to(dtype or value.dtype) for name, value in network.state_dict().items()}
     write_archive(path, "policy", VERSION, {"policy": policy}, tensors)
+
+
+def store_calibration(path: Path, stored: StoredCalibration) -> None:
+    """Puts `stored` into the policy file `path`, in place of any that it carries. All else in it stays bit for bit.
+
+    Raises ArchiveError where `path` is no whole policy file, ValueError where `stored` was measured on other weights.
+    """
+    meta, tensors = calibration.without(*read_archive(path, ("policy",), VERSION))
+    if calibration.weights_sha256(_weights(tensors)) != stored.weights:
+        raise ValueError(f"{path}: the calibration belongs to other weights")
+    more_meta, more_tensors = calibration.packed(stored)
+    write_archive(path, "policy", VERSION, meta | more_meta, tensors | more_tensors)
 
 
 def policy_meta(
@@ -83,7 +98,7 @@ def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
     path = Path(path)
     names = inspect(path)
     if published.AGENT in names:
-        policy, tensors = published.read(path, names)
+        meta, (policy, tensors) = {}, published.read(path, names)
         policy["task"] = _published_task(path, task)
     else:
         meta, tensors = read_archive(path, ("policy", "snapshot"), VERSION)
@@ -97,7 +112,7 @@ def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
                 shape, policy["action_dim"], feature_dim=policy["feature_dim"],
                 hidden_dim=policy["hidden_dim"], trunk=policy["actor_trunk"],
             )  # fmt: skip
-        state = {k: v.float() for k, v in tensors.items() if k.split(".")[0] in _PARTS}
+        state = {name: value.float() for name, value in _weights(tensors).items()}
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             raise UserError(f"{path}: its weights hold NaN or infinity; train anew or use another snapshot")
         network.load_state_dict(state, assign=True)
@@ -106,12 +121,17 @@ def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
             frame_stack=policy["frame_stack"], action_repeat=policy["action_repeat"], observation_shape=shape,
             action_dim=policy["action_dim"], actor_trunk=policy["actor_trunk"], config=policy["config"],
             frame=policy["frame"], path=path.absolute(), sha256=sha256_file(path),
+            calibration=calibration.unpacked(path, meta, tensors, network),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         # torch spreads a wrong shape over several lines.
         raise UserError(
             f"{path}: its contents don't describe a policy of this program ({printable(str(error), 200)})"
         ) from None
+
+
+def _weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in tensors.items() if name.split(".")[0] in _PARTS}
 
 
 def _published_task(path: Path, task: str | None) -> str:
@@ -144,18 +164,20 @@ def _check_description(policy: Any) -> None:
         raise ValueError("config")
 
 
-def find(task: str, obs: str, snapshot: str | Path | None = None, root: str | Path = "exp_local") -> Path:
+def find(
+    task: str, obs: str, snapshot: str | Path | None = None, root: str | Path = "exp_local", option: str = "snapshot"
+) -> Path:
     """The file to convert: `snapshot` if given, else root/<task>/snapshot.pt (the published layout), else the
     newest run of this task and observation kind under root/<task>/, else the checkpoint that ships.
 
-    Raises UserError that says where it looked and how to train one.
+    Raises UserError that says where it looked and how to train one; `option` is what the caller's user calls `snapshot`.
     """
     if snapshot is not None:
         path = Path(snapshot)
         if path.is_dir():
             path = path / (POLICY if (path / POLICY).exists() else SNAPSHOT)
         if not path.is_file():
-            raise UserError(f"snapshot={snapshot}: no such file; give a snapshot.pt, a policy.pt or a run folder")
+            raise UserError(f"{option}={snapshot}: no such file; give a snapshot.pt, a policy.pt or a run folder")
         return path
     folder = Path(root) / task
     published = folder / SNAPSHOT

@@ -1,4 +1,5 @@
-"""Thresholds from the ANN's own behaviour, kept on disk by what they were computed from.
+"""Thresholds from the ANN's own behaviour: those that the policy's file carries where they are the ones asked for, else
+computed, and kept on disk by what they were computed from.
 
 θ = the largest ReLU output per channel or unit over `steps` decisions of the ANN (Xu et al. 2026, section 7), on the
 calibration stream of environment seeds, which no reported or selection episode shares.
@@ -23,6 +24,7 @@ from tqdm import tqdm
 
 import envs
 import snn
+from drqv2.calibration import Plain, StoredCalibration, weights_sha256
 from evaluation.cells import Compute, Source
 from evaluation.environments import VectorEnvironment
 from evaluation.policies import Policy
@@ -30,6 +32,13 @@ from runtime.errors import UserError
 from runtime.files import atomic_write
 
 Thresholds = list[Tensor]  # one per ReLU, as snn.calibrate makes them
+
+# Raised when the meaning of the settings or what is measured under them changes: what files carry is then not used.
+VERSION = 1
+# Releases that decide what the ANN sees and does. (Numba only works for spiking networks.)
+_DECIDE = ("torch", "numpy", "mujoco", "dm_control")
+# Where thresholds can come from. Those kept on disk are of rollouts too.
+FROM_FILE, FROM_ROLLOUTS = "policy file", "rollouts"
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,29 @@ class Calibration:
         text = json.dumps({"kind": "calibration", **dataclasses.asdict(self)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def settings(self) -> dict[str, Plain]:
+        """What a calibration in a policy's file must agree with, to the last entry, in order to be used.
+
+        The policy's weights are left out, since the file vouches for them, and so is the machine (device, threads, renderer:
+        `made`). It moves the last digits, and with them an episode's course; but θ over other episodes of the same
+        policy is what is asked for as well, and one θ for all machines makes results easier to compare.
+        """
+        source, packages = self.source, dict(self.compute.packages)
+        return {
+            "version": VERSION, "task": source.task, "obs": source.obs, "frame_stack": source.frame_stack,
+            "action_repeat": source.action_repeat, "steps": self.steps, "percentile": self.percentile, "hybrid": self.hybrid,
+            "seed": self.seed, "max_decisions": self.max_decisions, "chunk": self.compute.chunk,
+            # Of one release there are builds for many machines.
+            **{name: packages[name].partition("+")[0] for name in _DECIDE},
+        }  # fmt: skip
+
+    @property
+    def made(self) -> dict[str, Plain]:
+        """The machine, and the code down to the commit."""
+        compute = self.compute
+        return {"device": compute.device, "threads": compute.threads, "renderer": compute.renderer, "code": compute.code}
+
 
 def thresholds(
     calibration: Calibration,
@@ -58,9 +90,20 @@ def thresholds(
     device: torch.device,
     root: Path,
     say: Callable[[str], None] = tqdm.write,
-) -> Thresholds:
-    """The thresholds of `network`, from `root` where they are there, else from the observations that `make_rollout`
-    brings (see `observations`), and then kept. A damaged file is computed anew, with a line."""
+    stored: StoredCalibration | None = None,
+) -> tuple[Thresholds, str]:
+    """The thresholds of `network`, and where they come from: FROM_FILE or FROM_ROLLOUTS.
+
+    In this order: `stored`, what the policy's file carries, where its settings are those of `calibration`; what lies in
+    `root`; the observations that `make_rollout` brings (see `observations`), and then they are kept in `root`. `say`
+    hears in a line whether `stored` is used, and of a damaged file in `root`.
+    """
+    if stored is not None:
+        differing = _differences(stored.settings, calibration.settings)
+        if not differing:
+            say(f"thresholds: those in the policy's file ({stored.settings['steps']} decisions, made on {stored.made.get('device')})")
+            return stored.thresholds, FROM_FILE
+        say(f"thresholds: those in the policy's file are not used, they are of other settings ({differing})")
     path = Path(root) / "thresholds" / f"{calibration.digest}.pt"
     found = _read(path, say)
     if found is None:
@@ -72,7 +115,12 @@ def thresholds(
             atomic_write(path, buffer.getvalue())
         except OSError as error:
             raise UserError(f"store={root}: can't be written ({error.strerror or error})") from error
-    return found
+    return found, FROM_ROLLOUTS
+
+
+def to_store(calibration: Calibration, network: nn.Module, found: Thresholds) -> StoredCalibration:
+    """Thresholds `found` on `network`, as the policy's file may carry them."""
+    return StoredCalibration(found, calibration.settings, calibration.made, weights_sha256(network.state_dict()))
 
 
 def sha256(values: Thresholds) -> str:
@@ -119,6 +167,14 @@ def observations(
         if len(ended) and steps > 0:
             vector.reset(ended, [envs.episode_seed("calibration", seed, episode + extra) for extra in range(len(ended))])
             episode += len(ended)
+
+
+def _differences(there: dict[str, Plain], here: dict[str, Plain]) -> str:
+    """Names and values in which two settings differ, in words; empty where they are the same."""
+    # As JSON, in which True is not 1 and a lacking entry not None.
+    texts = [{name: json.dumps(value) for name, value in settings.items()} for settings in (there, here)]
+    names = [name for name in sorted({**there, **here}) if texts[0].get(name) != texts[1].get(name)]
+    return ", ".join(f"{name}={texts[0].get(name, 'none')}, here {texts[1].get(name, 'none')}" for name in names[:4]) + (", ..." if names[4:] else "")
 
 
 def _read(path: Path, say: Callable[[str], None]) -> Thresholds | None:

@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 import envs
 import snn
-from drqv2 import snapshot
+from drqv2.calibration import StoredCalibration
 from drqv2.snapshot import LoadedPolicy
 from envs import gl
 from envs.vector import VectorEnv
-from evaluation import calibrate, progress, record, summary, sweep, video
+from evaluation import calibrate, finding, progress, record, summary, sweep, video
 from evaluation import result as results
 from evaluation.calibrate import Calibration, Thresholds
 from evaluation.cells import ANN, Cell, Compute, Method, Source, code_fingerprint
@@ -32,7 +32,7 @@ from runtime import device as devices
 from runtime.errors import UserError
 from runtime.versions import versions
 
-VIDEO = "video.mp4"
+VIDEO, NETWORK = "video.mp4", "spiking.pt"
 # Torch's own choice, before a run of this process sets another.
 _THREADS = torch.get_num_threads()
 # Packages whose version can change an episode's numbers.
@@ -51,7 +51,7 @@ class Run:
         self.settings, self.say = settings, say
         self.device = devices.resolve(settings.device)
         torch.set_num_threads(settings.threads or _THREADS)
-        self.policy = _load(settings)
+        self.policy = finding.load(settings)
         renderer = gl.choose(settings.render_device) if settings.obs == "pixels" else None
         self.source = Source(
             self.policy.sha256, self.policy.task, self.policy.obs, self.policy.frame_stack, self.policy.action_repeat
@@ -92,10 +92,18 @@ class Run:
             )
         return vector
 
-    def thresholds(self) -> Thresholds:
-        """θ of every spiking layer: read where they were computed before, else from the ANN's own rollouts."""
+    def thresholds(self) -> tuple[Thresholds, str]:
+        """θ of every spiking layer, and where it comes from (see `calibrate.thresholds`)."""
+        return self._thresholds(self.policy.calibration)
+
+    def measured(self) -> StoredCalibration:
+        """The policy's calibration under these settings for its file to carry, whatever it carries now."""
+        return calibrate.to_store(self._calibration, self.ann.network, self._thresholds(None)[0])
+
+    @property
+    def _calibration(self) -> Calibration:
         settings = self.settings
-        calibration = Calibration(
+        return Calibration(
             source=self.source,
             steps=settings.calibration_steps,
             percentile=settings.percentile,
@@ -104,6 +112,9 @@ class Run:
             max_decisions=settings.max_decisions,
             compute=self.ann_compute,
         )
+
+    def _thresholds(self, stored: StoredCalibration | None) -> tuple[Thresholds, str]:
+        settings = self.settings
 
         def rollout() -> Iterator[np.ndarray]:
             vector = self.environments.up_to(settings.chunk)
@@ -118,7 +129,9 @@ class Run:
                     on_decisions=bar.update,
                 )
 
-        return calibrate.thresholds(calibration, self.ann.network, rollout, self.device, settings.store, self.say)
+        return calibrate.thresholds(
+            self._calibration, self.ann.network, rollout, self.device, settings.store, self.say, stored
+        )
 
     def method(self, thresholds: Thresholds) -> Method:
         """The converted network's name in cells."""
@@ -210,52 +223,22 @@ def run(settings: Settings, config: dict[str, Any], folder: Path, say: Callable[
     policy = this.policy
     say(f"policy {policy.path} (sha256 {policy.sha256[:12]}, {policy.frame:,} frames)")
     with this.environments:
-        thresholds = this.thresholds()
+        thresholds, origin = this.thresholds()
         method = this.method(thresholds)
         rollouts = this.rollouts(thresholds)
         played = sweep.play(settings, functools.partial(this.cells, method), rollouts, this.environments, say)
     layers = this.convert(thresholds, 1).layers
-    result = record.result(settings, config, policy, method, layers, this.compute, played, time.monotonic() - started)
+    result = record.result(
+        settings, config, policy, method, layers, this.compute, played, time.monotonic() - started, thresholds_from=origin
+    )
     results.write(result, folder)
+    if settings.save:
+        spiking = this.convert(thresholds, 1)
+        spiking.alpha = played.chosen
+        snn.save(spiking, folder / NETWORK)
     if settings.video:
         this.video(thresholds, played.chosen, folder / VIDEO)
     return result
-
-
-def find_policy(settings: Settings) -> Path:
-    """The file of the policy that `settings` mean. Raises UserError, saying where it looked, where there is none."""
-    named = settings.snapshot
-    if settings.run is not None:
-        named = settings.root / settings.task / settings.run
-        if not named.is_dir():
-            raise UserError(f"env_name={settings.task} run={settings.run}: no such run, looked for {named}")
-    return snapshot.find(settings.task, settings.obs, named, settings.root)
-
-
-def why_skipped(settings: Settings) -> str | None:
-    """Why this run is to be skipped: its policy is lacking, and `no_policy` says to go on without. None otherwise."""
-    if settings.no_policy == "fail":
-        return None
-    try:
-        find_policy(settings)
-        return None
-    except UserError as error:
-        return str(error)
-
-
-def _load(settings: Settings) -> LoadedPolicy:
-    policy = snapshot.load_policy(find_policy(settings), task=settings.task)
-    if (policy.task, policy.obs) != (settings.task, settings.obs):
-        raise UserError(
-            f"env_name={settings.task} obs={settings.obs}: {policy.path} was trained on {policy.task} from {policy.obs}; "
-            f"write env_name={policy.task} obs={policy.obs}"
-        )
-    if policy.actor_trunk == "layernorm_tanh" and not settings.hybrid:
-        raise UserError(
-            f"{policy.path}: its actor has a LayerNorm/tanh trunk, which no spiking neuron stands for; write hybrid=true to "
-            "keep that part analog, or train with the relu trunk"
-        )
-    return policy
 
 
 def _hardware(device: torch.device) -> str:

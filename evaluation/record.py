@@ -32,8 +32,10 @@ def result(
     compute: Compute,
     played: Played,
     seconds: float,
+    thresholds_from: str,
 ) -> Result:
-    """The record of a finished run; `specs`: the converted network's layers; `seconds`: wall-clock time."""
+    """The record of a finished run; `specs`: the converted network's layers; `seconds`: wall-clock time;
+    `thresholds_from`: as `calibrate.thresholds` says it."""
     seen = next(episodes[0][1].layers for (alpha, _), episodes in played.episodes.items() if alpha is not None)
     layers = [_layer(spec, activity.units) for spec, activity in zip(specs, seen, strict=True)]
     groups = {key: _rollouts(*key, episodes, layers, method) for key, episodes in played.episodes.items()}
@@ -50,7 +52,7 @@ def result(
         capped=any(episode.capped for rollouts in everything for episode in rollouts.episodes),
         seeds={"seed": settings.seed, "streams": ["calibration", *sorted({rollouts.stream for rollouts in everything})]},
         policy=_policy(policy),
-        conversion=_conversion(settings, method, layers),
+        conversion=_conversion(settings, method, layers, thresholds_from),
         alpha=selection.describe(settings.alphas, settings.select, played.chosen),
         ann=ann,
         snn=list(groups.values()),
@@ -94,7 +96,7 @@ def _policy(policy: LoadedPolicy) -> results.Policy:
     )
 
 
-def _conversion(settings: Settings, method: Method, layers: list[Layer]) -> Conversion:
+def _conversion(settings: Settings, method: Method, layers: list[Layer], thresholds_from: str) -> Conversion:
     neuron = neurons.make(settings.neuron.rule, settings.neuron.coding, settings.neuron.n_thresholds or 1)
     return Conversion(
         neuron=settings.neuron.name,
@@ -107,7 +109,7 @@ def _conversion(settings: Settings, method: Method, layers: list[Layer]) -> Conv
         dtype=settings.dtype,
         v_base=neuron.rule.v_base,
         clip=[-neuron.rule.clip, neuron.rule.clip],
-        calibration={"steps": settings.calibration_steps, "percentile": settings.percentile},
+        calibration={"steps": settings.calibration_steps, "percentile": settings.percentile, "from": thresholds_from},
         thresholds_sha256=str(method.thresholds),
         layers=layers,
     )

@@ -47,7 +47,8 @@ class Policy:
 @dataclass
 class Conversion:
     """How it was converted. `v_base` (in units of θ) and `clip` (the two ends of CRPI's correction, in units of θ) are
-    the rule's; `layers` has a `Layer` each; `thresholds_sha256` names the exact θ."""
+    the rule's; `layers` has a `Layer` each; `thresholds_sha256` names the exact θ, `calibration["from"]` where it was
+    taken: "policy file" or "rollouts"."""
 
     neuron: str
     rule: str

@@ -1,9 +1,14 @@
 """Makes a checkpoint that ships out of a finished run, and the page that says where each one came from.
 
     python scripts/ship_checkpoint.py RUN_DIR --route state --command "python train.py task=... ..."
+    python scripts/ship_checkpoint.py --calibrate checkpoints/state/*.pt     only their calibrations, anew
 
 Weights are rounded to float16; the returns on the page are those of the rounded weights, over 50 episodes on
 environment seeds that neither training nor conversion uses. Run it again for the same task to replace a checkpoint.
+
+Each file carries the calibration of the rounded weights under convert.py's default settings, computed by the same code,
+so that convert.py needn't. It is used only under the very settings and releases of packages that it was made with:
+after a change of these, --calibrate makes it anew. That leaves weights and returns as they are.
 """
 
 from __future__ import annotations
@@ -23,10 +28,16 @@ sys.path.insert(0, str(ROOT))
 import matplotlib  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from hydra import compose, initialize_config_dir  # noqa: E402
+from omegaconf import OmegaConf  # noqa: E402
 
-from drqv2.snapshot import CHECKPOINTS, load_policy, policy_meta, write_policy  # noqa: E402
+import snn  # noqa: E402
+from drqv2.snapshot import CHECKPOINTS, load_policy, policy_meta, store_calibration, write_policy  # noqa: E402
 from evaluation import result as results  # noqa: E402
 from evaluation import statistics  # noqa: E402
+from evaluation.conversion import Run  # noqa: E402
+from evaluation.settings import Settings  # noqa: E402
+from runtime.errors import UserError  # noqa: E402
 from runtime.files import write_json  # noqa: E402
 
 matplotlib.use("Agg")
@@ -42,13 +53,27 @@ INDEX = CHECKPOINTS / "checkpoints.json"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="run folder of train.py")
-    parser.add_argument("--route", required=True, help="how it was trained: state, pixels or distillation")
-    parser.add_argument("--command", required=True, help="the command that trained it")
+    parser.add_argument("run", type=Path, nargs="?", help="run folder of train.py")
+    parser.add_argument("--route", help="how it was trained: state, pixels or distillation")
+    parser.add_argument("--command", help="the command that trained it")
     parser.add_argument("--tried", default="", help="other seeds or settings tried, in words")
+    parser.add_argument("--calibrate", type=Path, nargs="+", metavar="FILE", help="policy files whose calibration is made anew")
     words = parser.parse_args()
+    if bool(words.calibrate) == bool(words.run) or (words.run and not (words.route and words.command)):
+        parser.error("give RUN_DIR with --route and --command, or --calibrate with policy files")
+    try:
+        for file in words.calibrate or []:
+            recalibrate(file)
+        if words.run:
+            ship(words)
+    except (UserError, snn.ConversionError) as error:
+        sys.exit(f"error: {error}")
+
+
+def ship(words: argparse.Namespace) -> None:
+    """Makes the checkpoint of a run and its entry in the index and on the page."""
     trained = load_policy(words.run / "policy.pt")
-    target = CHECKPOINTS / ("" if trained.obs == "pixels" else "state") / f"{trained.task}.pt"
+    target = shipped(trained.task, trained.obs)
     config = trained.config
     write_policy(
         target,
@@ -60,6 +85,7 @@ def main() -> None:
         trained.network,
         dtype=torch.float16,
     )  # fmt: skip
+    calibrate(target)
     curve = CHECKPOINTS / "curves" / f"{trained.obs}_{trained.task}.csv"
     curve.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(words.run / "eval.csv", curve)
@@ -73,10 +99,42 @@ def main() -> None:
         "frames": trained.frame, "hours": round(seconds / 3600, 2), "mean": float(np.mean(returns)), "low": low, "high": high,
         "returns": returns, "sha256": load_policy(target).sha256, "tried": words.tried,
     }  # fmt: skip
-    write_json(INDEX, dict(sorted(index.items())))
+    index = dict(sorted(index.items()))
+    write_json(INDEX, index)
     picture(index)
     (CHECKPOINTS / "README.md").write_text(page(index))
     print(f"{target}: mean return {np.mean(returns):.1f} [{low:.1f}, {high:.1f}] over {EPISODES} episodes")
+
+
+def recalibrate(file: Path) -> None:
+    """Computes and stores the calibration of a policy file anew; one that is in the index gets its new hash there."""
+    calibrate(file)
+    index = json.loads(INDEX.read_text()) if INDEX.exists() else {}
+    for entry in index.values():
+        if file.resolve() == shipped(entry["task"], entry["obs"]).resolve():
+            entry["sha256"] = load_policy(file).sha256
+            write_json(INDEX, index)
+            (CHECKPOINTS / "README.md").write_text(page(index))
+
+
+def calibrate(file: Path) -> None:
+    """Puts into a policy file the calibration that convert.py computes for it, if nothing but the policy is named."""
+    policy = load_policy(file)
+    with tempfile.TemporaryDirectory() as folder:
+        words = [f"env_name={policy.task}", f"obs={policy.obs}", f"snapshot='{policy.path}'", f"store='{folder}'"]
+        words += [f"hybrid={str(policy.actor_trunk == 'layernorm_tanh').lower()}"]
+        with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
+            config = OmegaConf.to_container(compose("convert", words), resolve=True)
+        run = Run(Settings.from_dict(config))
+        with run.environments:
+            stored = run.measured()
+    store_calibration(file, stored)
+    print(f"{file}: calibrated, {' '.join(f'{name}={value}' for name, value in (stored.settings | stored.made).items())}")
+
+
+def shipped(task: str, obs: str) -> Path:
+    """Where the checkpoint of a task lies."""
+    return CHECKPOINTS / ("" if obs == "pixels" else "state") / f"{task}.pt"
 
 
 def evaluate(policy: Path, task: str, obs: str) -> list[float]:
@@ -120,7 +178,8 @@ def page(index: dict) -> str:
         "# Checkpoints that ship", "",
         "Made by `scripts/ship_checkpoint.py`. Weights are float16, loaded as float32; each return is the mean over "
         f"{EPISODES} episodes of the rounded weights as they ship, on environment seeds that training and conversions don't use "
-        f"(stream `report`, seed {SEED}), with its 95 % bootstrap interval.", "",
+        f"(stream `report`, seed {SEED}), with its 95 % bootstrap interval. Each file carries its calibration under convert.py's "
+        "default settings; convert.py says whether it uses it.", "",
         "| task | observations | return | paper's ANN | ratio | route | seed | frames | hours |",
         "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip

@@ -32,7 +32,7 @@ class House:
         self.settings = Settings.from_dict(values)
         self.run = Run(self.settings.conversion, say=lambda line: None)
         self.branches = Environments(self.run.make_envs, self.settings.conversion.num_envs)
-        self.thresholds = self.run.thresholds()
+        self.thresholds, _ = self.run.thresholds()
         self.plan = Plan(self.settings, self.run, self.run.method(self.thresholds))
         self.lines = []
         self.player = self.new_player(folder)

@@ -71,9 +71,12 @@ def test_episodes_that_end_early_are_followed_by_others():
     assert sorted(set(_seen(20, length=2)) - set(_seen(16, length=2))) == [(episode, 0) for episode in range(8, 12)]
 
 
+PACKAGES = {"torch": "2.13.0+cpu", "numpy": "2.3", "mujoco": "3.17.0", "dm_control": "1.0.50", "numba": "0.62"}
+BASE = cell(packages=tuple(PACKAGES.items()))
+
+
 def _calibration(**changes):
-    base = cell()
-    values = dict(source=base.source, steps=9, percentile=None, hybrid=False, seed=3, max_decisions=None, compute=base.compute)
+    values = dict(source=BASE.source, steps=9, percentile=None, hybrid=False, seed=3, max_decisions=None, compute=BASE.compute)
     return Calibration(**(values | changes))
 
 
@@ -87,10 +90,11 @@ BATCHES = [np.array([[0.5, -1.0], [2.0, 3.0]], np.float32), np.array([[-4.0, 1.0
 
 def test_thresholds_are_the_largest_activations(tmp_path):
     network = _network()
-    [theta] = calibrate.thresholds(_calibration(), network, lambda: iter(BATCHES), CPU, tmp_path)
+    [theta], origin = calibrate.thresholds(_calibration(), network, lambda: iter(BATCHES), CPU, tmp_path)
     with torch.no_grad():
         expected = network[:2](torch.from_numpy(np.concatenate(BATCHES))).amax(0)
     torch.testing.assert_close(theta, expected, rtol=1e-6, atol=0)
+    assert origin == "rollouts"
 
 
 def test_thresholds_are_computed_once_and_anew_when_damaged(tmp_path):
@@ -101,13 +105,13 @@ def test_thresholds_are_computed_once_and_anew_when_damaged(tmp_path):
         return iter(BATCHES)
 
     lines = []
-    first = calibrate.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
-    second = calibrate.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
-    assert len(played) == 1 and calibrate.sha256(first) == calibrate.sha256(second) and not lines
+    first, origin = calibrate.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
+    second, origin = calibrate.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
+    assert origin == "rollouts" and len(played) == 1 and calibrate.sha256(first) == calibrate.sha256(second) and not lines
     [path] = [path for path in tmp_path.rglob("*") if path.is_file()]
     for damaged in (b"", path.read_bytes()[:-200], b"PK\x03\x04 no"):
         path.write_bytes(damaged)
-        third = calibrate.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
+        third, origin = calibrate.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
         assert calibrate.sha256(third) == calibrate.sha256(first)
     assert len(played) == 4 and len(lines) == 3 and all(str(path) in line for line in lines)
 
@@ -116,7 +120,7 @@ def test_every_setting_has_thresholds_of_its_own():
     base = _calibration()
     others = [_calibration(**change) for change in (
         {"steps": 10}, {"percentile": 99.9}, {"hybrid": True}, {"seed": 4}, {"max_decisions": 5},
-        {"source": dataclasses.replace(base.source, snapshot="other")}, {"compute": dataclasses.replace(base.compute, chunk=5)},
+        {"source": dataclasses.replace(BASE.source, snapshot="other")}, {"compute": dataclasses.replace(BASE.compute, chunk=5)},
     )]  # fmt: skip
     assert len({c.digest for c in [base, *others]}) == 8
 
@@ -125,3 +129,53 @@ def test_the_hash_tells_any_change_of_the_thresholds():
     thetas = [torch.tensor([1.0, 2.0]), torch.tensor([3.0])]
     variants = [thetas, thetas[::-1], [thetas[0]], [thetas[0].double(), thetas[1]], [thetas[0] + 1e-6, thetas[1]], [torch.tensor([1.0]), torch.tensor([2.0, 3.0])]]
     assert len({calibrate.sha256(variant) for variant in variants}) == len(variants)
+
+
+def _stored(**changes):
+    """What a policy's file carries: thresholds that no rollout gives, under the settings of `_calibration(**changes)`."""
+    return calibrate.to_store(_calibration(**changes), _network(), [torch.tensor([5.0, 6.0, 7.0])])
+
+
+def _found(stored, tmp_path, **changes):
+    lines = []
+    [theta], origin = calibrate.thresholds(_calibration(**changes), _network(), lambda: iter(BATCHES), CPU, tmp_path, lines.append, stored)
+    [line] = lines
+    return theta, origin, line
+
+
+def test_what_the_policys_file_carries_is_used_where_the_settings_are_the_same(tmp_path):
+    theta, origin, line = _found(_stored(), tmp_path)
+    assert theta.tolist() == [5.0, 6.0, 7.0] and origin == "policy file"
+    assert line.startswith("thresholds: those in the policy's file (9 decisions") and not list(tmp_path.iterdir())
+
+
+def _with_package(name, version):
+    return {"compute": dataclasses.replace(BASE.compute, packages=tuple({**PACKAGES, name: version}.items()))}
+
+
+@pytest.mark.parametrize("changes, word", [
+    ({"steps": 10}, "steps=9, here 10"), ({"percentile": 99.9}, "percentile=null, here 99.9"), ({"seed": 4}, "seed=3, here 4"),
+    ({"hybrid": True}, "hybrid=false, here true"), ({"max_decisions": 5}, "max_decisions=null, here 5"),
+    ({"compute": dataclasses.replace(BASE.compute, chunk=5)}, "chunk="), ({"source": dataclasses.replace(BASE.source, action_repeat=3)}, "action_repeat="),
+    ({"source": dataclasses.replace(BASE.source, task="other")}, "task="), (_with_package("mujoco", "9.9"), 'here "9.9"'),
+])  # fmt: skip
+def test_it_is_not_used_where_any_setting_differs(tmp_path, changes, word):
+    theta, origin, line = _found(_stored(), tmp_path, **changes)
+    assert origin == "rollouts" and theta.max() < 5 and "not used" in line and word in line
+    # The other way round it's the same.
+    assert _found(_stored(**changes), tmp_path / "other")[1] == "rollouts"
+
+
+@pytest.mark.parametrize("broken", [{"seed": True}, {"more": 1}, {"version": calibrate.VERSION + 1}])
+def test_settings_that_only_look_the_same_are_others(tmp_path, broken):
+    stored = _stored(seed=1)
+    assert _found(stored, tmp_path, seed=1)[1] == "policy file"
+    other = dataclasses.replace(stored, settings=stored.settings | broken)
+    assert _found(other, tmp_path, seed=1)[1] == "rollouts"
+
+
+def test_the_machine_may_be_another_and_so_may_the_build_of_a_release(tmp_path):
+    other = dataclasses.replace(BASE.compute, device="NVIDIA H100", threads=7, renderer="osmesa", code="changed")
+    assert _found(_stored(compute=other), tmp_path)[1] == "policy file"
+    assert _found(_stored(**_with_package("torch", "2.13.0+cu130")), tmp_path)[1] == "policy file"
+    assert _found(_stored(**_with_package("torch", "2.13.1+cpu")), tmp_path)[1] == "rollouts"

@@ -1,11 +1,12 @@
 """A whole run in this process, with real environments and networks and tiny budgets."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from drqv2.snapshot import load_policy
+from drqv2.snapshot import load_policy, store_calibration
 from evaluation import conversion, result as results
 from evaluation.settings import Settings
 from evaluation.store import Store
@@ -137,3 +138,41 @@ def test_entries_of_the_store_name_their_makers(policies, tmp_path):
     assert len(entries) == 4 == len({entry["checksum"] for entry in entries})
     assert all("torch" in entry["outcome"]["made"]["versions"] for entry in entries)
     assert Store(tmp_path / "cells").root.exists()
+
+
+# ---- the calibration that a policy's file carries ----
+
+
+def _with_calibration(policies, tmp_path, obs, **changes):
+    """A copy of a policy's file that carries its calibration, made as scripts/ship_checkpoint.py makes it."""
+    path = shutil.copy(policies[obs], tmp_path / "carries.pt")
+    values = config(**(SMALL | dict(obs=obs, snapshot=str(path), store=str(tmp_path / "own")) | changes))
+    run = conversion.Run(Settings.from_dict(values), say=lambda line: None)
+    with run.environments:
+        store_calibration(path, run.measured())
+    return {obs: path}
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+@pytest.mark.parametrize("changes", [{}, {"calibration__percentile": 90.0, "seed": 4}])
+def test_a_stored_calibration_is_what_the_run_would_have_computed_itself(policies, tmp_path, obs, changes):
+    carrying = _with_calibration(policies, tmp_path, obs, **changes)
+    lines = []
+    ours = _run(carrying, tmp_path / "a", obs, lines.append, crpi__alpha=0.5, **changes)
+    theirs = _run(policies, tmp_path / "b", obs, crpi__alpha=0.5, **changes)
+    assert ours.conversion.calibration["from"] == "policy file" and theirs.conversion.calibration["from"] == "rollouts"
+    assert [line for line in lines if line.startswith("thresholds: those in the policy's file (12 decisions")]
+    assert ours.conversion.thresholds_sha256 == theirs.conversion.thresholds_sha256
+    assert results.to_json(ours.snn[0]) == results.to_json(theirs.snn[0])
+    assert not (tmp_path / "a/cells/thresholds").exists() and (tmp_path / "b/cells/thresholds").exists()
+
+
+@pytest.mark.parametrize("changes", [{"seed": 4}, {"calibration__percentile": 90.0}, {"calibration__steps": 13}, {"chunk": 2}])
+def test_under_other_settings_the_run_calibrates_itself(policies, tmp_path, changes):
+    carrying = _with_calibration(policies, tmp_path, "state")
+    lines = []
+    ours = _run(carrying, tmp_path / "a", say=lines.append, crpi__alpha=0.5, **changes)
+    theirs = _run(policies, tmp_path / "b", crpi__alpha=0.5, **changes)
+    assert ours.conversion.calibration["from"] == "rollouts"
+    assert [line for line in lines if line.startswith("thresholds: those in the policy's file are not used, they are of other settings (")]
+    assert ours.conversion.thresholds_sha256 == theirs.conversion.thresholds_sha256

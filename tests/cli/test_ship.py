@@ -1,0 +1,67 @@
+"""scripts/ship_checkpoint.py, and the checkpoints that it made: their calibration is the one that convert.py uses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from drqv2.snapshot import CHECKPOINTS, load_policy
+from evaluation import result as results
+from evaluation.conversion import Run
+from evaluation.settings import Settings
+from runtime.files import sha256_file
+from tests.configs import config
+from tests.evaluation.conftest import write_small_policy
+
+sys.path.insert(0, str(Path(__file__).parent))
+from command import ROOT, environment, run  # noqa: E402
+
+INDEX = json.loads((CHECKPOINTS / "checkpoints.json").read_text())
+
+
+def ship(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts/ship_checkpoint.py"), *words]
+    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=600)
+
+
+def test_a_calibration_of_the_command_is_used_by_convert_and_changes_nothing_else(tmp_path):
+    path = write_small_policy(tmp_path / "policy.pt")
+    before = load_policy(path)
+    index = (CHECKPOINTS / "checkpoints.json").read_bytes()
+    done = ship("--calibrate", "policy.pt", cwd=tmp_path)
+    assert done.returncode == 0 and "policy.pt: calibrated," in done.stdout, done.stderr
+    after = load_policy(path)
+    assert all(torch.equal(value, after.network.state_dict()[name]) for name, value in before.network.state_dict().items())
+    assert (CHECKPOINTS / "checkpoints.json").read_bytes() == index and after.sha256 != before.sha256
+    # Everything at its default but what the thresholds don't depend on.
+    words = ("env_name=cartpole_swingup", "obs=state", "snapshot=policy.pt", "SNN_ts=1", "crpi.alpha=0", "num_eval_episodes=1")
+    done = run("convert.py", *words, cwd=tmp_path)
+    assert done.returncode == 0 and "thresholds: those in the policy's file (5000 decisions, made on " in done.stdout, done.stderr
+    [found] = map(results.read, tmp_path.glob("results/cartpole_swingup/*/result.json"))
+    assert found.conversion.calibration == {"steps": 5000, "percentile": None, "from": "policy file"}
+
+
+@pytest.mark.parametrize("words, reason", [
+    ((), "give RUN_DIR with --route and --command, or --calibrate"), (("run",), "give RUN_DIR with"),
+    (("run", "--calibrate", "policy.pt"), "give RUN_DIR with"), (("--calibrate", "absent.pt"), "error: absent.pt: no such file"),
+    (("absent", "--route", "state", "--command", "x"), "error: absent/policy.pt: no such file"),
+])  # fmt: skip
+def test_wrong_words_are_one_line(tmp_path, words, reason):
+    done = ship(*words, cwd=tmp_path)
+    assert done.returncode != 0 and reason in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", sorted(INDEX))
+def test_a_checkpoint_that_ships_carries_the_calibration_of_the_default_settings(name):
+    """Where this fails after a change of pinned packages: scripts/ship_checkpoint.py --calibrate."""
+    obs, task = name.split("/")
+    path = CHECKPOINTS / (f"{task}.pt" if obs == "pixels" else f"state/{task}.pt")
+    assert sha256_file(path) == INDEX[name]["sha256"] and path.stat().st_size <= 7e6
+    run = Run(Settings.from_dict(config("convert", env_name=task, obs=obs, snapshot=str(path))), say=lambda line: None)
+    assert run.thresholds()[1] == "policy file"

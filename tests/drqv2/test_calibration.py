@@ -1,0 +1,151 @@
+"""A calibration in a policy's file: what goes in comes out, only with its weights, and a damaged one is one clear line."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from drqv2.archive import read_archive, write_archive
+from drqv2.calibration import StoredCalibration, weights_sha256
+from drqv2.networks import make_policy
+from drqv2.snapshot import VERSION, ArchiveError, load_policy, policy_meta, store_calibration, write_policy, write_snapshot
+from runtime.errors import UserError
+
+SETTINGS = {"steps": 9, "percentile": None, "hybrid": False, "seed": 1, "torch": "2.13.0"}
+MADE = {"device": "cpu", "threads": 1}
+WIDTHS = {"state": [4, 8, 8], "pixels": [32, 32, 32, 32, 4, 8, 8]}
+
+
+def write(path, obs="state", trunk="relu", seed=0, dtype=torch.float16, feature_dim=4, hidden_dim=8):
+    torch.manual_seed(seed)
+    shape = (5,) if obs == "state" else (9, 84, 84)
+    network = make_policy(shape, 2, feature_dim=feature_dim, hidden_dim=hidden_dim, trunk=trunk)
+    meta = policy_meta(
+        task="cartpole_swingup", obs=obs, frame_stack=3, action_repeat=2, observation_shape=shape, action_dim=2,
+        feature_dim=feature_dim, hidden_dim=hidden_dim, actor_trunk=trunk, frame=1000, config={"seed": 1},
+    )  # fmt: skip
+    write_policy(path, meta, network, dtype=dtype)
+    return path
+
+
+def calibration(path, widths=None) -> StoredCalibration:
+    thresholds = [torch.rand(width) for width in widths or WIDTHS["state"]]
+    thresholds[0][0] = 0.0  # a unit that never fired
+    return StoredCalibration(thresholds, SETTINGS, MADE, weights_sha256(load_policy(path).network.state_dict()))
+
+
+@pytest.mark.parametrize("obs, trunk, widths", [
+    ("state", "relu", WIDTHS["state"]), ("pixels", "relu", WIDTHS["pixels"]), ("pixels", "layernorm_tanh", [32, 32, 32, 32, 8, 8]),
+])  # fmt: skip
+def test_what_is_stored_comes_back_bit_for_bit_and_the_weights_stay(tmp_path, obs, trunk, widths):
+    path = write(tmp_path / "policy.pt", obs, trunk)
+    before = read_archive(path, ("policy",), VERSION)
+    assert load_policy(path).calibration is None
+    stored = calibration(path, widths)
+    store_calibration(path, stored)
+    found = load_policy(path).calibration
+    assert all(map(torch.equal, found.thresholds, stored.thresholds)) and len(found.thresholds) == len(widths)
+    assert (found.settings, found.made, found.weights) == (SETTINGS, MADE, stored.weights)
+    meta, tensors = read_archive(path, ("policy",), VERSION)
+    assert meta["policy"] == before[0]["policy"]
+    for name, value in before[1].items():
+        assert tensors[name].dtype == torch.float16 and torch.equal(tensors[name], value)
+
+
+def test_another_takes_its_place(tmp_path):
+    path = write(tmp_path / "policy.pt")
+    store_calibration(path, calibration(path))
+    second = dataclasses.replace(calibration(path), settings={"steps": 10})
+    store_calibration(path, second)
+    found = load_policy(path).calibration
+    assert found.settings == {"steps": 10} and all(map(torch.equal, found.thresholds, second.thresholds))
+
+
+def test_it_is_bound_to_its_weights(tmp_path):
+    one, other = write(tmp_path / "one.pt", seed=0), write(tmp_path / "other.pt", seed=1)
+    with pytest.raises(ValueError, match="other weights"):
+        store_calibration(other, calibration(one))
+    store_calibration(one, calibration(one))
+    # One weight changed by the least that float16 can: all of it signed, as a writer would.
+    meta, tensors = read_archive(one, ("policy",), VERSION)
+    tensors["actor.policy.0.weight"].view(torch.int16)[0, 0] ^= 1
+    write_archive(one, "policy", VERSION, meta, tensors)
+    with pytest.raises(UserError, match=r"one.pt: the calibration in it belongs to other weights; .*--calibrate") as caught:
+        load_policy(one)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_type_of_the_weights_does_not_matter_but_their_values_do(tmp_path):
+    half = load_policy(write(tmp_path / "half.pt")).network.state_dict()
+    assert weights_sha256({name: value.half() for name, value in half.items()}) == weights_sha256(half)
+    whole = load_policy(write(tmp_path / "whole.pt", dtype=torch.float32)).network.state_dict()
+    assert weights_sha256(whole) != weights_sha256(half)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("change, reason", [
+    (lambda m, t: t["calibration.1"].fill_(NAN), "negative value, NaN or infinity in layer 1"),
+    (lambda m, t: t["calibration.0"].fill_(INF), "negative value, NaN or infinity in layer 0"),
+    (lambda m, t: t["calibration.2"].fill_(-1e-30), "negative value, NaN or infinity in layer 2"),
+    (lambda m, t: t.update({"calibration.1": torch.ones(7)}), "isn't float32 of shape (8,) in layer 1"),
+    (lambda m, t: t.update({"calibration.1": torch.ones(8, 1)}), "isn't float32 of shape (8,) in layer 1"),
+    (lambda m, t: t.update({"calibration.1": torch.ones(8).double()}), "isn't float32 of shape (8,) in layer 1"),
+    (lambda m, t: t.update({"calibration.1": torch.ones(8, dtype=torch.int64)}), "isn't float32 of shape (8,) in layer 1"),
+    (lambda m, t: t.pop("calibration.2"), "doesn't have one tensor for each of the policy's 3 ReLU layers"),
+    (lambda m, t: t.update({"calibration.3": torch.ones(8)}), "one tensor for each"),
+    (lambda m, t: t.update({"calibration.x": torch.ones(8)}), "one tensor for each"),
+    (lambda m, t: m.update(layers=10**12), "one tensor for each"),
+    (lambda m, t: m.update(layers=None), "one tensor for each"),
+    (lambda m, t: m.update(weights="0" * 64), "belongs to other weights"),
+    (lambda m, t: m.update(weights="\x1b[2J"), "doesn't say which weights"),
+    (lambda m, t: m.update(weights=None), "doesn't say which weights"),
+    (lambda m, t: m.update(settings=[1]), "no plain settings"),
+    (lambda m, t: m.update(settings={"seed": [1]}), "no plain settings"),
+    (lambda m, t: m.update(settings={"seed": 10**30}), "no plain settings"),
+    (lambda m, t: m.update(settings={"task": "x" * 200}), "no plain settings"),
+    (lambda m, t: m.update(settings={"task": "a\nb"}), "no plain settings"),
+    (lambda m, t: m.update(settings={str(n): n for n in range(200)}), "no plain settings"),
+    (lambda m, t: m.update(made={"device": "\x1b[31m"}), "no plain made"),
+    (lambda m, t: m.update(more=1), "isn't described"),
+    (lambda m, t: m.pop("made"), "isn't described"),
+    (lambda m, t: m.clear(), "isn't described"),
+])  # fmt: skip
+def test_a_damaged_one_is_an_error_of_one_line(tmp_path, change, reason):
+    path = write(tmp_path / "policy.pt")
+    store_calibration(path, calibration(path))
+    meta, tensors = read_archive(path, ("policy",), VERSION)
+    change(meta["calibration"], tensors)
+    write_archive(path, "policy", VERSION, meta, tensors)
+    with pytest.raises(UserError) as caught:
+        load_policy(path)
+    said = str(caught.value)
+    assert said.startswith(f"{path}: the calibration in it ") and reason in said and said.isprintable() and len(said) < 600
+
+
+@pytest.mark.parametrize("meta", [None, 1, [], "x"])
+def test_tensors_without_a_description_are_an_error(tmp_path, meta):
+    path = write(tmp_path / "policy.pt")
+    described, tensors = read_archive(path, ("policy",), VERSION)
+    more = {} if meta is None else {"calibration": meta}
+    write_archive(path, "policy", VERSION, described | more, tensors | {"calibration.0": torch.ones(4)})
+    with pytest.raises(UserError, match="isn't described"):
+        load_policy(path)
+
+
+def test_only_policy_files_take_one(tmp_path):
+    path = write(tmp_path / "policy.pt")
+    stored, policy = calibration(path), load_policy(path)
+    write_snapshot(tmp_path / "snapshot.pt", {"policy": {}}, dict(policy.network.state_dict()))
+    with pytest.raises(ArchiveError, match="not a policy file"):
+        store_calibration(tmp_path / "snapshot.pt", stored)
+
+
+def test_a_pixel_checkpoint_of_full_size_stays_below_seven_megabytes(tmp_path):
+    path = write(tmp_path / "policy.pt", "pixels", feature_dim=50, hidden_dim=1024)
+    store_calibration(path, calibration(path, [32, 32, 32, 32, 50, 1024, 1024]))
+    assert load_policy(path).calibration is not None
+    assert 6e6 < path.stat().st_size <= 7e6
