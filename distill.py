@@ -9,7 +9,6 @@ Running the same command again resumes the run. cfgs/distill.yaml says what each
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,11 @@ def main(config: dict[str, Any], _: Path) -> None:
     from drqv2.distiller import Distiller
     from drqv2.settings import DistillSettings
 
-    teacher = snapshot.load_policy(snapshot.find(config["task_name"], "state", config["teacher"], str(config["root"])))
+    teacher = snapshot.load_policy(snapshot.find(config["task_name"], "state", config["teacher"], str(config["root"]), "teacher"))
     settings = DistillSettings.from_dict(
         config | {"obs": "pixels", "teacher": str(teacher.path), "teacher_sha256": teacher.sha256}
     )
-    # A scheduler's SIGTERM ends the run as Ctrl-C does: files are closed, the last snapshot stands.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    cli.end_on_sigterm()
     Distiller(settings, teacher).run()
 
 

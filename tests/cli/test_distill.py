@@ -1,0 +1,48 @@
+"""distill.py as a user runs it: beside the shipped teachers, resumed, converted, misspelt."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from command import run, run_here  # noqa: E402
+
+WORDS = (
+    "task=reacher_easy", "num_teacher_frames=40", "max_decisions=10", "eval_every_frames=80", "num_eval_episodes=1", "eval_workers=0",
+    "snapshot_every_frames=20", "batch_size=4", "hidden_dim=16", "lr_schedule=1e-3",
+)  # fmt: skip
+
+
+def test_a_distilled_policy_resumes_and_is_what_convert_finds(tmp_path):
+    first = run("distill.py", *WORDS, "num_train_frames=60", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    again = run("distill.py", *WORDS, "num_train_frames=80", cwd=tmp_path)
+    assert again.returncode == 0 and "resuming at frame 60" in again.stdout, again.stderr
+    folder = tmp_path / "exp_local/reacher_easy/distilled_seed1"
+    assert {"snapshot.pt", "policy.pt", "train.csv", "eval.csv", "config.json", "replay", "tb", "eval_video"} <= {p.name for p in folder.iterdir()}
+    converted = run(
+        "convert.py", "env_name=reacher_easy", "SNN_ts=2", "crpi.alpha=0", "num_eval_episodes=1", "calibration.steps=5", "max_decisions=5",
+        "num_workers=0", cwd=tmp_path,
+    )  # fmt: skip
+    assert converted.returncode == 0, converted.stderr
+    assert "distilled_seed1" in converted.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("task=walker_stand",), "env_name=walker_stand: no trained policy (state)"),
+        (("teacher=nowhere.pt",), "teacher=nowhere.pt: no such file"),
+        (("lr_schedule=fast",), "lr_schedule=fast: use a step size"),
+        (("episode_decisions=0",), "episode_decisions=0: use an integer of at least 1 or null"),
+        (("obs=state",), "obs=state: unknown option"),
+        (("num_teacher_frames=0",), "num_teacher_frames=0: use an integer of at least 1"),
+    ],
+)
+def test_wrong_options_get_one_line(words, told, tmp_path, capsys, monkeypatch):
+    code, err = run_here("distill", ("task=reacher_easy", *words) if "task" not in words[0] else words, tmp_path, capsys, monkeypatch)
+    assert code == 2 and err.count("\n") == 1 and told in err, err
+    assert not (tmp_path / "exp_local").exists()

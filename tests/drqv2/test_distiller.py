@@ -1,0 +1,177 @@
+"""Distillation: what is stored as a lesson, what is learned from it, who acts, and what it refuses."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch.nn import functional as F
+
+import envs
+from drqv2.distiller import Distiller
+from drqv2.schedule import parse_schedule
+from drqv2.settings import DistillSettings
+from drqv2.snapshot import load_policy, read_snapshot
+from drqv2.student import Lesson, Student, StudentSettings
+from runtime.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {
+    "task_name": "cartpole_swingup", "obs": "pixels", "name": "run", "device": "cpu", "use_tb": False, "progress": False, "save_video": False,
+    "num_train_frames": 80, "num_teacher_frames": 40, "max_decisions": 10, "eval_every_frames": 80, "num_eval_episodes": 1, "eval_workers": 0,
+    "snapshot_every_frames": 20, "batch_size": 4, "hidden_dim": 16, "precision": "fp32", "deterministic": True, "threads": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return load_policy(ROOT / "checkpoints/state/cartpole_swingup.pt")
+
+
+def settings(root: Path, teacher, **changes) -> DistillSettings:
+    values = yaml.safe_load((ROOT / "cfgs/distill.yaml").read_text())
+    values = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
+    values |= {"teacher": str(teacher.path), "teacher_sha256": teacher.sha256, "root": str(root), "lr_schedule": 1e-3}
+    return DistillSettings.from_dict(values | SMALL | changes)
+
+
+def finished(root: Path, teacher, **changes) -> Distiller:
+    run = Distiller(settings(root, teacher, **changes), teacher)
+    run.run()
+    return run
+
+
+def numpy_policy(policy, state: np.ndarray) -> np.ndarray:
+    """The state policy's action in float64, written out."""
+    weights = {name: value.double().numpy() for name, value in policy.network.state_dict().items()}
+    layers = ("actor.trunk.0", "actor.policy.0", "actor.policy.2", "actor.policy.4")
+    hidden = state.astype(np.float64)
+    for number, layer in enumerate(layers):
+        hidden = weights[f"{layer}.weight"] @ hidden + weights[f"{layer}.bias"]
+        if number < len(layers) - 1:
+            hidden = np.maximum(hidden, 0)
+    return np.tanh(hidden)
+
+
+def test_the_state_that_the_teacher_sees_is_that_of_an_environment_observing_states():
+    words = {"seed": 1, "frame_stack": 3, "action_repeat": 2, "max_decisions": None}
+    pixels, state = envs.make("finger_spin", obs="pixels", **words), envs.make("finger_spin", obs="state", **words)
+    random = np.random.default_rng(0)
+    for environment in (pixels, state):
+        environment.reset(envs.episode_seed("train", 1, 0))
+    for _ in range(5):
+        action = random.uniform(-1, 1, 2).astype(np.float32)
+        pixels.step(action)
+        np.testing.assert_array_equal(pixels.state_observation, state.step(action).observation)
+    saved, before = pixels.save_state(), pixels.state_observation
+    pixels.step(np.ones(2, np.float32))
+    assert not np.array_equal(pixels.state_observation, before)
+    pixels.restore_state(saved)
+    np.testing.assert_array_equal(pixels.state_observation, before)
+    pixels.close()
+    state.close()
+
+
+def test_the_teacher_acts_first_and_labels_every_state_that_comes(tmp_path, teacher):
+    run = finished(tmp_path, teacher, stddev_schedule=0.0)
+    state = envs.make("cartpole_swingup", seed=1, obs="state", frame_stack=3, action_repeat=2, max_decisions=10, render_device=None)
+    rewards = []
+    for episode, stored in enumerate(run.replay._episodes[:2]):  # the teacher's two episodes: 40 frames
+        step = state.reset(envs.episode_seed("train", 1, episode))
+        total = 0.0
+        for label in stored.action:
+            np.testing.assert_allclose(label, numpy_policy(teacher, step.observation), atol=1e-5)
+            step = state.step(label)
+            total += step.reward
+        rewards.append(total)
+    # The student's episodes follow its own actions, but their labels are the teacher's: replayed with the labels as
+    # actions the states are others.
+    stored = run.replay._episodes[2]
+    step = state.reset(envs.episode_seed("train", 1, 2))
+    np.testing.assert_allclose(stored.action[0], numpy_policy(teacher, step.observation), atol=1e-5)
+    for label in stored.action[:-1]:
+        step = state.step(label)
+    assert not np.allclose(stored.action[-1], numpy_policy(teacher, step.observation), atol=1e-4)
+    lines = (run.run_dir.path / "train.csv").read_text().splitlines()
+    names = lines[0].split(",")
+    logged = [float(line.split(",")[names.index("episode_reward")]) for line in lines[1:3]]
+    np.testing.assert_allclose(logged, rewards, rtol=1e-5)  # actions are clipped to just inside (-1, 1)
+
+
+def test_updates_equal_plain_regression_on_the_teachers_actions():
+    random = np.random.default_rng(3)
+    made = StudentSettings(
+        observation_shape=(9, 84, 84), action_dim=2, feature_dim=50, hidden_dim=16, actor_trunk="relu", precision="fp32", compile=False,
+        seed=5, lr_schedule=parse_schedule("linear(1e-3,1e-4,4)", "lr_schedule"),
+    )  # fmt: skip
+    student = Student(made, torch.device("cpu"))
+    plain = copy.deepcopy(student.policy_network)
+    optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
+    for step, lr in enumerate((1e-3, 7.75e-4, 5.5e-4, 3.25e-4, 1e-4)):
+        observation = torch.from_numpy(random.integers(256, size=(6, 9, 84, 84), dtype=np.uint8))
+        action = torch.from_numpy(random.uniform(-1, 1, (6, 2)).astype(np.float32))
+        optimizer.param_groups[0]["lr"] = lr
+        want = F.mse_loss(torch.tanh(plain(observation)), action)
+        optimizer.zero_grad()
+        want.backward()
+        optimizer.step()
+        got = student.update(Lesson(observation, action), step)["imitation_loss"]
+        assert float(got) == pytest.approx(float(want), rel=1e-4)
+
+
+def test_a_run_stopped_and_resumed_ends_as_a_whole_one(tmp_path, teacher):
+    whole = finished(tmp_path / "whole", teacher).run_dir.path
+    finished(tmp_path / "parts", teacher, num_train_frames=60)
+    parts = finished(tmp_path / "parts", teacher).run_dir.path
+    want, got = read_snapshot(whole / "snapshot.pt")[1], read_snapshot(parts / "snapshot.pt")[1]
+    assert want.keys() == got.keys() and all(torch.equal(want[name], got[name]) for name in want)
+    assert any("optimizer" in name for name in want)
+    policy = load_policy(whole / "policy.pt")
+    assert policy.obs == "pixels" and policy.config["teacher_sha256"] == teacher.sha256
+
+
+def test_only_the_episodes_learned_from_are_cut_short(tmp_path, teacher):
+    run = finished(tmp_path, teacher, episode_decisions=4, max_decisions=12, num_train_frames=40, eval_every_frames=40)
+    lines = (run.run_dir.path / "eval.csv").read_text().splitlines()
+    assert [len(episode) for episode in run.replay._episodes] == [4] * 5
+    assert all(line.split(",")[lines[0].split(",").index("episode_length")] == "24" for line in lines[1:])
+
+
+def test_a_learner_that_was_shown_the_labels_often_enough_gives_them_back():
+    """On fixed pictures the loss goes towards zero: what is regressed on are the labels."""
+    random = np.random.default_rng(0)
+    made = StudentSettings(
+        observation_shape=(9, 84, 84), action_dim=1, feature_dim=50, hidden_dim=32, actor_trunk="relu", precision="fp32", compile=False,
+        seed=1, lr_schedule=parse_schedule(1e-3, "lr_schedule"),
+    )  # fmt: skip
+    student = Student(made, torch.device("cpu"))
+    observation = random.integers(256, size=(8, 9, 84, 84), dtype=np.uint8)
+    action = random.uniform(-0.8, 0.8, (8, 1)).astype(np.float32)
+    for step in range(60):
+        student.update(Lesson(torch.from_numpy(observation), torch.from_numpy(action)), step)
+    np.testing.assert_allclose(student.act_mean(observation), action, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"obs": "pixels"}, "acts from pixels; give a policy trained with obs=state"),
+        ({"task": "finger_spin"}, "a policy of finger_spin; give one of cartpole_swingup"),
+        ({"action_repeat": 4}, "action_repeat=2: the teacher"),
+    ],
+)
+def test_a_teacher_that_cannot_teach_is_refused(tmp_path, teacher, changes, words):
+    with pytest.raises(UserError, match=words):
+        Distiller(settings(tmp_path, teacher), dataclasses.replace(teacher, **changes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_teacher_is_refused_in_the_same_folder(tmp_path, teacher):
+    finished(tmp_path, teacher, num_train_frames=20, eval_every_frames=80)
+    with pytest.raises(UserError, match="teacher_sha256=0000"):
+        Distiller(settings(tmp_path, teacher, teacher_sha256="0000"), teacher)
