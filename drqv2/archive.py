@@ -9,20 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from drqv2.inspection import ArchiveError, inspect, printable, refuse_names
+from runtime.archives import ArchiveError, check_tensors, read
 from runtime.files import atomic_file
 
 FORMAT = "ann2snn-control"
-# All that the pickle of a dictionary of tensors refers to.
-TENSOR_NAMES = frozenset(
-    {"collections.OrderedDict", "torch._utils._rebuild_tensor_v2"}
-    | {f"torch.{kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")}
-)
 
 
 def write_archive(path: Path, kind: str, version: int, meta: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -42,8 +37,7 @@ def write_archive(path: Path, kind: str, version: int, meta: dict[str, Any], ten
 
 def read_archive(path: Path, kinds: tuple[str, ...], version: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The meta data and CPU tensors of `path`. Raises ArchiveError, one line, for anything but a whole file of one of `kinds`."""
-    refuse_names(path, inspect(path), TENSOR_NAMES)
-    payload = load_inspected(path)
+    payload = read(path)
     if not isinstance(payload, dict) or payload.get("format") not in [f"{FORMAT}/{kind}" for kind in kinds]:
         raise ArchiveError(f"{path}: not a {' or '.join(kinds)} file of this project")
     if payload.get("version") != version:
@@ -59,25 +53,6 @@ def read_archive(path: Path, kinds: tuple[str, ...], version: int) -> tuple[dict
         return json.loads(text), tensors
     except (ValueError, RecursionError):
         raise ArchiveError(f"{path}: its description can't be read") from None
-
-
-def load_inspected(path: Path, contents: BinaryIO | None = None) -> Any:
-    """torch.load of a file that `inspect` let pass (or of its `contents`). Raises ArchiveError where torch can't read it."""
-    try:
-        return torch.load(contents or path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files; each means the same here
-        reason = printable(str(error), 120) or type(error).__name__
-        raise ArchiveError(f"{path}: can't be read as tensors and plain values ({reason})") from None
-
-
-def check_tensors(path: Path, tensors: dict[str, Any]) -> None:
-    """Raises ArchiveError for what is no dense tensor, or holds more elements, taken together, than the file has bytes for."""
-    for name, tensor in tensors.items():
-        # A view of huge extent over few bytes would unfold when copied.
-        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or not tensor.is_contiguous():
-            raise ArchiveError(f"{path}: {printable(name, 80)} is not a dense tensor; refused")
-    if sum(tensor.nbytes for tensor in tensors.values()) > path.stat().st_size:
-        raise ArchiveError(f"{path}: its tensors claim more bytes than the file has; refused")
 
 
 def _checksum(text: str, tensors: dict[str, Tensor]) -> str:

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from drqv2 import legacy
-from drqv2.archive import TENSOR_NAMES, check_tensors, load_inspected
-from drqv2.inspection import ArchiveError, check_sums, is_legacy, printable, refuse_names
 from drqv2.networks import make_policy
+from runtime.archives import (
+    TENSOR_NAMES, ArchiveError, check_sums, check_tensors, is_legacy, load_inspected, printable, refuse_names,
+)  # fmt: skip
 
 AGENT = "drqv2.DrQV2Agent"
 # What those repositories train with; the file itself doesn't say.
@@ -56,7 +57,7 @@ _ALLOWED = TENSOR_NAMES | _NAMES | {*_CLASSES, *_SAFE_WITH_TORCH, "collections.d
 def read(path: Path, names: frozenset[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """A description as `drqv2.snapshot.policy_meta` makes it, without the task, and the weights by our names.
 
-    `names`: what `inspection.inspect` found in the file. Raises ArchiveError for any other name than those that a
+    `names`: what `archives.inspect` found in the file. Raises ArchiveError for any other name than those that a
     published agent needs, and for what is no DrQ-v2 policy.
     """
     refuse_names(path, names, _ALLOWED)

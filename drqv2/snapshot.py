@@ -18,8 +18,8 @@ import envs
 from drqv2 import calibration, published
 from drqv2.archive import read_archive, write_archive
 from drqv2.calibration import StoredCalibration
-from drqv2.inspection import ArchiveError, inspect, printable
 from drqv2.networks import PolicyNetwork, make_policy
+from runtime.archives import ArchiveError, inspect, printable
 from runtime.errors import UserError
 from runtime.files import sha256_file
 
@@ -96,7 +96,7 @@ def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
     name their own. Weights come back as float32 in evaluation mode, without gradients.
     """
     path = Path(path)
-    names = inspect(path)
+    names = inspect(path, legacy=True)
     if published.AGENT in names:
         meta, (policy, tensors) = {}, published.read(path, names)
         policy["task"] = _published_task(path, task)

@@ -1,9 +1,9 @@
-"""Looks at a torch file from a stranger before anything in it is loaded.
+"""Reads torch files from strangers, and looks at them before anything in them is loaded.
 
 torch.load(weights_only=True) runs no code of the file, yet a hostile one can still fill the memory or hang or end the
 process: records that unpack to gigabytes, a zip directory that two readers find in different places, names such as
 bytearray that allocate what they are told, tuples of tuples that take forever to hash. So the directory and the
-pickle's instructions are read here first, and nothing is carried out.
+pickle's instructions are read here first, and nothing is carried out. What to make of the contents is the reader's business.
 """
 
 from __future__ import annotations
@@ -13,10 +13,18 @@ import pickletools
 import struct
 import zipfile
 from pathlib import Path
-from typing import BinaryIO, Collection
+from typing import Any, BinaryIO, Collection
+
+import torch
+from torch import Tensor
 
 from runtime.errors import UserError
 
+# All that the pickle of a dictionary of tensors refers to.
+TENSOR_NAMES = frozenset(
+    {"collections.OrderedDict", "torch._utils._rebuild_tensor_v2"}
+    | {f"torch.{kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")}
+)
 # One instruction of one byte can make an object of 200 bytes; a DrQ-v2 agent with its optimisers takes some 10⁴.
 _MAX_INSTRUCTIONS = 200_000
 # Values in a tuple, counted through the tuples inside it as often as they appear: what hashing or printing it costs.
@@ -38,15 +46,23 @@ class ArchiveError(UserError):
     """A file that is damaged, foreign, of another version, or hostile; the message names it."""
 
 
-def inspect(path: Path) -> frozenset[str]:
+def read(path: Path) -> Any:
+    """What torch.save wrote to `path`: tensors, on the CPU, and plain values. Raises ArchiveError, one line, for anything
+    else, before it can do harm. Tensors may still be of odd kinds and extents: see `check_tensors`."""
+    refuse_names(path, inspect(path), TENSOR_NAMES)
+    return load_inspected(path)
+
+
+def inspect(path: Path, legacy: bool = False) -> frozenset[str]:
     """The names ("module.name") that the pickle inside the torch archive `path` refers to.
 
-    Files of torch before 1.6, which are no archives but pickles in a row, can be looked at as well. Raises ArchiveError for what is no whole, uncompressed zip archive with one pickle, for records that claim more
-    bytes than the file has, and for what `names_in` refuses.
+    legacy: let files of torch before 1.6 pass too, which are no archives but pickles in a row. Raises ArchiveError for
+    what is no whole, uncompressed zip archive with one pickle, for records that claim more bytes than the file has, and
+    for what `names_in` refuses.
     """
     try:
         with open(path, "rb") as file:
-            if is_legacy(file):
+            if legacy and is_legacy(file):
                 # In memory, where reading more than there is allocates no more than there is.
                 contents = io.BytesIO(file.read())
                 return frozenset().union(*(names_in(contents) for _ in range(_LEGACY_PICKLES)))
@@ -69,6 +85,25 @@ def check_sums(path: Path) -> None:
         raise ArchiveError(f"{path}: damaged ({printable(str(error), 120)})") from None
     if altered is not None:
         raise ArchiveError(f"{path}: damaged (the checksum of {altered!r:.80} doesn't match its contents)")
+
+
+def load_inspected(path: Path, contents: BinaryIO | None = None) -> Any:
+    """torch.load of a file that `inspect` let pass (or of its `contents`). Raises ArchiveError where torch can't read it."""
+    try:
+        return torch.load(contents or path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged files; each means the same here
+        reason = printable(str(error), 120) or type(error).__name__
+        raise ArchiveError(f"{path}: can't be read as tensors and plain values ({reason})") from None
+
+
+def check_tensors(path: Path, tensors: dict[str, Any]) -> None:
+    """Raises ArchiveError for what is no dense tensor, or holds more elements, taken together, than the file has bytes for."""
+    for name, tensor in tensors.items():
+        # A view of huge extent over few bytes would unfold when copied.
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or not tensor.is_contiguous():
+            raise ArchiveError(f"{path}: {printable(name, 80)} is not a dense tensor; refused")
+    if sum(tensor.nbytes for tensor in tensors.values()) > path.stat().st_size:
+        raise ArchiveError(f"{path}: its tensors claim more bytes than the file has; refused")
 
 
 def is_legacy(file: BinaryIO) -> bool:
@@ -117,7 +152,7 @@ def names_in(pickle: BinaryIO) -> frozenset[str]:
             elif name not in ("PROTO", "STOP"):
                 raise ValueError(f"its pickle holds the instruction {name}, which torch never writes")
             if count > _MAX_INSTRUCTIONS or (stack and stack[-1] > _MAX_WEIGHT):
-                raise ValueError("its pickle holds more than any snapshot does")
+                raise ValueError("its pickle holds more than any file of tensors does")
     except (IndexError, KeyError):
         raise ValueError("its pickle is damaged") from None
     return frozenset(names)
@@ -129,7 +164,7 @@ def refuse_names(path: Path, found: Collection[str], allowed: Collection[str]) -
     if foreign:
         more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
         listed = ", ".join(printable(name, 80) for name in foreign[:3])
-        raise ArchiveError(f"{path}: refers to {listed}{more}, which no snapshot needs; refused, nothing in it was run")
+        raise ArchiveError(f"{path}: refers to {listed}{more}, which no file of tensors needs; refused, nothing in it was run")
 
 
 def _check_end(file: BinaryIO, size: int) -> None:
