@@ -1,7 +1,10 @@
 """Finished cells on disk, each in a file named by the hash of what it was computed from.
 
 Several processes, on several machines of a shared file system, may read and write at once: a file appears whole
-under its name or not at all, and whoever writes second replaces it with the same outcome.
+under its name or not at all, and whoever writes second replaces it with the same outcome. The store relies on atomic
+renaming alone, not on locks, links or the order in which machines see each other's files: a machine that doesn't see a
+new cell yet computes it again. A process that is killed in the middle of a write leaves a hidden `.tmp` file, which
+nobody reads.
 """
 
 from __future__ import annotations

@@ -1,7 +1,12 @@
-"""Files that are either whole or absent, whatever happens to the process that writes them."""
+"""Files that are either whole or absent, whatever happens to the process that writes them.
+
+All that is asked of the file system is that renaming a file within a folder is atomic, as POSIX has it and NFS, Lustre, BeeGFS
+and the like do: neither locks nor links are used.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -38,6 +43,10 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
+    except OSError as error:
+        # Some network file systems can't flush a folder; the file stands there all the same.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
     finally:
         os.close(directory)
 

@@ -1,0 +1,113 @@
+"""Many jobs on one store, as on a shared file system: what is read is whole, what was computed stays, whoever is killed."""
+
+import errno
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from evaluation.store import LayerActivity, Outcome, Store
+from tests.evaluation.factories import cell
+
+CELLS = 8
+FORK = multiprocessing.get_context("fork")
+
+
+def outcome(episode):
+    """Large enough that a write takes several system calls; the same whoever computes it."""
+    spikes = [(episode * 7919 + step) % 1000 for step in range(4_000)]
+    return Outcome(float(episode), 500, False, [LayerActivity("encoder.0", 7, spikes, spikes, 0.5)], {})
+
+
+def work(root, seed, told, rounds, no_locks):
+    """Writes every cell `rounds` times, in an order of its own, and tells of each that is done."""
+    if no_locks:
+        refuse_what_shared_file_systems_lack()
+    store, order = Store(root), list(range(CELLS))
+    for _ in range(rounds):
+        random.Random(seed).shuffle(order)
+        for episode in order:
+            store.put(cell(episode=episode), outcome(episode))
+            told.put(episode)
+
+
+def read(root, stop, faults, no_locks):
+    """Reads every cell without pause: whatever is there must be whole. Sends what it was told of unusable entries."""
+    if no_locks:
+        refuse_what_shared_file_systems_lack()
+    lines = []
+    store, expected = Store(root, say=lines.append), [outcome(episode) for episode in range(CELLS)]
+    wrong, seen = 0, 0
+    while not stop.is_set():
+        for episode in range(CELLS):
+            found = store.get(cell(episode=episode))
+            seen += found is not None
+            wrong += found is not None and found != expected[episode]
+    faults.put((lines, wrong, seen))
+
+
+def refuse_what_shared_file_systems_lack():
+    import fcntl
+
+    def refuse(*_, **__):
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    os.link = os.symlink = fcntl.flock = fcntl.lockf = refuse
+
+
+@pytest.mark.parametrize("no_locks", [False, True], ids=["local", "no locks or links"])
+def test_readers_beside_writers_of_the_same_cells_see_whole_entries_or_none(tmp_path, no_locks):
+    told, faults, stop = FORK.Queue(), FORK.Queue(), FORK.Event()
+    # One, because it reads without pause and leaves the writers the other cores.
+    readers = [FORK.Process(target=read, args=(tmp_path, stop, faults, no_locks)) for _ in range(1)]
+    writers = [FORK.Process(target=work, args=(tmp_path, seed, told, 2, no_locks)) for seed in range(3)]
+    for process in (*readers, *writers):
+        process.start()
+    done = [told.get(timeout=120) for _ in range(3 * 2 * CELLS)]
+    for writer in writers:
+        writer.join()
+    stop.set()
+    found = [faults.get(timeout=120) for _ in readers]
+    for reader in readers:
+        reader.join()
+    assert set(done) == set(range(CELLS)) and [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert [(lines, wrong) for lines, wrong, _ in found] == [([], 0)] and all(seen for _, _, seen in found)
+    assert [Store(tmp_path).get(cell(episode=episode)) for episode in range(CELLS)] == [outcome(episode) for episode in range(CELLS)]
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == CELLS
+
+
+def test_writers_that_are_killed_take_nothing_with_them(tmp_path):
+    told, lines = FORK.Queue(), []
+    done, rng = set(), random.Random(3)
+    for round_ in range(4):
+        writers = [FORK.Process(target=work, args=(tmp_path, seed, told, 1000, False)) for seed in (2 * round_, 2 * round_ + 1)]
+        for writer in writers:
+            writer.start()
+        done.add(told.get(timeout=120))
+        time.sleep(rng.uniform(0, 0.05))
+        for writer in writers:
+            os.kill(writer.pid, signal.SIGKILL)
+            writer.join()
+        # A killed process may hold the queue's lock for ever.
+        told = FORK.Queue()
+        store = Store(tmp_path, say=lines.append)
+        for episode in range(CELLS):
+            assert store.get(cell(episode=episode)) in (None, outcome(episode))
+        assert all(store.get(cell(episode=episode)) is not None for episode in done), "a finished cell was lost"
+    assert done and lines == []
+
+
+def test_a_folder_that_cannot_be_flushed_is_no_failure(tmp_path, monkeypatch):
+    flush = os.fsync
+
+    def only_files(handle):
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    Store(tmp_path).put(cell(), outcome(0))
+    assert Store(tmp_path).get(cell()) == outcome(0)
