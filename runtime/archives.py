@@ -46,10 +46,15 @@ class ArchiveError(UserError):
     """A file that is damaged, foreign, of another version, or hostile; the message names it."""
 
 
-def read(path: Path) -> Any:
+def read(path: Path, sums: bool = False) -> Any:
     """What torch.save wrote to `path`: tensors, on the CPU, and plain values. Raises ArchiveError, one line, for anything
-    else, before it can do harm. Tensors may still be of odd kinds and extents: see `check_tensors`."""
+    else, before it can do harm. Tensors may still be of odd kinds and extents: see `check_tensors`.
+
+    sums: compare the zip's own checksums too, for files that carry no other.
+    """
     refuse_names(path, inspect(path), TENSOR_NAMES)
+    if sums:
+        check_sums(path)
     return load_inspected(path)
 
 

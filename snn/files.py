@@ -3,20 +3,23 @@
 import json
 import os
 import tempfile
-import zipfile
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from runtime import archives
 from snn.chain import Chain
 from snn.convert import assemble
 from snn.errors import ConversionError
 from snn.network import SpikingNetwork
 from snn.neuron import make
-from snn.ops import KINDS, Op
+from snn.ops import Op
+from snn.saved_op import checked
 
 FORMAT, VERSION = "spiking-network", 1
+# Bounds on what a file may ask for: what such a network takes must have to do with the file's size.
+_MOST_OPS, _MOST_STEPS, _LARGEST_SEED = 4096, 2**16, 2**63
 _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64, torch.bfloat16)}
 
 
@@ -31,10 +34,10 @@ def save(spiking: SpikingNetwork, path: str | os.PathLike) -> None:
         names = {}
         for key, value in op.tensors.items():
             names[key] = f"op{i}.{key}"
-            tensors[names[key]] = value.cpu().contiguous()
+            tensors[names[key]] = value.cpu().contiguous().clone()
         ops.append({"kind": op.kind, "name": op.name, "args": op.args, "tensors": names})
     for i, theta in enumerate(spiking.thresholds):
-        tensors[f"theta{i}"] = theta.cpu()
+        tensors[f"theta{i}"] = theta.cpu().clone()
     alpha = spiking.alpha
     description = {
         "format": FORMAT,
@@ -68,19 +71,25 @@ def save(spiking: SpikingNetwork, path: str | os.PathLike) -> None:
 def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> SpikingNetwork:
     """Read what `save` wrote. Runs no code from the file.
 
-    Raises ConversionError for a file that is not such a network, is damaged, or names a rule that isn't registered.
+    Raises ConversionError, one line, for a file that is not such a network, is damaged, or names a rule that isn't
+    registered.
     """
+    path = Path(path)
     try:
-        _check_archive(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = archives.read(path, sums=True)
         description, tensors = json.loads(content["json"]), content["tensors"]
         if description["format"] != FORMAT or description["version"] != VERSION:
-            raise ConversionError(f"format {description['format']!r} version {description['version']!r} is not known")
-        ops = [_op(entry, tensors) for entry in description["ops"]]
+            raise ConversionError(f"format {description['format']!r:.40} version {description['version']!r:.40} is not known")
+        archives.check_tensors(path, tensors)
+        if not 0 < len(description["ops"]) <= _MOST_OPS:
+            raise ConversionError(f"it holds {len(description['ops'])} operations")
         alpha = description["alpha"]
+        for key, limit in (("timesteps", _MOST_STEPS), ("seed", _LARGEST_SEED)):
+            if description[key] > limit:
+                raise ConversionError(f"its {key} is above {limit}")
         spiking = assemble(
-            Chain(ops),
-            [tensors[f"theta{i}"] for i in range(description["thresholds"])],
+            Chain([_op(entry, tensors) for entry in description["ops"]]),
+            [_threshold(tensors[f"theta{i}"]) for i in range(description["thresholds"])],
             make(description["rule"], description["coding"], description["n_thresholds"]),
             description["timesteps"],
             torch.tensor(alpha) if isinstance(alpha, list) else alpha,
@@ -90,33 +99,20 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> Spiking
             description["max_batch_bytes"],
             description["chunk_rows"],
         )
-    except OSError as error:
-        raise ConversionError(f"{path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged or hostile file may fail anywhere
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except archives.ArchiveError as error:
+        raise ConversionError(str(error)) from None
+    except Exception as error:  # a hostile file may fail anywhere
+        reason = archives.printable(str(error), 300) or type(error).__name__
         raise ConversionError(f"{path} is not a readable spiking network: {reason}") from error
     return spiking.to(device)
 
 
-def _check_archive(path) -> None:
-    # Before anything is unpacked: torch stores records uncompressed, so none can be larger than the file.
-    with zipfile.ZipFile(path) as archive:
-        records = archive.infolist()
-        if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-            raise ConversionError("it holds compressed records")
-        if sum(record.file_size for record in records) > os.path.getsize(path):
-            raise ConversionError("its records claim to be larger than the file")
-        if archive.testzip() is not None:
-            raise ConversionError("a record's checksum is wrong")
+def _op(entry: dict, tensors: dict[str, Tensor]) -> Op:
+    weights = {key: tensors[name] for key, name in entry["tensors"].items()}
+    return checked(Op(entry["kind"], entry["name"], dict(entry["args"]), weights))
 
 
-def _op(entry: dict, tensors: dict) -> Op:
-    if entry["kind"] not in KINDS:
-        raise ConversionError(f"operation {entry['kind']!r} is not known")
-    op = Op(entry["kind"], str(entry["name"]), dict(entry["args"]))
-    for key, name in entry["tensors"].items():
-        value = tensors[name]
-        if not isinstance(value, Tensor) or not torch.isfinite(value).all():
-            raise ConversionError(f"'{op.name}' holds a {key} that is not a finite tensor")
-        op.tensors[key] = value
-    return op
+def _threshold(theta: Tensor) -> Tensor:
+    if theta.dtype not in _DTYPES.values():
+        raise ConversionError(f"a threshold is {theta.dtype}")
+    return theta

@@ -1,9 +1,10 @@
-"""Feeds damaged and hostile snapshots to `load_policy`, by the thousand; not part of `make test`, which keeps a few.
+"""Feeds damaged and hostile files to what reads them, by the thousand; not part of `make test`, which keeps a few.
 
-    python tests/fuzz_snapshots.py [--count 1000] [--seed 0]
+    python tests/fuzz_snapshots.py [--count 1000] [--seed 0]    snapshots, to drqv2.snapshot.load_policy
+    python tests/fuzz_snapshots.py --of networks                saved converted networks, to snn.load, and one decision
 
 Each file is loaded in a process whose address space is limited to 1 GiB more than it starts with. Allowed is one
-UserError of one line, or, where damage hit nothing that matters, the very weights of the whole file. Printed per kind
+UserError (of snn: ConversionError) of one line, or, where damage hit nothing that matters, what the whole file gives. Printed per kind
 of file: how many were refused, how many loaded unchanged, the longest time and the largest growth of memory.
 Exit code 1 for anything else: a traceback, another policy than the one in the file, code that ran, a process that died.
 """
@@ -23,7 +24,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "drqv2")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "drqv2"), str(ROOT / "tests" / "snn")]
 
 ROOM = 2**30
 LONGEST = 60.0  # seconds that one file may take
@@ -55,15 +56,41 @@ def write_bases(folder: Path, published: Path) -> None:
         shutil.copy(published / kind / "cartpole_swingup/snapshot.pt", folder / f"{name}.pt")
 
 
-def read_bases(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / f"{name}.pt").read_bytes() for name in ("policy", "snapshot", "published", "legacy")}
+def write_network(folder: Path) -> None:
+    """A whole file of a converted network with all that such files hold, network.pt; its input is [2, 6, 6]."""
+    import torch
+    from torch import nn
+
+    import snn
+
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.BatchNorm2d(2).eval(), nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(36, 8),
+        nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2),
+    )  # fmt: skip
+    thresholds = snn.calibrate(module, [torch.rand(8, 2, 6, 6)], hybrid=True)
+    snn.save(snn.convert(module, thresholds, "mt", "differential", 4, [0.5, 1.0], seed=7, hybrid=True), folder / "network.pt")
 
 
-def identity(path: Path) -> dict:
-    """What a loaded policy does, in short. Raises UserError."""
+def read_bases(folder: Path, names: tuple[str, ...] = ("policy", "snapshot", "published", "legacy")) -> dict[str, bytes]:
+    return {name: (folder / f"{name}.pt").read_bytes() for name in names}
+
+
+def identity(path: Path, kind: str = "") -> dict:
+    """What a loaded policy does, in short, or, where `kind` is of a network, a network. Raises UserError, ConversionError."""
     import hashlib
 
     from drqv2.snapshot import load_policy
+
+    if kind.startswith("network"):
+        import torch
+
+        import snn
+
+        network = snn.load(path)
+        thresholds = [theta.tolist() for theta in network.thresholds]
+        decided = network(torch.linspace(-1, 1, 144).view(2, 2, 6, 6)).tolist()
+        return {"said": repr(network), "thresholds": thresholds, "decided": decided, "options": [network.seed, network.max_batch_bytes]}
 
     policy = load_policy(path)
     digest = hashlib.sha256()
@@ -74,18 +101,21 @@ def identity(path: Path) -> dict:
 
 def judge(kind: str, path: Path, originals: list[dict]) -> tuple[str, str]:
     """("refused" | "unchanged" | "FAULT", the line said)."""
-    from hostile import MAY_BE_HARMLESS
+    import hostile
+    import hostile_networks
     from runtime.errors import UserError
+    from snn import ConversionError
 
     try:
-        found = identity(path)
-    except UserError as error:
+        found = identity(path, kind)
+    except (UserError, ConversionError) as error:
         said = str(error)
-        plain = said.isprintable() and 0 < len(said) < 600 and str(path) in said
+        # A network may load and then not fit its input, which is no trouble of the file's alone.
+        plain = said.isprintable() and 0 < len(said) < 600 and (str(path) in said or "can't take an input" in said)
         return ("refused" if plain else "FAULT", said)
     except BaseException as error:
         return "FAULT", f"{type(error).__name__}: {error}"
-    if kind in MAY_BE_HARMLESS and found in originals:
+    if kind in hostile.MAY_BE_HARMLESS | hostile_networks.MAY_BE_HARMLESS and found in originals:
         return "unchanged", ""
     return "FAULT", "loaded"
 
@@ -93,7 +123,7 @@ def judge(kind: str, path: Path, originals: list[dict]) -> tuple[str, str]:
 def serve(folder: Path) -> None:
     """Loads each file named on stdin and answers with a line of JSON."""
     os.chdir(folder.parent / "here")
-    originals = [identity(folder / f"{name}.pt") for name in ("policy", "snapshot", "published")]
+    originals = [identity(folder / f"{name}.pt", name) for name in ("policy", "snapshot", "published", "network")]
     used = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) * 1024
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
     print("ready", flush=True)
@@ -121,26 +151,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--of", choices=("snapshots", "networks"), default="snapshots")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         return serve(options.serve)
     import numpy as np
-    from hostile import GENERATORS, WITNESS
+    import hostile
+    import hostile_networks
 
+    generators = hostile.GENERATORS if options.of == "snapshots" else hostile_networks.GENERATORS
     with tempfile.TemporaryDirectory() as name:
         here, folder = Path(name) / "here", Path(name) / "cartpole_swingup"  # a published agent's task is its folder
         here.mkdir()
         folder.mkdir()
         write_published(here.parent, "relu-zip", "relu-legacy")
         write_bases(folder, here.parent)
-        bases, server = read_bases(folder), start(folder)
+        write_network(folder)
+        bases, server = read_bases(folder, ("policy", "snapshot", "published", "legacy", "network")), start(folder)
         answers: dict[str, list[dict]] = defaultdict(list)
         faults = 0
         for number in range(options.count):
-            kind = list(GENERATORS)[number % len(GENERATORS)]
+            kind = list(generators)[number % len(generators)]
             path = folder / f"{number}.pt"
-            path.write_bytes(GENERATORS[kind](bases, np.random.default_rng([options.seed, number])))
+            path.write_bytes(generators[kind](bases, np.random.default_rng([options.seed, number])))
             size = path.stat().st_size / 2**20
             try:
                 server.stdin.write(f"{kind} {path}\n")
@@ -149,7 +183,7 @@ def main() -> None:
             except (BrokenPipeError, ValueError):
                 answer = {"outcome": "FAULT", "said": f"the process died ({server.wait()})", "seconds": 0.0, "grown_mb": 0.0}
                 server = start(folder)
-            ran = [*here.iterdir(), *folder.glob(WITNESS)]
+            ran = [*here.iterdir(), *folder.glob(hostile.WITNESS)]
             # What the file itself takes, read once and copied a few times, is no blow-up.
             if ran or answer["seconds"] > LONGEST or answer["grown_mb"] > 150 + 5 * size:
                 answer["outcome"] = "FAULT"

@@ -135,5 +135,5 @@ def test_wrong_content(saved, change, message):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(snn.ConversionError, match="No such file"):
+    with pytest.raises(snn.ConversionError, match="no such file"):
         snn.load(tmp_path / "absent.pt")

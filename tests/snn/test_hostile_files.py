@@ -1,0 +1,102 @@
+"""A few of the files that tests/fuzz_snapshots.py --of networks makes by the thousand: one clear line each, nothing runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import snn
+from runtime import archives
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[1])]
+import fuzz_snapshots  # noqa: E402
+from hostile_networks import GENERATORS, MAY_BE_HARMLESS  # noqa: E402
+
+FILES_OF_A_KIND = 4
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("networks")
+    fuzz_snapshots.write_network(folder)
+    return folder / "network.pt"
+
+
+def test_the_whole_file_is_what_the_judge_takes_for_unchanged(network):
+    original = fuzz_snapshots.identity(network, "network")
+    for kind in MAY_BE_HARMLESS:
+        assert fuzz_snapshots.judge(kind, network, [original]) == ("unchanged", "")
+        assert fuzz_snapshots.judge(kind, network, [original | {"decided": []}])[0] == "FAULT"
+
+
+@pytest.mark.parametrize("kind", sorted(GENERATORS))
+def test_damaged_and_hostile_files_are_one_line_each(kind, network, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    bases, original = {"network": network.read_bytes()}, fuzz_snapshots.identity(network, "network")
+    path = network.with_name("suspect.pt")
+    for number in range(FILES_OF_A_KIND):
+        path.write_bytes(GENERATORS[kind](bases, np.random.default_rng([9, number])))
+        before = fuzz_snapshots.memory("VmRSS")
+        outcome, said = fuzz_snapshots.judge(kind, path, [original])
+        assert outcome != "FAULT", f"number {number}: {said}"
+        assert not list(tmp_path.iterdir()), "code in the file ran"
+        assert fuzz_snapshots.memory("VmRSS") - before < 300
+
+
+def _changed(network: Path, change) -> Path:
+    content = torch.load(network, weights_only=True)
+    description = json.loads(content["json"])
+    change(description, content["tensors"])
+    path = network.with_name("changed.pt")
+    torch.save({"json": json.dumps(description), "tensors": content["tensors"]}, path)
+    return path
+
+
+@pytest.mark.parametrize("change, reason", [
+    (lambda d, t: d["ops"][1]["args"].update(padding=[10**4, 10**4]), "padding"),
+    (lambda d, t: d["ops"][1]["args"].update(stride=[0, 1]), "stride"),
+    (lambda d, t: d["ops"][1]["args"].pop("groups"), "arguments of conv2d"),
+    (lambda d, t: d["ops"][1].update(name="a\nb"), "name that can't be shown"),
+    (lambda d, t: d.update(timesteps=10**9), "timesteps is above"),
+    (lambda d, t: d.update(seed=10**30), "seed is above"),
+    (lambda d, t: d.update(ops=d["ops"] * 1000), "operations"),
+    (lambda d, t: d["ops"][5]["tensors"].update(more="theta0"), "tensors of linear"),
+    (lambda d, t: t.update({"theta0": t["theta0"].to(torch.int32)}), "a threshold is torch.int32"),
+    (lambda d, t: t.update({"theta0": torch.zeros(1).expand(10**12)}), "not a dense tensor"),
+])  # fmt: skip
+def test_what_a_network_may_not_ask_for(network, change, reason):
+    with pytest.raises(snn.ConversionError, match=reason) as caught:
+        snn.load(_changed(network, change))
+    assert str(caught.value).isprintable()
+
+
+def test_both_readers_of_foreign_files_look_at_them_by_the_same_eyes(network, monkeypatch):
+    from drqv2.snapshot import load_policy
+
+    def refuse(*_, **__):
+        raise archives.ArchiveError("seen")
+
+    monkeypatch.setattr(archives, "names_in", refuse)
+    with pytest.raises(snn.ConversionError, match="^seen$"):
+        snn.load(network)
+    with pytest.raises(archives.ArchiveError, match="^seen$"):
+        load_policy(network)
+
+
+@pytest.mark.parametrize("module", [
+    nn.Sequential(nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding="valid", dilation=(1, 2), groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3)),
+    nn.Sequential(nn.Conv2d(2, 4, 3, padding="same", bias=False), nn.ReLU(), nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False, divisor_override=5), nn.Flatten(), nn.Linear(64, 3)),
+    nn.Sequential(nn.Flatten(), nn.Linear(72, 5, bias=False), nn.ReLU(), nn.Linear(5, 5), nn.LayerNorm(5, elementwise_affine=False), nn.Tanh(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2)),
+])  # fmt: skip
+def test_nothing_that_converts_is_refused(tmp_path, module):
+    x = torch.rand(3, 2, 6, 6)
+    thresholds = snn.calibrate(module, [x], hybrid=True)
+    spiking = snn.convert(module, thresholds, timesteps=3, hybrid=True)
+    snn.save(spiking, tmp_path / "network.pt")
+    assert torch.equal(snn.load(tmp_path / "network.pt")(x), spiking(x))
