@@ -1,0 +1,174 @@
+"""Sweeps in other processes: joblib and submitit as their users start them, jobs that fail, jobs that are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evaluation import result as results
+
+sys.path.insert(0, str(Path(__file__).parent))
+from command import run, start  # noqa: E402
+from test_kills import is_running  # noqa: E402
+
+pytest.importorskip("joblib")
+pytest.importorskip("submitit")
+
+# State policies that ship with the repository.
+TINY = (
+    "obs=state", "SNN_ts=2", "calibration.steps=8", "num_eval_episodes=2", "max_decisions=4", "num_workers=0", "chunk=2",
+    "device=cpu", "hydra.sweep.dir=swept",
+)  # fmt: skip
+JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+
+
+def report_of(folder: Path) -> str:
+    return (folder / "report" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("launcher", [JOBLIB, ("hydra/launcher=submitit_local",)], ids=["joblib", "submitit_local"])
+def test_two_jobs_in_processes_of_their_own_one_of_which_fails(tmp_path, launcher):
+    done = run("convert.py", "-m", *launcher, *TINY, "env_name=cheetah_run", "SNN_ts=2,0", cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if "error: " in line]
+    assert line.endswith("SNN_ts=0: must be an integer of at least 1")
+    assert done.stderr.splitlines()[-1] == "1 job(s) of the sweep failed"
+    assert "2 jobs: 1 cut short by max\\_decisions, 1 failed." in report_of(tmp_path / "swept")
+    assert results.read(tmp_path / "swept/1").cause == "SNN_ts=0: must be an integer of at least 1"
+    assert results.read(tmp_path / "swept/0").timing["episodes_computed"] == 4
+
+
+EPISODES = 8
+LONG = (
+    "env_name=cartpole_swingup", "obs=state", "calibration.steps=8", f"num_eval_episodes={EPISODES}", "max_decisions=100", "num_workers=1",
+    "chunk=2", "device=cpu", "hydra.sweep.dir=swept",
+)  # fmt: skip
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def descendants(pid: int) -> list[int]:
+    return [pid_ for child in children(pid) for pid_ in (child, *descendants(child))]
+
+
+def cells(folder: Path, steps: int | None = None) -> int:
+    """How many episodes are stored; with `steps` those of the network with that T."""
+    found = [json.loads(path.read_text())["cell"] for path in folder.glob("results/cells/??/*.json")]
+    return sum(steps is None or cell["method"]["timesteps"] == steps for cell in found)
+
+
+def test_kill_9_of_a_submitit_job(tmp_path):
+    shared = set(os.listdir("/dev/shm"))
+    process = start("convert.py", "-m", "hydra/launcher=submitit_local", *LONG, "SNN_ts=40,2", cwd=tmp_path)
+    deadline = time.monotonic() + 300
+    while cells(tmp_path, 40) < 2:
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    # The first job's controller, the job itself, and its environments' worker.
+    controller = min(int(path.name) for path in (tmp_path / "swept/.submitit").glob("[0-9]*"))
+    [job] = children(controller)
+    workers = descendants(job)
+    assert workers
+    os.kill(job, signal.SIGKILL)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1 and "Traceback" not in output, output
+    [line] = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: job 0: submitit's job {controller} ended without a result") and f"{controller}_0_log.err" in line
+    assert f"report: {tmp_path / 'swept/report/report.html'}" in output
+    assert "2 jobs: 1 cut short by max\\_decisions, 1 without a result." in report_of(tmp_path / "swept")
+    assert results.read(tmp_path / "swept/1").status == "ok" and not (tmp_path / "swept/0/result.json").exists()
+    assert not any(map(is_running, workers)) and set(os.listdir("/dev/shm")) <= shared
+    kept = cells(tmp_path, 40)
+    assert 2 <= kept < EPISODES
+    again = run("convert.py", "-m", *LONG, "SNN_ts=40,2", "hydra.sweep.dir=again", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    timing = [results.read(tmp_path / "again" / job).timing for job in "01"]
+    assert [one["episodes_computed"] for one in timing] == [EPISODES - kept, 0]
+
+
+def test_kill_9_of_a_joblib_process(tmp_path):
+    process = start("convert.py", "-m", *JOBLIB, *LONG, "SNN_ts=40,42", cwd=tmp_path)
+    deadline = time.monotonic() + 300
+    while cells(tmp_path, 40) < 1 or cells(tmp_path, 42) < 1:
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    below = descendants(process.pid)
+    [job, *_] = [pid for pid in below if b"envs.worker" in b"".join(map(command_line, children(pid)))]
+    os.kill(job, signal.SIGKILL)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1, output
+    assert "error: one of the processes of jobs 0 to 1 was killed" in output and "Traceback" not in output
+    assert "2 jobs: 2 without a result." in report_of(tmp_path / "swept")
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_trainings_side_by_side_one_of_which_fails(tmp_path):
+    words = (
+        "task=cartpole_swingup", "preset=state", "num_train_frames=100", "num_seed_frames=40", "num_expl_steps=10", "eval_every_frames=100",
+        "num_eval_episodes=1", "max_decisions=20", "batch_size=8", "hidden_dim=16", "feature_dim=8", "use_tb=false", "device=cpu",
+    )  # fmt: skip
+    done = run("train.py", "-m", *JOBLIB, *words, "seed=1,2,-1", cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert sorted(path.parent.name for path in tmp_path.glob("exp_local/*/*/policy.pt")) == ["state_seed1", "state_seed2"]
+    [line] = [line for line in done.stderr.splitlines() if "error: " in line]
+    assert "error: seed=-1: " in line
+
+
+# What submitit asks of Slurm, answered by this machine: an array's jobs run one after the other.
+SBATCH = """#!/bin/sh
+for file; do :; done
+echo "$*" >> {log}
+grep '^#SBATCH' "$file" >> {log}
+(
+    last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$file")
+    for task in $(seq 0 "$last"); do
+        export SLURM_JOB_ID=7$task SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$task SLURM_LOCALID=0 SLURM_PROCID=0 SLURM_NTASKS=1
+        export SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_JOB_NODELIST=here SLURM_NODELIST=here
+        sh "$file"
+    done
+) >/dev/null 2>&1 </dev/null &
+echo "Submitted batch job 7"
+"""
+SRUN = """#!/bin/sh
+while [ "$1" != "${{1#-}}" ]; do
+    case $1 in --output | --error) shift ;; esac
+    shift
+done
+exec "$@"
+"""
+SACCT = """#!/bin/sh
+echo 'JobID|State|NodeList'
+"""
+
+
+def test_a_sweep_on_slurm(tmp_path):
+    tools, log = tmp_path / "bin", tmp_path / "log"
+    tools.mkdir()
+    for name, text in {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT, "scontrol": SACCT}.items():
+        (tools / name).write_text(text.format(log=log))
+        (tools / name).chmod(0o755)
+    path = os.pathsep.join([str(tools), os.environ["PATH"]])
+    words = ("hydra/launcher=submitit_slurm", "hydra.launcher.partition=short", "hydra.launcher.timeout_min=30")
+    done = run("convert.py", "-m", *words, *TINY, "env_name=cartpole_swingup", "SNN_ts=2,0", cwd=tmp_path, PATH=path)
+    assert done.returncode == 1, done.stderr
+    assert "error: job 1: SNN_ts=0: must be an integer of at least 1" in done.stderr
+    assert "2 jobs: 1 cut short by max\\_decisions, 1 failed." in report_of(tmp_path / "swept")
+    asked = log.read_text()
+    assert "--partition=short" in asked and "--time=30" in asked and "--array=0-1" in asked
