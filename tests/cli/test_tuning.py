@@ -1,0 +1,67 @@
+"""A search with Optuna as its user starts it: what the optimiser sees are selection episodes, and nothing else is played."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import sweep_tuning
+
+sys.path.insert(0, str(Path(__file__).parent))
+from command import run, run_here  # noqa: E402
+
+pytest.importorskip("optuna")
+
+TINY = (
+    "env_name=cartpole_swingup", "obs=state", "calibration.steps=8", "max_decisions=12", "num_workers=0", "chunk=2", "device=cpu",
+    "crpi.select_episodes=2", "hydra.sweep.dir=search",
+)  # fmt: skip
+
+
+def test_three_trials(tmp_path):
+    done = run("convert.py", "+sweep=tune", *TINY, "hydra.sweeper.n_trials=3", "SNN_ts=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    trials = [json.loads((tmp_path / "search" / job / "trial.json").read_text()) for job in "012"]
+    best = yaml.safe_load((tmp_path / "search/optimization_results.yaml").read_text())
+    assert best["best_value"] == max(trial["value"] for trial in trials)
+    # What each trial returned, taken from the store: selection episodes of its α and θ, and no other stream was played.
+    cells = [json.loads(path.read_text()) for path in tmp_path.glob("results/cells/??/*.json")]
+    assert {entry["cell"]["stream"] for entry in cells} == {"selection"} and len(cells) == 3 * 2
+    for trial in trials:
+        own = [entry["outcome"]["reward_sum"] for entry in cells if entry["cell"]["alpha"] == trial["config"]["crpi"]["alpha"]]
+        assert len(own) == 2 and np.isclose(trial["value"], np.mean(own), rtol=1e-12)
+    assert not list(tmp_path.rglob("result.json"))
+    # The command that it ends with has the best trial's options.
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("    python convert.py ")]
+    [winner] = [trial["config"] for trial in trials if trial["value"] == best["best_value"]]
+    assert f" crpi.alpha={winner['crpi']['alpha']} " in line and "neuron=mt" in line and "tune" not in line
+    assert f" calibration.percentile={winner['calibration']['percentile']} " in line
+
+
+def test_words_make_the_configuration_again(tmp_path):
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    def plain(*words):
+        with initialize_config_dir(str(sweep_tuning.CONFIG_DIR), version_base="1.3"):
+            return OmegaConf.to_container(compose("convert", list(words)), resolve=True)
+
+    config = plain("env_name=finger_spin", "obs=state", "neuron=dc", "neuron.n_thresholds=6", "crpi.alpha=0.25", "tune=true", "seed=4")
+    words = sweep_tuning.words(config, 0.25)
+    assert plain(*words) == {**config, "tune": False}
+    assert sorted(words) == ["crpi.alpha=0.25", "env_name=finger_spin", "neuron.n_thresholds=6", "neuron=dc", "obs=state", "seed=4"]
+
+
+@pytest.mark.parametrize("words, named", [
+    (("-m", "hydra/sweeper=optuna"), "never tune on what you report"),
+    (("+sweep=tune", "hydra.sweeper.storage=sqlite:///study.db"), "hydra.sweeper.storage=sqlite:///study.db: optuna 2"),
+])  # fmt: skip
+def test_searches_that_are_refused(tmp_path, capsys, monkeypatch, words, named):
+    code, error = run_here("convert", (*words, *TINY), tmp_path, capsys, monkeypatch)
+    assert code == 2 and error.startswith("error: ") and error.count("\n") == 1 and named in error
+    assert not (tmp_path / "search").exists()
