@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+import snn
 from drqv2.snapshot import load_policy, store_calibration
 from evaluation import conversion, result as results
 from evaluation.settings import Settings
@@ -52,6 +53,16 @@ def test_a_run_writes_what_it_found(policies, tmp_path, obs):
         spikes = sum(sum(episode.spikes[index]) for episode in result.snn[0].episodes)
         assert activity.spike_rate == pytest.approx(spikes / (layer.units * 3 * 12))
         assert 0 <= layer.dead <= layer.units and layer.units > 0
+
+
+def test_the_saved_network_is_the_one_that_was_reported(policies, tmp_path):
+    result = _run(policies, tmp_path, crpi__alpha=[0.6, 0.2], save=True)
+    saved = snn.load(tmp_path / conversion.NETWORK)
+    assert (saved.alpha, saved.timesteps, saved.neuron.rule.name) == (result.alpha.chosen, 3, "if")
+    for layer, told in zip(saved.layers, result.conversion.layers, strict=True):
+        assert (layer.name, float(layer.theta.max())) == (told.name, pytest.approx(told.theta_max))
+    _run(policies, tmp_path / "without")
+    assert not (tmp_path / "without" / conversion.NETWORK).exists()
 
 
 def test_honest_selection_reports_plain_conversion_and_the_chosen(policies, tmp_path):
