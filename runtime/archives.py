@@ -198,6 +198,10 @@ def _check_records(records: list[zipfile.ZipInfo], size: int) -> zipfile.ZipInfo
         raise ValueError("it holds compressed records, which torch never writes; refused")
     if sum(r.file_size for r in records) > size:
         raise ValueError("its records claim more bytes than the file has; refused")
+    # Each has a header of 30 bytes and its name before it.
+    starts = sorted((r.header_offset, r.header_offset + 30 + r.file_size) for r in records)
+    if any(end > start for (_, end), (start, _) in zip(starts, [*starts[1:], (size, size)])):
+        raise ValueError("its records lie over each other; refused")
     # torch compares without regard to case and takes the first record's folder for all.
     names = [r.filename.lower() for r in records]
     folder = names[0].partition("/")[0] if names else ""
