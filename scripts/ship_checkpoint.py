@@ -17,7 +17,6 @@ import argparse
 import csv
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,8 +32,8 @@ from omegaconf import OmegaConf  # noqa: E402
 
 import snn  # noqa: E402
 from drqv2.snapshot import CHECKPOINTS, load_policy, policy_meta, store_calibration, write_policy  # noqa: E402
-from evaluation import result as results  # noqa: E402
 from evaluation import statistics  # noqa: E402
+from evaluation.cells import ANN  # noqa: E402
 from evaluation.conversion import Run  # noqa: E402
 from evaluation.settings import Settings  # noqa: E402
 from runtime.errors import UserError  # noqa: E402
@@ -89,7 +88,7 @@ def ship(words: argparse.Namespace) -> None:
     curve = CHECKPOINTS / "curves" / f"{trained.obs}_{trained.task}.csv"
     curve.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(words.run / "eval.csv", curve)
-    returns = evaluate(target, trained.task, trained.obs)
+    returns = evaluate(target)
     low, high = statistics.bootstrap([returns])
     index = json.loads(INDEX.read_text()) if INDEX.exists() else {}
     with open(curve, newline="") as file:
@@ -119,17 +118,22 @@ def recalibrate(file: Path) -> None:
 
 def calibrate(file: Path) -> None:
     """Puts into a policy file the calibration that convert.py computes for it, if nothing but the policy is named."""
-    policy = load_policy(file)
     with tempfile.TemporaryDirectory() as folder:
-        words = [f"env_name={policy.task}", f"obs={policy.obs}", f"snapshot='{policy.path}'", f"store='{folder}'"]
-        words += [f"hybrid={str(policy.actor_trunk == 'layernorm_tanh').lower()}"]
-        with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
-            config = OmegaConf.to_container(compose("convert", words), resolve=True)
-        run = Run(Settings.from_dict(config))
+        run = conversion(file, f"store='{folder}'")
         with run.environments:
             stored = run.measured()
     store_calibration(file, stored)
     print(f"{file}: calibrated, {' '.join(f'{name}={value}' for name, value in (stored.settings | stored.made).items())}")
+
+
+def conversion(file: Path, *words: str) -> Run:
+    """What convert.py would do with a policy file under its default settings, changed by `words`."""
+    policy = load_policy(file)
+    named = [f"env_name={policy.task}", f"obs={policy.obs}", f"snapshot='{policy.path}'"]
+    named += [f"hybrid={str(policy.actor_trunk == 'layernorm_tanh').lower()}"]
+    with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
+        config = OmegaConf.to_container(compose("convert", [*named, *words]), resolve=True)
+    return Run(Settings.from_dict(config))
 
 
 def shipped(task: str, obs: str) -> Path:
@@ -137,16 +141,14 @@ def shipped(task: str, obs: str) -> Path:
     return CHECKPOINTS / ("" if obs == "pixels" else "state") / f"{task}.pt"
 
 
-def evaluate(policy: Path, task: str, obs: str) -> list[float]:
-    """Returns of the policy itself over EPISODES episodes, by convert.py, which rolls out the ANN in every run."""
+def evaluate(file: Path) -> list[float]:
+    """Returns of the policy itself over EPISODES episodes: the ANN's cells of a conversion, by convert.py's own code."""
     with tempfile.TemporaryDirectory() as folder:
-        words = [
-            f"env_name={task}", f"obs={obs}", f"snapshot='{policy}'", "SNN_ts=1", "crpi.alpha=0", "calibration.steps=500",
-            f"num_eval_episodes={EPISODES}", f"seed={SEED}", f"store='{folder}/cells'", f"hydra.run.dir='{folder}'",
-        ]  # fmt: skip
-        subprocess.run([sys.executable, str(ROOT / "convert.py"), *words], check=True, stdout=subprocess.DEVNULL)
-        found = results.read(Path(folder))
-    return [float(value) for value in found.ann.returns()]
+        run = conversion(file, f"num_eval_episodes={EPISODES}", f"seed={SEED}", f"store='{folder}'")
+        with run.environments:
+            cells = run.cells(ANN, None, "report")
+            outcomes = run.rollouts({}).run(cells)
+    return [float(outcomes[cell.digest].reward_sum) for cell in cells]
 
 
 def picture(index: dict) -> None:
@@ -166,7 +168,7 @@ def picture(index: dict) -> None:
             axis.axhline(PAPER_ANN[task], color="#6b7280", linestyle=":", linewidth=1, label="paper's ANN")
         axis.set(title=task, xlabel="thousand frames", ylabel="return", ylim=(0, 1000))
         axis.spines[["top", "right"]].set_visible(False)
-    axes.flat[0].legend(frameon=False, fontsize=8)
+        axis.legend(frameon=False, fontsize=7, loc="lower right")
     for axis in list(axes.flat)[len(tasks) :]:
         axis.set_visible(False)
     figure.savefig(CHECKPOINTS / "curves.png", dpi=110)
@@ -192,7 +194,9 @@ def page(index: dict) -> str:
         )
     lines += [
         "", "The paper's agents were trained from pixels for about 1M frames (two cores can't do that in a day); a state policy "
-        "beside its figure says how good the policy is, not that the settings are the same.", "",
+        "beside its figure says how good the policy is, not that the settings are the same. The routes: *state*, DrQ-v2's learner on "
+        "states; *pixels*, DrQ-v2; *distillation*, a pixel policy taught by the state policy of the same task, whose frames and hours "
+        "come on top of its teacher's.", "",
         "![Learning curves](curves.png)", "", "The curves' numbers: [curves](curves). The commands:", "",
     ]  # fmt: skip
     for entry in index.values():
