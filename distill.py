@@ -19,12 +19,13 @@ import cli
 def main(config: dict[str, Any], _: Path) -> None:
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
     from drqv2 import snapshot
+    from drqv2.calibration import weights_sha256
     from drqv2.distiller import Distiller
     from drqv2.settings import DistillSettings
 
     teacher = snapshot.load_policy(snapshot.find(config["task_name"], "state", config["teacher"], str(config["root"]), "teacher"))
     settings = DistillSettings.from_dict(
-        config | {"obs": "pixels", "teacher": str(teacher.path), "teacher_sha256": teacher.sha256}
+        config | {"obs": "pixels", "teacher": str(teacher.path), "teacher_sha256": weights_sha256(teacher.network.state_dict())}
     )
     cli.end_on_sigterm()
     Distiller(settings, teacher).run()

@@ -134,7 +134,7 @@ class TrainSettings(RunSettings):
 class DistillSettings(RunSettings):
     """Every option of distill.py; cfgs/distill.yaml says what each means and its default.
 
-    teacher, teacher_sha256: the file of the teacher and its hash, which a resumed run must find again.
+    teacher, teacher_sha256: the teacher's file, and the hash of its weights, which a resumed run must find again.
     """
 
     PROGRAM = "distill"
