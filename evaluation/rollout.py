@@ -21,6 +21,7 @@ from evaluation.environments import Environments, VectorEnvironment
 from evaluation.policies import Policy
 from evaluation.progress import Progress
 from evaluation.store import Outcome, Store
+from runtime.errors import UserError
 
 
 class _Lane:
@@ -63,7 +64,7 @@ class Rollouts:
     def run(self, cells: Iterable[Cell], progress: Progress | None = None) -> dict[str, Outcome]:
         """Outcome of every cell, by digest: from the store where it is there, played otherwise.
 
-        Raises what the environments raise; ValueError where a reward is not finite.
+        Raises what the environments raise; UserError where a reward is not finite.
         """
         outcomes: dict[str, Outcome] = {}
         missing: dict[str, Cell] = {}
@@ -151,7 +152,10 @@ class Rollouts:
                 made={**self._made, "seconds": round(time.monotonic() - lane.started[row], 3)},
             )
             if not np.isfinite(outcome.reward_sum):
-                raise ValueError(f"{cell.source.task}, episode {cell.episode}: the sum of rewards is not finite")
+                raise UserError(
+                    f"{cell.source.task}, episode {cell.episode} of stream {cell.stream}, seed {cell.seed}: the sum of rewards is not finite; "
+                    "the simulation became unstable, try another seed"
+                )
             self.store.put(cell, outcome)
             outcomes[cell.digest] = outcome
             lane.cells[row] = None

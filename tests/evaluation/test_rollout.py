@@ -12,6 +12,7 @@ from evaluation.environments import Environments
 from evaluation.progress import Progress, readable
 from evaluation.rollout import Rollouts
 from evaluation.store import LayerActivity, Store
+from runtime.errors import UserError
 from tests.evaluation.factories import SNN, cell
 
 
@@ -163,7 +164,7 @@ def test_a_damaged_entry_is_played_again(tmp_path, alone):
 def test_a_reward_that_is_not_finite_stops_the_run_and_is_not_kept(tmp_path):
     house = House(tmp_path)
     house.rollouts._make_policy = lambda method: type("Broken", (Remembering,), {"act": lambda self, o, r: np.full((4, 1), np.inf)})(method, 4)
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         house.run(SWEEP[:1])
     assert Store(tmp_path).get(SWEEP[0]) is None
 
