@@ -46,4 +46,4 @@ def test_what_convert_shares_with_analyze_has_the_same_defaults():
     analyze = yaml.safe_load((CFGS / "analyze.yaml").read_text())
     for name in convert.keys() & analyze.keys() - {"defaults", "hydra", "crpi"}:
         assert convert[name] == analyze[name], name
-    assert convert.keys() - analyze.keys() == {"no_policy", "video"}
+    assert convert.keys() - analyze.keys() == {"no_policy", "save", "tune", "video"}

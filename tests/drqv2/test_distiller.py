@@ -121,7 +121,7 @@ def test_updates_equal_plain_regression_on_the_teachers_actions():
         want.backward()
         optimizer.step()
         got = student.update(Lesson(observation, action), step)["imitation_loss"]
-        assert float(got) == pytest.approx(float(want), rel=1e-4)
+        assert float(got) == pytest.approx(want.item(), rel=1e-4)
 
 
 def test_a_run_stopped_and_resumed_ends_as_a_whole_one(tmp_path, teacher):
