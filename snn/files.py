@@ -77,6 +77,8 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> Spiking
     path = Path(path)
     try:
         content = archives.read(path, sums=True)
+        if "json" not in content:
+            raise ConversionError("another kind of file; a converted network is what snn.save, or convert.py save=true, writes")
         description, tensors = json.loads(content["json"]), content["tensors"]
         if description["format"] != FORMAT or description["version"] != VERSION:
             raise ConversionError(f"format {description['format']!r:.40} version {description['version']!r:.40} is not known")

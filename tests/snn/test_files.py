@@ -3,6 +3,7 @@
 import os
 import pickle
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -137,3 +138,9 @@ def test_wrong_content(saved, change, message):
 def test_missing_file(tmp_path):
     with pytest.raises(snn.ConversionError, match="no such file"):
         snn.load(tmp_path / "absent.pt")
+
+
+def test_a_policy_in_place_of_a_converted_network_is_told_from_a_damaged_one():
+    policy = Path(__file__).resolve().parents[2] / "checkpoints/state/cartpole_swingup.pt"
+    with pytest.raises(snn.ConversionError, match="another kind of file; a converted network is what snn.save"):
+        snn.load(policy)
