@@ -45,7 +45,7 @@ def ratios(rows: list[Row], folder: Path, name: str, obs: str) -> Picture | None
         return None
 
     def draw() -> Figure:
-        figure, axes = plt.subplots(figsize=(8, 0.9 + 0.42 * len(shown)))
+        figure, axes = plt.subplots(figsize=(8, 1.1 + 0.42 * len(shown)))
         for place, row in enumerate(reversed(shown)):
             colour = _GREY if row.variant.is_off else COLOURS[0]
             low, high = row.apr_interval or (row.apr, row.apr)
@@ -55,6 +55,7 @@ def ratios(rows: list[Row], folder: Path, name: str, obs: str) -> Picture | None
                 axes.plot(row.paper_apr, place, "D", markerfacecolor="white", markeredgecolor=COLOURS[1], markersize=6)
         names = [f"{row.network.label}   {row.variant.short}" for row in reversed(shown) if row.network]
         axes.set_yticks(range(len(shown)), names)
+        axes.set_ylim(-0.6, len(shown) - 0.4)
         axes.axvline(100, color=_GREY, linewidth=1, linestyle=":")
         axes.set_xlabel("average performance ratio, % of the ANN (bars: 95 % interval)")
         handles = [
@@ -146,7 +147,7 @@ def controls(rows: list[Row], folder: Path, name: str) -> Picture | None:
         return None
 
     def draw() -> Figure:
-        figure, axes = plt.subplots(figsize=(8, 0.9 + 0.42 * len(shown)))
+        figure, axes = plt.subplots(figsize=(8, 1.1 + 0.42 * len(shown)))
         for place, row in enumerate(reversed(shown)):
             mean, interval = row.gain or (math.nan, (math.nan, math.nan))
             colour = COLOURS[0] if row.variant.mode == "residual" else COLOURS[1]
@@ -155,6 +156,7 @@ def controls(rows: list[Row], folder: Path, name: str) -> Picture | None:
         axes.set_yticks(
             range(len(shown)), [f"{row.network.label}   {row.variant.short}" for row in reversed(shown) if row.network]
         )
+        axes.set_ylim(-0.6, len(shown) - 0.4)
         axes.axvline(0, color=_GREY, linewidth=1, linestyle=":")
         axes.set_xlabel("gain over CRPI off, in % of the ANN's return (bars: 95 % interval, same episodes)")
         return figure
