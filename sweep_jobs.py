@@ -28,9 +28,8 @@ class Failure:
 
 @dataclass
 class Sweep:
-    """`launched`: whether any job was; `failures`: one line for each that failed."""
+    """`failures`: one line for each job that failed."""
 
-    launched: bool = False
     failures: list[str] = field(default_factory=list)
 
 
@@ -66,7 +65,6 @@ class _Watched:
         self._launcher, self._sweep = launcher, sweep
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        self._sweep.launched = True
         try:
             with _submitit_goes_on(self._launcher):
                 returns = self._launcher.launch(job_overrides, initial_job_idx=initial_job_idx)
