@@ -5,6 +5,7 @@ Subclasses add what they learn with: DrQ-v2's critics (`drqv2.agent`) or a teach
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class LearnerSettings:
     seed: int
 
 
-class PolicyLearner:
+class PolicyLearner(abc.ABC):
     """Encoder and actor on `device`, their initial weights drawn from the seed's own stream."""
 
     def __init__(self, settings: LearnerSettings, device: torch.device) -> None:
@@ -66,9 +67,9 @@ class PolicyLearner:
         """The networks whose weights a snapshot holds, by name."""
         return {"encoder": self.encoder, "actor": self.actor}
 
+    @abc.abstractmethod
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """The optimisers whose state a snapshot holds, by name."""
-        raise NotImplementedError
 
     # ---- acting ----
 

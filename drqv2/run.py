@@ -54,9 +54,10 @@ class Run(abc.ABC):
         packed = self._pixels and s.replay_compression == "zstd"
         self.room = check_room(folder, capacity * bytes_per_decision(element, self._pixels, packed, self.env.action_dim))
         self.run_dir = RunDir(folder, s.to_dict())
+        nstep, discount = self._returns()
         self.replay = Replay(
             self.run_dir.path / "replay",
-            ReplaySettings(self.env.observation_shape, element, capacity, s.batch_size, *self._returns(), s.seed, packed),
+            ReplaySettings(self.env.observation_shape, element, capacity, s.batch_size, nstep, discount, s.seed, packed),
         )
         self.agent = self._make_learner()
         self.evaluator = Evaluator(
