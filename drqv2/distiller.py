@@ -26,6 +26,7 @@ class Distiller(Run):
     """A run of distill.py. What train.csv calls return is the student's own, with noise, or the teacher's at first."""
 
     METRICS = ("imitation_loss",)
+    STEP_SIZE = "lr_schedule"
 
     settings: DistillSettings
     agent: Student

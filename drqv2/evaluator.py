@@ -18,15 +18,17 @@ VIDEO_SCALE = 3  # observations are 84 pixels wide: too small to look at
 class Evaluator:
     """Plays `episodes` episodes side by side, one environment each.
 
-    The environments are made at the first evaluation and kept: making them costs seconds.
+    The environments are made at the first evaluation and kept: making them costs seconds. `remedy` ends the message for
+    actions that are not finite.
     """
 
-    def __init__(self, make_envs: Callable[[], VectorEnv], *, seed: int, episodes: int, fps: float) -> None:
+    def __init__(self, make_envs: Callable[[], VectorEnv], *, seed: int, episodes: int, fps: float, remedy: str) -> None:
         self._make_envs = make_envs
         self._envs: VectorEnv | None = None
         self._seed = seed
         self._episodes = episodes
         self._fps = fps
+        self._remedy = remedy
 
     def run(self, act: Callable[[np.ndarray], np.ndarray], number: int, video: Path | None) -> dict[str, float]:
         """The `number`-th evaluation: mean return, mean decisions, and the share of episodes cut by max_decisions.
@@ -47,7 +49,7 @@ class Evaluator:
             # All rows, finished ones included: a fixed batch shape keeps the arithmetic the same to the end.
             actions = act(envs.observations)[live]
             if not np.isfinite(actions).all():
-                raise UserError("action: not finite in evaluation; try a smaller lr")
+                raise UserError(f"action: not finite in evaluation; {self._remedy}")
             rewards, _, lasts, caps = envs.step(live, actions)
             returns[live] += rewards
             lengths[live] += 1

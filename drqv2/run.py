@@ -39,6 +39,7 @@ class Run(abc.ABC):
     """One run in one folder. `step` counts decisions, `episode` finished episodes; frames are step · action_repeat."""
 
     METRICS: tuple[str, ...]  #: what the learner's updates measure: columns of train.csv
+    STEP_SIZE: str  #: the option that sets the optimiser's step size
 
     def __init__(self, settings: RunSettings) -> None:
         self.settings = s = settings
@@ -65,7 +66,7 @@ class Run(abc.ABC):
                 s.task_name, num_envs=s.num_eval_episodes, max_decisions=s.max_decisions,
                 num_workers=s.eval_workers if self._pixels or s.eval_workers is not None else 0, **make,
             ),
-            seed=s.seed, episodes=s.num_eval_episodes, fps=1.0 / (self.env.control_timestep * s.action_repeat),
+            seed=s.seed, episodes=s.num_eval_episodes, remedy=self._remedy, fps=1.0 / (self.env.control_timestep * s.action_repeat),
         )  # fmt: skip
         self.step = self.episode = 0
         self._seconds_before = 0.0
@@ -157,7 +158,7 @@ class Run(abc.ABC):
                 clock = _lap(times, "update_ms", clock)
             if not np.isfinite(action).all():
                 self._mean_losses(losses)  # a loss that went first says more
-                raise UserError("action: not finite; try a smaller lr")
+                raise UserError(f"action: not finite; {self._remedy}")
             rendered = self.env.render_seconds
             steps.append(self._checked(self.env.step(action)))
             _lap(times, "physics_ms", clock)
@@ -196,6 +197,10 @@ class Run(abc.ABC):
         return self.step * self.settings.action_repeat
 
     @property
+    def _remedy(self) -> str:
+        return f"{self.STEP_SIZE}={getattr(self.settings, self.STEP_SIZE)} may be too large"
+
+    @property
     def _total_time(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
 
@@ -213,7 +218,7 @@ class Run(abc.ABC):
         means = torch.stack([torch.stack(tuple(metrics.values())) for metrics in losses]).mean(0).tolist()
         for name, value in zip(losses[0], means):
             if not math.isfinite(value):
-                raise UserError(f"{name}: not finite; try a smaller lr")
+                raise UserError(f"{name}: not finite; {self._remedy}")
         return dict(zip(losses[0], means))
 
     def _as_episode(self, steps: list[envs.TimeStep], actions: list[np.ndarray]) -> Episode:
@@ -247,7 +252,7 @@ class Run(abc.ABC):
         tensors = agent.state()
         for name, tensor in tensors.items():
             if not bool(torch.isfinite(tensor).all()):
-                raise UserError(f"{name}: not finite, so no snapshot is written; try a smaller lr")
+                raise UserError(f"{name}: not finite, so no snapshot is written; {self._remedy}")
         self.run_dir.write(meta, tensors, self.replay)
         write_policy(self.run_dir.path / POLICY, policy, agent.policy_network)
         self._last_snapshot_step = self.step

@@ -16,6 +16,7 @@ class Trainer(Run):
     """A run of train.py."""
 
     METRICS = ("batch_reward", "critic_target_q", "critic_q1", "critic_q2", "critic_loss", "actor_loss")
+    STEP_SIZE = "lr"
 
     settings: TrainSettings
     agent: DrQV2Agent

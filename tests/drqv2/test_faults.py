@@ -182,7 +182,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(root):
     def spoil(trainer):
         trainer.agent.critic.Q1[0].weight.data[0, 0] = float("nan")
 
-    assert "critic_q1: not finite" in poisoned(root, spoil)
+    assert "critic_q1: not finite; lr=0.0001 may be too large" in poisoned(root, spoil)
 
 
 def test_an_action_that_is_not_finite_stops_the_run(root):
