@@ -6,6 +6,7 @@ Subclasses add what they learn with: DrQ-v2's critics (`drqv2.agent`) or a teach
 from __future__ import annotations
 
 import abc
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from drqv2 import normalizer
 from drqv2.networks import Actor, PolicyNetwork, make_encoder, orthogonal_
+from drqv2.normalizer import ObservationNormalizer
 from drqv2.randomness import Purpose, generator
 
 ACTION_LIMIT = 1.0 - 1e-6  # actions stay inside the open interval, as in the published truncated normal
@@ -28,6 +31,7 @@ class LearnerSettings:
     feature_dim: int
     hidden_dim: int
     actor_trunk: str
+    normalize_observations: bool
     precision: str
     compile: bool
     seed: int
@@ -48,6 +52,7 @@ class PolicyLearner(abc.ABC):
             for network in networks:
                 network.apply(orthogonal_)
         self._pixels = len(s.observation_shape) == 3
+        self.normalizer = ObservationNormalizer(*s.observation_shape).to(device) if s.normalize_observations else None
         self._bf16 = self._pixels and s.precision == "bf16"
         self.encoder.to(memory_format=torch.channels_last if self._pixels else torch.contiguous_format)
         for network in networks:
@@ -60,16 +65,31 @@ class PolicyLearner(abc.ABC):
 
     @property
     def policy_network(self) -> PolicyNetwork:
-        """The deterministic policy that shares this learner's weights."""
-        return PolicyNetwork(self.encoder, self.actor)
+        """The deterministic policy on raw observations: this learner's own encoder and actor, but for a normaliser's
+        fold into a copy of the actor."""
+        if self.normalizer is None:
+            return PolicyNetwork(self.encoder, self.actor)
+        actor = copy.deepcopy(self.actor)
+        first = actor.trunk[0]
+        with torch.no_grad():
+            weight, bias = normalizer.fold(first.weight, first.bias, self.normalizer.mean, self.normalizer.scale)
+            first.weight.copy_(weight)
+            first.bias.copy_(bias)
+        return PolicyNetwork(self.encoder, actor)
 
     def modules(self) -> dict[str, nn.Module]:
         """The networks whose weights a snapshot holds, by name."""
-        return {"encoder": self.encoder, "actor": self.actor}
+        networks = {"encoder": self.encoder, "actor": self.actor}
+        return networks if self.normalizer is None else networks | {normalizer.NAME: self.normalizer}
 
     @abc.abstractmethod
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """The optimisers whose state a snapshot holds, by name."""
+
+    def include(self, observations: np.ndarray) -> None:
+        """Takes an episode's observations [N, ...] into the normaliser's statistics, where there is one."""
+        if self.normalizer is not None:
+            self.normalizer.include(torch.as_tensor(observations, device=self.device))
 
     # ---- acting ----
 
@@ -81,7 +101,7 @@ class PolicyLearner(abc.ABC):
 
     def _encode_eager(self, observation: Tensor) -> Tensor:
         if not self._pixels:
-            return self.encoder(observation)
+            return self.encoder(observation if self.normalizer is None else self.normalizer(observation))
         # Pixel values are whole numbers up to 255, which bfloat16 holds exactly.
         dtype = torch.bfloat16 if self._bf16 else torch.float32
         observation = observation.to(dtype=dtype, memory_format=torch.channels_last)

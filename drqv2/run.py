@@ -169,7 +169,9 @@ class Run(abc.ABC):
             self._mean_losses(losses)
             return  # the run's last decision came inside an episode: nothing whole to keep
         self._prefetch.invalidate()
-        self.replay.add(self._as_episode(steps, actions))
+        episode = self._as_episode(steps, actions)
+        self.replay.add(episode)
+        self.agent.include(episode.observation)
         self.episode += 1
         row = self._row(sum(t.reward for t in steps), len(actions), steps[-1].capped)
         times["physics_ms"] -= times["render_ms"]

@@ -26,7 +26,7 @@ _AT_LEAST = {
 _MAY_BE_NULL = ("max_decisions", "eval_workers", "threads", "episode_decisions")
 _CHOICES = {"obs": ("pixels", "state"), "actor_trunk": ACTOR_TRUNKS, "precision": ("fp32", "bf16"), "replay_compression": ("zstd", "none")}
 _WITHIN = {"discount": (0.0, 1.0), "critic_target_tau": (0.0, 1.0), "lr": (0.0, 1.0), "stddev_clip": (0.0, 10.0)}
-_SWITCHES = ("use_tb", "progress", "compile", "deterministic", "save_video")
+_SWITCHES = ("use_tb", "progress", "compile", "deterministic", "save_video", "normalize_observations")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +84,13 @@ class RunSettings:
         for key in _CHOICES.keys() & names:
             if values[key] not in _CHOICES[key]:
                 raise UserError(f"{key}={values[key]}: use one of {', '.join(_CHOICES[key])}")
-        for key in _SWITCHES:
+        for key in sorted(names.intersection(_SWITCHES)):
             if not isinstance(values[key], bool):
                 raise UserError(f"{key}={values[key]}: use true or false")
         for key in _WITHIN.keys() & names:
             values[key] = _check_number(key, values[key], *_WITHIN[key])
+        if pixels and values.get("normalize_observations"):
+            raise UserError("normalize_observations=true: pixels have one scale already; give false, or obs=state")
         if values["seed"] >= 2**32:
             raise UserError(f"seed={values['seed']}: use an integer below 4294967296")
         for key in ("name", "root"):
@@ -121,6 +123,7 @@ class TrainSettings(RunSettings):
 
     PROGRAM = "train"
 
+    normalize_observations: bool
     num_seed_frames: int
     nstep: int
     discount: float

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import envs
-from drqv2 import calibration, published
+from drqv2 import calibration, normalizer, published
 from drqv2.archive import read_archive, write_archive
 from drqv2.calibration import StoredCalibration
 from drqv2.networks import PolicyNetwork, make_policy
@@ -112,7 +112,7 @@ def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
                 shape, policy["action_dim"], feature_dim=policy["feature_dim"],
                 hidden_dim=policy["hidden_dim"], trunk=policy["actor_trunk"],
             )  # fmt: skip
-        state = {name: value.float() for name, value in _weights(tensors).items()}
+        state = _on_raw_observations({name: value.float() for name, value in _weights(tensors).items()}, tensors)
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             raise UserError(f"{path}: its weights hold NaN or infinity; train anew or use another snapshot")
         network.load_state_dict(state, assign=True)
@@ -132,6 +132,15 @@ def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
 
 def _weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if name.split(".")[0] in _PARTS}
+
+
+def _on_raw_observations(weights: dict[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A snapshot's weights with the learner's normaliser, if it has one, folded in, as policy files hold them."""
+    if f"{normalizer.NAME}.mean" not in tensors:
+        return weights
+    first = ("actor.trunk.0.weight", "actor.trunk.0.bias")
+    folded = normalizer.fold(*(weights[name] for name in first), *(tensors[f"{normalizer.NAME}.{key}"] for key in ("mean", "scale")))
+    return weights | dict(zip(first, folded))
 
 
 def _published_task(path: Path, task: str | None) -> str:

@@ -26,7 +26,8 @@ class Trainer(Run):
         return DrQV2Agent(
             AgentSettings(
                 observation_shape=self.env.observation_shape, action_dim=self.env.action_dim, feature_dim=s.feature_dim,
-                hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk, lr=s.lr, critic_target_tau=s.critic_target_tau,
+                hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk,
+                normalize_observations=s.normalize_observations, lr=s.lr, critic_target_tau=s.critic_target_tau,
                 num_expl_steps=s.num_expl_steps, stddev_schedule=parse_schedule(s.stddev_schedule),
                 stddev_clip=s.stddev_clip, precision=s.precision, compile=s.compile, seed=s.seed,
             ),

@@ -19,10 +19,11 @@ from runtime.errors import UserError
 CPU = torch.device("cpu")
 
 
-def make_agent(shape=(9, 84, 84), trunk="layernorm_tanh", precision="fp32", hidden=64) -> DrQV2Agent:
+def make_agent(shape=(9, 84, 84), trunk="layernorm_tanh", precision="fp32", hidden=64, normalize=False) -> DrQV2Agent:
     return DrQV2Agent(
         AgentSettings(
-            observation_shape=shape, action_dim=2, feature_dim=50, hidden_dim=hidden, actor_trunk=trunk, lr=1e-3,
+            observation_shape=shape, action_dim=2, feature_dim=50, hidden_dim=hidden, actor_trunk=trunk,
+            normalize_observations=normalize, lr=1e-3,
             critic_target_tau=0.01, num_expl_steps=10, stddev_schedule=parse_schedule("linear(1.0,0.1,100)"),
             stddev_clip=0.3, precision=precision, compile=False, seed=4,
         ),

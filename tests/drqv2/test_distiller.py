@@ -106,7 +106,8 @@ def test_the_teacher_acts_first_and_labels_every_state_that_comes(tmp_path, teac
 def test_updates_equal_plain_regression_on_the_teachers_actions():
     random = np.random.default_rng(3)
     made = StudentSettings(
-        observation_shape=(9, 84, 84), action_dim=2, feature_dim=50, hidden_dim=16, actor_trunk="relu", precision="fp32", compile=False,
+        observation_shape=(9, 84, 84), action_dim=2, feature_dim=50, hidden_dim=16, actor_trunk="relu",
+        normalize_observations=False, precision="fp32", compile=False,
         seed=5, lr_schedule=parse_schedule("linear(1e-3,1e-4,4)", "lr_schedule"),
     )  # fmt: skip
     student = Student(made, torch.device("cpu"))
@@ -146,7 +147,8 @@ def test_a_learner_that_was_shown_the_labels_often_enough_gives_them_back():
     """On fixed pictures the loss goes towards zero: what is regressed on are the labels."""
     random = np.random.default_rng(0)
     made = StudentSettings(
-        observation_shape=(9, 84, 84), action_dim=1, feature_dim=50, hidden_dim=32, actor_trunk="relu", precision="fp32", compile=False,
+        observation_shape=(9, 84, 84), action_dim=1, feature_dim=50, hidden_dim=32, actor_trunk="relu",
+        normalize_observations=False, precision="fp32", compile=False,
         seed=1, lr_schedule=parse_schedule(1e-3, "lr_schedule"),
     )  # fmt: skip
     student = Student(made, torch.device("cpu"))

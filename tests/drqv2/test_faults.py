@@ -11,28 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
+
+from configs import train_settings
 
 from drqv2.segments import Episode, SegmentError, open_segment, write_segment
-from drqv2.settings import TrainSettings
 from drqv2.snapshot import load_policy, read_snapshot
 from drqv2.trainer import Trainer
 from runtime.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def settings(root: Path, **changes) -> TrainSettings:
-    """A run on cartpole's states, small enough for a second."""
-    values = yaml.safe_load((ROOT / "cfgs/train.yaml").read_text()) | yaml.safe_load((ROOT / "cfgs/preset/debug.yaml").read_text())
-    values = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
-    values |= {"task_name": "cartpole_swingup", "stddev_schedule": 0.2, "obs": "state", "name": "run", "root": str(root), "device": "cpu"}
-    values |= {"use_tb": False, "progress": False, "num_train_frames": 400, "lr": 1e-4}
-    return TrainSettings.from_dict(values | changes)
-
-
 def train(root: Path, **changes) -> Path:
-    Trainer(settings(root, **changes)).run()
+    Trainer(train_settings(root, **changes)).run()
     return root / "cartpole_swingup" / "run"
 
 
@@ -40,7 +28,7 @@ def train(root: Path, **changes) -> Path:
 def interrupted(tmp_path_factory) -> Path:
     """The root folder of a run that Ctrl-C ended in its sixth episode: snapshots of steps 100 and 80."""
     root = tmp_path_factory.mktemp("interrupted")
-    trainer = Trainer(settings(root))
+    trainer = Trainer(train_settings(root))
     step = trainer.env.step
     trainer.env.step = lambda action: step(action) if trainer.step < 105 else signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
@@ -79,7 +67,7 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before_and_is_never_kept_in_its
     whole, before = snapshot.read_bytes(), read_snapshot(previous)[0]["step"]
     middle = len(whole) // 2
     snapshot.write_bytes(whole[:middle] if damage == "cut" else whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
-    trainer = Trainer(settings(root, num_train_frames=280))
+    trainer = Trainer(train_settings(root, num_train_frames=280))
     assert trainer.step == before == 80
     assert "snapshot.pt" in (said := capsys.readouterr().out) and "trying the snapshot before it" in said
     # From here on a crash finds the good one in its place.
@@ -92,7 +80,7 @@ def test_a_damaged_newest_segment_gives_way_to_the_snapshot_before(root, capsys)
     folder = root / "cartpole_swingup/run"
     newest = max((folder / "replay").glob("*.seg"))
     newest.write_bytes(newest.read_bytes()[:-1])
-    trainer = Trainer(settings(root, num_train_frames=280))
+    trainer = Trainer(train_settings(root, num_train_frames=280))
     said = capsys.readouterr().out
     assert newest.name in said and "trying the snapshot before it" in said and trainer.step == 80
     trainer.run()
@@ -105,7 +93,7 @@ def test_a_damaged_segment_that_both_snapshots_need_costs_its_episode_and_not_th
     data = bytearray(oldest.read_bytes())
     data[-1] ^= 1
     oldest.write_bytes(data)
-    trainer = Trainer(settings(root, num_train_frames=280))
+    trainer = Trainer(train_settings(root, num_train_frames=280))
     assert trainer.step == 100 and len(trainer.replay) == 80
     assert "going on without this episode" in capsys.readouterr().out
     trainer.run()
@@ -146,7 +134,7 @@ def test_a_full_disk_stops_training_in_one_line_and_the_last_snapshot_stands(int
     shutil.copytree(interrupted, small_disk / "root")
     folder = small_disk / "root/cartpole_swingup/run"
     before = load_policy(folder / "snapshot.pt").frame
-    trainer = Trainer(settings(small_disk / "root", num_train_frames=20_000, snapshot_every_frames=200))
+    trainer = Trainer(train_settings(small_disk / "root", num_train_frames=20_000, snapshot_every_frames=200))
     with open(small_disk / "filler", "wb") as filler:
         room = shutil.disk_usage(small_disk).free - free
         filler.write(bytes(max(0, room)))
@@ -156,7 +144,7 @@ def test_a_full_disk_stops_training_in_one_line_and_the_last_snapshot_stands(int
     after = load_policy(folder / "snapshot.pt").frame
     assert after >= before and f"of frame {after}," in str(caught.value)
     os.unlink(small_disk / "filler")
-    resumed = Trainer(settings(small_disk / "root", num_train_frames=after + 80))
+    resumed = Trainer(train_settings(small_disk / "root", num_train_frames=after + 80))
     assert resumed.step == after // 2
     resumed.run()
     assert load_policy(folder / "snapshot.pt").frame == after + 80
@@ -167,7 +155,7 @@ def test_a_full_disk_stops_training_in_one_line_and_the_last_snapshot_stands(int
 
 def poisoned(root: Path, spoil, **changes) -> str:
     """What training says when `spoil(trainer)` has been at work at frame 200."""
-    trainer = Trainer(settings(root, **changes))
+    trainer = Trainer(train_settings(root, **changes))
     spoil(trainer)
     with pytest.raises(UserError) as caught:
         trainer.run()
