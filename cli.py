@@ -1,7 +1,7 @@
 """The edge between the command line and the libraries: Hydra in, plain dictionaries out, one line for every mistake.
 
 Exit codes: 0 done; 1 a job of a sweep failed, wherever it ran; 2 the command line or a file named on it is wrong;
-130 stopped by Ctrl-C; anything unforeseen keeps its traceback, because it is a fault of the program.
+130 stopped by Ctrl-C, 143 by SIGTERM; anything unforeseen keeps its traceback, because it is a fault of the program.
 """
 
 from __future__ import annotations
@@ -98,9 +98,10 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
                 sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
                 with sweep_jobs.watched() as sweep:
                     _run(config_name, hydra_job, sweep)
-            except KeyboardInterrupt:
-                print("stopped by Ctrl-C", file=sys.stderr)
-                sys.exit(130)
+            except KeyboardInterrupt as interrupt:
+                terminated = interrupt.args == (signal.SIGTERM,)
+                print("stopped by SIGTERM" if terminated else "stopped by Ctrl-C", file=sys.stderr)
+                sys.exit(143 if terminated else 130)
             except user_errors() as error:
                 _say(error, config_name)
                 sys.exit(2)
@@ -142,7 +143,7 @@ def end_on_sigterm() -> None:
 
     def interrupt(*_: Any) -> None:
         # Not by way of SIGINT, which shells make background jobs ignore.
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, interrupt)
 

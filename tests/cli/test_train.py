@@ -105,11 +105,12 @@ def test_a_second_process_in_the_same_folder_is_refused_while_the_first_lives(tm
         second = run("train.py", *STATE, *long, cwd=tmp_path)
         assert second.returncode == 2 and f"process {first.pid} is training" in second.stderr
         first.send_signal(signal.SIGTERM)
-        assert first.wait(30) == 130
+        assert first.wait(30) == 143
+        assert first.communicate()[0].splitlines()[-1] == "stopped by SIGTERM"
     finally:
         if first.poll() is None:
             first.kill()
-        first.communicate()
+            first.communicate()
 
 
 def test_a_damaged_snapshot_gives_way_to_the_one_before_it(whole_run, tmp_path):
