@@ -18,13 +18,14 @@ def lines(result: Result) -> list[str]:
         f"{result.task} ({result.obs}), {conversion.neuron.upper()} (T={conversion.timesteps}{magnitudes}), "
         f"{len(result.ann.episodes)} episodes, seed {result.seeds['seed']}",
         f"{'':24}{unit + ' (± half std)':>34}{'of ANN':>10}{'spikes/unit/step':>18}",
-        _row("ANN", result.ann, result.ann),
+        _row("ANN", result.ann, result.ann, {}),
     ]
+    units = {layer.name: layer.units for layer in conversion.layers}
     reported = [rollouts for rollouts in result.snn if rollouts.stream == "report"]
     for rollouts in sorted(reported, key=lambda entry: entry.alpha or 0.0):
-        found.append(_row(label(conversion.neuron, conversion.mode, rollouts.alpha or 0.0), rollouts, result.ann))
-    units, dead = sum(layer.units for layer in conversion.layers), sum(layer.dead for layer in conversion.layers)
-    found.append(f"{len(conversion.layers)} spiking layers, {units:,} units, {dead:,} of them silent (they never fired in calibration)")
+        found.append(_row(label(conversion.neuron, conversion.mode, rollouts.alpha or 0.0), rollouts, result.ann, units))
+    dead = sum(layer.dead for layer in conversion.layers)
+    found.append(f"{len(conversion.layers)} spiking layers, {sum(units.values()):,} units, {dead:,} of them silent (they never fired in calibration)")
     if len(result.alpha.requested) > 1:
         found.append(f"chosen: α={result.alpha.chosen:g}; {result.alpha.note}")
     if result.capped:
@@ -37,11 +38,12 @@ def label(neuron: str, mode: str, alpha: float) -> str:
     return neuron.upper() + (f"+{'CRPI' if mode == 'residual' else mode} α={alpha:g}" if alpha else "")
 
 
-def _row(name: str, rollouts: Rollouts, ann: Rollouts) -> str:
+def _row(name: str, rollouts: Rollouts, ann: Rollouts, units: dict[str, int]) -> str:
     sums = [episode.reward_sum for episode in rollouts.episodes]
     spread = f"{np.mean(sums):.1f} ± {half_std(sums):.1f}"
     base = ann.mean_reward_sum()
     ratio = f"{100 * float(np.mean(sums)) / base:.1f} %" if base > 0 else "-"
-    units = [activity.spike_rate for activity in rollouts.activity]
-    rate = f"{np.mean(units):.4f}" if units else "-"
+    # Over units, not layers: a layer of 39,200 units and one of 50 don't count alike.
+    spikes = sum(activity.spike_rate * units[activity.name] for activity in rollouts.activity)
+    rate = f"{spikes / sum(units.values()):.4f}" if rollouts.activity else "-"
     return f"{name:24}{spread:>34}{ratio:>10}{rate:>18}"

@@ -8,7 +8,7 @@ import pytest
 
 import snn
 from drqv2.snapshot import load_policy, store_calibration
-from evaluation import conversion, result as results
+from evaluation import conversion, result as results, summary
 from evaluation.settings import Settings
 from evaluation.store import Store
 from runtime.errors import UserError
@@ -53,6 +53,9 @@ def test_a_run_writes_what_it_found(policies, tmp_path, obs):
         spikes = sum(sum(episode.spikes[index]) for episode in result.snn[0].episodes)
         assert activity.spike_rate == pytest.approx(spikes / (layer.units * 3 * 12))
         assert 0 <= layer.dead <= layer.units and layer.units > 0
+    spikes = sum(sum(map(sum, episode.spikes)) for episode in result.snn[0].episodes)
+    (row,) = [line for line in summary.lines(result) if line.startswith("IF+CRPI")]
+    assert float(row.split()[-1]) == pytest.approx(spikes / (sum(layer.units for layer in result.conversion.layers) * 3 * 12), abs=6e-5)
 
 
 def test_the_saved_network_is_the_one_that_was_reported(policies, tmp_path):
