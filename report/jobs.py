@@ -15,6 +15,10 @@ from runtime.errors import UserError
 STATUSES = ("ok", "cut short", "failed", "damaged", "missing", "skipped")
 
 
+# Options of convert.py that change none of a job's numbers.
+_BESIDE = ("store", "max_batch_bytes", "num_workers", "video", "save", "no_policy")
+
+
 @dataclass(frozen=True)
 class Job:
     """One job of a sweep, or one run by itself.
@@ -38,6 +42,7 @@ class Job:
 def collect(folders: Iterable[str | Path]) -> tuple[list[Job], list[str]]:
     """The jobs in and below `folders`, each once, in the order of their folders, and notes on what was odd.
 
+    What one sweep left out and another finished, under the same configuration, is not missing.
     Raises UserError for a folder that doesn't exist, and where there is nothing to report at all.
     """
     folders = [Path(folder) for folder in folders]
@@ -59,7 +64,13 @@ def collect(folders: Iterable[str | Path]) -> tuple[list[Job], list[str]]:
             jobs.setdefault(path.parent.resolve(), _job(path.parent.resolve(), None))
     if not jobs:
         raise UserError(f"{', '.join(map(str, folders))}: no {RESULT} and no sweep there; nothing to report")
-    return sorted(jobs.values(), key=lambda job: _natural(job.folder)), notes
+    done = [_what(job) for job in jobs.values() if job.status == "ok"]
+    wanted = [job for job in jobs.values() if job.status != "missing" or _what(job) not in done]
+    return sorted(wanted, key=lambda job: _natural(job.folder)), notes
+
+
+def _what(job: Job) -> dict[str, Any]:
+    return {name: value for name, value in job.config.items() if name not in _BESIDE}
 
 
 def _results(folder: Path) -> Iterator[Path]:
