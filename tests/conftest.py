@@ -1,0 +1,7 @@
+"""What every test may count on, however the run was started."""
+
+import signal
+
+# A script's background job is started with SIGINT ignored, and every process below it inherits that; the tests send
+# Ctrl-C to programs of ours and to themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
