@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import cli
+from runtime import openmp
 
 
 @cli.main("analyze")
 def main(config: dict[str, Any], run_dir: Path) -> None:
+    openmp.wait_asleep()
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
     from analysis import study
     from analysis.settings import Settings

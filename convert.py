@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import cli
+from runtime import openmp
 
 
 def _failed(config: dict[str, Any], run_dir: Path, cause: str) -> None:
@@ -27,6 +28,7 @@ def _failed(config: dict[str, Any], run_dir: Path, cause: str) -> None:
 
 @cli.main("convert", on_failure=_failed)
 def main(config: dict[str, Any], run_dir: Path) -> float | None:
+    openmp.wait_asleep()
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
     from evaluation import conversion, finding, summary, tuning
     from evaluation.settings import Settings

@@ -87,6 +87,9 @@ def _peer_policy(timesteps: int):
 
 
 def serve_ours(method: str, timesteps: int, dtype: str, batch: int) -> None:
+    from runtime.openmp import wait_asleep
+
+    wait_asleep()  # as convert.py does
     import torch
 
     import snn

@@ -50,7 +50,7 @@ def serve_ours(precision: str, batch_size: int, folder: Path) -> None:
     settings = AgentSettings(
         observation_shape=(9, 84, 84), action_dim=6, feature_dim=50, hidden_dim=1024, actor_trunk="layernorm_tanh",
         lr=1e-4, critic_target_tau=0.01, num_expl_steps=2000, stddev_schedule=parse_schedule(0.2), stddev_clip=0.3,
-        precision=precision, compile=False, seed=1,
+        normalize_observations=False, precision=precision, compile=False, seed=1,
     )  # fmt: skip
     agent = DrQV2Agent(settings, torch.device("cpu"))
     replay = Replay(folder, ReplaySettings((9, 84, 84), (3, 84, 84), 10**6, batch_size, 3, 0.99, 1))

@@ -14,7 +14,6 @@ from runtime.errors import UserError
 # From the best to the worst; where several jobs were to fill one place in a table, the best one speaks for it.
 STATUSES = ("ok", "cut short", "failed", "damaged", "missing", "skipped")
 
-
 # Options of convert.py that change none of a job's numbers.
 _BESIDE = ("store", "max_batch_bytes", "num_workers", "video", "save", "no_policy")
 

@@ -51,7 +51,9 @@ def _bytes_per_step(segment) -> int:
     """
     most = spikes = 0
     for i, layer in enumerate(segment.layers):
-        sends = segment.layers[i + 1].synapse.dtype.itemsize if i + 1 < len(segment.layers) else 0
+        following = segment.layers[i + 1].synapse if i + 1 < len(segment.layers) else None
+        # An event has its unit's number, two bytes, beside its value.
+        sends = following.dtype.itemsize + 2 * following.event_driven if following is not None else 0
         current = layer.synapse.largest * layer.synapse.dtype.itemsize if i else layer.units * sends
         most = max(most, spikes + current)
         spikes = layer.units * sends

@@ -6,19 +6,17 @@ The compiled loop calls the very functions of `snn.codings` and `snn.rules`, so 
 
 import functools
 import math
-import os
 import types
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import torch
 from numba import njit
 from numba.extending import register_jitable
 
-from snn import codings
+from snn import codings, threads
 from snn.neuron import Neuron
 
 BLOCK = 512  # units whose state stays in the first-level cache over all steps
+_GROUP = 32  # units that are looked at one by one if any of them fired
 _MIN_WORK = 200_000  # unit-steps below which a second thread costs more than it brings
 
 # Rows of a block's scratch; V, C, M_IN and M_OUT are the first rows of a layer's state, too.
@@ -30,12 +28,13 @@ STATE_ROWS = 4
 def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
     """The kernel for a neuron; `dtype` is numpy's float32 or float64, bf16 arrays are passed as their uint16 bits.
 
-    kernel(carry, current, constant, out, emit, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts,
-           above, first, last, t0, lo, hi)
+    kernel(carry, current, constant, out, emit, units_of, fired_of, start, kept, active, alpha, state, theta, bias, gain,
+           fan_out, counts, above, first, last, t0, lo, hi)
     carry                     is the mode `carry`? (see snn.crpi)
     current   [S, R, U]       W x without bias, for S steps and R environments of U units; if `constant` [1, R, U],
                               from an input that is the same at all steps (rate) or sent at the first (differential)
     out       [S, R, U]       spikes (bf16_out: times gain), written if `emit`; may be `current` itself
+    units_of, fired_of        if not empty, spikes are written as `snn.events.Events`, whose `units` and `fired` these are
     start     [R, U]          what the last decision left; `kept` gets what this one leaves (may be the same array)
     active    [R]             rows to compute; the others put out zeros and keep their state
     alpha     [R]             CRPI's factor
@@ -52,28 +51,35 @@ def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
     differential_step = _narrowed(codings.differential_step, dtype)
     differential = neuron.coding is codings.DIFFERENTIAL
     slack, v_base, clip, one, zero = (dtype(value) for value in (neuron.slack, rule.v_base, rule.clip, 1, 0))
+    whole = np.uint32 if dtype is np.float32 else np.uint64
+    none = whole(0)
     half_bit, shift = np.uint32(0x8000), np.uint32(16)
 
     def kernel(
-        carry, current, constant, out, emit, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts,
+        carry, current, constant, out, emit, units_of, fired_of, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts,
         above, first, last, t0, lo, hi,
     ):  # fmt: skip
         steps, units = out.shape[0], theta.shape[0]
         per_row = (units + BLOCK - 1) // BLOCK
-        record = counts.shape[1] > 0
+        record, events = counts.shape[1] > 0, fired_of.shape[0] > 0
         # One array for all scratch: the vectoriser then has few pointers whose overlap it must rule out.
         s = np.empty((9, BLOCK), dtype)
         bits = np.empty(BLOCK, np.uint32)
         wide = bits.view(np.float32)
+        raw = s[X].view(whole)  # spikes as whole numbers, of which many can be compared with zero at once
         for work in range(lo, hi):
             row = work // per_row
             u0 = (work % per_row) * BLOCK
             n = min(BLOCK, units - u0)
             if not active[row]:
-                if emit:
-                    for t in range(steps):
+                for t in range(steps):
+                    if events:
+                        fired_of[t, row, work % per_row] = 0
+                    elif emit:
                         out[t, row, u0 : u0 + n] = 0
                 continue
+            for i in range(n, BLOCK):
+                s[X, i] = zero
             begin, a = start[row, u0 : u0 + n], alpha[row]
             for i in range(n):
                 s[THETA, i] = theta[u0 + i]
@@ -125,6 +131,27 @@ def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
                         s[V, i] = v
                         s[C, i] = c
                         s[X, i] = x
+                if events:
+                    target, places, k = out[step, row, u0 : u0 + n], units_of[step, row, u0 : u0 + n], np.uint64(0)
+                    for g in range(0, n, _GROUP):
+                        some = none
+                        for i in range(_GROUP):
+                            some |= raw[g + i]
+                        if some:
+                            # Without branches: which unit fires can't be guessed, and unsigned indices can't be negative.
+                            for i in range(np.uint64(g), np.uint64(min(g + _GROUP, n))):
+                                target[k] = s[X, i]
+                                places[k] = i
+                                k += np.uint64(s[X, i] != zero)
+                    fired = np.int64(k)
+                    fired_of[step, row, work % per_row] = fired
+                    if record:
+                        reached = 0
+                        for i in range(fired):
+                            reached += fan_out[u0 + np.int64(places[i])]
+                        counts[0, t0 + step, row] += fired
+                        counts[1, t0 + step, row] += reached
+                    continue
                 if record:
                     fired, reached = 0, 0
                     for i in range(n):
@@ -170,14 +197,6 @@ def _narrowed(function, dtype):
     return register_jitable(types.FunctionType(code, function.__globals__, function.__name__, None, function.__closure__))
 
 
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads - 1, thread_name_prefix="snn-kernel")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
-
-
 def run(kernel, out_shape, args, counts, above) -> None:
     """Call a compiled kernel, its blocks divided over torch's number of threads.
 
@@ -186,17 +205,12 @@ def run(kernel, out_shape, args, counts, above) -> None:
     """
     steps, rows, units = out_shape
     blocks = rows * math.ceil(units / BLOCK)
-    threads = min(torch.get_num_threads(), blocks, max(1, steps * rows * units // _MIN_WORK))
+    cuts = threads.bounds(blocks, _MIN_WORK * blocks // max(1, steps * rows * units))
     head, tail = args
-    if threads == 1:
-        kernel(*head, counts, above, *tail, 0, blocks)
-        return
-    bounds = [blocks * i // threads for i in range(threads + 1)]
-    own = [(np.zeros_like(counts), np.zeros_like(above)) for _ in range(threads)]
-    jobs = [_pool(threads).submit(kernel, *head, *own[i], *tail, bounds[i], bounds[i + 1]) for i in range(1, threads)]
-    kernel(*head, *own[0], *tail, bounds[0], bounds[1])
-    for job in jobs:
-        job.result()
+    own = [(np.zeros_like(counts), np.zeros_like(above)) for _ in cuts[1:]]
+    threads.together(
+        [functools.partial(kernel, *head, *mine, *tail, lo, hi) for mine, lo, hi in zip(own, cuts, cuts[1:], strict=False)]
+    )
     for own_counts, own_above in own:
         counts += own_counts
         above += own_above

@@ -3,13 +3,13 @@
 Both take the same arguments and leave the same results; tests hold them against each other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from snn import codings, crpi, kernels
+from snn import codings, crpi, events, kernels
 from snn.kernels import C, M_IN, M_OUT, STATE_ROWS, V
 from snn.neuron import Neuron
 
@@ -20,7 +20,8 @@ _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 class Block:
     """What a layer's recurrence reads and writes for R environments and S of the T steps.
 
-    See `snn.kernels.compiled` for the arrays; here all are tensors but `counts` and `above` (numpy, on the CPU).
+    See `snn.kernels.compiled` for the arrays; here all are tensors but `counts`, `above`, `units_of` and `fired_of`
+    (numpy, on the CPU; the last two for the compiled way only).
     """
 
     current: Tensor
@@ -40,6 +41,8 @@ class Block:
     above: np.ndarray
     t0: int
     timesteps: int
+    units_of: np.ndarray = field(default_factory=lambda: events.NOTHING[0])
+    fired_of: np.ndarray = field(default_factory=lambda: events.NOTHING[1])
 
     @property
     def last(self) -> bool:
@@ -58,7 +61,8 @@ def by_kernel(neuron: Neuron, mode: str, block: Block) -> None:
         neuron, _NUMPY[b.theta.dtype], b.current.dtype is torch.bfloat16, b.out.dtype is torch.bfloat16
     )
     arrays = (b.start, b.kept, b.active, b.alpha, b.state, b.theta, b.bias, b.gain, b.fan_out)
-    head = (mode == "carry", _array(b.current), b.constant, _array(b.out), b.emit, *map(_array, arrays))
+    spikes = (_array(b.out), b.emit, b.units_of, b.fired_of)
+    head = (mode == "carry", _array(b.current), b.constant, *spikes, *map(_array, arrays))
     kernels.run(kernel, (b.out.shape[0], *b.kept.shape), (head, (b.t0 == 0, b.last, b.t0)), b.counts, b.above)
 
 

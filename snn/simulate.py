@@ -8,6 +8,7 @@ from torch import Tensor
 
 from snn import codings
 from snn.activity import Recorder
+from snn.events import NOTHING, Events
 from snn.kernels import M_OUT, C
 from snn.layer import BuiltSegment, Layer
 from snn.memory import Memory
@@ -49,7 +50,9 @@ class Simulation:
             for i, layer in enumerate(segment.layers):
                 following = segment.layers[i + 1] if i + 1 < len(segment.layers) else None
                 spikes = self._advance(layer, following, current, starts[i], states[i], chunk, t0, steps)
-                if following is not None:
+                if isinstance(spikes, Events):
+                    current = following.synapse.of_events(spikes)
+                elif following is not None:
                     current = following.synapse(spikes.flatten(0, 1)).view(steps, len(slots), following.units)
         for layer in segment.layers:
             controls.observe(layer.index, slots, chunk.active, layer.theta, self._kept(layer, chunk))
@@ -62,7 +65,7 @@ class Simulation:
     def _kept(self, layer: Layer, chunk: Chunk) -> Tensor:
         return self.memory.kept[layer.index][chunk.lo : chunk.hi]
 
-    def _advance(self, layer, following, current, start, state, chunk: Chunk, t0: int, steps: int) -> Tensor:
+    def _advance(self, layer, following, current, start, state, chunk: Chunk, t0: int, steps: int) -> Tensor | Events:
         """The layer's spikes [steps, rows, units] from its current. A last layer's are not needed: its sum is."""
         rows, constant = chunk.hi - chunk.lo, layer.synapse.analog
         if following is None:
@@ -71,13 +74,15 @@ class Simulation:
             out = current.new_empty(steps, rows, layer.units, dtype=following.synapse.dtype)
         else:
             out = current  # spikes replace the currents that made them
+        events = Events.room(out) if following is not None and following.synapse.event_driven else None
+        units_of, fired_of = NOTHING if events is None else (events.units, events.fired)
         counts, above = self.recorder.room(rows, self.timesteps)
         block = Block(
             current=current, constant=constant, out=out, emit=following is not None, start=start,
             kept=self._kept(layer, chunk), active=chunk.active, alpha=chunk.alpha, state=state, theta=layer.theta,
             bias=layer.synapse.bias, gain=layer.gain, fan_out=layer.fan_out, counts=counts, above=above, t0=t0,
-            timesteps=self.timesteps,
+            timesteps=self.timesteps, units_of=units_of, fired_of=fired_of,
         )  # fmt: skip
         advance(self.neuron, self.mode, block)
         self.recorder.add(layer.index, chunk.lo, chunk.hi, counts, above)
-        return out
+        return out if events is None else events

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from snn import events
 from snn.errors import ConversionError
 from snn.ops import WEIGHTED, Op
 
@@ -64,6 +65,18 @@ class Synapse:
             raise ConversionError(f"{ops[-1].name} puts out {x.dim() - 1}-d values; only (C, H, W) and flat convert")
         self.out_shape: Shape = tuple(x.shape[1:])
         self.bias = flatten(x)[0].contiguous()
+        # bfloat16 is asked for where the processor multiplies it many times faster: dense wins there.
+        eventful = not analog and dtype is state_dtype and len(self._steps) == 1
+        self._of_events = events.prepared(self._steps[0], self.bias.device, in_shape, self.out_shape) if eventful else None
+
+    @property
+    def event_driven(self) -> bool:
+        """Whether it takes spikes as events: if so, call `of_events`."""
+        return self._of_events is not None
+
+    def of_events(self, spikes: events.Events) -> Tensor:
+        """W x for the spikes of S steps of R rows -> [S, R, units out] in memory order, contiguous."""
+        return self._of_events(spikes)
 
     def __call__(self, x: Tensor) -> Tensor:
         """W x for inputs [N, units in] in memory order -> [N, units out] in memory order, contiguous."""

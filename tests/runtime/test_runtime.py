@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from runtime import device, files, versions
 from runtime.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -67,3 +71,23 @@ print(not low <= address < high)
         env={"SNN_KEEP_LARGE_BLOCKS": switch, "PYTHONPATH": "."},
     )  # fmt: skip
     assert out.stdout.strip() == str(mapped)
+
+
+@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("active", "ACTIVE")])
+def test_openmp_threads_sleep_unless_told_otherwise(given, policy):
+    """Set before torch is imported, OpenMP itself says that it heard; and the commands' modules import no torch before."""
+    program = """
+import sys
+from pathlib import Path
+import analyze, convert
+assert "torch" not in sys.modules
+from runtime.openmp import wait_asleep
+wait_asleep()
+import torch
+torch.ones(8).sum()
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
+    environment |= {"OMP_DISPLAY_ENV": "true"} | ({} if given is None else {"OMP_WAIT_POLICY": given})
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr

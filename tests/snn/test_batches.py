@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import snn
-from snn import simulate
+from snn import events, simulate
 from snn.recurrence import by_torch
 from tests.snn import oracle
 from tests.snn.helpers import PAIRS, batch, converted, inputs, mlp
@@ -178,6 +178,7 @@ def test_whole_network_by_torch_operations(rule, coding, mode, monkeypatch):
     compiled, plain = (converted(layers, readout, rule, coding, 7, 0.6, **options) for _ in range(2))
     compiled.record(), plain.record()
     expected = [compiled(step) for step in x]
+    monkeypatch.setattr(events, "prepared", lambda *_: None)
     monkeypatch.setattr(simulate, "advance", by_torch)
     for step, y in zip(x, expected, strict=True):
         assert torch.equal(plain(step), y)

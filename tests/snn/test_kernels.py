@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snn import crpi, kernels, neuron
+from snn.events import Events
 from snn.recurrence import Block, by_kernel, by_torch
 from tests.snn.helpers import PAIRS
 
@@ -70,6 +71,38 @@ def test_compiled_equals_torch(
         _same(a.state[row, active], b.state[row, active])
     np.testing.assert_array_equal(a.counts, b.counts)
     np.testing.assert_array_equal(a.above, b.above)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 3), units=st.sampled_from([1, 7, 31, 33, 512, 513, 1100]),
+    steps=st.integers(1, 4), constant=st.booleans(), record=st.booleans(), in_place=st.booleans(), quiet=st.sampled_from([0, 1, 3]),
+)  # fmt: skip
+def test_events_are_the_spikes(rule, coding, dtype, seed, rows, units, steps, constant, record, in_place, quiet):
+    """Closed up and numbered, they are what is written at full length elsewhere; so is all that is counted and kept."""
+    sparse, dense = (
+        _block(np.random.default_rng(seed), dtype, False, rows, units, steps, 0, steps, constant, record, True, in_place)
+        for _ in range(2)
+    )
+    for block in (sparse, dense):
+        block.bias -= quiet  # hardly a spike, or whole groups without one
+    spikes = Events.room(sparse.out)
+    sparse.units_of, sparse.fired_of = spikes.units, spikes.fired
+    which = neuron.make(rule, coding, 4)
+    by_kernel(which, "residual", sparse)
+    by_torch(which, "residual", dense)
+    full = np.zeros((steps, rows, units))
+    for step, row, block in np.ndindex(spikes.fired.shape):
+        lo, n = block * kernels.BLOCK, spikes.fired[step, row, block]
+        places = spikes.units[step, row, lo : lo + n]
+        assert (np.diff(places.astype(int)) > 0).all()
+        full[step, row, lo + places.astype(int)] = spikes.values[step, row, lo : lo + n]
+    np.testing.assert_array_equal(full, dense.out.numpy())
+    _same(sparse.kept, dense.kept)
+    np.testing.assert_array_equal(sparse.counts, dense.counts)
+    np.testing.assert_array_equal(sparse.above, dense.above)
 
 
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)

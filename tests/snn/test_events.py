@@ -1,0 +1,117 @@
+"""Event-driven layers equal dense arithmetic, whatever their geometry, for any spikes and any number of threads."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snn import events, kernels
+from snn.errors import ConversionError
+from snn.events import Events
+from snn.ops import Op
+from snn.synapse import Synapse, flatten, unflatten
+
+CPU = torch.device("cpu")
+
+
+def _events(dense: torch.Tensor) -> Events:
+    """Spikes [S, R, U] as events, by plain numpy."""
+    found = Events.room(torch.full_like(dense, torch.nan))  # what isn't a spike must not be read
+    found.units[:] = 65535
+    for step, row, block in np.ndindex(found.fired.shape):
+        part = dense[step, row, block * kernels.BLOCK : (block + 1) * kernels.BLOCK].numpy()
+        places = np.flatnonzero(part)
+        lo, n = block * kernels.BLOCK, len(places)
+        found.fired[step, row, block] = n
+        found.units[step, row, lo : lo + n] = places
+        found.values[step, row, lo : lo + n] = torch.from_numpy(part[places])
+    return found
+
+
+def _spikes(rng, share, steps, rows, units, dtype):
+    levels = rng.choice([-1.5, -0.5, 0.25, 1.0], (steps, rows, units))
+    return torch.from_numpy(np.where(rng.random((steps, rows, units)) < share, levels, 0)).to(dtype)
+
+
+pair = lambda lo, hi: st.tuples(st.integers(lo, hi), st.integers(lo, hi))  # noqa: E731
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), channels=st.sampled_from([1, 3, 8, 31]), out_channels=st.sampled_from([1, 5, 16]), size=pair(1, 9),
+    kernel=pair(1, 5), stride=pair(1, 4), padding=pair(0, 3), share=st.sampled_from([0.0, 0.02, 0.3, 1.0]),
+    steps=st.integers(1, 3), rows=st.integers(1, 4),
+)  # fmt: skip
+def test_a_convolution_equals_the_dense_one(seed, channels, out_channels, size, kernel, stride, padding, share, steps, rows):
+    if any(s + 2 * p < k for s, p, k in zip(size, padding, kernel, strict=True)):
+        return  # the kernel doesn't fit
+    rng = np.random.default_rng(seed)
+    weight = torch.from_numpy(rng.normal(size=(out_channels, channels, *kernel)))
+    args = {"stride": list(stride), "padding": list(padding), "dilation": [1, 1], "groups": 1}
+    spikes = _spikes(rng, share, steps, rows, channels * size[0] * size[1], torch.float64)
+    images = unflatten(spikes.flatten(0, 1), (channels, *size))
+    expected = F.conv2d(images, weight, stride=stride, padding=padding)
+    op = Op("conv2d", "c", args, {"weight": weight})
+    found = events.prepared(op, CPU, (channels, *size), tuple(expected.shape[1:]))(_events(spikes))
+    torch.testing.assert_close(found.flatten(0, 1), flatten(expected), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5])
+def test_a_linear_layer_equals_the_dense_one(share, dtype):
+    rng = np.random.default_rng(5)
+    weight = torch.from_numpy(rng.normal(size=(7, 600))).to(dtype)
+    spikes = _spikes(rng, share, 3, 2, 600, dtype)
+    layer = events.prepared(Op("linear", "l", {}, {"weight": weight}), CPU, (6, 10, 10), (7,))
+    torch.testing.assert_close(layer(_events(spikes)), spikes @ weight.T, rtol=0, atol=1e-4 if dtype == torch.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_rows_and_threads_change_no_bit(threads):
+    rng = np.random.default_rng(3)
+    weight = torch.from_numpy(rng.normal(size=(32, 32, 3, 3)).astype(np.float32))
+    op = Op("conv2d", "c", {"stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "groups": 1}, {"weight": weight})
+    layer = events.prepared(op, CPU, (32, 12, 12), (32, 10, 10))
+    spikes = _spikes(rng, 0.1, 4, 6, 32 * 12 * 12, torch.float32)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        together = layer(_events(spikes))
+    finally:
+        torch.set_num_threads(before)
+    alone = torch.cat([layer(_events(spikes[:, row : row + 1].contiguous())) for row in range(6)], 1)
+    assert torch.equal(together, alone)
+
+
+def _synapse(ops, in_shape, dtype=torch.float32, analog=False):
+    return Synapse(ops, in_shape, CPU, dtype, torch.float32, analog=analog)
+
+
+def _convolution(out_channels=4, channels=4, **args):
+    options = {"stride": [1, 1], "padding": [1, 1], "dilation": [1, 1], "groups": 1} | args
+    return Op("conv2d", "c", options, {"weight": torch.randn(out_channels, channels // options["groups"], 3, 3)})
+
+
+def test_what_is_computed_by_events():
+    flat = Op("flatten", "f")
+    linear = Op("linear", "l", {}, {"weight": torch.randn(3, 4 * 8 * 8)})
+    assert _synapse([_convolution()], (4, 8, 8)).event_driven
+    assert _synapse([_convolution(stride=[2, 2])], (4, 8, 8)).event_driven
+    assert _synapse([flat, linear], (4, 8, 8)).event_driven
+    # The input is no spike train; bfloat16 is dense; a small layer behind a linear one shares its weights over the batch.
+    assert not _synapse([_convolution()], (4, 8, 8), analog=True).event_driven
+    assert not _synapse([_convolution()], (4, 8, 8), dtype=torch.bfloat16).event_driven
+    assert not _synapse([Op("linear", "l", {}, {"weight": torch.randn(3, 5)})], (5,)).event_driven
+    # What only dense arithmetic knows.
+    assert not _synapse([_convolution(groups=2)], (4, 8, 8)).event_driven
+    assert not _synapse([_convolution(dilation=[2, 2])], (4, 8, 8)).event_driven
+    assert not _synapse([_convolution(padding="same")], (4, 8, 8)).event_driven
+    pool = {"kernel_size": 2, "stride": 2, "padding": 0, "ceil_mode": False, "count_include_pad": True, "divisor_override": None}
+    assert not _synapse([Op("avgpool2d", "p", pool), _convolution()], (4, 8, 8)).event_driven
+
+
+def test_a_shape_that_does_not_fit_is_still_named():
+    with pytest.raises(ConversionError, match="'c' can't take an input"):
+        _synapse([_convolution(padding=[0, 0])], (4, 2, 2))
