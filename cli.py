@@ -11,6 +11,7 @@ import errno
 import functools
 import os
 import re
+import shutil
 import signal
 import sys
 import traceback
@@ -241,6 +242,8 @@ def _check_words(config_name: str, words: list[str]) -> None:
         if word.startswith("~"):
             raise UserError(f"{word}: no option can be left out; to change one write {word[1:].partition('=')[0]}=value")
         name, equals, value = word.lstrip("+").partition("=")
+        if (name, value) == ("hydra/launcher", "submitit_slurm") and shutil.which("srun") is None:
+            raise UserError(f"{word}: no srun is found here; start it on a machine of a Slurm cluster, or choose joblib or submitit_local")
         if equals and not name:
             raise UserError(f"{word}: names no option; write name=value")
         if word.startswith("+") and name not in _groups() and not name.startswith("hydra"):

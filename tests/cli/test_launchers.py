@@ -172,3 +172,11 @@ def test_a_sweep_on_slurm(tmp_path):
     assert "2 jobs: 1 cut short by max\\_decisions, 1 failed." in report_of(tmp_path / "swept")
     asked = log.read_text()
     assert "--partition=short" in asked and "--time=30" in asked and "--array=0-1" in asked
+
+
+def test_slurm_where_there_is_none(tmp_path):
+    """Submitit would end in a traceback."""
+    done = run("convert.py", "-m", "hydra/launcher=submitit_slurm", "+paper=table3", cwd=tmp_path, PATH=str(tmp_path))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "hydra/launcher=submitit_slurm" in done.stderr and "joblib" in done.stderr
+    assert not list(tmp_path.iterdir())
