@@ -17,7 +17,7 @@ def test_the_shipped_defaults_are_the_papers():
     settings = Settings.from_dict(config())
     assert (settings.timesteps, settings.calibration_steps, settings.report_episodes) == (32, 5000, 10)
     assert (settings.mode, settings.select, settings.percentile, settings.dtype) == ("residual", "honest", None, None)
-    assert settings.store.is_absolute() and settings.num_envs == settings.chunk == settings.report_episodes
+    assert settings.store.is_absolute() and settings.num_envs == 2 * settings.chunk == 2 * settings.report_episodes
     assert settings.threads is None and Settings.from_dict(config(obs="state")).threads == 1
 
 
