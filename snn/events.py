@@ -31,17 +31,20 @@ class Events:
     values  [S, R, U]       of a block's spikes, closed up at the block's beginning; what follows them means nothing
     units   [S, R, U]       uint16, which unit of its block each is of, ascending
     fired   [S, R, blocks]  int32, how many there are
+    active  [R]             environments that decide; what the others' spikes would make is left undefined
     """
 
     values: Tensor
     units: np.ndarray
     fired: np.ndarray
+    active: np.ndarray
 
     @classmethod
-    def room(cls, values: Tensor) -> "Events":
-        """Uninitialised, in front of `values` [S, R, U]."""
+    def room(cls, values: Tensor, active: Tensor) -> "Events":
+        """Uninitialised, in `values` [S, R, U]."""
         steps, rows, units = values.shape
-        return cls(values, np.empty(values.shape, np.uint16), np.empty((steps, rows, math.ceil(units / BLOCK)), np.int32))
+        blocks = math.ceil(units / BLOCK)
+        return cls(values, np.empty(values.shape, np.uint16), np.empty((steps, rows, blocks), np.int32), active.numpy())
 
 
 NOTHING = np.empty((0, 0, 0), np.uint16), np.empty((0, 0, 0), np.int32)  # `units` and `fired` where spikes stay dense
@@ -71,7 +74,7 @@ class EventLinear:
         self._weight = weight.T.contiguous().numpy()
 
     def __call__(self, events: Events) -> Tensor:
-        """W x, [S, R, out]."""
+        """W x, [S, R, out]; undefined where `active` is false."""
         return _by_planes(_linear_kernel(), events, self._weight.shape[1], self._weight)
 
 
@@ -91,7 +94,7 @@ class EventConvolution:
         self._out = math.prod(out_shape)
 
     def __call__(self, events: Events) -> Tensor:
-        """W x, [S, R, units out] in memory order (height, width, channel)."""
+        """W x, [S, R, units out] in memory order (height, width, channel); undefined where `active` is false."""
         return _by_planes(_convolution_kernel(), events, self._out, self._weight, self._first, self._sizes)
 
 
@@ -101,7 +104,7 @@ def _by_planes(kernel, events: Events, out_units: int, *arrays: np.ndarray) -> T
     planes = steps * rows
     out = events.values.new_empty(steps, rows, out_units)
     spikes = values.reshape(planes, units), events.units.reshape(planes, units), events.fired.reshape(planes, -1)
-    everything = (*spikes, *arrays, out.numpy().reshape(planes, out_units))
+    everything = (events.active, *spikes, *arrays, out.numpy().reshape(planes, out_units))
     cuts = threads.bounds(planes, _MIN_PLANES)
     threads.together([functools.partial(kernel, *everything, lo, hi) for lo, hi in zip(cuts, cuts[1:], strict=False)])
     return out
@@ -115,9 +118,11 @@ _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"
 def _linear_kernel():
     block_size = BLOCK  # a variable of this function, so that kernels on disk are of the same size
 
-    def kernel(values, units, fired, weight, out, lo, hi):
+    def kernel(active, values, units, fired, weight, out, lo, hi):
         size = out.shape[1]
         for plane in range(lo, hi):
+            if not active[plane % len(active)]:
+                continue
             target = out[plane]
             for i in range(size):
                 target[i] = 0
@@ -135,7 +140,7 @@ def _linear_kernel():
 def _convolution_kernel():
     block_size = BLOCK
 
-    def kernel(values, units, fired, weight, first, sizes, out, lo, hi):
+    def kernel(active, values, units, fired, weight, first, sizes, out, lo, hi):
         channels, width = sizes[0], sizes[2]
         out_channels, out_height, out_width = sizes[3], sizes[4], sizes[5]
         kernel_height, kernel_width, stride_y, stride_x, pad_y, pad_x = sizes[6:12]
@@ -143,6 +148,8 @@ def _convolution_kernel():
         at = np.zeros(4, np.int64)
         value = np.zeros(4, values.dtype)
         for plane in range(lo, hi):
+            if not active[plane % len(active)]:
+                continue
             for i in range(out.shape[1]):
                 out[plane, i] = 0
             for block in range(fired.shape[1]):

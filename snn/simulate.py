@@ -74,7 +74,7 @@ class Simulation:
             out = current.new_empty(steps, rows, layer.units, dtype=following.synapse.dtype)
         else:
             out = current  # spikes replace the currents that made them
-        events = Events.room(out) if following is not None and following.synapse.event_driven else None
+        events = Events.room(out, chunk.active) if following is not None and following.synapse.event_driven else None
         units_of, fired_of = NOTHING if events is None else (events.units, events.fired)
         counts, above = self.recorder.room(rows, self.timesteps)
         block = Block(

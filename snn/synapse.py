@@ -75,7 +75,8 @@ class Synapse:
         return self._of_events is not None
 
     def of_events(self, spikes: events.Events) -> Tensor:
-        """W x for the spikes of S steps of R rows -> [S, R, units out] in memory order, contiguous."""
+        """W x for the spikes of S steps of R rows -> [S, R, units out] in memory order, contiguous; undefined in rows that
+        aren't active."""
         return self._of_events(spikes)
 
     def __call__(self, x: Tensor) -> Tensor:

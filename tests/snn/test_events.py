@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 def _events(dense: torch.Tensor) -> Events:
     """Spikes [S, R, U] as events, by plain numpy."""
-    found = Events.room(torch.full_like(dense, torch.nan))  # what isn't a spike must not be read
+    found = Events.room(torch.full_like(dense, torch.nan), torch.ones(dense.shape[1], dtype=torch.bool))  # what isn't a spike must not be read
     found.units[:] = 65535
     for step, row, block in np.ndindex(found.fired.shape):
         part = dense[step, row, block * kernels.BLOCK : (block + 1) * kernels.BLOCK].numpy()
@@ -83,6 +83,20 @@ def test_rows_and_threads_change_no_bit(threads):
         torch.set_num_threads(before)
     alone = torch.cat([layer(_events(spikes[:, row : row + 1].contiguous())) for row in range(6)], 1)
     assert torch.equal(together, alone)
+
+
+def test_rows_that_do_not_decide_cost_and_change_nothing():
+    rng = np.random.default_rng(4)
+    weight = torch.from_numpy(rng.normal(size=(3, 2, 3, 3)))
+    op = Op("conv2d", "c", {"stride": [1, 1], "padding": [1, 1], "dilation": [1, 1], "groups": 1}, {"weight": weight})
+    layer = events.prepared(op, CPU, (2, 5, 5), (3, 5, 5))
+    spikes = _spikes(rng, 0.3, 2, 3, 50, torch.float64)
+    expected = layer(_events(spikes))
+    some = _events(spikes)
+    some.active = np.array([True, False, True])
+    some.fired[:, 1] = 10**6  # would read far outside
+    found = layer(some)
+    assert torch.equal(found[:, [0, 2]], expected[:, [0, 2]])
 
 
 def _synapse(ops, in_shape, dtype=torch.float32, analog=False):

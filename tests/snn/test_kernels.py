@@ -88,7 +88,7 @@ def test_events_are_the_spikes(rule, coding, dtype, seed, rows, units, steps, co
     )
     for block in (sparse, dense):
         block.bias -= quiet  # hardly a spike, or whole groups without one
-    spikes = Events.room(sparse.out)
+    spikes = Events.room(sparse.out, sparse.active)
     sparse.units_of, sparse.fired_of = spikes.units, spikes.fired
     which = neuron.make(rule, coding, 4)
     by_kernel(which, "residual", sparse)
