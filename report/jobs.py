@@ -15,7 +15,7 @@ from runtime.errors import UserError
 STATUSES = ("ok", "cut short", "failed", "damaged", "missing", "skipped")
 
 # Options of convert.py that change none of a job's numbers.
-_BESIDE = ("store", "max_batch_bytes", "num_workers", "video", "save", "no_policy")
+_BESIDE = ("store", "max_batch_bytes", "num_envs", "num_workers", "video", "save", "no_policy")
 
 
 @dataclass(frozen=True)
