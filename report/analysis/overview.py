@@ -55,7 +55,7 @@ def claims(analyses: Sequence[Analysis], folder: Path) -> Picture:
     names = list(dict.fromkeys(claim.name for analysis in analyses for claim in analysis.claims))
     order = list(_LOOKS)
     with saved(folder, NAME):
-        _, grid = figure(4.4 + 0.66 * len(analyses), 1.7 + 0.3 * len(names), 1, 2, sharey=True)
+        _, grid = figure(4.4 + 0.66 * len(analyses), 2.1 + 0.3 * len(names), 1, 2, sharey=True)
         for axes, is_plain in zip(grid[0], (True, False)):
             cells = np.full((len(names), len(analyses)), len(order))
             for column, analysis in enumerate(analyses):
@@ -72,7 +72,7 @@ def claims(analyses: Sequence[Analysis], folder: Path) -> Picture:
             axes.set_xticks(np.arange(len(analyses)) + 0.5, ticks, fontsize=7.5)
             axes.tick_params(length=0)
             axes.spines[:].set_visible(False)
-            axes.set_title("plain conversion, α = 0" if is_plain else "CRPI, best α", pad=22)
+            axes.set_title("plain conversion, α = 0" if is_plain else "CRPI, best α", pad=46)
             _tasks(axes, analyses, len(names))
         grid[0, 0].set_yticks(np.arange(len(names)) + 0.5, names[::-1])
     return picture(
@@ -86,7 +86,8 @@ def _tasks(axes, analyses: Sequence[Analysis], height: int) -> None:
     tasks = [f"{analysis.task}, {analysis.obs}" for analysis in analyses]
     for task in dict.fromkeys(tasks):
         places = [place for place, other in enumerate(tasks) if other == task]
-        axes.text(np.mean(places) + 0.5, height + 0.15, task.replace("_", " "), ha="center", va="bottom", fontsize=8, color=INK)
+        words = task.replace(",", "").replace("_", "\n").replace(" ", "\n")  # one below the other: a policy may have a single column
+        axes.text(np.mean(places) + 0.5, height + 0.15, words, ha="center", va="bottom", fontsize=8, linespacing=1.1, color=INK)
         axes.axvline(places[0], color=INK, linewidth=0.8)
 
 
