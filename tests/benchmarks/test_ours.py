@@ -1,0 +1,31 @@
+"""Our side of the benchmarks starts and answers, so that a change elsewhere can't break them unseen. Nothing is timed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parent.parent.parent / "benchmarks"
+
+OURS = {
+    "an update, fp32": ("train_speed.py", "--serve", "ours", "--variant", "fp32", "--batch-size", "4", "--folder", "{}"),
+    "a decision, random weights": ("rollout_speed.py", "--serve", "ours", "--method", "DC", "--dtype", "fp32", "--timesteps", "2", "--batch", "2"),
+    "a decision, a policy that ships": (
+        "rollout_speed.py", "--serve", "ours", "--method", "IF", "--timesteps", "2", "--batch", "2", "--trained", "cartpole_swingup",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", OURS.values(), ids=OURS)
+def test_it_answers_with_milliseconds(words, tmp_path):
+    program, *options = (word.format(tmp_path) for word in words)
+    environment = os.environ | {"PYTHONPATH": str(BENCHMARKS.parent)}
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / program), *options], input="2\n", cwd=tmp_path, env=environment, capture_output=True, text=True,
+        timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ready, milliseconds = done.stdout.split()[-2:]
+    assert ready == "ready" and float(milliseconds) > 0
