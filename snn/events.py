@@ -17,9 +17,7 @@ from torch import Tensor
 
 from snn import threads
 from snn.kernels import BLOCK
-from snn.ops import Op
-
-Shape = tuple[int, ...]  # (C, H, W) or (units,)
+from snn.ops import Op, Shape
 
 _MIN_PLANES = 4  # planes (one step of one environment) below which a second thread costs more than it brings
 

@@ -56,8 +56,8 @@ def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
     half_bit, shift = np.uint32(0x8000), np.uint32(16)
 
     def kernel(
-        carry, current, constant, out, emit, units_of, fired_of, start, kept, active, alpha, state, theta, bias, gain, fan_out, counts,
-        above, first, last, t0, lo, hi,
+        carry, current, constant, out, emit, units_of, fired_of, start, kept, active, alpha, state, theta, bias, gain,
+        fan_out, counts, above, first, last, t0, lo, hi,
     ):  # fmt: skip
         steps, units = out.shape[0], theta.shape[0]
         per_row = (units + BLOCK - 1) // BLOCK

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Shape = tuple[int, ...]  # (C, H, W) or (units,)
+
 WEIGHTED = ("conv2d", "linear")
 ANALOG = ("layernorm", "tanh")  # not linear, not ReLU: only a hybrid network runs them, on decoded values
 INPUT_ONLY = ("arith", "scale_shift")

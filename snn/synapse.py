@@ -10,9 +10,7 @@ from torch import Tensor
 
 from snn import events
 from snn.errors import ConversionError
-from snn.ops import WEIGHTED, Op
-
-Shape = tuple[int, ...]  # (C, H, W) or (units,)
+from snn.ops import WEIGHTED, Op, Shape
 
 
 def flatten(x: Tensor) -> Tensor:
