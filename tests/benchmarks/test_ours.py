@@ -29,3 +29,12 @@ def test_it_answers_with_milliseconds(words, tmp_path):
     assert done.returncode == 0, done.stderr
     ready, milliseconds = done.stdout.split()[-2:]
     assert ready == "ready" and float(milliseconds) > 0
+
+
+def test_the_replay_is_filled_to_the_size_asked_for(tmp_path):
+    words = ["--tasks", "cheetah_run", "--decisions", "200", "--episodes", "2", "--rounds", "1", "--max-decisions", "20"]
+    done = subprocess.run([sys.executable, str(BENCHMARKS / "replay_size.py"), *words], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    task, decisions, _, size, *_ = (cell.strip() for cell in done.stdout.strip().splitlines()[-1].strip("|").split("|"))
+    assert (task, decisions) == ("cheetah_run", "200")
+    assert 1000 < float(size.replace(",", "")) < 21168  # packed: less than a raw frame a decision

@@ -1,0 +1,143 @@
+"""The packed replay at the size of a whole run: its bytes, and what sampling costs beside an update.
+
+    python benchmarks/replay_size.py [--tasks cheetah_run,quadruped_walk] [--decisions 500000] [--rounds 5] [--out table.md]
+
+A few episodes are played from pixels by the state policy that ships, with the noise of training, and their segments are
+copied until `decisions` are held: every copy is a file of its own, so that disk, page cache and sampling see the whole
+size. Milliseconds are for a batch of 256: on the clock, with all cores (what a learner would wait without prefetching),
+and of processor time; the baseline is an fp32 update on such a batch, taking turns with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import machine
+
+sys.path.insert(0, str(machine.ROOT))
+
+BATCH, NSTEP, STACK, NOISE = 256, 3, 3, 0.2
+
+
+def record(task: str, episodes: int, max_decisions: int | None) -> tuple[list, int]:
+    """Finished episodes of single frames, played by the state policy of `task` that ships, and the action's size."""
+    import numpy as np
+    import torch
+
+    import envs
+    from drqv2.segments import Episode
+    from drqv2.snapshot import load_policy
+
+    network = load_policy(machine.ROOT / "checkpoints" / "state" / f"{task}.pt").network
+    env = envs.make(task, frame_stack=1, max_decisions=max_decisions)
+    random = np.random.default_rng(0)
+    recorded = []
+    for number in range(episodes):
+        step = env.reset((number,))
+        frames, actions, rewards, discounts = [step.observation], [], [], []
+        while not step.last:
+            with torch.inference_mode():
+                mean = torch.tanh(network(torch.as_tensor(env.state_observation[None])))[0].numpy()
+            action = np.clip(mean + NOISE * random.standard_normal(mean.shape), -1, 1).astype(np.float32)
+            step = env.step(action)
+            frames.append(step.observation)
+            actions.append(action)
+            rewards.append(step.reward)
+            discounts.append(step.discount)
+        recorded.append(Episode(np.stack(frames), np.stack(actions), np.float32(rewards), np.float32(discounts)))
+    size = env.action_dim
+    env.close()
+    return recorded, size
+
+
+def fill(folder: Path, episodes: list, decisions: int):
+    """A packed replay in `folder` that holds `decisions` decisions, of copies of `episodes`."""
+    from drqv2.replay import Replay, ReplaySettings
+
+    channels, height, width = episodes[0].observation.shape[1:]
+    settings = ReplaySettings((channels * STACK, height, width), (channels, height, width), decisions, BATCH, NSTEP, 0.99, 1, packed=True)
+    replay = Replay(folder, settings)
+    for episode in episodes:
+        replay.add(episode)
+    copies = -(-decisions // len(episodes[0]))
+    for number in range(len(episodes), copies):
+        shutil.copyfile(folder / f"{number % len(episodes):08d}.seg", folder / f"{number:08d}.seg")
+    replay.restore({"segments": list(range(copies)), "next": copies})
+    return replay
+
+
+def update(action_dim: int):
+    """One fp32 update of an agent for such observations, as a function of the batch and its number."""
+    import torch
+
+    from drqv2.agent import AgentSettings, Batch, DrQV2Agent
+    from drqv2.schedule import parse_schedule
+
+    settings = AgentSettings(
+        observation_shape=(3 * STACK, 84, 84), action_dim=action_dim, feature_dim=50, hidden_dim=1024, actor_trunk="layernorm_tanh",
+        lr=1e-4, critic_target_tau=0.01, num_expl_steps=2000, stddev_schedule=parse_schedule(NOISE), stddev_clip=0.3,
+        normalize_observations=False, precision="fp32", compile=False, seed=1,
+    )  # fmt: skip
+    agent = DrQV2Agent(settings, torch.device("cpu"))
+    return lambda arrays, number: agent.update(
+        Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()}), 5000, number
+    )["critic_loss"].item()
+
+
+def timed(work) -> tuple[float, float]:
+    """Milliseconds on the clock and of processor time."""
+    clock, processor = time.perf_counter(), time.process_time()
+    work()
+    return (time.perf_counter() - clock) * 1e3, (time.process_time() - processor) * 1e3
+
+
+def measure(task: str, decisions: int, episodes: int, rounds: int, max_decisions: int | None) -> str:
+    """The table's row of `task`."""
+    played, action_dim = record(task, episodes, max_decisions)
+    with tempfile.TemporaryDirectory() as scratch:
+        replay = fill(Path(scratch), played, decisions)
+        size = sum(file.stat().st_size for file in Path(scratch).glob("*.seg"))
+        step = update(action_dim)
+        step(replay.sample(0), 0)
+        sampling, learning = [], []
+        for number in range(1, rounds + 1):
+            batches = []
+            # Ten in a row: one alone would find cores and caches as the update left them.
+            for i in range(10):
+                sampling.append(timed(lambda: batches.append(replay.sample(10 * number + i))))  # noqa: B023
+            learning.append(timed(lambda: step(batches[0], number))[0])  # noqa: B023
+        held = len(replay)
+    wait, processor = (statistics.median(column) for column in zip(*sampling))
+    base = statistics.median(learning)
+    return (
+        f"| {task} | {held:,} | {size / 1e9:.2f} | {size / held:,.0f} | {wait:.1f} ({min(sampling)[0]:.1f}-{max(sampling)[0]:.1f}) "
+        f"| {processor:.1f} | {base:.0f} ({min(learning):.0f}-{max(learning):.0f}) | {wait / base:.1%} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", default="cheetah_run,quadruped_walk", help="tasks whose state policy ships")
+    parser.add_argument("--decisions", type=int, default=500_000, help="decisions held (500,000: a run of 1M frames)")
+    parser.add_argument("--episodes", type=int, default=4, help="different episodes among them")
+    parser.add_argument("--rounds", type=int, default=5, help="updates timed, with ten batches sampled before each")
+    parser.add_argument("--max-decisions", type=int, help="cuts the episodes short, to try the script")
+    parser.add_argument("--out", type=Path, help="also write the table here")
+    words = parser.parse_args()
+    from runtime.malloc import keep_large_blocks
+
+    keep_large_blocks()
+    head = "| task | decisions | GB | bytes per decision | sampling, ms (min-max) | its processor ms | fp32 update, ms (min-max) | sampling / update |"
+    rows = [measure(task, words.decisions, words.episodes, words.rounds, words.max_decisions) for task in words.tasks.split(",")]
+    table = "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
+    machine.publish([machine.line(), f"Batches of {BATCH}, {NSTEP}-step, {STACK} frames; medians:", table], words.out)
+
+
+if __name__ == "__main__":
+    main()
