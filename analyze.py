@@ -27,7 +27,9 @@ def main(config: dict[str, Any], run_dir: Path) -> None:
     from analysis.settings import Settings
     from report.analysis import make
 
-    found = study.run(Settings.from_dict(config), config, run_dir)
+    settings = Settings.from_dict(config)
+    cli.end_on_sigterm()
+    found = study.run(settings, config, run_dir)
     page = make.write(found, run_dir)
     print("\n".join(make.summary(found)))
     print(f"written: {page}")

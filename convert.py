@@ -34,6 +34,7 @@ def main(config: dict[str, Any], run_dir: Path) -> float | None:
     from evaluation.settings import Settings
 
     settings = Settings.from_dict(config)
+    cli.end_on_sigterm()
     if reason := finding.why_skipped(settings):
         print(f"skipped: {reason}")
         return None

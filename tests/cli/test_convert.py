@@ -95,16 +95,19 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(cwd, capsys, monkeypatc
     assert [path.name for path in cwd.iterdir()] == ["exp_local"]
 
 
-def test_ctrl_c_keeps_finished_episodes_and_the_same_command_goes_on(cwd):
+@pytest.mark.parametrize("sent, code, said", [
+    (signal.SIGINT, 130, "stopped by Ctrl-C"), (signal.SIGTERM, 143, "stopped by SIGTERM"),
+], ids=["ctrl_c", "sigterm"])  # fmt: skip
+def test_a_stop_keeps_finished_episodes_and_the_same_command_goes_on(cwd, sent, code, said):
     words = (*TINY[:-4], "obs=state", "num_workers=1", "chunk=2", "device=cpu", "max_decisions=100", "num_eval_episodes=12")
     process = start("convert.py", *words, cwd=cwd)
     deadline = time.monotonic() + 120
     while len(list(cwd.glob("results/cells/*/*.json"))) < 2:
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in output, output
+    assert process.returncode == code and "Traceback" not in output and output.splitlines()[-1] == said, output
     kept = len(list(cwd.glob("results/cells/*/*.json")))
     assert 2 <= kept < 24 and not _found(cwd)
     done = run("convert.py", *words, cwd=cwd)
