@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     SAMPLE = 2  # which transitions make a batch, by update
     SHIFT = 3  # image shifts of a batch, by update
     TARGET = 4  # smoothing noise of the target and actor steps, by update
+    FLIP = 5  # signs of a batch's hidden_sign entries, by update
 
 
 def generator(seed: int, purpose: Purpose, number: int) -> np.random.Generator:

@@ -91,6 +91,10 @@ class RunSettings:
             values[key] = _check_number(key, values[key], *_WITHIN[key])
         if pixels and values.get("normalize_observations"):
             raise UserError("normalize_observations=true: pixels have one scale already; give false, or obs=state")
+        if values.get("hidden_sign") is not None:
+            values["hidden_sign"] = _check_entries("hidden_sign", values["hidden_sign"])
+            if pixels:
+                raise UserError("hidden_sign: of states only; give null, or obs=state")
         if values["seed"] >= 2**32:
             raise UserError(f"seed={values['seed']}: use an integer below 4294967296")
         for key in ("name", "root"):
@@ -124,6 +128,7 @@ class TrainSettings(RunSettings):
     PROGRAM = "train"
 
     normalize_observations: bool
+    hidden_sign: list[int] | None
     num_seed_frames: int
     nstep: int
     discount: float
@@ -157,6 +162,13 @@ def _check_integer(key: str, value: Any, low: int, optional: bool) -> int | None
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise UserError(f"{key}={value}: use an integer of at least {low}" + (" or null" if optional else ""))
     return value
+
+
+def _check_entries(key: str, value: Any) -> list[int]:
+    whole = isinstance(value, (list, tuple)) and all(isinstance(entry, int) and not isinstance(entry, bool) for entry in value)
+    if not whole or not value or min(value) < 0 or len(set(value)) < len(value):
+        raise UserError(f"{key}={value}: use null or a list of an observation's entries, counted from 0, such as [2,3]")
+    return list(value)
 
 
 def _check_number(key: str, value: Any, low: float, high: float) -> float:

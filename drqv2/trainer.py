@@ -6,10 +6,12 @@ import numpy as np
 from torch import Tensor
 
 import envs
+from drqv2 import hidden_sign
 from drqv2.agent import AgentSettings, Batch, DrQV2Agent
 from drqv2.run import Run
 from drqv2.schedule import parse_schedule
 from drqv2.settings import TrainSettings
+from runtime.errors import UserError
 
 
 class Trainer(Run):
@@ -23,6 +25,9 @@ class Trainer(Run):
 
     def _make_learner(self) -> DrQV2Agent:
         s = self.settings
+        dim = self.env.observation_shape[0]
+        if s.hidden_sign is not None and max(s.hidden_sign) >= dim:
+            raise UserError(f"hidden_sign={s.hidden_sign}: the states of {s.task_name} have entries 0 to {dim - 1}")
         return DrQV2Agent(
             AgentSettings(
                 observation_shape=self.env.observation_shape, action_dim=self.env.action_dim, feature_dim=s.feature_dim,
@@ -45,7 +50,9 @@ class Trainer(Run):
         return action, action
 
     def _sample(self, update: int) -> dict[str, np.ndarray]:
-        return self.replay.sample(update)
+        batch = self.replay.sample(update)
+        entries = self.settings.hidden_sign
+        return batch if entries is None else hidden_sign.flip(batch, entries, self.settings.seed, update)
 
     def _update(self, batch: dict[str, Tensor], update: int) -> dict[str, Tensor]:
         return self.agent.update(Batch(**batch), self.step, update)
