@@ -72,7 +72,12 @@ class Run(abc.ABC):
         self._seconds_before = 0.0
         self._last_snapshot_step = 0
         self._last_eval_step = -1
-        self._resume()
+        try:
+            self._prepare_folder()
+            self._resume()
+        except UserError:
+            self.run_dir.close()  # another run of this process may want the folder
+            raise
         self._prefetch = Prefetcher(self._sample, self.device)
         self._started = time.monotonic()
 
@@ -101,6 +106,9 @@ class Run(abc.ABC):
     def _returns(self) -> tuple[int, float]:
         """Rewards per n-step return and the discount per decision of the transitions in the replay buffer."""
         return 1, 1.0
+
+    def _prepare_folder(self) -> None:
+        """What a kind of run puts into its folder before it is first looked into."""
 
     def _episode_decisions(self) -> int | None:
         """After how many decisions a training episode is cut short."""

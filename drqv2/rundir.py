@@ -55,9 +55,9 @@ class RunDir:
         self._lock.close()
 
     def _check_config(self, config: dict[str, Any]) -> None:
-        """Refuses a folder that another configuration made, naming what differs."""
+        """Refuses a folder that another configuration trained in, naming what differs; without a snapshot nothing is lost."""
         file = self.path / "config.json"
-        if file.exists():
+        if file.exists() and any((self.path / name).exists() for name in (SNAPSHOT, _PREVIOUS)):
             try:
                 before = json.loads(file.read_text())
             except ValueError:

@@ -129,6 +129,7 @@ class TrainSettings(RunSettings):
 
     normalize_observations: bool
     hidden_sign: list[int] | None
+    start_from: str | None
     num_seed_frames: int
     nstep: int
     discount: float

@@ -1,0 +1,56 @@
+"""A new run that starts where another one stands, with options of its own: its networks, optimisers, replay and curves.
+
+For what can't be a schedule, such as learning another 100,000 frames with less noise or a smaller step size.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from drqv2.archive import ArchiveError
+from drqv2.snapshot import SNAPSHOT, read_snapshot
+from runtime.errors import UserError
+from runtime.files import sha256_file, write_json
+
+RECORD = "start_from.json"  # where the run came from, in its folder
+
+# Options that say what networks and replay are; those of the two runs must be the same.
+SAME = (
+    "task_name", "obs", "frame_stack", "action_repeat", "feature_dim", "hidden_dim", "actor_trunk", "normalize_observations",
+    "replay_compression",
+)  # fmt: skip
+
+
+def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
+    """Fills the run folder `folder` from the run folder `source`; does nothing where `folder` has a snapshot already.
+
+    Segments come first and the snapshot last, so that a copy cut short is begun again by the same command. RECORD keeps
+    the source's path, frame, configuration and the hash of its snapshot. Raises UserError if `source` is no run folder
+    or `config` asks for other networks or another replay than it has.
+    """
+    if (folder / SNAPSHOT).exists():
+        return
+    if not (source / SNAPSHOT).is_file():
+        raise UserError(f"start_from={source}: has no {SNAPSHOT}; give the folder of a run of train.py")
+    # A copy is read, because the run may go on meanwhile and replace its own.
+    snapshot = folder / f".{SNAPSHOT}.tmp"
+    try:
+        shutil.copyfile(source / SNAPSHOT, snapshot)
+        meta, _ = read_snapshot(snapshot)
+        before = meta["policy"]["config"]
+        for key in SAME:
+            if config[key] != before.get(key):
+                raise UserError(f"{key}={config[key]}: the run of start_from={source} has {before.get(key)}; give the same")
+        (folder / "replay").mkdir(exist_ok=True)
+        for number in meta["replay"]["segments"]:
+            shutil.copyfile(source / "replay" / f"{number:08d}.seg", folder / "replay" / f"{number:08d}.seg")
+        for name in ("train.csv", "eval.csv"):
+            shutil.copyfile(source / name, folder / name)
+    except (ArchiveError, KeyError, TypeError, FileNotFoundError) as error:
+        raise UserError(f"start_from={source}: can't be used ({error}); give the folder of a run of train.py") from None
+    record = {"run": str(source.absolute()), "frame": meta["policy"]["frame"], "snapshot_sha256": sha256_file(snapshot), "config": before}
+    write_json(folder / RECORD, record)
+    os.replace(snapshot, folder / SNAPSHOT)
