@@ -2,7 +2,8 @@
 
 The teacher acts for the first episodes; after that the student acts, with some noise, and the teacher says in every
 state that it comes to what it would have done there (DAgger with β = 1 in the first iteration only, their
-Section 3.1). The student never sees the state, nor a reward.
+Section 3.1). The student never sees a reward, and a state only as something to tell from pictures, if state_weight
+says so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from drqv2.learner import explore
 from drqv2.randomness import Purpose, generator
 from drqv2.run import Run
 from drqv2.schedule import parse_schedule
+from drqv2.segments import Episode
 from drqv2.settings import DistillSettings
 from drqv2.snapshot import LoadedPolicy
 from drqv2.student import Lesson, Student, StudentSettings
@@ -25,7 +27,7 @@ from runtime.errors import UserError
 class Distiller(Run):
     """A run of distill.py. What train.csv calls return is the student's own, with noise, or the teacher's at first."""
 
-    METRICS = ("imitation_loss",)
+    METRICS = ("imitation_loss", "state_loss")
     STEP_SIZE = "lr_schedule"
 
     settings: DistillSettings
@@ -34,6 +36,7 @@ class Distiller(Run):
     def __init__(self, settings: DistillSettings, teacher: LoadedPolicy) -> None:
         check_teacher(settings.task_name, settings.action_repeat, teacher)
         self._stddev = parse_schedule(settings.stddev_schedule)
+        self._state_dim = teacher.observation_shape[0]
         super().__init__(settings)
         self._teacher = teacher.network.to(self.device)
 
@@ -44,6 +47,7 @@ class Distiller(Run):
                 observation_shape=self.env.observation_shape, action_dim=self.env.action_dim, feature_dim=s.feature_dim,
                 hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk, normalize_observations=False, precision=s.precision,
                 compile=s.compile, seed=s.seed, lr_schedule=parse_schedule(s.lr_schedule, "lr_schedule"),
+                state_dim=self._state_dim, state_weight=s.state_weight,
             ),
             self.device,
         )  # fmt: skip
@@ -65,7 +69,13 @@ class Distiller(Run):
         label = self._teach()
         mean = label if self.step < self._first_update_step() else self.agent.act_mean(time_step.observation[None])[0]
         random = generator(self.settings.seed, Purpose.ACT, self.step)
-        return explore(mean, self._stddev(self.step), random), label
+        # Nothing but the learner reads a lesson: the state lies behind the action.
+        lesson = np.concatenate([label, self.env.state_observation]) if self.settings.state_weight > 0 else label
+        return explore(mean, self._stddev(self.step), random), lesson
+
+    def _include(self, episode: Episode) -> None:
+        if self.settings.state_weight > 0:
+            self.agent.include(episode.action[:, self.env.action_dim :])
 
     def _sample(self, update: int) -> dict[str, np.ndarray]:
         return self.replay.sample_pairs(update)

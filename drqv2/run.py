@@ -107,6 +107,10 @@ class Run(abc.ABC):
         """Rewards per n-step return and the discount per decision of the transitions in the replay buffer."""
         return 1, 1.0
 
+    def _include(self, episode: Episode) -> None:
+        """Takes a finished episode into the learner's statistics, where it has any."""
+        self.agent.include(episode.observation)
+
     def _prepare_folder(self) -> None:
         """What a kind of run puts into its folder before it is first looked into."""
 
@@ -179,7 +183,7 @@ class Run(abc.ABC):
         self._prefetch.invalidate()
         episode = self._as_episode(steps, actions)
         self.replay.add(episode)
-        self.agent.include(episode.observation)
+        self._include(episode)
         self.episode += 1
         row = self._row(sum(t.reward for t in steps), len(actions), steps[-1].capped)
         times["physics_ms"] -= times["render_ms"]

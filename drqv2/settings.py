@@ -25,7 +25,7 @@ _AT_LEAST = {
 }  # fmt: skip
 _MAY_BE_NULL = ("max_decisions", "eval_workers", "threads", "episode_decisions")
 _CHOICES = {"obs": ("pixels", "state"), "actor_trunk": ACTOR_TRUNKS, "precision": ("fp32", "bf16"), "replay_compression": ("zstd", "none")}
-_WITHIN = {"discount": (0.0, 1.0), "critic_target_tau": (0.0, 1.0), "lr": (0.0, 1.0), "stddev_clip": (0.0, 10.0)}
+_WITHIN = {"discount": (0.0, 1.0), "critic_target_tau": (0.0, 1.0), "lr": (0.0, 1.0), "stddev_clip": (0.0, 10.0), "state_weight": (0.0, 1000.0)}
 _SWITCHES = ("use_tb", "progress", "compile", "deterministic", "save_video", "normalize_observations")
 
 
@@ -147,6 +147,8 @@ class DistillSettings(RunSettings):
     """
 
     PROGRAM = "distill"
+
+    state_weight: float
 
     num_teacher_frames: int
     episode_decisions: int | None

@@ -108,7 +108,7 @@ def test_updates_equal_plain_regression_on_the_teachers_actions():
     made = StudentSettings(
         observation_shape=(9, 84, 84), action_dim=2, feature_dim=50, hidden_dim=16, actor_trunk="relu",
         normalize_observations=False, precision="fp32", compile=False,
-        seed=5, lr_schedule=parse_schedule("linear(1e-3,1e-4,4)", "lr_schedule"),
+        seed=5, lr_schedule=parse_schedule("linear(1e-3,1e-4,4)", "lr_schedule"), state_dim=4, state_weight=0.0,
     )  # fmt: skip
     student = Student(made, torch.device("cpu"))
     plain = copy.deepcopy(student.policy_network)
@@ -125,10 +125,62 @@ def test_updates_equal_plain_regression_on_the_teachers_actions():
         assert float(got) == pytest.approx(want.item(), rel=1e-4)
 
 
-def test_a_run_stopped_and_resumed_ends_as_a_whole_one(tmp_path, teacher):
-    whole = finished(tmp_path / "whole", teacher).run_dir.path
-    finished(tmp_path / "parts", teacher, num_train_frames=60)
-    parts = finished(tmp_path / "parts", teacher).run_dir.path
+def test_with_a_state_weight_updates_equal_regression_on_the_actions_and_the_normalised_states():
+    random = np.random.default_rng(4)
+    made = StudentSettings(
+        observation_shape=(9, 84, 84), action_dim=2, feature_dim=50, hidden_dim=16, actor_trunk="relu",
+        normalize_observations=False, precision="fp32", compile=False,
+        seed=5, lr_schedule=parse_schedule(1e-3, "lr_schedule"), state_dim=3, state_weight=0.7,
+    )  # fmt: skip
+    student = Student(made, torch.device("cpu"))
+    without = Student(dataclasses.replace(made, state_weight=0.0), torch.device("cpu"))
+    episodes = [random.normal([1, -2, 5], [0.5, 3.0, 0.01], (40, 3)).astype(np.float32) for _ in range(2)]
+    for states in episodes:
+        student.include(states)
+    states = np.concatenate(episodes).astype(np.float64)
+    center, deviation = states.mean(0), np.maximum(states.std(0), 0.1)
+    plain = copy.deepcopy(student.policy_network)
+    head = copy.deepcopy(student.modules()["state_head"])
+    optimizer = torch.optim.Adam([*plain.parameters(), *head.parameters()], lr=1e-3)
+    for step in range(4):
+        observation = torch.from_numpy(random.integers(256, size=(6, 9, 84, 84), dtype=np.uint8))
+        action = torch.from_numpy(random.uniform(-1, 1, (6, 2)).astype(np.float32))
+        state = random.normal(center, deviation, (6, 3))
+        features = plain.actor.trunk(plain.encoder(observation))
+        want = F.mse_loss(torch.tanh(plain.actor.policy(features)), action)
+        told = F.mse_loss(head(features), torch.from_numpy(((state - center) / deviation).astype(np.float32)))
+        optimizer.zero_grad()
+        (want + 0.7 * told).backward()
+        optimizer.step()
+        got = student.update(Lesson(observation, torch.cat([action, torch.from_numpy(state).float()], 1)), step)
+        assert float(got["imitation_loss"]) == pytest.approx(want.item(), rel=1e-4)
+        assert float(got["state_loss"]) == pytest.approx(told.item(), rel=1e-4)
+    assert set(student.policy_network.state_dict()) == set(without.policy_network.state_dict())
+
+
+def test_with_a_state_weight_the_state_that_the_teacher_saw_is_stored_behind_its_action(tmp_path, teacher):
+    run = finished(tmp_path, teacher, state_weight=1.0)
+    stored = np.concatenate([episode.action for episode in run.replay._episodes])
+    assert stored.shape == (40, 1 + 5)
+    np.testing.assert_allclose(stored[:, :1], [numpy_policy(teacher, state) for state in stored[:, 1:]], atol=1e-5)
+    scale = run.agent.modules()["state_scale"]
+    np.testing.assert_allclose(scale.mean.numpy(), stored[:, 1:].mean(0), atol=1e-6)
+    lines = [line.split(",") for line in (run.run_dir.path / "train.csv").read_text().splitlines()]
+    column = [line[lines[0].index("state_loss")] for line in lines]
+    assert column[1] == "" and all(float(value) > 0 for value in column[4:])
+
+
+@pytest.mark.parametrize("weight", [-1, "much", True])
+def test_a_state_weight_that_is_none_is_refused(tmp_path, teacher, weight):
+    with pytest.raises(UserError, match=r"state_weight=.*use a number from 0"):
+        settings(tmp_path, teacher, state_weight=weight)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_run_stopped_and_resumed_ends_as_a_whole_one(tmp_path, teacher, weight):
+    whole = finished(tmp_path / "whole", teacher, state_weight=weight).run_dir.path
+    finished(tmp_path / "parts", teacher, state_weight=weight, num_train_frames=60)
+    parts = finished(tmp_path / "parts", teacher, state_weight=weight).run_dir.path
     want, got = read_snapshot(whole / "snapshot.pt")[1], read_snapshot(parts / "snapshot.pt")[1]
     assert want.keys() == got.keys() and all(torch.equal(want[name], got[name]) for name in want)
     assert any("optimizer" in name for name in want)
@@ -149,7 +201,7 @@ def test_a_learner_that_was_shown_the_labels_often_enough_gives_them_back():
     made = StudentSettings(
         observation_shape=(9, 84, 84), action_dim=1, feature_dim=50, hidden_dim=32, actor_trunk="relu",
         normalize_observations=False, precision="fp32", compile=False,
-        seed=1, lr_schedule=parse_schedule(1e-3, "lr_schedule"),
+        seed=1, lr_schedule=parse_schedule(1e-3, "lr_schedule"), state_dim=4, state_weight=0.0,
     )  # fmt: skip
     student = Student(made, torch.device("cpu"))
     observation = random.integers(256, size=(8, 9, 84, 84), dtype=np.uint8)
