@@ -45,7 +45,7 @@ class Distiller(Run):
         return Student(
             StudentSettings(
                 observation_shape=self.env.observation_shape, action_dim=self.env.action_dim, feature_dim=s.feature_dim,
-                hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk, normalize_observations=False, precision=s.precision,
+                hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk, normalize_observations=False, precision=self.precision,
                 compile=s.compile, seed=s.seed, lr_schedule=parse_schedule(s.lr_schedule, "lr_schedule"),
                 state_dim=self._state_dim, state_weight=s.state_weight,
             ),

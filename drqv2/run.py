@@ -29,7 +29,7 @@ from drqv2.settings import RunSettings
 from drqv2.snapshot import POLICY, SNAPSHOT, policy_meta, write_policy
 from envs import gl
 from envs.vector import VectorEnv
-from runtime.device import describe, resolve
+from runtime.device import describe, resolve, resolve_precision
 from runtime.errors import UserError
 
 _THREADS = torch.get_num_threads()  # torch's own choice, before a run of a sweep changes it
@@ -44,6 +44,7 @@ class Run(abc.ABC):
     def __init__(self, settings: RunSettings) -> None:
         self.settings = s = settings
         self.device = resolve(s.device)
+        self.precision = resolve_precision(s.precision, self.device)
         torch.use_deterministic_algorithms(s.deterministic)
         torch.set_num_threads(s.threads or (_THREADS if s.obs == "pixels" else 1))
         make = {"obs": s.obs, "frame_stack": s.frame_stack, "action_repeat": s.action_repeat, "render_device": s.render["device"]}
@@ -257,7 +258,8 @@ class Run(abc.ABC):
         policy = policy_meta(
             task=s.task_name, obs=s.obs, frame_stack=s.frame_stack, action_repeat=s.action_repeat,
             observation_shape=self.env.observation_shape, action_dim=self.env.action_dim, feature_dim=s.feature_dim,
-            hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk, frame=self._frame, config=s.to_dict(),
+            hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk, frame=self._frame,
+            config=s.to_dict() | {"precision": self.precision},
         )  # fmt: skip
         meta = {
             "policy": policy, "step": self.step, "episode": self.episode, "total_time": self._total_time,
@@ -286,7 +288,7 @@ class Run(abc.ABC):
         s = self.settings
         begins = f"resuming at frame {self._frame}" if self.step else "starting"
         rendering = f", rendering with {gl.choose(s.render['device'])}" if self._pixels else ""
-        print(f"{begins}: {s.task_name} from {s.obs} on {describe(self.device)}, precision {s.precision}{rendering}")
+        print(f"{begins}: {s.task_name} from {s.obs} on {describe(self.device)}, precision {self.precision}{rendering}")
         print(f"run folder: {self.run_dir.path}")
         print(self.room, flush=True)
 

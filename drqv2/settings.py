@@ -24,7 +24,7 @@ _AT_LEAST = {
     "replay_buffer_size": 1, "num_teacher_frames": 1, "episode_decisions": 1,
 }  # fmt: skip
 _MAY_BE_NULL = ("max_decisions", "eval_workers", "threads", "episode_decisions")
-_CHOICES = {"obs": ("pixels", "state"), "actor_trunk": ACTOR_TRUNKS, "precision": ("fp32", "bf16"), "replay_compression": ("zstd", "none")}
+_CHOICES = {"obs": ("pixels", "state"), "actor_trunk": ACTOR_TRUNKS, "precision": ("fp32", "bf16", "auto"), "replay_compression": ("zstd", "none")}
 _WITHIN = {"discount": (0.0, 1.0), "critic_target_tau": (0.0, 1.0), "lr": (0.0, 1.0), "stddev_clip": (0.0, 10.0), "state_weight": (0.0, 1000.0)}
 _SWITCHES = ("use_tb", "progress", "compile", "deterministic", "save_video", "normalize_observations")
 

@@ -36,7 +36,7 @@ class Trainer(Run):
                 hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk,
                 normalize_observations=s.normalize_observations, lr=s.lr, critic_target_tau=s.critic_target_tau,
                 num_expl_steps=s.num_expl_steps, stddev_schedule=parse_schedule(s.stddev_schedule),
-                stddev_clip=s.stddev_clip, precision=s.precision, compile=s.compile, seed=s.seed,
+                stddev_clip=s.stddev_clip, precision=self.precision, compile=s.compile, seed=s.seed,
             ),
             self.device,
         )  # fmt: skip

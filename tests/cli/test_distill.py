@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
+
+from drqv2.snapshot import load_policy
 
 sys.path.insert(0, str(Path(__file__).parent))
 from command import run, run_here  # noqa: E402
@@ -23,6 +26,10 @@ def test_a_distilled_policy_resumes_and_is_what_convert_finds(tmp_path):
     assert again.returncode == 0 and "resuming at frame 60" in again.stdout, again.stderr
     folder = tmp_path / "exp_local/reacher_easy/distilled_seed1"
     assert {"snapshot.pt", "policy.pt", "train.csv", "eval.csv", "config.json", "replay", "tb", "eval_video"} <= {p.name for p in folder.iterdir()}
+    # What was asked for may be computed in another way on the next machine; the policy says how it was.
+    precision = load_policy(folder / "policy.pt").config["precision"]
+    assert json.loads((folder / "config.json").read_text())["precision"] == "auto"
+    assert precision in ("fp32", "bf16") and f"precision {precision}," in first.stdout
     converted = run(
         "convert.py", "env_name=reacher_easy", "SNN_ts=2", "crpi.alpha=0", "num_eval_episodes=1", "calibration.steps=5", "max_decisions=5",
         "num_workers=0", cwd=tmp_path,

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from runtime import device, files, versions
 from runtime.errors import UserError
@@ -46,6 +47,20 @@ def test_devices_that_are_not_there_are_refused_by_name(name):
 def test_devices():
     assert device.resolve("cpu").type == "cpu"
     assert device.resolve("auto").type in ("cpu", "cuda")
+
+
+@pytest.mark.parametrize("unit", ["amx_bf16", "avx512_bf16", None])
+def test_automatic_precision_is_bf16_only_where_the_processor_multiplies_it(unit, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, "amx_bf16": False, "avx512_bf16": False} | {unit: True})
+    cpu = torch.device("cpu")
+    assert device.resolve_precision("auto", cpu) == ("fp32" if unit is None else "bf16")
+    assert [device.resolve_precision(name, cpu) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
+
+
+def test_automatic_precision_names_units_that_torch_reports():
+    if torch.cpu.get_capabilities()["architecture"] != "x86_64":
+        pytest.skip("units of x86-64")
+    assert {"amx_bf16", "avx512_bf16"} <= torch.cpu.get_capabilities().keys()
 
 
 def test_versions_name_what_a_result_depends_on():
