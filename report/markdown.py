@@ -18,12 +18,12 @@ def render(document: Document, figures: str, out: Path) -> str:
 
 def _block(block: Block, figures: str, out: Path) -> str:
     if isinstance(block, Text):
-        return f"> **Note.** {_words(block.text)}" if block.warning else _words(block.text)
+        return f"> **Note.** {words(block.text)}" if block.warning else words(block.text)
     if isinstance(block, Picture):
-        return f"![{block.alt}]({figures}/{block.name}.png)" + (f"\n\n{_words(block.caption)}" if block.caption else "")
+        return f"![{block.alt}]({figures}/{block.name}.png)" + (f"\n\n{words(block.caption)}" if block.caption else "")
     if isinstance(block, Video):
         path = Path(os.path.relpath(block.path, out)).as_posix()
-        return f"[{_words(block.caption)}](<{path}>)"
+        return f"[{words(block.caption)}](<{path}>)"
     return _table(block)
 
 
@@ -31,25 +31,26 @@ def _table(table: Table) -> str:
     lines = [_row([_heading(column) for column in table.columns])]
     lines.append(_row(["---:" if column.number else ":---" for column in table.columns]))
     lines += [_row([_entry(entry) for entry in row]) for row in table.rows]
-    return "\n".join(lines) + (f"\n\n{_words(table.caption)}" if table.caption else "")
+    return "\n".join(lines) + (f"\n\n{words(table.caption)}" if table.caption else "")
 
 
 def _heading(column: Column) -> str:
-    return _words(column.name)
+    return words(column.name)
 
 
 def _entry(entry: Entry) -> str:
-    text = f"**{_words(entry.text)}**" if entry.mark else _words(entry.text)
+    text = f"**{words(entry.text)}**" if entry.mark else words(entry.text)
     if not entry.note:
         return text
-    return f"{text} ({_words(entry.note)})" if text else _words(entry.note)
+    return f"{text} ({words(entry.note)})" if text else words(entry.note)
 
 
 def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
+    """One line of plain text as Markdown that shows it: what would mark up is escaped."""
     for character in "\\|*_<>`":
         text = text.replace(character, "\\" + character)
     return " ".join(text.split())

@@ -1,0 +1,82 @@
+"""scripts/keep_report.py: a report in the documents, from whose jobs later ones can be made."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evaluation import result as results
+from report import plan as plans
+from report.plan import Plan, PlannedJob
+from tests.report.factories import config, result
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path, monkeypatch):
+    """Where the script works: a name that Markdown has to escape."""
+    folder = tmp_path / "scratch_folder"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+
+
+def keep(*words):
+    command = [sys.executable, str(ROOT / "scripts/keep_report.py"), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def sweep(folder: Path, task: str, mean: float, video: bytes) -> Path:
+    """One finished job with a video, and one that is missing."""
+    done = result([800.0, 900.0], {0.0: [mean, mean]}, env_name=task, neuron="if", SNN_ts=32, alpha=0.0)
+    results.write(done, folder / "0")
+    (folder / "0" / "video.mp4").write_bytes(video)
+    plans.write(Plan([], [PlannedJob("0", done.config), PlannedJob("1", config(env_name=task, neuron="mt", SNN_ts=2, alpha=0.0))]), folder)
+    return folder
+
+
+def returns(target: Path) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in csv.DictReader((target / "results.csv").open(newline="")):
+        if row["method"] != "ann":
+            found.setdefault((row["folder"], row["task"]), []).append(row["return"])
+    return found
+
+
+@pytest.fixture
+def kept(tmp_path):
+    one = sweep(tmp_path / "runs" / "one", "cheetah_run", 410.0, b"first")
+    target = tmp_path / "docs" / "table"
+    done = keep(one, target)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def test_a_kept_report_needs_nothing_but_its_folder(kept, tmp_path):
+    text = (kept / "report.md").read_text()
+    assert "2 jobs: 1 finished, 1 without a result" in text and "scratch" not in text
+    assert returns(kept) == {("one/0", "cheetah_run"): ["410.0", "410.0"]}
+    assert "](<videos/one/0.mp4>)" in text and (kept / "videos/one/0.mp4").read_bytes() == b"first"
+    assert {path.suffix for path in (kept / "figures").iterdir()} == {".png"}
+
+
+def test_kept_jobs_and_new_ones_make_one_report(kept, tmp_path):
+    two = sweep(tmp_path / "runs" / "two", "reacher_easy", 620.0, b"second")
+    done = keep("--beside", kept, two, kept)
+    assert done.returncode == 0, done.stderr
+    expected = {("one/0", "cheetah_run"): ["410.0", "410.0"], ("two/0", "reacher_easy"): ["620.0", "620.0"]}
+    assert returns(kept) == expected
+    assert [(kept / f"videos/{name}/0.mp4").read_bytes() for name in ("one", "two")] == [b"first", b"second"]
+    again = keep("--beside", kept, tmp_path / "again")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again/report.md").read_text() == (kept / "report.md").read_text()
+
+
+@pytest.mark.parametrize("words", [("nowhere",), ("--beside", "nowhere"), ("--beside", "docs/table", "runs/one")])
+def test_what_cannot_be_kept_leaves_the_documents_as_they_are(words, kept, tmp_path):
+    before = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    done = keep(*(word if word.startswith("--") else tmp_path / word for word in words), kept)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: "), done.stderr
+    assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()} == before
