@@ -168,7 +168,7 @@ def picture(index: dict) -> None:
             axis.axhline(PAPER_ANN[task], color="#6b7280", linestyle=":", linewidth=1, label="paper's ANN")
         axis.set(title=task, xlabel="thousand frames", ylabel="return", ylim=(0, 1000))
         axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False, fontsize=7, loc="lower right")
+        axis.legend(frameon=False, fontsize=7, loc="best")
     for axis in list(axes.flat)[len(tasks) :]:
         axis.set_visible(False)
     figure.savefig(CHECKPOINTS / "curves.png", dpi=110)
