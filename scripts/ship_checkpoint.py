@@ -91,8 +91,7 @@ def ship(words: argparse.Namespace) -> None:
     returns = evaluate(target)
     low, high = statistics.bootstrap([returns])
     index = json.loads(INDEX.read_text()) if INDEX.exists() else {}
-    with open(curve, newline="") as file:
-        seconds = float(list(csv.DictReader(file))[-1]["total_time"])
+    seconds = training_seconds(words.run, trained.frame)
     index[f"{trained.obs}/{trained.task}"] = {
         "task": trained.task, "obs": trained.obs, "route": words.route, "command": words.command, "seed": config["seed"],
         "frames": trained.frame, "hours": round(seconds / 3600, 2), "mean": float(np.mean(returns)), "low": low, "high": high,
@@ -103,6 +102,13 @@ def ship(words: argparse.Namespace) -> None:
     picture(index)
     (CHECKPOINTS / "README.md").write_text(page(index))
     print(f"{target}: mean return {np.mean(returns):.1f} [{low:.1f}, {high:.1f}] over {EPISODES} episodes")
+
+
+def training_seconds(run: Path, frame: int) -> float:
+    """Seconds that the run in folder `run` had taken at `frame`."""
+    # Not from eval.csv: a run that was stopped between two evaluations has gone on since the last one.
+    with open(run / "train.csv", newline="") as file:
+        return max(float(row["total_time"]) for row in csv.DictReader(file) if int(row["frame"]) <= frame)
 
 
 def recalibrate(file: Path) -> None:

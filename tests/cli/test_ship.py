@@ -21,6 +21,9 @@ from tests.evaluation.conftest import write_small_policy
 sys.path.insert(0, str(Path(__file__).parent))
 from command import ROOT, environment, run  # noqa: E402
 
+sys.path.insert(0, str(ROOT / "scripts"))
+from ship_checkpoint import training_seconds  # noqa: E402
+
 INDEX = json.loads((CHECKPOINTS / "checkpoints.json").read_text())
 
 
@@ -65,3 +68,9 @@ def test_a_checkpoint_that_ships_carries_the_calibration_of_the_default_settings
     assert sha256_file(path) == INDEX[name]["sha256"] and path.stat().st_size <= 7e6
     run = Run(Settings.from_dict(config("convert", env_name=task, obs=obs, snapshot=str(path))), say=lambda line: None)
     assert run.thresholds()[1] == "policy file"
+
+
+def test_the_time_of_a_run_is_that_of_its_frames_and_not_of_its_last_evaluation(tmp_path):
+    (tmp_path / "eval.csv").write_text("frame,total_time\n0,5.0\n")
+    (tmp_path / "train.csv").write_text("frame,total_time\n1000,60.5\n2000,120.5\n3000,180.5\n")
+    assert [training_seconds(tmp_path, frame) for frame in (1000, 2999, 3000)] == [60.5, 120.5, 180.5]
