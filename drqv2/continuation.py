@@ -1,6 +1,7 @@
 """A new run that starts where another one stands, with options of its own: its networks, optimisers, replay and curves.
 
-For what can't be a schedule, such as learning another 100,000 frames with less noise or a smaller step size.
+For what can't be a schedule, such as learning another 100,000 frames with less noise or a smaller step size. Runs of
+train.py go on from runs of train.py, those of distill.py from those of distill.py.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from runtime.files import sha256_file, write_json
 
 RECORD = "start_from.json"  # where the run came from, in its folder
 
-# Options that say what networks and replay are; those of the two runs must be the same.
+# Options that say what networks and replay are; those of the two runs must be the same. A program has not all of them.
 SAME = (
     "task_name", "obs", "frame_stack", "action_repeat", "feature_dim", "hidden_dim", "actor_trunk", "normalize_observations",
     "replay_compression",
@@ -34,23 +35,39 @@ def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
     if (folder / SNAPSHOT).exists():
         return
     if not (source / SNAPSHOT).is_file():
-        raise UserError(f"start_from={source}: has no {SNAPSHOT}; give the folder of a run of train.py")
+        raise UserError(f"start_from={source}: has no {SNAPSHOT}; give the folder of a run of {_program(config)}")
     # A copy is read, because the run may go on meanwhile and replace its own.
     snapshot = folder / f".{SNAPSHOT}.tmp"
     try:
         shutil.copyfile(source / SNAPSHOT, snapshot)
         meta, _ = read_snapshot(snapshot)
         before = meta["policy"]["config"]
+        if _program(before) != _program(config):
+            raise UserError(f"start_from={source}: a run of {_program(before)}; give the folder of a run of {_program(config)}")
         for key in SAME:
-            if config[key] != before.get(key):
-                raise UserError(f"{key}={config[key]}: the run of start_from={source} has {before.get(key)}; give the same")
+            if config.get(key) != before.get(key):
+                raise UserError(f"{key}={config.get(key)}: the run of start_from={source} has {before.get(key)}; give the same")
+        # With a state_weight the replay's lessons hold states and the snapshot a layer that tells them.
+        if _tells_states(config) != _tells_states(before):
+            right = "a number above 0" if _tells_states(before) else "0"
+            raise UserError(
+                f"state_weight={config['state_weight']}: the run of start_from={source} has {before.get('state_weight', 0)}; give {right}"
+            )
         (folder / "replay").mkdir(exist_ok=True)
         for number in meta["replay"]["segments"]:
             shutil.copyfile(source / "replay" / f"{number:08d}.seg", folder / "replay" / f"{number:08d}.seg")
         for name in ("train.csv", "eval.csv"):
             shutil.copyfile(source / name, folder / name)
     except (ArchiveError, KeyError, TypeError, FileNotFoundError) as error:
-        raise UserError(f"start_from={source}: can't be used ({error}); give the folder of a run of train.py") from None
+        raise UserError(f"start_from={source}: can't be used ({error}); give the folder of a run of {_program(config)}") from None
     record = {"run": str(source.absolute()), "frame": meta["policy"]["frame"], "snapshot_sha256": sha256_file(snapshot), "config": before}
     write_json(folder / RECORD, record)
     os.replace(snapshot, folder / SNAPSHOT)
+
+
+def _program(config: dict[str, Any]) -> str:
+    return "distill.py" if "teacher" in config else "train.py"
+
+
+def _tells_states(config: dict[str, Any]) -> bool:
+    return config.get("state_weight", 0) > 0

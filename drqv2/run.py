@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 import envs
+from drqv2 import continuation
 from drqv2.evaluator import Evaluator
 from drqv2.learner import PolicyLearner
 from drqv2.logger import TIMES, Logger
@@ -74,7 +75,8 @@ class Run(abc.ABC):
         self._last_snapshot_step = 0
         self._last_eval_step = -1
         try:
-            self._prepare_folder()
+            if s.start_from is not None:
+                continuation.begin(self.run_dir.path, Path(s.start_from), s.to_dict())
             self._resume()
         except UserError:
             self.run_dir.close()  # another run of this process may want the folder
@@ -111,9 +113,6 @@ class Run(abc.ABC):
     def _include(self, episode: Episode) -> None:
         """Takes a finished episode into the learner's statistics, where it has any."""
         self.agent.include(episode.observation)
-
-    def _prepare_folder(self) -> None:
-        """What a kind of run puts into its folder before it is first looked into."""
 
     def _episode_decisions(self) -> int | None:
         """After how many decisions a training episode is cut short."""

@@ -50,6 +50,7 @@ class RunSettings:
     progress: bool
     root: str
     name: str
+    start_from: str | None
     seed: int
     batch_size: int
     feature_dim: int
@@ -129,7 +130,6 @@ class TrainSettings(RunSettings):
 
     normalize_observations: bool
     hidden_sign: list[int] | None
-    start_from: str | None
     num_seed_frames: int
     nstep: int
     discount: float

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from torch import Tensor
 
 import envs
-from drqv2 import continuation, hidden_sign
+from drqv2 import hidden_sign
 from drqv2.agent import AgentSettings, Batch, DrQV2Agent
 from drqv2.run import Run
 from drqv2.schedule import parse_schedule
@@ -40,10 +38,6 @@ class Trainer(Run):
             ),
             self.device,
         )  # fmt: skip
-
-    def _prepare_folder(self) -> None:
-        if self.settings.start_from is not None:
-            continuation.begin(self.run_dir.path, Path(self.settings.start_from), self.settings.to_dict())
 
     def _returns(self) -> tuple[int, float]:
         return self.settings.nstep, self.settings.discount

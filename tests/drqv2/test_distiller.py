@@ -13,11 +13,13 @@ import yaml
 from torch.nn import functional as F
 
 import envs
+from configs import train_settings
 from drqv2.distiller import Distiller
 from drqv2.schedule import parse_schedule
 from drqv2.settings import DistillSettings
 from drqv2.snapshot import load_policy, read_snapshot
 from drqv2.student import Lesson, Student, StudentSettings
+from drqv2.trainer import Trainer
 from runtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -229,3 +231,30 @@ def test_another_teacher_is_refused_in_the_same_folder(tmp_path, teacher):
     finished(tmp_path, teacher, num_train_frames=20, eval_every_frames=80)
     with pytest.raises(UserError, match="teacher_sha256=0000"):
         Distiller(settings(tmp_path, teacher, teacher_sha256="0000"), teacher)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_a_run_that_starts_from_another_is_that_one_going_on_and_takes_options_of_its_own(tmp_path, teacher, weight):
+    def tensors(run):
+        return read_snapshot(run.run_dir.path / "snapshot.pt")[1]
+
+    def same(one, other):
+        return all(torch.equal(value, other[name]) for name, value in one.items())
+
+    whole = finished(tmp_path, teacher, state_weight=weight)
+    half = finished(tmp_path, teacher, state_weight=weight, name="half", num_train_frames=60)
+    start = {"start_from": str(half.run_dir.path), "state_weight": weight}
+    assert same(tensors(whole), tensors(finished(tmp_path, teacher, name="new", **start)))
+    assert not same(tensors(whole), tensors(finished(tmp_path, teacher, name="slower", lr_schedule=1e-5, **start)))
+    with pytest.raises(UserError, match=f"state_weight={0.5 - weight}: .*has {weight}; give"):
+        finished(tmp_path, teacher, name="other", **start | {"state_weight": 0.5 - weight})
+
+
+def test_runs_of_train_and_of_distill_do_not_go_on_from_each_other(tmp_path, teacher):
+    lessons = finished(tmp_path, teacher, num_train_frames=20, eval_every_frames=80).run_dir.path
+    with pytest.raises(UserError, match="start_from=.*: a run of distill.py; give the folder of a run of train.py"):
+        Trainer(train_settings(tmp_path, name="new", start_from=str(lessons)))
+    trained = Trainer(train_settings(tmp_path, name="trained", num_train_frames=40, num_seed_frames=20, max_decisions=10, snapshot_every_frames=20))
+    trained.run()
+    with pytest.raises(UserError, match="start_from=.*: a run of train.py; give the folder of a run of distill.py"):
+        finished(tmp_path, teacher, name="new", start_from=str(trained.run_dir.path))
