@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterable
 
 import matplotlib
 
@@ -58,6 +58,7 @@ def ratios(rows: list[Row], folder: Path, name: str, obs: str) -> Picture | None
         axes.set_ylim(-0.6, len(shown) - 0.4)
         axes.axvline(100, color=_GREY, linewidth=1, linestyle=":")
         axes.set_xlabel("average performance ratio, % of the ANN (bars: 95 % interval)")
+        axes.set_xlim(right=min(axes.get_xlim()[1], _most(shown)))
         handles = [
             axes.plot([], [], "o", color=_GREY, label="ours, CRPI off")[0],
             axes.plot([], [], "o", color=COLOURS[0], label="ours, CRPI on")[0],
@@ -69,7 +70,7 @@ def ratios(rows: list[Row], folder: Path, name: str, obs: str) -> Picture | None
         return figure
 
     alt = "Average performance ratio of each method with CRPI off and on, with intervals, beside the paper's"
-    return _save(draw, folder, name, alt)
+    return _save(draw, folder, name, alt, _cut(shown))
 
 
 def alphas(curves: list[Curves], folder: Path, name: str) -> Picture | None:
@@ -132,12 +133,26 @@ def timesteps(rows: list[Row], folder: Path, name: str) -> Picture | None:
         ticks = sorted({row.network.timesteps for found in lines.values() for row in found})
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.axhline(100, color=_GREY, linewidth=1, linestyle=":")
-        axes.set(xlabel="simulation steps T per decision", ylabel="average performance ratio, %", ylim=(0, None))
+        axes.set(xlabel="simulation steps T per decision", ylabel="average performance ratio, %")
+        axes.set_ylim(0, min(axes.get_ylim()[1], _most(row for found in lines.values() for row in found)))
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         return figure
 
-    caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out."
-    return _save(draw, folder, name, "Average performance ratio against simulation steps, a line per method", caption)
+    caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out. {_cut(row for found in lines.values() for row in found)}"
+    return _save(draw, folder, name, "Average performance ratio against simulation steps, a line per method", caption.strip())
+
+
+def _most(rows: Iterable[Row]) -> float:
+    """Where an axis of ratios ends at the latest, in %. An ANN that sometimes returns nothing has resamples whose ratio is
+    without bound, and a picture as wide as their interval would show nothing else."""
+    return 200.0 * max([1.0, *(row.apr for row in rows if row.apr is not None)])
+
+
+def _cut(rows: Iterable[Row]) -> str:
+    """A sentence where an interval goes on beyond the axis."""
+    rows = list(rows)
+    cut = any(row.apr_interval is not None and 100 * row.apr_interval.high > _most(rows) for row in rows)
+    return "A bar that ends at the edge goes on beyond it; the table has its numbers." if cut else ""
 
 
 def controls(rows: list[Row], folder: Path, name: str) -> Picture | None:
