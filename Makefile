@@ -5,7 +5,7 @@ export PYTHON
 .PHONY: help setup test demo
 
 help:
-	@echo "make demo    train a small policy, convert it, print one table, write a video"
+	@echo "make demo    convert a policy that ships, print one table, write a video"
 	@echo "make test    run all tests"
 	@echo "make setup   only make .venv and install what both need"
 
