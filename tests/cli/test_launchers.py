@@ -131,6 +131,34 @@ def test_trainings_side_by_side_one_of_which_fails(tmp_path):
     assert "error: seed=-1: " in line
 
 
+def test_ctrl_c_ends_every_process_of_joblib(tmp_path):
+    """Without psutil joblib asks pgrep, which slim images lack and a second Ctrl-C ends: it failed in a traceback of its
+    own then, and the trainings went on unseen."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/pgrep").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "bin/pgrep").chmod(0o755)
+    words = (
+        "task=cartpole_swingup", "preset=state", "num_train_frames=1000000", "num_seed_frames=40", "num_expl_steps=10", "max_decisions=20",
+        "batch_size=8", "hidden_dim=16", "feature_dim=8", "use_tb=false", "device=cpu", "num_eval_episodes=1",
+    )  # fmt: skip
+    path = os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])
+    process = start("train.py", "-m", *JOBLIB, *words, "seed=1,2", cwd=tmp_path, PATH=path)
+    deadline = time.monotonic() + 300
+    while sum(path.read_text().count("\n") > 2 for path in tmp_path.glob("exp_local/*/*/train.csv")) < 2:
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    below = descendants(process.pid)
+    assert len(below) >= 2
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        output, _ = process.communicate(timeout=60)
+        left = [pid for pid in below if is_running(pid)]
+    finally:
+        for pid in filter(is_running, below):
+            os.kill(pid, signal.SIGKILL)
+    assert process.returncode == 130 and not left and "Traceback" not in output and "stopped by Ctrl-C" in output, output
+
+
 # What submitit asks of Slurm, answered by this machine: all jobs of an array run at once.
 SBATCH = """#!/bin/sh
 for file; do :; done
