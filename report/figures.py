@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import Callable
 
 import matplotlib
 
@@ -114,6 +114,7 @@ def timesteps(rows: list[Row], folder: Path, name: str) -> Picture | None:
     if not lines:
         return None
     neurons = list(dict.fromkeys(neuron for neuron, _ in lines))
+    shown = [row for found in lines.values() for row in found]
 
     def draw() -> Figure:
         figure, axes = plt.subplots(figsize=(8, 4.4))
@@ -130,27 +131,26 @@ def timesteps(rows: list[Row], folder: Path, name: str) -> Picture | None:
             look = dict(color=_colour(index), marker=_marker(index), linestyle=style, markersize=5, elinewidth=0.8)
             axes.errorbar(x, y, error, **look, label=label, markerfacecolor="white" if variant.is_off else None)
         axes.set_xscale("log", base=2)
-        ticks = sorted({row.network.timesteps for found in lines.values() for row in found})
+        ticks = sorted({row.network.timesteps for row in shown})
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.axhline(100, color=_GREY, linewidth=1, linestyle=":")
         axes.set(xlabel="simulation steps T per decision", ylabel="average performance ratio, %")
-        axes.set_ylim(0, min(axes.get_ylim()[1], _most(row for found in lines.values() for row in found)))
+        axes.set_ylim(0, min(axes.get_ylim()[1], _most(shown)))
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         return figure
 
-    caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out. {_cut(row for found in lines.values() for row in found)}"
+    caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out. {_cut(shown)}"
     return _save(draw, folder, name, "Average performance ratio against simulation steps, a line per method", caption.strip())
 
 
-def _most(rows: Iterable[Row]) -> float:
+def _most(rows: list[Row]) -> float:
     """Where an axis of ratios ends at the latest, in %. An ANN that sometimes returns nothing has resamples whose ratio is
     without bound, and a picture as wide as their interval would show nothing else."""
     return 200.0 * max([1.0, *(row.apr for row in rows if row.apr is not None)])
 
 
-def _cut(rows: Iterable[Row]) -> str:
+def _cut(rows: list[Row]) -> str:
     """A sentence where an interval goes on beyond the axis."""
-    rows = list(rows)
     cut = any(row.apr_interval is not None and 100 * row.apr_interval.high > _most(rows) for row in rows)
     return "A bar that ends at the edge goes on beyond it; the table has its numbers." if cut else ""
 

@@ -11,7 +11,10 @@ from report.numbers import Row
 def rows(high: float) -> list[Row]:
     found = []
     for timesteps in (8, 32):
-        network = Network("state", "if", "if", "rate", timesteps, *(None,) * (len(Network.__dataclass_fields__) - 5))
+        network = Network(
+            "state", "if", "if", "rate", timesteps,
+            n_thresholds=None, calibration_steps=None, percentile=None, hybrid=False, dtype=None,
+        )  # fmt: skip
         found += [
             Row(network, variant, {}, counted=("a",), apr=0.8, apr_interval=Interval(0.6, high))
             for variant in (OFF, Variant("residual", "given", 0.5))
