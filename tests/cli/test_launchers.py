@@ -98,7 +98,8 @@ def test_kill_9_of_a_submitit_job(tmp_path):
 
 
 def test_kill_9_of_a_joblib_process(tmp_path):
-    process = start("convert.py", "-m", *JOBLIB, *LONG, "SNN_ts=40,42", cwd=tmp_path)
+    # So many episodes that the other job can't finish before joblib notices.
+    process = start("convert.py", "-m", *JOBLIB, *LONG, "num_eval_episodes=200", "SNN_ts=40,42", cwd=tmp_path)
     deadline = time.monotonic() + 600
     while cells(tmp_path, 40) < 1 or cells(tmp_path, 42) < 1:
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
