@@ -94,7 +94,9 @@ def alphas(curves: list[Curves], folder: Path, name: str) -> Picture | None:
             mode = "" if one.mode == "residual" else f", {one.mode}"
             axes.set_title(f"{one.network.label}{mode} ({which})")
             axes.axhline(100, color=_GREY, linewidth=1, linestyle=":")
-            axes.set(xlabel="α", ylabel="return, % of the ANN's", ylim=(0, None))
+            axes.set(xlabel="α", ylabel="return, % of the ANN's")
+        # The axis is shared: set on a panel before the others are drawn, its end would cut their points off.
+        panels[0].set_ylim(bottom=0)
         _legend(figure, panels, len(tasks))
         return figure
 

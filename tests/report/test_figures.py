@@ -1,33 +1,54 @@
-"""Axes of ratios where an ANN that sometimes returns nothing gives an interval without bound."""
+"""What the axes of figures show: every point, and no interval without bound."""
 
 import pytest
 
 from evaluation.statistics import Interval
 from report import figures
+from report.curves import Curves, Point
 from report.method import OFF, Network, Variant
 from report.numbers import Row
 
 
+def network(timesteps: int) -> Network:
+    return Network(
+        "state", "if", "if", "rate", timesteps,
+        n_thresholds=None, calibration_steps=None, percentile=None, hybrid=False, dtype=None,
+    )  # fmt: skip
+
+
 def rows(high: float) -> list[Row]:
-    found = []
-    for timesteps in (8, 32):
-        network = Network(
-            "state", "if", "if", "rate", timesteps,
-            n_thresholds=None, calibration_steps=None, percentile=None, hybrid=False, dtype=None,
-        )  # fmt: skip
-        found += [
-            Row(network, variant, {}, counted=("a",), apr=0.8, apr_interval=Interval(0.6, high))
-            for variant in (OFF, Variant("residual", "given", 0.5))
-        ]
+    return [
+        Row(network(timesteps), variant, {}, counted=("a",), apr=0.8, apr_interval=Interval(0.6, high))
+        for timesteps in (8, 32)
+        for variant in (OFF, Variant("residual", "given", 0.5))
+    ]
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list:
+    """The figures that were drawn and closed."""
+    found, close = [], figures.plt.close
+    monkeypatch.setattr(figures.plt, "close", lambda figure: (found.append(figure), close(figure)))
     return found
 
 
 @pytest.mark.parametrize("high, reaches, says", [(1.1, 1.1, False), (170.0, 2.0, True)])
-def test_an_interval_without_bound_does_not_set_the_scale(tmp_path, monkeypatch, high, reaches, says):
-    drawn = []
-    close = figures.plt.close
-    monkeypatch.setattr(figures.plt, "close", lambda figure: (drawn.append(figure.axes[0]), close(figure)))
+def test_an_interval_without_bound_does_not_set_the_scale(tmp_path, drawn, high, reaches, says):
     pictures = [figures.timesteps(rows(high), tmp_path, "t"), figures.ratios(rows(high), tmp_path, "r", "state")]
-    for picture, top in zip(pictures, (drawn[0].get_ylim()[1], drawn[1].get_xlim()[1])):
+    first, second = (figure.axes[0] for figure in drawn)
+    for picture, top in zip(pictures, (first.get_ylim()[1], second.get_xlim()[1])):
         assert 100 * reaches <= top <= 200
         assert picture is not None and ("goes on beyond it" in picture.caption) == says
+
+
+@pytest.mark.parametrize("ratios", [(0.5, 1.9), (1.9, 0.5)])
+def test_no_point_against_alpha_is_cut_off(tmp_path, drawn, ratios):
+    """Panels share their axis; the first one's points once set it for all."""
+    curves = [
+        Curves(network(timesteps), "residual", "report", {"a": [Point(0.0, ratio, Interval(0.9 * ratio, 1.1 * ratio), 2)]})
+        for timesteps, ratio in zip((8, 32), ratios)
+    ]
+    figures.alphas(curves, tmp_path, "a")
+    for axes in drawn[0].axes:
+        bottom, top = axes.get_ylim()
+        assert bottom == 0 and 209 <= top <= 300
