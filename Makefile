@@ -16,4 +16,4 @@ test: setup
 	.venv/bin/python -m pytest -q -n auto --dist loadfile tests
 
 demo: setup
-	.venv/bin/python demo.py
+	.venv/bin/python scripts/demo.py

@@ -15,11 +15,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cli
+from cli import program
 from runtime import openmp
 
 
-@cli.main("analyze")
+@program.main("analyze")
 def main(config: dict[str, Any], run_dir: Path) -> None:
     openmp.wait_asleep()
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
@@ -28,7 +28,7 @@ def main(config: dict[str, Any], run_dir: Path) -> None:
     from report.analysis import make
 
     settings = Settings.from_dict(config)
-    cli.end_on_sigterm()
+    program.end_on_sigterm()
     found = study.run(settings, config, run_dir)
     page = make.write(found, run_dir)
     print("\n".join(make.summary(found)))

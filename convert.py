@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cli
+from cli import program
 from runtime import openmp
 
 
@@ -26,7 +26,7 @@ def _failed(config: dict[str, Any], run_dir: Path, cause: str) -> None:
     result.write(record.failed(config, cause), run_dir)
 
 
-@cli.main("convert", on_failure=_failed)
+@program.main("convert", on_failure=_failed)
 def main(config: dict[str, Any], run_dir: Path) -> float | None:
     openmp.wait_asleep()
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
@@ -34,7 +34,7 @@ def main(config: dict[str, Any], run_dir: Path) -> float | None:
     from evaluation.settings import Settings
 
     settings = Settings.from_dict(config)
-    cli.end_on_sigterm()
+    program.end_on_sigterm()
     if reason := finding.why_skipped(settings):
         print(f"skipped: {reason}")
         return None

@@ -12,22 +12,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cli
+from cli import program
 
 
-@cli.main("distill")
+@program.main("distill")
 def main(config: dict[str, Any], _: Path) -> None:
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
     from drqv2 import snapshot
-    from drqv2.calibration import weights_sha256
     from drqv2.distiller import Distiller
     from drqv2.settings import DistillSettings
+    from drqv2.stored_thresholds import weights_sha256
 
-    teacher = snapshot.load_policy(snapshot.find(config["task_name"], "state", config["teacher"], str(config["root"]), "teacher"))
-    settings = DistillSettings.from_dict(
-        config | {"obs": "pixels", "teacher": str(teacher.path), "teacher_sha256": weights_sha256(teacher.network.state_dict())}
+    teacher = snapshot.load_policy(
+        snapshot.find(config["task_name"], "state", config["teacher"], str(config["root"]), "teacher")
     )
-    cli.end_on_sigterm()
+    settings = DistillSettings.from_dict(
+        config
+        | {
+            "obs": "pixels",
+            "teacher": str(teacher.path),
+            "teacher_sha256": weights_sha256(teacher.network.state_dict()),
+        }
+    )
+    program.end_on_sigterm()
     Distiller(settings, teacher).run()
 
 

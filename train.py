@@ -13,17 +13,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cli
+from cli import program
 
 
-@cli.main("train")
+@program.main("train")
 def main(config: dict[str, Any], _: Path) -> None:
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
     from drqv2.settings import TrainSettings
     from drqv2.trainer import Trainer
 
     settings = TrainSettings.from_dict(config)
-    cli.end_on_sigterm()
+    program.end_on_sigterm()
     Trainer(settings).run()
 
 

@@ -36,29 +36,45 @@ def _of_loss(method: Method, unit: str) -> list[Claim]:
     return [
         _claim(method, "loss", "the conversion costs return: ANN − SNN", method.loss, unit),
         _claim(
-            method, "state-dominated, states first", "states cost more than actions: (ANN − ANN|SNN) − (ANN|SNN − SNN)",
-            first, unit, needs_loss=True,
+            method,
+            "state-dominated, states first",
+            "states cost more than actions: (ANN − ANN|SNN) − (ANN|SNN − SNN)",
+            first,
+            unit,
+            needs_loss=True,
         ),
         _claim(
-            method, "state-dominated, actions first", "the same in the other order: (SNN|ANN − SNN) − (ANN − SNN|ANN)",
-            other, unit, needs_loss=True,
+            method,
+            "state-dominated, actions first",
+            "the same in the other order: (SNN|ANN − SNN) − (ANN − SNN|ANN)",
+            other,
+            unit,
+            needs_loss=True,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _of_growth(method: Method, chaos: Chaos) -> list[Claim]:
     beyond = paired(method.growth[-1], chaos.growth[-1], _log_ratio)
     return [
         _claim(
-            method, "growing drift", "the distance from the ANN's trajectory grows: log10 of last over first window",
-            growing(method.growth), "log10",
+            method,
+            "growing drift",
+            "the distance from the ANN's trajectory grows: log10 of last over first window",
+            growing(method.growth),
+            "log10",
         ),
-        _claim(method, "beyond chaos", "in the last window it exceeds that of one ulp: log10 of the ratio", beyond, "log10"),
         _claim(
-            method, "counter-correction", "the ANN steers against the deviation: −correction",
-            _negative(method.cosines["correction"]), "cosine",
+            method, "beyond chaos", "in the last window it exceeds that of one ulp: log10 of the ratio", beyond, "log10"
         ),
-    ]  # fmt: skip
+        _claim(
+            method,
+            "counter-correction",
+            "the ANN steers against the deviation: −correction",
+            _negative(method.cosines["correction"]),
+            "cosine",
+        ),
+    ]
 
 
 def _of_neighbours(method: Method) -> list[Claim]:
@@ -66,14 +82,21 @@ def _of_neighbours(method: Method) -> list[Claim]:
     beyond = _lower(consistency, method.disturbed[FLIPPED].cosines["consistency"])
     return [
         _claim(
-            method, "positive consistency", "neighbouring errors point the same way: consistency", consistency.mean, "cosine"
+            method,
+            "positive consistency",
+            "neighbouring errors point the same way: consistency",
+            consistency.mean,
+            "cosine",
         ),
         _claim(
-            method, "consistency beyond noise", "more than that of the same errors with random signs: consistency − theirs",
-            beyond, "cosine",
+            method,
+            "consistency beyond noise",
+            "more than that of the same errors with random signs: consistency − theirs",
+            beyond,
+            "cosine",
         ),
         _claim(method, "positive drift", "both together push the same way: drift", drift.mean, "cosine"),
-    ]  # fmt: skip
+    ]
 
 
 def _of_order(method: Method, unit: str) -> list[Claim]:
@@ -101,15 +124,27 @@ def _of_crpi(method: Method, plain: Method, unit: str) -> list[Claim]:
     flipped = method.disturbed[FLIPPED].reward_sum
     return cosines + [
         _claim(
-            method, "CRPI lowers distance", "mean distance from the ANN's trajectory, α = 0 over this α: log10",
-            _mean_distance(plain, method), "log10",
+            method,
+            "CRPI lowers distance",
+            "mean distance from the ANN's trajectory, α = 0 over this α: log10",
+            _mean_distance(plain, method),
+            "log10",
         ),
-        _claim(method, "CRPI raises return", "SNN at this α − SNN at α = 0", paired(method.reward_sum, plain.reward_sum), unit),
         _claim(
-            method, "CRPI helps by order", "the same errors with random signs cost more: SNN − (ANN ± δ)",
-            paired(method.reward_sum, flipped), unit,
+            method,
+            "CRPI raises return",
+            "SNN at this α − SNN at α = 0",
+            paired(method.reward_sum, plain.reward_sum),
+            unit,
         ),
-    ]  # fmt: skip
+        _claim(
+            method,
+            "CRPI helps by order",
+            "the same errors with random signs cost more: SNN − (ANN ± δ)",
+            paired(method.reward_sum, flipped),
+            unit,
+        ),
+    ]
 
 
 def _claim(method: Method, name: str, text: str, value: Estimate | None, unit: str, needs_loss: bool = False) -> Claim:

@@ -40,7 +40,11 @@ class Cosines:
 def of_episode(record: Record) -> dict[str, Cosines]:
     """The three of `NAMES` for a leader that errs and a shadow that is the ANN."""
     later = slice(1, None)
-    errors, actions, ann = record.errors, record.actions[later].astype(np.float64), record.reference[later].astype(np.float64)
+    errors, actions, ann = (
+        record.errors,
+        record.actions[later].astype(np.float64),
+        record.reference[later].astype(np.float64),
+    )
     after, branched = record.after[:-1].astype(np.float64), record.branched[:-1]
     return {
         "correction": _cosines(errors[:-1], ann - after, branched),

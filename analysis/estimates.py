@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -56,7 +56,9 @@ def cosines(episodes: Sequence[dict[str, Cosines]]) -> dict[str, Cosine]:
     return {name: cosine([episode[name] for episode in episodes]) for name in episodes[0]}
 
 
-def paired(one: Estimate, other: Estimate, combine: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.subtract) -> Estimate:
+def paired(
+    one: Estimate, other: Estimate, combine: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.subtract
+) -> Estimate:
     """Of `combine`, by default the difference one − other, episode by episode. Both must have all episodes."""
     return required(combine(np.array(one.values), np.array(other.values)).tolist())
 

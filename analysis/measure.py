@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from analysis import cosines, growth
 from analysis.document import Chaos, Disturbed, Estimate, Layer, Map, Method
-from analysis.estimates import cosine, cosines as of_episodes, curve, estimate, paired, required, rounded
+from analysis.estimates import cosine, curve, estimate, paired, required, rounded
+from analysis.estimates import cosines as of_episodes
 from analysis.layers import PARTS
 from analysis.trial import Record
 
@@ -65,7 +66,9 @@ def chaos(moved: Episodes, ann: Episodes, unit: np.ndarray, windows: list[list[i
 
 def state_map(policies: Mapping[str, Episodes], unit: np.ndarray) -> Map:
     """`policies`: by name, the one called "ANN" among them; the trajectories are those of the first report episode."""
-    centre, axes, shares = growth.principal_axes(np.concatenate([record.coordinates for record in policies["ANN"]]), unit)
+    centre, axes, shares = growth.principal_axes(
+        np.concatenate([record.coordinates for record in policies["ANN"]]), unit
+    )
 
     def project(states: np.ndarray) -> list:
         return np.round((states - centre) / unit @ axes.T, 3).tolist()
@@ -74,7 +77,9 @@ def state_map(policies: Mapping[str, Episodes], unit: np.ndarray) -> Map:
     for name, episodes in policies.items():
         states = np.concatenate([record.coordinates for record in episodes])
         visited[name] = project(states[np.linspace(0, len(states) - 1, min(_VISITED, len(states))).astype(int)])
-    return Map(rounded(shares), {name: project(episodes[0].coordinates) for name, episodes in policies.items()}, visited)
+    return Map(
+        rounded(shares), {name: project(episodes[0].coordinates) for name, episodes in policies.items()}, visited
+    )
 
 
 def reward_sums(episodes: Episodes) -> Estimate:
@@ -97,7 +102,9 @@ def distances(some: Episodes, others: Episodes, unit: np.ndarray) -> list[np.nda
 
 def per_window(apart: Sequence[np.ndarray], windows: list[list[int]]) -> list[Estimate]:
     """Mean distance per window; of episodes that end before it, the last distance."""
-    return [required([float(np.mean(one[min(first, len(one)) - 1 : last])) for one in apart]) for first, last in windows]
+    return [
+        required([float(np.mean(one[min(first, len(one)) - 1 : last])) for one in apart]) for first, last in windows
+    ]
 
 
 def _bias(errors: np.ndarray) -> float:
@@ -130,8 +137,10 @@ def _layer(index: int, name: str, led: Episodes) -> Layer:
         shares={
             part: required([numbers[3 + len(PARTS) + place] / numbers[1] for numbers in erring])
             for place, part in enumerate(PARTS)
-        } if erring else {},
-    )  # fmt: skip
+        }
+        if erring
+        else {},
+    )
 
 
 def _parts(numbers: np.ndarray) -> dict[str, float]:

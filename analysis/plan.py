@@ -24,7 +24,9 @@ class Plan:
         conversion = self.settings.conversion
         episodes = conversion.report_episodes if stream == "report" else conversion.selection_episodes
         layer_decisions = self.settings.layer_decisions if stream == "report" else 0
-        return [Trial(self._cell(alpha, stream, episode), layer_decisions=layer_decisions) for episode in range(episodes)]
+        return [
+            Trial(self._cell(alpha, stream, episode), layer_decisions=layer_decisions) for episode in range(episodes)
+        ]
 
     def shadowed(self, alpha: float) -> list[Trial]:
         """The ANN leads, the converted network is its shadow: the network counts in the trial's name, α and all."""
@@ -41,7 +43,8 @@ class Plan:
         led = self.led(alpha)
         sources = [trial.digest for trial in (*led[1:], led[0])]
         found = {
-            kind: [self._disturbed(None, episode, kind, sources[episode]) for episode in self._report] for kind in RECORDED
+            kind: [self._disturbed(None, episode, kind, sources[episode]) for episode in self._report]
+            for kind in RECORDED
         }
         return found | {FLIPPED: [self._disturbed(alpha, episode, FLIPPED, None) for episode in self._report]}
 

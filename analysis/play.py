@@ -7,7 +7,7 @@ in its own row of network calls of fixed shape, as cells do: company changes not
 
 from __future__ import annotations
 
-from typing import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -52,7 +52,9 @@ class Player:
 
     def missing(self, trials: Iterable[Trial]) -> list[Trial]:
         """The trials without a file in the store, each once: enough for an estimate."""
-        return [trial for trial in {trial.digest: trial for trial in trials}.values() if not self.store.path(trial).exists()]
+        return [
+            trial for trial in {trial.digest: trial for trial in trials}.values() if not self.store.path(trial).exists()
+        ]
 
     def run(self, trials: Iterable[Trial], progress: Progress | None = None) -> dict[str, Record]:
         """Record of every trial, by digest: from the store where it is there, played otherwise.
@@ -158,9 +160,16 @@ class _Round:
         rewards, _, lasts, capped = self.vector.step_wait()
         for place, row in enumerate(rows.tolist()):
             self.tapes[row].add(
-                actions[place], reference[place], after[place], branched[place], rewards[place], branch_rewards[place],
-                states[place].coordinates, cosines[place], capped[place],
-            )  # fmt: skip
+                actions[place],
+                reference[place],
+                after[place],
+                branched[place],
+                rewards[place],
+                branch_rewards[place],
+                states[place].coordinates,
+                cosines[place],
+                capped[place],
+            )
         return lasts
 
     def _take_apart(self, rows: np.ndarray) -> None:
@@ -224,7 +233,16 @@ class _Tape:
 
     def record(self) -> Record:
         """The trial's record so far."""
-        names = ("actions", "reference", "after", "branched", "rewards", "branch_rewards", "coordinates", "residual_cosines")
+        names = (
+            "actions",
+            "reference",
+            "after",
+            "branched",
+            "rewards",
+            "branch_rewards",
+            "coordinates",
+            "residual_cosines",
+        )
         kinds = (np.float32, np.float32, np.float32, bool, np.float64, np.float64, np.float64, np.float32)
         *arrays, capped = zip(*self._columns)
         arrays = {name: np.array(values, kind) for name, values, kind in zip(names, arrays, kinds, strict=True)}

@@ -22,7 +22,7 @@ class Settings:
     layer_decisions: int
 
     @classmethod
-    def from_dict(cls, config: dict[str, Any]) -> "Settings":
+    def from_dict(cls, config: dict[str, Any]) -> Settings:
         """Checks the plain nested dictionary of cfgs/analyze.yaml and turns it into settings.
 
         Raises UserError, naming the option as it is written on the command line, for the first value that is wrong,
@@ -30,7 +30,13 @@ class Settings:
         """
         shared = {name: value for name, value in config.items() if name != "layer_decisions"}
         # What only convert.py has to decide: it reports returns of chosen α, makes videos and runs in sweeps over tasks.
-        shared |= {"crpi": {**config["crpi"], "select": "honest"}, "video": False, "no_policy": "fail", "save": False, "tune": False}
+        shared |= {
+            "crpi": {**config["crpi"], "select": "honest"},
+            "video": False,
+            "no_policy": "fail",
+            "save": False,
+            "tune": False,
+        }
         conversion = evaluation.Settings.from_dict(shared)
         if conversion.report_episodes < 2:
             # Errors of one episode are replayed in another, and an interval over one episode says nothing.

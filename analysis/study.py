@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -56,14 +57,17 @@ def run(settings: Settings, config: dict[str, Any], folder: Path, say: Say = tqd
             choice = study.choose()
             found = study.report(choice, [layer.name for layer in this.convert(thresholds, 1).layers])
     analysis = Analysis(
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         config=config,
         versions=versions(),
         task=this.policy.task,
         obs=this.policy.obs,
         actions=this.policy.action_dim,
         episodes=settings.conversion.report_episodes,
-        seeds={"seed": settings.conversion.seed, "streams": ["calibration", "report", *([] if choice.given else ["selection"])]},
+        seeds={
+            "seed": settings.conversion.seed,
+            "streams": ["calibration", "report", *([] if choice.given else ["selection"])],
+        },
         policy=_policy(this),
         conversion=_conversion(settings, plan),
         choice=choice,
@@ -107,7 +111,9 @@ class _Study:
         drifts = {alpha: of_episodes([cosines.of_episode(record) for record in records[alpha]]) for alpha in alphas}
         candidates = [Candidate(alpha, drifts[alpha], sums[alpha]) for alpha in alphas]
         by_drift = _smallest_drift(candidates)
-        by_return = max(alphas) if given else selection.best({alpha: float(np.mean(values)) for alpha, values in sums.items()})
+        by_return = (
+            max(alphas) if given else selection.best({alpha: float(np.mean(values)) for alpha, values in sums.items()})
+        )
         return Choice(candidates, by_drift, by_return, given)
 
     def report(self, choice: Choice, names: Sequence[str]) -> dict[str, Any]:
@@ -129,11 +135,16 @@ class _Study:
         windows = [list(window) for window in growth.windows(min(len(record.rewards) for record in ann))]
         methods = [
             measure.method(
-                alpha, records[alpha, "led"], records[alpha, "shadowed"],
-                {kind: records[of, kind] for of, kind in disturbed if of == alpha}, names, unit, windows,
+                alpha,
+                records[alpha, "led"],
+                records[alpha, "shadowed"],
+                {kind: records[of, kind] for of, kind in disturbed if of == alpha},
+                names,
+                unit,
+                windows,
             )
             for alpha in alphas
-        ]  # fmt: skip
+        ]
         chaos = measure.chaos(records[None, "moved"], ann, unit, windows)
         capped = any(bool(record.capped) for episodes in records.values() for record in episodes)
         policies = {"ANN": ann} | {f"{alpha:g}": records[alpha, "led"] for alpha in alphas}
@@ -177,7 +188,10 @@ def _claims(methods: Sequence[Method], chaos: document.Chaos, unit: str) -> list
 def _policy(this: Run) -> document.Policy:
     seed = this.policy.config.get("seed")
     return document.Policy(
-        str(Path(this.policy.path).absolute()), this.policy.sha256, this.policy.frame, seed if isinstance(seed, int) else None
+        str(Path(this.policy.path).absolute()),
+        this.policy.sha256,
+        this.policy.frame,
+        seed if isinstance(seed, int) else None,
     )
 
 

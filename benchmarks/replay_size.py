@@ -61,7 +61,9 @@ def fill(folder: Path, episodes: list, decisions: int):
     from drqv2.replay import Replay, ReplaySettings
 
     channels, height, width = episodes[0].observation.shape[1:]
-    settings = ReplaySettings((channels * STACK, height, width), (channels, height, width), decisions, BATCH, NSTEP, 0.99, 1, packed=True)
+    settings = ReplaySettings(
+        (channels * STACK, height, width), (channels, height, width), decisions, BATCH, NSTEP, 0.99, 1, packed=True
+    )
     replay = Replay(folder, settings)
     for episode in episodes:
         replay.add(episode)
@@ -80,10 +82,21 @@ def update(action_dim: int):
     from drqv2.schedule import parse_schedule
 
     settings = AgentSettings(
-        observation_shape=(3 * STACK, 84, 84), action_dim=action_dim, feature_dim=50, hidden_dim=1024, actor_trunk="layernorm_tanh",
-        lr=1e-4, critic_target_tau=0.01, num_expl_steps=2000, stddev_schedule=parse_schedule(NOISE), stddev_clip=0.3,
-        normalize_observations=False, precision="fp32", compile=False, seed=1,
-    )  # fmt: skip
+        observation_shape=(3 * STACK, 84, 84),
+        action_dim=action_dim,
+        feature_dim=50,
+        hidden_dim=1024,
+        actor_trunk="layernorm_tanh",
+        lr=1e-4,
+        critic_target_tau=0.01,
+        num_expl_steps=2000,
+        stddev_schedule=parse_schedule(NOISE),
+        stddev_clip=0.3,
+        normalize_observations=False,
+        precision="fp32",
+        compile=False,
+        seed=1,
+    )
     agent = DrQV2Agent(settings, torch.device("cpu"))
     return lambda arrays, number: agent.update(
         Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()}), 5000, number
@@ -134,7 +147,10 @@ def main() -> None:
 
     keep_large_blocks()
     head = "| task | decisions | GB | bytes per decision | sampling, ms (min-max) | its processor ms | fp32 update, ms (min-max) | sampling / update |"
-    rows = [measure(task, words.decisions, words.episodes, words.rounds, words.max_decisions) for task in words.tasks.split(",")]
+    rows = [
+        measure(task, words.decisions, words.episodes, words.rounds, words.max_decisions)
+        for task in words.tasks.split(",")
+    ]
     table = "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
     machine.publish([machine.line(), f"Batches of {BATCH}, {NSTEP}-step, {STACK} frames; medians:", table], words.out)
 

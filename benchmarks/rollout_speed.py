@@ -61,15 +61,26 @@ def peer_evaluation(timesteps: int, decisions: int) -> float:
 
 def _peer_policy(timesteps: int):
     sys.path.insert(0, os.environ["PEER"])
-    import convert
     import dmc
-    import drqv2
     import torch
 
+    import convert
+    import drqv2
+
     agent = drqv2.DrQV2Agent(
-        obs_shape=(9, 84, 84), action_shape=(1,), device="cpu", lr=1e-4, feature_dim=50, hidden_dim=1024,
-        critic_target_tau=0.01, num_expl_steps=0, update_every_steps=2, stddev_schedule="0.1", stddev_clip=0.3, use_tb=False,
-    )  # fmt: skip
+        obs_shape=(9, 84, 84),
+        action_shape=(1,),
+        device="cpu",
+        lr=1e-4,
+        feature_dim=50,
+        hidden_dim=1024,
+        critic_target_tau=0.01,
+        num_expl_steps=0,
+        update_every_steps=2,
+        stddev_schedule="0.1",
+        stddev_clip=0.3,
+        use_tb=False,
+    )
     recorder = convert.ActivationRecorder()
     convert.register_encoder_hooks(agent.encoder, recorder)
     convert.register_actor_hooks(agent.actor, recorder)
@@ -102,9 +113,15 @@ def serve_ours(method: str, timesteps: int, dtype: str, batch: int, trained: str
     images = torch.from_numpy(images)
     neuron, coding = METHODS[method]
     spiking = snn.convert(
-        network, snn.calibrate(network, [images]), neuron=neuron, coding=coding, timesteps=timesteps, alpha=0.5,
-        dtype=torch.bfloat16 if dtype == "bf16" else None, chunk_rows=batch,
-    )  # fmt: skip
+        network,
+        snn.calibrate(network, [images]),
+        neuron=neuron,
+        coding=coding,
+        timesteps=timesteps,
+        alpha=0.5,
+        dtype=torch.bfloat16 if dtype == "bf16" else None,
+        chunk_rows=batch,
+    )
     _serve(lambda _: spiking(images), batch)
 
 
@@ -132,7 +149,9 @@ def _trained(task: str, count: int) -> tuple:
     return network, np.stack(observations[1 :: 200 // count][:count])
 
 
-def our_evaluation(obs: str, max_decisions: int, timesteps: int, episodes: int, dtype: str, folder: Path, trained: bool = False) -> tuple[float, float]:
+def our_evaluation(
+    obs: str, max_decisions: int, timesteps: int, episodes: int, dtype: str, folder: Path, trained: bool = False
+) -> tuple[float, float]:
     """Decisions per second of a whole convert.py run without its calibration, and its peak memory in GB. The policy's
     weights are random, or of the one that ships."""
     from drqv2.networks import make_policy, orthogonal_
@@ -141,18 +160,37 @@ def our_evaluation(obs: str, max_decisions: int, timesteps: int, episodes: int, 
     shape, hidden = ((9, 84, 84), 1024) if obs == "pixels" else ((5,), 256)
     network = make_policy(shape, 1, feature_dim=50, hidden_dim=hidden, trunk="relu").apply(orthogonal_)
     meta = policy_meta(
-        task=TASK, obs=obs, frame_stack=3, action_repeat=2, observation_shape=shape, action_dim=1, feature_dim=50,
-        hidden_dim=hidden, actor_trunk="relu", frame=0, config={},
-    )  # fmt: skip
+        task=TASK,
+        obs=obs,
+        frame_stack=3,
+        action_repeat=2,
+        observation_shape=shape,
+        action_dim=1,
+        feature_dim=50,
+        hidden_dim=hidden,
+        actor_trunk="relu",
+        frame=0,
+        config={},
+    )
     policy = ROOT / "checkpoints" / f"{TASK}.pt" if trained else folder / "policy.pt"
     if not trained:
         write_policy(policy, meta, network)
     words = [
-        sys.executable, str(ROOT / "convert.py"), f"env_name={TASK}", f"obs={obs}", f"snapshot='{policy}'",
-        f"SNN_ts={timesteps}", "crpi.alpha=grid", "crpi.select=paper", f"num_eval_episodes={episodes}",
-        f"max_decisions={max_decisions}", "calibration.steps=20", f"dtype={dtype}",
-        f"store='{folder}/cells'", f"hydra.run.dir='{folder}/run'",
-    ]  # fmt: skip
+        sys.executable,
+        str(ROOT / "convert.py"),
+        f"env_name={TASK}",
+        f"obs={obs}",
+        f"snapshot='{policy}'",
+        f"SNN_ts={timesteps}",
+        "crpi.alpha=grid",
+        "crpi.select=paper",
+        f"num_eval_episodes={episodes}",
+        f"max_decisions={max_decisions}",
+        "calibration.steps=20",
+        f"dtype={dtype}",
+        f"store='{folder}/cells'",
+        f"hydra.run.dir='{folder}/run'",
+    ]
     run = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
     # Of this process and its workers alone: getrusage would count every child that ended before, the peer's too.
     _, status, usage = os.wait4(run.pid, 0)
@@ -192,9 +230,12 @@ class Contender:
 
     def __init__(self, words: list[str], peer: Path):
         self._process = subprocess.Popen(
-            [sys.executable, __file__, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [sys.executable, __file__, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
             env=os.environ | {"PEER": str(peer), "PYTHONPATH": str(ROOT) if "ours" in words else ""},
-        )  # fmt: skip
+        )
         # The peer prints its layers' shapes before it is ready.
         if not any(line.strip() == "ready" for line in self._process.stdout):
             raise SystemExit(f"{' '.join(words)}: didn't start; see its message above")
@@ -217,10 +258,32 @@ def network_table(peer: Path, rounds: int, batch: int, decisions: int) -> str:
         contenders = {"peer": Contender(["--serve", "peer", "--timesteps", str(timesteps)], peer)}
         for method in METHODS:
             for dtype in ("fp32", "bf16"):
-                words = ["--serve", "ours", "--method", method, "--timesteps", str(timesteps), "--dtype", dtype, "--batch", str(batch)]
+                words = [
+                    "--serve",
+                    "ours",
+                    "--method",
+                    method,
+                    "--timesteps",
+                    str(timesteps),
+                    "--dtype",
+                    dtype,
+                    "--batch",
+                    str(batch),
+                ]
                 contenders[f"{method} {dtype}"] = Contender(words, peer)
         for task in TRAINED:
-            words = ["--serve", "ours", "--method", "IF", "--timesteps", str(timesteps), "--batch", str(batch), "--trained", task]
+            words = [
+                "--serve",
+                "ours",
+                "--method",
+                "IF",
+                "--timesteps",
+                str(timesteps),
+                "--batch",
+                str(batch),
+                "--trained",
+                task,
+            ]
             contenders[f"IF fp32, {task}"] = Contender(words, peer)
         figures = {name: [] for name in contenders}
         for _ in range(rounds):
@@ -238,7 +301,12 @@ def network_table(peer: Path, rounds: int, batch: int, decisions: int) -> str:
 
 
 def evaluation_table(peer: Path, rounds: int, decisions: int, max_decisions: int) -> str:
-    figures: dict[str, list[float]] = {"peer": [], "ours, fp32": [], "ours, bf16": [], "ours, fp32, the policy that ships": []}
+    figures: dict[str, list[float]] = {
+        "peer": [],
+        "ours, fp32": [],
+        "ours, bf16": [],
+        "ours, fp32, the policy that ships": [],
+    }
     for _ in range(rounds):
         words = [sys.executable, __file__, "--evaluate", "peer", "--timesteps", "32", "--decisions", str(decisions)]
         environment = os.environ | {"PEER": str(peer), "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
@@ -279,7 +347,9 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))  # our_evaluation writes a policy and reads a result
     peer = words.peer.absolute()
     parts = [machine.line()]
-    parts.append(f"Network alone, ms per decision (median of {words.rounds}; the peer over {words.decisions} decisions one by one, ours in batches of {words.batch}):")
+    parts.append(
+        f"Network alone, ms per decision (median of {words.rounds}; the peer over {words.decisions} decisions one by one, ours in batches of {words.batch}):"
+    )
     parts.append(network_table(peer, words.rounds, words.batch, words.decisions))
     parts.append(
         f"Whole evaluation with rendering, {TASK}, IF, T=32 (the peer: {words.decisions // words.rounds} decisions of its loop per round; "

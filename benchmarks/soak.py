@@ -26,11 +26,27 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAMES = 400
-COLUMNS = ("minute", "cycle", "kind", "anonymous_mb", "file_mb", "open_files", "mappings", "threads", "children", "shm_files")
+COLUMNS = (
+    "minute",
+    "cycle",
+    "kind",
+    "anonymous_mb",
+    "file_mb",
+    "open_files",
+    "mappings",
+    "threads",
+    "children",
+    "shm_files",
+)
 WATCHED = {
-    "anonymous_mb": "memory of the process, MB", "file_mb": "mapped files in memory, MB", "open_files": "open files",
-    "mappings": "memory mappings", "threads": "threads", "children": "child processes", "shm_files": "files in /dev/shm",
-}  # fmt: skip
+    "anonymous_mb": "memory of the process, MB",
+    "file_mb": "mapped files in memory, MB",
+    "open_files": "open files",
+    "mappings": "memory mappings",
+    "threads": "threads",
+    "children": "child processes",
+    "shm_files": "files in /dev/shm",
+}
 # A process grows while caches fill; what comes after is what matters.
 WARM_UP = 0.1
 
@@ -51,15 +67,32 @@ def cycle(number: int, kind: str) -> None:
     from evaluation.settings import Settings
 
     train = configuration(
-        "train", "task=cartpole_swingup", "preset=debug", f"obs={kind}", "device=cpu", "progress=false", "render.device=null",
-        f"num_train_frames={number * FRAMES}", "replay_buffer_size=1000",
-    )  # fmt: skip
+        "train",
+        "task=cartpole_swingup",
+        "preset=debug",
+        f"obs={kind}",
+        "device=cpu",
+        "progress=false",
+        "render.device=null",
+        f"num_train_frames={number * FRAMES}",
+        "replay_buffer_size=1000",
+    )
     Trainer(TrainSettings.from_dict(train)).run()
     snapshot = f"exp_local/cartpole_swingup/{kind}_seed1"
     convert = configuration(
-        "convert", "env_name=cartpole_swingup", f"obs={kind}", "device=cpu", f"snapshot={snapshot}", "SNN_ts=4", "crpi.alpha=[0,0.5]",
-        "calibration.steps=50", "num_eval_episodes=4", "max_decisions=50", "chunk=4", "num_workers=1",
-    )  # fmt: skip
+        "convert",
+        "env_name=cartpole_swingup",
+        f"obs={kind}",
+        "device=cpu",
+        f"snapshot={snapshot}",
+        "SNN_ts=4",
+        "crpi.alpha=[0,0.5]",
+        "calibration.steps=50",
+        "num_eval_episodes=4",
+        "max_decisions=50",
+        "chunk=4",
+        "num_workers=1",
+    )
     settings = Settings.from_dict(convert)
     result = conversion.run(settings, convert, Path("results") / f"{kind}_{number:06d}")
     # A loop that only read its own cache would prove nothing.
@@ -111,7 +144,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--share", type=float, default=1.0, help="of one core that it may use on average")
-    parser.add_argument("--folder", type=Path, default=Path("soak"), help="for runs, results and samples.csv; must not hold an earlier soak")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("soak"),
+        help="for runs, results and samples.csv; must not hold an earlier soak",
+    )
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     os.chdir(options.folder)

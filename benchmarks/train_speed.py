@@ -28,7 +28,12 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 EPISODES, LENGTH = 8, 500
-UPDATES = {"peer, as shipped": ("peer", "off"), "peer, tuned": ("peer", "on"), "ours, fp32": ("ours", "fp32"), "ours, bf16": ("ours", "bf16")}
+UPDATES = {
+    "peer, as shipped": ("peer", "off"),
+    "peer, tuned": ("peer", "on"),
+    "ours, fp32": ("ours", "fp32"),
+    "ours, bf16": ("ours", "bf16"),
+}
 
 
 # ---- inside the timed processes: each answers a line with a number of repeats by the milliseconds of one ----
@@ -48,10 +53,21 @@ def serve_ours(precision: str, batch_size: int, folder: Path) -> None:
     from drqv2.segments import Episode
 
     settings = AgentSettings(
-        observation_shape=(9, 84, 84), action_dim=6, feature_dim=50, hidden_dim=1024, actor_trunk="layernorm_tanh",
-        lr=1e-4, critic_target_tau=0.01, num_expl_steps=2000, stddev_schedule=parse_schedule(0.2), stddev_clip=0.3,
-        normalize_observations=False, precision=precision, compile=False, seed=1,
-    )  # fmt: skip
+        observation_shape=(9, 84, 84),
+        action_dim=6,
+        feature_dim=50,
+        hidden_dim=1024,
+        actor_trunk="layernorm_tanh",
+        lr=1e-4,
+        critic_target_tau=0.01,
+        num_expl_steps=2000,
+        stddev_schedule=parse_schedule(0.2),
+        stddev_clip=0.3,
+        normalize_observations=False,
+        precision=precision,
+        compile=False,
+        seed=1,
+    )
     agent = DrQV2Agent(settings, torch.device("cpu"))
     replay = Replay(folder, ReplaySettings((9, 84, 84), (3, 84, 84), 10**6, batch_size, 3, 0.99, 1))
     for arrays in _episodes(frames=3):
@@ -76,17 +92,34 @@ def serve_peer(tuned: str, batch_size: int, folder: Path) -> None:
         keep_large_blocks()
         sys.path.pop(0)
     sys.path.insert(0, os.environ["PEER"])
-    import drqv2
     import replay_buffer
 
+    import drqv2
+
     agent = drqv2.DrQV2Agent(
-        obs_shape=(9, 84, 84), action_shape=(6,), device="cpu", lr=1e-4, feature_dim=50, hidden_dim=1024,
-        critic_target_tau=0.01, num_expl_steps=2000, update_every_steps=2, stddev_schedule="0.2", stddev_clip=0.3, use_tb=True,
-    )  # fmt: skip
+        obs_shape=(9, 84, 84),
+        action_shape=(6,),
+        device="cpu",
+        lr=1e-4,
+        feature_dim=50,
+        hidden_dim=1024,
+        critic_target_tau=0.01,
+        num_expl_steps=2000,
+        update_every_steps=2,
+        stddev_schedule="0.2",
+        stddev_clip=0.3,
+        use_tb=True,
+    )
     for i, arrays in enumerate(_episodes(frames=9)):
-        first = {"action": np.zeros((1, 6), np.float32), "reward": np.zeros((1, 1), np.float32), "discount": np.ones((1, 1), np.float32)}
+        first = {
+            "action": np.zeros((1, 6), np.float32),
+            "reward": np.zeros((1, 1), np.float32),
+            "discount": np.ones((1, 1), np.float32),
+        }
         later = {name: arrays[name].reshape(LENGTH, -1) for name in first}
-        episode = {name: np.concatenate([first[name], later[name]]) for name in first} | {"observation": arrays["observation"]}
+        episode = {name: np.concatenate([first[name], later[name]]) for name in first} | {
+            "observation": arrays["observation"]
+        }
         replay_buffer.save_episode(episode, folder / f"20260101T000000_{i}_{LENGTH}.npz")
     loader = replay_buffer.make_replay_loader(folder, 10**6, batch_size, 4, True, 3, 0.99)
     batches = iter(loader)
@@ -149,7 +182,14 @@ def end_to_end_ours(precision: str, decisions: int, folder: Path) -> float:
     from drqv2.settings import TrainSettings
     from drqv2.trainer import Trainer
 
-    words = ["task=cartpole_swingup", f"root={folder}", f"precision={precision}", "progress=false", "num_eval_episodes=1", "save_video=false"]
+    words = [
+        "task=cartpole_swingup",
+        f"root={folder}",
+        f"precision={precision}",
+        "progress=false",
+        "num_eval_episodes=1",
+        "save_video=false",
+    ]
     with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
         config = OmegaConf.to_container(compose("train", words), resolve=True)
     trainer = Trainer(TrainSettings.from_dict(config))
@@ -171,8 +211,9 @@ def end_to_end_peer(tuned: str, decisions: int, folder: Path) -> float:
     peer = Path(os.environ["PEER"])
     sys.path.insert(0, str(peer))
     os.chdir(folder)
-    import train
     from omegaconf import OmegaConf
+
+    import train
 
     config = OmegaConf.load(peer / "cfgs/config.yaml")
     task = OmegaConf.merge(OmegaConf.load(peer / "cfgs/task/easy.yaml"), {"task_name": "cartpole_swingup"})
@@ -198,7 +239,18 @@ def measure_updates(peer: Path, batch_size: int, rounds: int, repeats: int) -> d
         for name, (side, variant) in UPDATES.items():
             folder = Path(scratch) / name.replace(", ", "-").replace(" ", "-")
             folder.mkdir()
-            words = [sys.executable, __file__, "--serve", side, "--variant", variant, "--batch-size", str(batch_size), "--folder", str(folder)]
+            words = [
+                sys.executable,
+                __file__,
+                "--serve",
+                side,
+                "--variant",
+                variant,
+                "--batch-size",
+                str(batch_size),
+                "--folder",
+                str(folder),
+            ]
             workers[name] = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PEER": str(peer)}
             )
@@ -222,19 +274,41 @@ def measure_end_to_end(peer: Path, decisions: int, rounds: int) -> dict[str, lis
     for _ in range(rounds):
         for name, (side, variant) in UPDATES.items():
             with tempfile.TemporaryDirectory() as folder:
-                words = [sys.executable, __file__, "--end-to-end", side, "--variant", variant, "--decisions", str(decisions), "--folder", folder]
-                done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"PEER": str(peer), "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")})
+                words = [
+                    sys.executable,
+                    __file__,
+                    "--end-to-end",
+                    side,
+                    "--variant",
+                    variant,
+                    "--decisions",
+                    str(decisions),
+                    "--folder",
+                    folder,
+                ]
+                done = subprocess.run(
+                    words,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    check=True,
+                    env=os.environ | {"PEER": str(peer), "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")},
+                )
                 figures[name].append(float(done.stdout.strip().splitlines()[-1]))
     return figures
 
 
 def table(figures: dict[str, list[float]], unit: str, higher_is_better: bool) -> str:
     median = {name: statistics.median(values) for name, values in figures.items()}
-    lines = [f"| | {unit}, median (min-max) | against the peer as shipped | against the peer tuned |", "|---|---|---|---|"]
+    lines = [
+        f"| | {unit}, median (min-max) | against the peer as shipped | against the peer tuned |",
+        "|---|---|---|---|",
+    ]
     for name, values in figures.items():
         ratios = [median[name] / median[f"peer, {which}"] for which in ("as shipped", "tuned")]
         ratios = [r if higher_is_better else 1 / r for r in ratios]
-        lines.append(f"| {name} | {median[name]:.1f} ({min(values):.1f}-{max(values):.1f}) | {ratios[0]:.2f}× | {ratios[1]:.2f}× |")
+        lines.append(
+            f"| {name} | {median[name]:.1f} ({min(values):.1f}-{max(values):.1f}) | {ratios[0]:.2f}× | {ratios[1]:.2f}× |"
+        )
     return "\n".join(lines)
 
 
@@ -263,7 +337,9 @@ def main() -> None:
     parts.append(table(measure_updates(peer, words.batch_size, words.rounds, words.repeats), "ms per update", False))
     if words.decisions:
         parts.append(f"Training end to end, {words.decisions} decisions of cartpole_swingup from pixels, batch 256:")
-        parts.append(table(measure_end_to_end(peer, words.decisions, max(1, words.rounds // 2)), "frames per second", True))
+        parts.append(
+            table(measure_end_to_end(peer, words.decisions, max(1, words.rounds // 2)), "frames per second", True)
+        )
     machine.publish(parts, words.out)
 
 

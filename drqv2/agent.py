@@ -51,7 +51,9 @@ class DrQV2Agent(PolicyLearner):
         super().__init__(settings, device)
         self.critic_target = copy.deepcopy(self.critic).requires_grad_(False)
         # One optimiser steps encoder and critic: they share a loss, and the result is that of two separate ones.
-        self.critic_optimizer = torch.optim.Adam([*self.encoder.parameters(), *self.critic.parameters()], lr=settings.lr, fused=True)
+        self.critic_optimizer = torch.optim.Adam(
+            [*self.encoder.parameters(), *self.critic.parameters()], lr=settings.lr, fused=True
+        )
         self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), lr=settings.lr, fused=True)
 
     def _make_more(self) -> list[nn.Module]:
@@ -104,9 +106,12 @@ class DrQV2Agent(PolicyLearner):
         loss.backward()
         self.critic_optimizer.step()
         return {
-            "batch_reward": batch.reward.mean(), "critic_target_q": target.mean(), "critic_q1": q1.detach().mean(),
-            "critic_q2": q2.detach().mean(), "critic_loss": loss.detach(),
-        }  # fmt: skip
+            "batch_reward": batch.reward.mean(),
+            "critic_target_q": target.mean(),
+            "critic_q1": q1.detach().mean(),
+            "critic_q2": q2.detach().mean(),
+            "critic_loss": loss.detach(),
+        }
 
     def _update_actor(self, observation: Tensor, noise: Tensor) -> dict[str, Tensor]:
         mean = self._mean(observation)

@@ -20,9 +20,16 @@ RECORD = "start_from.json"  # where the run came from, in its folder
 
 # Options that say what networks and replay are; those of the two runs must be the same. A program has not all of them.
 SAME = (
-    "task_name", "obs", "frame_stack", "action_repeat", "feature_dim", "hidden_dim", "actor_trunk", "normalize_observations",
+    "task_name",
+    "obs",
+    "frame_stack",
+    "action_repeat",
+    "feature_dim",
+    "hidden_dim",
+    "actor_trunk",
+    "normalize_observations",
     "replay_compression",
-)  # fmt: skip
+)
 
 
 def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
@@ -43,10 +50,14 @@ def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
         meta, _ = read_snapshot(snapshot)
         before = meta["policy"]["config"]
         if _program(before) != _program(config):
-            raise UserError(f"start_from={source}: a run of {_program(before)}; give the folder of a run of {_program(config)}")
+            raise UserError(
+                f"start_from={source}: a run of {_program(before)}; give the folder of a run of {_program(config)}"
+            )
         for key in SAME:
             if config.get(key) != before.get(key):
-                raise UserError(f"{key}={config.get(key)}: the run of start_from={source} has {before.get(key)}; give the same")
+                raise UserError(
+                    f"{key}={config.get(key)}: the run of start_from={source} has {before.get(key)}; give the same"
+                )
         # With a state_weight the replay's lessons hold states and the snapshot a layer that tells them.
         if _tells_states(config) != _tells_states(before):
             right = "a number above 0" if _tells_states(before) else "0"
@@ -59,8 +70,15 @@ def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
         for name in ("train.csv", "eval.csv"):
             shutil.copyfile(source / name, folder / name)
     except (ArchiveError, KeyError, TypeError, FileNotFoundError) as error:
-        raise UserError(f"start_from={source}: can't be used ({error}); give the folder of a run of {_program(config)}") from None
-    record = {"run": str(source.absolute()), "frame": meta["policy"]["frame"], "snapshot_sha256": sha256_file(snapshot), "config": before}
+        raise UserError(
+            f"start_from={source}: can't be used ({error}); give the folder of a run of {_program(config)}"
+        ) from None
+    record = {
+        "run": str(source.absolute()),
+        "frame": meta["policy"]["frame"],
+        "snapshot_sha256": sha256_file(snapshot),
+        "config": before,
+    }
     write_json(folder / RECORD, record)
     os.replace(snapshot, folder / SNAPSHOT)
 

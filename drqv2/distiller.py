@@ -44,17 +44,27 @@ class Distiller(Run):
         s = self.settings
         return Student(
             StudentSettings(
-                observation_shape=self.env.observation_shape, action_dim=self.env.action_dim, feature_dim=s.feature_dim,
-                hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk, normalize_observations=False, precision=self.precision,
-                compile=s.compile, seed=s.seed, lr_schedule=parse_schedule(s.lr_schedule, "lr_schedule"),
-                state_dim=self._state_dim, state_weight=s.state_weight,
+                observation_shape=self.env.observation_shape,
+                action_dim=self.env.action_dim,
+                feature_dim=s.feature_dim,
+                hidden_dim=s.hidden_dim,
+                actor_trunk=s.actor_trunk,
+                normalize_observations=False,
+                precision=self.precision,
+                compile=s.compile,
+                seed=s.seed,
+                lr_schedule=parse_schedule(s.lr_schedule, "lr_schedule"),
+                state_dim=self._state_dim,
+                state_weight=s.state_weight,
             ),
             self.device,
-        )  # fmt: skip
+        )
 
     def _episode_decisions(self) -> int | None:
         # Only for the episodes learned from: evaluation plays whole ones.
-        limits = [limit for limit in (self.settings.max_decisions, self.settings.episode_decisions) if limit is not None]
+        limits = [
+            limit for limit in (self.settings.max_decisions, self.settings.episode_decisions) if limit is not None
+        ]
         return min(limits, default=None)
 
     def _first_update_step(self) -> int:
@@ -89,6 +99,10 @@ def check_teacher(task: str, action_repeat: int, teacher: LoadedPolicy) -> None:
     if teacher.obs != "state":
         raise UserError(f"teacher={teacher.path}: acts from {teacher.obs}; give a policy trained with obs=state")
     if teacher.task != task:
-        raise UserError(f"teacher={teacher.path}: a policy of {teacher.task}; give one of {task}, or task={teacher.task}")
+        raise UserError(
+            f"teacher={teacher.path}: a policy of {teacher.task}; give one of {task}, or task={teacher.task}"
+        )
     if teacher.action_repeat != action_repeat:
-        raise UserError(f"action_repeat={action_repeat}: the teacher {teacher.path} was trained with {teacher.action_repeat}; give the same")
+        raise UserError(
+            f"action_repeat={action_repeat}: the teacher {teacher.path} was trained with {teacher.action_repeat}; give the same"
+        )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 
@@ -22,7 +22,9 @@ class Evaluator:
     actions that are not finite.
     """
 
-    def __init__(self, make_envs: Callable[[], VectorEnv], *, seed: int, episodes: int, fps: float, remedy: str) -> None:
+    def __init__(
+        self, make_envs: Callable[[], VectorEnv], *, seed: int, episodes: int, fps: float, remedy: str
+    ) -> None:
         self._make_envs = make_envs
         self._envs: VectorEnv | None = None
         self._seed = seed

@@ -49,7 +49,11 @@ def window_length(span: int) -> int:
 
 
 def unpack_windows(
-    episodes: list[PackedFrames], first: np.ndarray, last: np.ndarray, out: np.ndarray, pool: ThreadPoolExecutor | None = None
+    episodes: list[PackedFrames],
+    first: np.ndarray,
+    last: np.ndarray,
+    out: np.ndarray,
+    pool: ThreadPoolExecutor | None = None,
 ) -> np.ndarray:
     """Frames first[b] ... last[b] of episodes[b], from the whole frame before first[b] on, into out[b].
 

@@ -36,6 +36,9 @@ def without_sources(data: bytes) -> io.BytesIO:
             first, first_argument, _ = instructions[opened + 1]
             if first_argument == "module" or (first.endswith("BINGET") and first_argument in module_memo):
                 class_ = next(n for n in range(opened, number) if instructions[n][0] == "GLOBAL")
-                kept += [data[copied : instructions[opened][2]], data[instructions[class_][2] : instructions[class_ + 2][2]]]
+                kept += [
+                    data[copied : instructions[opened][2]],
+                    data[instructions[class_][2] : instructions[class_ + 2][2]],
+                ]
                 copied = place + 1
     return io.BytesIO(b"".join([*kept, data[copied:]]))

@@ -13,7 +13,16 @@ from tqdm import tqdm
 # Mean wall-clock milliseconds: of sampling and updating per update, of the others per decision.
 TIMES = ("act_ms", "physics_ms", "render_ms", "sample_ms", "update_ms")
 _COMMON = ("frame", "step", "episode", "episode_length", "episode_reward")
-_SHORT = {"frame": "F", "step": "S", "episode": "E", "episode_length": "L", "episode_reward": "R", "buffer_size": "BS", "fps": "FPS", "total_time": "T"}
+_SHORT = {
+    "frame": "F",
+    "step": "S",
+    "episode": "E",
+    "episode_length": "L",
+    "episode_reward": "R",
+    "buffer_size": "BS",
+    "fps": "FPS",
+    "total_time": "T",
+}
 
 
 class Logger:
@@ -23,7 +32,9 @@ class Logger:
     appears twice and none from after the snapshot stays.
     """
 
-    def __init__(self, folder: Path, *, metrics: tuple[str, ...], use_tb: bool, sizes: dict[str, int] | None, frame: int) -> None:
+    def __init__(
+        self, folder: Path, *, metrics: tuple[str, ...], use_tb: bool, sizes: dict[str, int] | None, frame: int
+    ) -> None:
         self._files = {}
         self._columns = {
             "train": (*_COMMON, "buffer_size", "fps", "total_time", "capped", *metrics, *TIMES),

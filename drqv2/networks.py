@@ -24,11 +24,15 @@ class PixelEncoder(nn.Module):
         super().__init__()
         channels, height, width = observation_shape
         self.convnet = nn.Sequential(
-            nn.Conv2d(channels, 32, 3, stride=2), nn.ReLU(inplace=True),
-            nn.Conv2d(32, 32, 3), nn.ReLU(inplace=True),
-            nn.Conv2d(32, 32, 3), nn.ReLU(inplace=True),
-            nn.Conv2d(32, 32, 3), nn.ReLU(inplace=True),
-        )  # fmt: skip
+            nn.Conv2d(channels, 32, 3, stride=2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 32, 3),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 32, 3),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 32, 3),
+            nn.ReLU(inplace=True),
+        )
         with torch.no_grad():
             self.repr_dim = self.convnet(torch.zeros(1, channels, height, width)).numel()
 
@@ -71,10 +75,12 @@ def _trunk(kind: str, repr_dim: int, feature_dim: int) -> nn.Sequential:
 
 def _mlp(inputs: int, hidden_dim: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(inputs, hidden_dim), nn.ReLU(inplace=True),
-        nn.Linear(hidden_dim, hidden_dim), nn.ReLU(inplace=True),
+        nn.Linear(inputs, hidden_dim),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden_dim, hidden_dim),
+        nn.ReLU(inplace=True),
         nn.Linear(hidden_dim, outputs),
-    )  # fmt: skip
+    )
 
 
 class Actor(nn.Module):

@@ -23,7 +23,9 @@ class ObservationNormalizer(nn.Module):
         super().__init__()
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(dim, dtype=torch.float64))
-        self.register_buffer("squares", torch.zeros(dim, dtype=torch.float64))  # sum of squared deviations from the mean
+        self.register_buffer(
+            "squares", torch.zeros(dim, dtype=torch.float64)
+        )  # sum of squared deviations from the mean
         self.register_buffer("scale", torch.ones(dim, dtype=torch.float64))
 
     @torch.no_grad()

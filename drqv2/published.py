@@ -17,18 +17,36 @@ from torch import Tensor, nn
 from drqv2 import legacy
 from drqv2.networks import make_policy
 from runtime.archives import (
-    TENSOR_NAMES, ArchiveError, check_sums, check_tensors, is_legacy, load_inspected, printable, refuse_names,
-)  # fmt: skip
+    TENSOR_NAMES,
+    ArchiveError,
+    check_sums,
+    check_tensors,
+    is_legacy,
+    load_inspected,
+    printable,
+    refuse_names,
+)
 
 AGENT = "drqv2.DrQV2Agent"
 # What those repositories train with; the file itself doesn't say.
 FRAME_STACK, ACTION_REPEAT, SIZE = 3, 2, 84
 _CLASSES = (
-    AGENT, "drqv2.Encoder", "drqv2.Actor", "drqv2.Critic", "drqv2.RandomShiftsAug", "utils.Timer", "utils.DenseParallel",
-    "torch.optim.adam.Adam", "torch.nn.modules.container.Sequential", "torch.nn.modules.conv.Conv2d",
-    "torch.nn.modules.linear.Linear", "torch.nn.modules.activation.ReLU", "torch.nn.modules.activation.Tanh",
-    "torch.nn.modules.normalization.LayerNorm", "builtins.dict",
-)  # fmt: skip
+    AGENT,
+    "drqv2.Encoder",
+    "drqv2.Actor",
+    "drqv2.Critic",
+    "drqv2.RandomShiftsAug",
+    "utils.Timer",
+    "utils.DenseParallel",
+    "torch.optim.adam.Adam",
+    "torch.nn.modules.container.Sequential",
+    "torch.nn.modules.conv.Conv2d",
+    "torch.nn.modules.linear.Linear",
+    "torch.nn.modules.activation.ReLU",
+    "torch.nn.modules.activation.Tanh",
+    "torch.nn.modules.normalization.LayerNorm",
+    "builtins.dict",
+)
 _SAFE_WITH_TORCH = ("torch._utils._rebuild_parameter", "torch.device", "builtins.set")
 # Attributes besides the weights that decide what a layer computes.
 _MATTERS = {"Conv2d": ("stride", "padding", "dilation", "groups"), "LayerNorm": ("eps",)}
@@ -48,7 +66,10 @@ def _plain_dictionary(*_: Any) -> OrderedDict:
     return OrderedDict()
 
 
-_REGISTERED = [*((stand_in, name) for name, stand_in in _STAND_INS.items()), (_plain_dictionary, "collections.defaultdict")]
+_REGISTERED = [
+    *((stand_in, name) for name, stand_in in _STAND_INS.items()),
+    (_plain_dictionary, "collections.defaultdict"),
+]
 # Pickles of protocol 2 spell builtins as Python 2 did.
 _NAMES = {name.replace("builtins.", "__builtin__.") for name in (*_CLASSES, *_SAFE_WITH_TORCH)}
 _ALLOWED = TENSOR_NAMES | _NAMES | {*_CLASSES, *_SAFE_WITH_TORCH, "collections.defaultdict"}
@@ -76,9 +97,12 @@ def read(path: Path, names: frozenset[str]) -> tuple[dict[str, Any], dict[str, T
         policy = _describe(theirs, trunk, step if type(step) is int else 0)
         with torch.device("meta"):  # for its structure alone
             ours = make_policy(
-                tuple(policy["observation_shape"]), policy["action_dim"], feature_dim=policy["feature_dim"],
-                hidden_dim=policy["hidden_dim"], trunk=trunk,
-            )  # fmt: skip
+                tuple(policy["observation_shape"]),
+                policy["action_dim"],
+                feature_dim=policy["feature_dim"],
+                hidden_dim=policy["hidden_dim"],
+                trunk=trunk,
+            )
         tensors: dict[str, Tensor] = {}
         for part in theirs:
             _match(getattr(ours, part), theirs[part], part, tensors)
@@ -92,12 +116,21 @@ def _describe(theirs: dict[str, Any], trunk: str, step: int) -> dict[str, Any]:
     """Sizes from the shapes of the weights."""
     actor = theirs["actor"]
     first = _weight(_child(_child(theirs["encoder"], "convnet"), "0"))
-    projection, hidden, last = (_weight(_child(_child(actor, a), b)) for a, b in (("trunk", "0"), ("policy", "0"), ("policy", "4")))
+    projection, hidden, last = (
+        _weight(_child(_child(actor, a), b)) for a, b in (("trunk", "0"), ("policy", "0"), ("policy", "4"))
+    )
     return {
-        "obs": "pixels", "frame_stack": FRAME_STACK, "action_repeat": ACTION_REPEAT,
-        "observation_shape": [first.shape[1], SIZE, SIZE], "action_dim": last.shape[0], "feature_dim": projection.shape[0],
-        "hidden_dim": hidden.shape[0], "actor_trunk": trunk, "frame": step * ACTION_REPEAT, "config": {},
-    }  # fmt: skip
+        "obs": "pixels",
+        "frame_stack": FRAME_STACK,
+        "action_repeat": ACTION_REPEAT,
+        "observation_shape": [first.shape[1], SIZE, SIZE],
+        "action_dim": last.shape[0],
+        "feature_dim": projection.shape[0],
+        "hidden_dim": hidden.shape[0],
+        "actor_trunk": trunk,
+        "frame": step * ACTION_REPEAT,
+        "config": {},
+    }
 
 
 def _match(ours: nn.Module, theirs: Any, name: str, tensors: dict[str, Tensor]) -> None:

@@ -48,28 +48,43 @@ class Run(abc.ABC):
         self.precision = resolve_precision(s.precision, self.device)
         torch.use_deterministic_algorithms(s.deterministic)
         torch.set_num_threads(s.threads or (_THREADS if s.obs == "pixels" else 1))
-        make = {"obs": s.obs, "frame_stack": s.frame_stack, "action_repeat": s.action_repeat, "render_device": s.render["device"]}
+        make = {
+            "obs": s.obs,
+            "frame_stack": s.frame_stack,
+            "action_repeat": s.action_repeat,
+            "render_device": s.render["device"],
+        }
         self.env = envs.make(s.task_name, seed=s.seed, max_decisions=self._episode_decisions(), **make)
         self._pixels = s.obs == "pixels"
         element = (3, *self.env.observation_shape[1:]) if self._pixels else self.env.observation_shape
         capacity = min(s.replay_buffer_size, s.num_train_steps)
         folder = Path(s.root) / s.task_name / s.name
         packed = self._pixels and s.replay_compression == "zstd"
-        self.room = check_room(folder, capacity * bytes_per_decision(element, self._pixels, packed, self.env.action_dim))
+        self.room = check_room(
+            folder, capacity * bytes_per_decision(element, self._pixels, packed, self.env.action_dim)
+        )
         self.run_dir = RunDir(folder, s.to_dict())
         nstep, discount = self._returns()
         self.replay = Replay(
             self.run_dir.path / "replay",
-            ReplaySettings(self.env.observation_shape, element, capacity, s.batch_size, nstep, discount, s.seed, packed),
+            ReplaySettings(
+                self.env.observation_shape, element, capacity, s.batch_size, nstep, discount, s.seed, packed
+            ),
         )
         self.agent = self._make_learner()
         self.evaluator = Evaluator(
             lambda: VectorEnv(
-                s.task_name, num_envs=s.num_eval_episodes, max_decisions=s.max_decisions,
-                num_workers=s.eval_workers if self._pixels or s.eval_workers is not None else 0, **make,
+                s.task_name,
+                num_envs=s.num_eval_episodes,
+                max_decisions=s.max_decisions,
+                num_workers=s.eval_workers if self._pixels or s.eval_workers is not None else 0,
+                **make,
             ),
-            seed=s.seed, episodes=s.num_eval_episodes, remedy=self._remedy, fps=1.0 / (self.env.control_timestep * s.action_repeat),
-        )  # fmt: skip
+            seed=s.seed,
+            episodes=s.num_eval_episodes,
+            remedy=self._remedy,
+            fps=1.0 / (self.env.control_timestep * s.action_repeat),
+        )
         self.step = self.episode = 0
         self._seconds_before = 0.0
         self._last_snapshot_step = 0
@@ -134,7 +149,9 @@ class Run(abc.ABC):
         s = self.settings
         self._announce()
         if self.step >= s.num_train_steps:
-            print(f"finished: {self.run_dir.path} holds a run of {self._frame} frames; set num_train_frames higher to go on")
+            print(
+                f"finished: {self.run_dir.path} holds a run of {self._frame} frames; set num_train_frames higher to go on"
+            )
             return
         bar = tqdm(total=s.num_train_frames, initial=self._frame, unit="frame", disable=None if s.progress else True)
         try:
@@ -161,7 +178,11 @@ class Run(abc.ABC):
             clock = time.perf_counter()
             action, stored = self._act(steps[-1])
             clock = _lap(times, "act_ms", clock)
-            if self.step >= self._first_update_step() and self.step % s.update_every_steps == 0 and self.replay.sampleable:
+            if (
+                self.step >= self._first_update_step()
+                and self.step % s.update_every_steps == 0
+                and self.replay.sampleable
+            ):
                 update = self.step // s.update_every_steps
                 batch = self._prefetch.take(update)
                 clock = _lap(times, "sample_ms", clock)
@@ -188,7 +209,10 @@ class Run(abc.ABC):
         row = self._row(sum(t.reward for t in steps), len(actions), steps[-1].capped)
         times["physics_ms"] -= times["render_ms"]
         row |= {"buffer_size": len(self.replay), "fps": len(actions) * s.action_repeat / (time.monotonic() - begun)}
-        row |= {name: 1e3 * times[name] / max(1, updates if name in ("sample_ms", "update_ms") else len(actions)) for name in TIMES}
+        row |= {
+            name: 1e3 * times[name] / max(1, updates if name in ("sample_ms", "update_ms") else len(actions))
+            for name in TIMES
+        }
         row |= self._mean_losses(losses)
         self.logger.log("train", row)
         if (self.step - self._last_snapshot_step) * s.action_repeat >= s.snapshot_every_frames:
@@ -220,10 +244,14 @@ class Run(abc.ABC):
 
     def _row(self, episode_return: float, decisions: float, capped: bool) -> dict[str, float]:
         return {
-            "frame": self._frame, "step": self.step, "episode": self.episode, "capped": int(capped),
-            "episode_length": decisions * self.settings.action_repeat, "episode_reward": float(episode_return),
+            "frame": self._frame,
+            "step": self.step,
+            "episode": self.episode,
+            "capped": int(capped),
+            "episode_length": decisions * self.settings.action_repeat,
+            "episode_reward": float(episode_return),
             "total_time": self._total_time,
-        }  # fmt: skip
+        }
 
     def _mean_losses(self, losses: list[dict[str, Tensor]]) -> dict[str, float]:
         if not losses:
@@ -237,7 +265,9 @@ class Run(abc.ABC):
 
     def _as_episode(self, steps: list[envs.TimeStep], actions: list[np.ndarray]) -> Episode:
         observations = np.stack([t.observation[-3:] if self._pixels else t.observation for t in steps])
-        rewards, discounts = (np.array([getattr(t, name) for t in steps[1:]], np.float32) for name in ("reward", "discount"))
+        rewards, discounts = (
+            np.array([getattr(t, name) for t in steps[1:]], np.float32) for name in ("reward", "discount")
+        )
         return Episode(observations, np.stack(actions), rewards, discounts)
 
     def _checked(self, step: envs.TimeStep) -> envs.TimeStep:
@@ -255,15 +285,27 @@ class Run(abc.ABC):
     def _write_snapshot(self) -> None:
         s, agent = self.settings, self.agent
         policy = policy_meta(
-            task=s.task_name, obs=s.obs, frame_stack=s.frame_stack, action_repeat=s.action_repeat,
-            observation_shape=self.env.observation_shape, action_dim=self.env.action_dim, feature_dim=s.feature_dim,
-            hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk, frame=self._frame,
+            task=s.task_name,
+            obs=s.obs,
+            frame_stack=s.frame_stack,
+            action_repeat=s.action_repeat,
+            observation_shape=self.env.observation_shape,
+            action_dim=self.env.action_dim,
+            feature_dim=s.feature_dim,
+            hidden_dim=s.hidden_dim,
+            actor_trunk=s.actor_trunk,
+            frame=self._frame,
             config=s.to_dict() | {"precision": self.precision},
-        )  # fmt: skip
+        )
         meta = {
-            "policy": policy, "step": self.step, "episode": self.episode, "total_time": self._total_time,
-            "last_eval_step": self._last_eval_step, "replay": self.replay.index(), "csv_bytes": self.logger.sizes(),
-        }  # fmt: skip
+            "policy": policy,
+            "step": self.step,
+            "episode": self.episode,
+            "total_time": self._total_time,
+            "last_eval_step": self._last_eval_step,
+            "replay": self.replay.index(),
+            "csv_bytes": self.logger.sizes(),
+        }
         tensors = agent.state()
         for name, tensor in tensors.items():
             if not bool(torch.isfinite(tensor).all()):
@@ -281,7 +323,9 @@ class Run(abc.ABC):
             self.step, self.episode = meta["step"], meta["episode"]
             self._seconds_before, sizes = meta["total_time"], meta["csv_bytes"]
             self._last_snapshot_step, self._last_eval_step = self.step, meta["last_eval_step"]
-        self.logger = Logger(self.run_dir.path, metrics=self.METRICS, use_tb=self.settings.use_tb, sizes=sizes, frame=self._frame)
+        self.logger = Logger(
+            self.run_dir.path, metrics=self.METRICS, use_tb=self.settings.use_tb, sizes=sizes, frame=self._frame
+        )
 
     def _announce(self) -> None:
         s = self.settings

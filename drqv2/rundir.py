@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any, TextIO
 
+from torch import Tensor
+
 from drqv2.archive import ArchiveError
 from drqv2.replay import Replay
 from drqv2.segments import SegmentError
@@ -15,7 +17,6 @@ from drqv2.settings import MAY_CHANGE
 from drqv2.snapshot import SNAPSHOT, read_snapshot, write_snapshot
 from runtime.errors import UserError
 from runtime.files import write_json
-from torch import Tensor
 
 _PREVIOUS, _NEW, _DAMAGED = "snapshot.prev.pt", "snapshot.new.pt", "snapshot.damaged.pt"
 
@@ -44,7 +45,9 @@ class RunDir:
         except BlockingIOError:
             lock.seek(0)
             owner = lock.read().strip() or "another process"
-            raise UserError(f"name={self.path.name}: {owner} is training in {self.path}; wait for it, or give another name=") from None
+            raise UserError(
+                f"name={self.path.name}: {owner} is training in {self.path}; wait for it, or give another name="
+            ) from None
         lock.truncate(0)
         lock.write(f"process {os.getpid()}")
         lock.flush()
@@ -62,7 +65,9 @@ class RunDir:
                 before = json.loads(file.read_text())
             except ValueError:
                 raise UserError(f"{file}: can't be read; move the folder away or give another name=") from None
-            differ = sorted(k for k in before.keys() | config.keys() if k not in MAY_CHANGE and before.get(k) != config.get(k))
+            differ = sorted(
+                k for k in before.keys() | config.keys() if k not in MAY_CHANGE and before.get(k) != config.get(k)
+            )
             if differ:
                 named = ", ".join(f"{k}={config.get(k)} (was {before.get(k)})" for k in differ)
                 raise UserError(f"{named}: {self.path} was trained with another configuration; give another name=")
@@ -109,5 +114,7 @@ class RunDir:
                 self._previous_index = meta["replay"]
                 return meta, tensors
         if problems:
-            raise UserError(f"no usable snapshot in {self.path}: {'; '.join(problems)}; move the folder away to start anew")
+            raise UserError(
+                f"no usable snapshot in {self.path}: {'; '.join(problems)}; move the folder away to start anew"
+            )
         return None

@@ -13,19 +13,55 @@ from runtime.errors import UserError
 
 # Options that don't change what is learned: a run may be resumed with other values of these.
 MAY_CHANGE = (
-    "num_train_frames", "device", "progress", "use_tb", "save_video", "eval_workers", "snapshot_every_frames", "render", "root", "name",
+    "num_train_frames",
+    "device",
+    "progress",
+    "use_tb",
+    "save_video",
+    "eval_workers",
+    "snapshot_every_frames",
+    "render",
+    "root",
+    "name",
     "teacher",
-)  # fmt: skip
+)
 
 _AT_LEAST = {
-    "frame_stack": 1, "action_repeat": 1, "max_decisions": 1, "num_train_frames": 1, "num_seed_frames": 0,
-    "eval_every_frames": 1, "num_eval_episodes": 1, "eval_workers": 0, "threads": 1, "snapshot_every_frames": 1, "seed": 0,
-    "batch_size": 1, "nstep": 1, "feature_dim": 1, "hidden_dim": 1, "update_every_steps": 1, "num_expl_steps": 0,
-    "replay_buffer_size": 1, "num_teacher_frames": 1, "episode_decisions": 1,
-}  # fmt: skip
+    "frame_stack": 1,
+    "action_repeat": 1,
+    "max_decisions": 1,
+    "num_train_frames": 1,
+    "num_seed_frames": 0,
+    "eval_every_frames": 1,
+    "num_eval_episodes": 1,
+    "eval_workers": 0,
+    "threads": 1,
+    "snapshot_every_frames": 1,
+    "seed": 0,
+    "batch_size": 1,
+    "nstep": 1,
+    "feature_dim": 1,
+    "hidden_dim": 1,
+    "update_every_steps": 1,
+    "num_expl_steps": 0,
+    "replay_buffer_size": 1,
+    "num_teacher_frames": 1,
+    "episode_decisions": 1,
+}
 _MAY_BE_NULL = ("max_decisions", "eval_workers", "threads", "episode_decisions")
-_CHOICES = {"obs": ("pixels", "state"), "actor_trunk": ACTOR_TRUNKS, "precision": ("fp32", "bf16", "auto"), "replay_compression": ("zstd", "none")}
-_WITHIN = {"discount": (0.0, 1.0), "critic_target_tau": (0.0, 1.0), "lr": (0.0, 1.0), "stddev_clip": (0.0, 10.0), "state_weight": (0.0, 1000.0)}
+_CHOICES = {
+    "obs": ("pixels", "state"),
+    "actor_trunk": ACTOR_TRUNKS,
+    "precision": ("fp32", "bf16", "auto"),
+    "replay_compression": ("zstd", "none"),
+}
+_WITHIN = {
+    "discount": (0.0, 1.0),
+    "critic_target_tau": (0.0, 1.0),
+    "lr": (0.0, 1.0),
+    "stddev_clip": (0.0, 10.0),
+    "state_weight": (0.0, 1000.0),
+}
 _SWITCHES = ("use_tb", "progress", "compile", "deterministic", "save_video", "normalize_observations")
 
 
@@ -168,7 +204,9 @@ def _check_integer(key: str, value: Any, low: int, optional: bool) -> int | None
 
 
 def _check_entries(key: str, value: Any) -> list[int]:
-    whole = isinstance(value, (list, tuple)) and all(isinstance(entry, int) and not isinstance(entry, bool) for entry in value)
+    whole = isinstance(value, (list, tuple)) and all(
+        isinstance(entry, int) and not isinstance(entry, bool) for entry in value
+    )
     if not whole or not value or min(value) < 0 or len(set(value)) < len(value):
         raise UserError(f"{key}={value}: use null or a list of an observation's entries, counted from 0, such as [2,3]")
     return list(value)

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 import envs
-from drqv2 import calibration, normalizer, published
+from drqv2 import normalizer, published, stored_thresholds
 from drqv2.archive import read_archive, write_archive
-from drqv2.calibration import StoredCalibration
 from drqv2.networks import PolicyNetwork, make_policy
+from drqv2.stored_thresholds import StoredCalibration
 from runtime.archives import ArchiveError, inspect, printable
 from runtime.errors import UserError
 from runtime.files import sha256_file
@@ -74,17 +74,27 @@ def store_calibration(path: Path, stored: StoredCalibration) -> None:
 
     Raises ArchiveError where `path` is no whole policy file, ValueError where `stored` was measured on other weights.
     """
-    meta, tensors = calibration.without(*read_archive(path, ("policy",), VERSION))
-    if calibration.weights_sha256(_weights(tensors)) != stored.weights:
+    meta, tensors = stored_thresholds.without(*read_archive(path, ("policy",), VERSION))
+    if stored_thresholds.weights_sha256(_weights(tensors)) != stored.weights:
         raise ValueError(f"{path}: the calibration belongs to other weights")
-    more_meta, more_tensors = calibration.packed(stored)
+    more_meta, more_tensors = stored_thresholds.packed(stored)
     write_archive(path, "policy", VERSION, meta | more_meta, tensors | more_tensors)
 
 
 def policy_meta(
-    *, task: str, obs: str, frame_stack: int, action_repeat: int, observation_shape: tuple[int, ...],
-    action_dim: int, feature_dim: int, hidden_dim: int, actor_trunk: str, frame: int, config: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
+    *,
+    task: str,
+    obs: str,
+    frame_stack: int,
+    action_repeat: int,
+    observation_shape: tuple[int, ...],
+    action_dim: int,
+    feature_dim: int,
+    hidden_dim: int,
+    actor_trunk: str,
+    frame: int,
+    config: dict[str, Any],
+) -> dict[str, Any]:
     """Everything that a reader needs to rebuild a policy and its environment, as JSON values."""
     return {**locals(), "observation_shape": list(observation_shape)}
 
@@ -109,20 +119,31 @@ def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
         # Without memory of its own until the weights are known to fit: what a file declares may be of any size.
         with torch.device("meta"):
             network = make_policy(
-                shape, policy["action_dim"], feature_dim=policy["feature_dim"],
-                hidden_dim=policy["hidden_dim"], trunk=policy["actor_trunk"],
-            )  # fmt: skip
+                shape,
+                policy["action_dim"],
+                feature_dim=policy["feature_dim"],
+                hidden_dim=policy["hidden_dim"],
+                trunk=policy["actor_trunk"],
+            )
         state = _on_raw_observations({name: value.float() for name, value in _weights(tensors).items()}, tensors)
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             raise UserError(f"{path}: its weights hold NaN or infinity; train anew or use another snapshot")
         network.load_state_dict(state, assign=True)
         return LoadedPolicy(
-            network=network.eval().requires_grad_(False), task=policy["task"], obs=policy["obs"],
-            frame_stack=policy["frame_stack"], action_repeat=policy["action_repeat"], observation_shape=shape,
-            action_dim=policy["action_dim"], actor_trunk=policy["actor_trunk"], config=policy["config"],
-            frame=policy["frame"], path=path.absolute(), sha256=sha256_file(path),
-            calibration=calibration.unpacked(path, meta, tensors, network),
-        )  # fmt: skip
+            network=network.eval().requires_grad_(False),
+            task=policy["task"],
+            obs=policy["obs"],
+            frame_stack=policy["frame_stack"],
+            action_repeat=policy["action_repeat"],
+            observation_shape=shape,
+            action_dim=policy["action_dim"],
+            actor_trunk=policy["actor_trunk"],
+            config=policy["config"],
+            frame=policy["frame"],
+            path=path.absolute(),
+            sha256=sha256_file(path),
+            calibration=stored_thresholds.unpacked(path, meta, tensors, network),
+        )
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         # torch spreads a wrong shape over several lines.
         raise UserError(
@@ -139,7 +160,9 @@ def _on_raw_observations(weights: dict[str, Tensor], tensors: dict[str, Tensor])
     if f"{normalizer.NAME}.mean" not in tensors:
         return weights
     first = ("actor.trunk.0.weight", "actor.trunk.0.bias")
-    folded = normalizer.fold(*(weights[name] for name in first), *(tensors[f"{normalizer.NAME}.{key}"] for key in ("mean", "scale")))
+    folded = normalizer.fold(
+        *(weights[name] for name in first), *(tensors[f"{normalizer.NAME}.{key}"] for key in ("mean", "scale"))
+    )
     return weights | dict(zip(first, folded))
 
 
@@ -148,7 +171,9 @@ def _published_task(path: Path, task: str | None) -> str:
     folder = path.absolute().parent.name
     found = folder if folder in envs.TASKS else task
     if found is None:
-        raise UserError(f"{path}: a published agent, which doesn't name its task; put it at exp_local/<task>/snapshot.pt")
+        raise UserError(
+            f"{path}: a published agent, which doesn't name its task; put it at exp_local/<task>/snapshot.pt"
+        )
     return found
 
 

@@ -52,7 +52,10 @@ class Student(PolicyLearner):
         s = self.settings
         self._telling: dict[str, nn.Module] = {}
         if s.state_weight > 0:
-            self._telling = {"state_head": nn.Linear(s.feature_dim, s.state_dim), "state_scale": ObservationNormalizer(s.state_dim)}
+            self._telling = {
+                "state_head": nn.Linear(s.feature_dim, s.state_dim),
+                "state_scale": ObservationNormalizer(s.state_dim),
+            }
         return list(self._telling.values())
 
     def modules(self) -> dict[str, nn.Module]:
@@ -72,7 +75,9 @@ class Student(PolicyLearner):
         for group in self.optimizer.param_groups:
             group["lr"] = s.lr_schedule(step)
         features = self._features(self.actor.trunk, self._encode(lesson.observation))
-        losses = {"imitation_loss": F.mse_loss(torch.tanh(self.actor.policy(features)), lesson.action[:, : s.action_dim])}
+        losses = {
+            "imitation_loss": F.mse_loss(torch.tanh(self.actor.policy(features)), lesson.action[:, : s.action_dim])
+        }
         loss = losses["imitation_loss"]
         if self._telling:
             state = self._telling["state_scale"](lesson.action[:, s.action_dim :])

@@ -30,14 +30,23 @@ class Trainer(Run):
             raise UserError(f"hidden_sign={s.hidden_sign}: the states of {s.task_name} have entries 0 to {dim - 1}")
         return DrQV2Agent(
             AgentSettings(
-                observation_shape=self.env.observation_shape, action_dim=self.env.action_dim, feature_dim=s.feature_dim,
-                hidden_dim=s.hidden_dim, actor_trunk=s.actor_trunk,
-                normalize_observations=s.normalize_observations, lr=s.lr, critic_target_tau=s.critic_target_tau,
-                num_expl_steps=s.num_expl_steps, stddev_schedule=parse_schedule(s.stddev_schedule),
-                stddev_clip=s.stddev_clip, precision=self.precision, compile=s.compile, seed=s.seed,
+                observation_shape=self.env.observation_shape,
+                action_dim=self.env.action_dim,
+                feature_dim=s.feature_dim,
+                hidden_dim=s.hidden_dim,
+                actor_trunk=s.actor_trunk,
+                normalize_observations=s.normalize_observations,
+                lr=s.lr,
+                critic_target_tau=s.critic_target_tau,
+                num_expl_steps=s.num_expl_steps,
+                stddev_schedule=parse_schedule(s.stddev_schedule),
+                stddev_clip=s.stddev_clip,
+                precision=self.precision,
+                compile=s.compile,
+                seed=s.seed,
             ),
             self.device,
-        )  # fmt: skip
+        )
 
     def _returns(self) -> tuple[int, float]:
         return self.settings.nstep, self.settings.discount

@@ -51,7 +51,11 @@ class Environment:
             raise UserError(f"obs={obs}: must be pixels or state")
         if not 0 <= seed < 2**32:
             raise UserError(f"seed={seed}: must be an integer from 0 to {2**32 - 1}")
-        for name, value in (("frame_stack", frame_stack), ("action_repeat", action_repeat), ("max_decisions", max_decisions)):
+        for name, value in (
+            ("frame_stack", frame_stack),
+            ("action_repeat", action_repeat),
+            ("max_decisions", max_decisions),
+        ):
             if value is not None and value < 1:
                 raise UserError(f"{name}={value}: must be at least 1")
         self.task, self.obs = task, obs

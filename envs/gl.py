@@ -22,7 +22,9 @@ _SPELLINGS = {
     **dict.fromkeys(("off", "disable", "disabled", "false", "0"), "disable"),
 }
 
-_INSTALL = "on Debian or Ubuntu install it with: apt-get install libegl1 libgl1 libgl1-mesa-dri (or libosmesa6 where packaged)"
+_INSTALL = (
+    "on Debian or Ubuntu install it with: apt-get install libegl1 libgl1 libgl1-mesa-dri (or libosmesa6 where packaged)"
+)
 
 # Draws one lit box and looks whether anything but background came back.
 _PROBE = """

@@ -54,7 +54,11 @@ class Group:
             self._environments[index] = make(**settings)
         one = self._environments[indices[0]]
         return Spec(
-            one.observation_shape, one.observation_dtype, one.action_dim, one.max_episode_decisions, one.control_timestep
+            one.observation_shape,
+            one.observation_dtype,
+            one.action_dim,
+            one.max_episode_decisions,
+            one.control_timestep,
         )
 
     def attach(self, shape: tuple[int, ...], dtype: np.dtype) -> None:

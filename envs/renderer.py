@@ -15,10 +15,10 @@ from runtime.errors import UserError
 
 _LARGEST = 4096  # pixels a side
 
-_shared: dict[str, "Renderer"] = {}
+_shared: dict[str, Renderer] = {}
 
 
-def acquire(task: str, model: Any) -> "Renderer":
+def acquire(task: str, model: Any) -> Renderer:
     """The process's renderer for `task`, made from `model` at the first call. Give it back with `release`.
 
     Raises UserError if OpenGL can't render (see `gl.choose`).
@@ -67,7 +67,13 @@ class Renderer:
         mujoco, model, data = self._mujoco, physics.model, physics.data
         self._camera.fixedcamid = model.name2id(camera, "camera") if isinstance(camera, str) else camera
         mujoco.mjv_updateScene(
-            model.ptr, data.ptr, self._option.ptr, self._perturb.ptr, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+            model.ptr,
+            data.ptr,
+            self._option.ptr,
+            self._perturb.ptr,
+            self._camera,
+            mujoco.mjtCatBit.mjCAT_ALL,
+            self._scene,
         )
         picture = np.empty((height, width, 3), np.uint8)
         with self._gl.make_current() as thread:

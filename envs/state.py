@@ -59,7 +59,9 @@ def coordinates(physics: Any) -> np.ndarray:
     import mujoco
 
     model, data = physics.model.ptr, physics.data.ptr
-    free, ball, hinge = (int(kind) for kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL, mujoco.mjtJoint.mjJNT_HINGE))
+    free, ball, hinge = (
+        int(kind) for kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL, mujoco.mjtJoint.mjJNT_HINGE)
+    )
     parts: list[np.ndarray] = []
     for kind, start, limited in zip(model.jnt_type.tolist(), model.jnt_qposadr.tolist(), model.jnt_limited.tolist()):
         if kind == free:

@@ -220,9 +220,15 @@ class VectorEnv:
     def _shares(self, indices: np.ndarray) -> list[_Part]:
         """The workers concerned, each with the positions in `indices` of those that are its own."""
         owner = indices % len(self._workers)
-        return [(worker, rows) for number, worker in enumerate(self._workers) if (rows := np.flatnonzero(owner == number)).size]
+        return [
+            (worker, rows)
+            for number, worker in enumerate(self._workers)
+            if (rows := np.flatnonzero(owner == number)).size
+        ]
 
-    def _begin(self, method: str, indices: np.ndarray, arguments: Callable[[np.ndarray], tuple[Any, ...]]) -> list[_Part]:
+    def _begin(
+        self, method: str, indices: np.ndarray, arguments: Callable[[np.ndarray], tuple[Any, ...]]
+    ) -> list[_Part]:
         """Sends each worker concerned its part of a request; `arguments` gives those of some of the positions."""
         with self._closing_on_error():
             parts = self._shares(indices)

@@ -21,7 +21,7 @@ CELL_VERSION = 1
 # The code that decides an episode's course. A change in it (comments and docstrings aside) makes new cells: an
 # edited fire rule must never be answered with numbers of the old one.
 _CODE = ("snn", "envs", "drqv2/networks.py", "evaluation/policies.py", "evaluation/rollout.py")
-_IRRELEVANT = ("envs/video.py", "snn/export.py", "snn/files.py", "snn/nir_nodes.py", "snn/saved_op.py")
+_IRRELEVANT = ("envs/video.py", "snn/export.py", "snn/files.py", "snn/nir_nodes.py", "snn/graph/saved_op.py")
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,10 @@ def _bare_tree(source: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 node.body = node.body[1:]
     return ast.dump(tree)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,18 +15,17 @@ from tqdm import tqdm
 
 import envs
 import snn
-from drqv2.calibration import StoredCalibration
-from drqv2.snapshot import LoadedPolicy
+from drqv2.stored_thresholds import StoredCalibration
 from envs import gl
 from envs.vector import VectorEnv
-from evaluation import calibrate, finding, progress, record, summary, sweep, video
+from evaluation import finding, progress, protocol, record, rollout_calibration, summary, video
 from evaluation import result as results
-from evaluation.calibrate import Calibration, Thresholds
 from evaluation.cells import ANN, Cell, Compute, Method, Source, code_fingerprint
 from evaluation.environments import Environments
 from evaluation.policies import ANNPolicy, Policy, SpikingPolicy
 from evaluation.result import Result
 from evaluation.rollout import Rollouts
+from evaluation.rollout_calibration import Calibration, Thresholds
 from evaluation.settings import Settings
 from evaluation.store import Store
 from runtime import device as devices
@@ -83,7 +83,10 @@ class Run:
             render_device=self.settings.render_device,
             num_workers=self.settings.num_workers,
         )
-        found, expected = (vector.observation_shape, vector.action_dim), (self.policy.observation_shape, self.policy.action_dim)
+        found, expected = (
+            (vector.observation_shape, vector.action_dim),
+            (self.policy.observation_shape, self.policy.action_dim),
+        )
         if found != expected:
             vector.close()
             raise UserError(
@@ -93,12 +96,12 @@ class Run:
         return vector
 
     def thresholds(self) -> tuple[Thresholds, str]:
-        """θ of every spiking layer, and where it comes from (see `calibrate.thresholds`)."""
+        """θ of every spiking layer, and where it comes from (see `rollout_calibration.thresholds`)."""
         return self._thresholds(self.policy.calibration)
 
     def measured(self) -> StoredCalibration:
         """The policy's calibration under these settings for its file to carry, whatever it carries now."""
-        return calibrate.to_store(self._calibration, self.ann.network, self._thresholds(None)[0])
+        return rollout_calibration.to_store(self._calibration, self.ann.network, self._thresholds(None)[0])
 
     @property
     def _calibration(self) -> Calibration:
@@ -119,17 +122,19 @@ class Run:
         def rollout() -> Iterator[np.ndarray]:
             vector = self.environments.up_to(settings.chunk)
             with progress.bar(settings.calibration_steps, "calibration") as bar:
-                yield from calibrate.observations(
+                yield from rollout_calibration.observations(
                     vector,
                     self.ann,
                     chunk=settings.chunk,
                     steps=settings.calibration_steps,
-                    episode_decisions=min(vector.max_episode_decisions, settings.max_decisions or vector.max_episode_decisions),
+                    episode_decisions=min(
+                        vector.max_episode_decisions, settings.max_decisions or vector.max_episode_decisions
+                    ),
                     seed=settings.seed,
                     on_decisions=bar.update,
                 )
 
-        return calibrate.thresholds(
+        return rollout_calibration.thresholds(
             self._calibration, self.ann.network, rollout, self.device, settings.store, self.say, stored
         )
 
@@ -145,7 +150,7 @@ class Run:
             mode=settings.mode,
             mode_seed=settings.seed if settings.mode in ("random", "shuffled") else None,
             hybrid=settings.hybrid,
-            thresholds=calibrate.sha256(thresholds),
+            thresholds=rollout_calibration.sha256(thresholds),
         )
 
     def convert(self, thresholds: Thresholds, rows: int) -> snn.SpikingNetwork:
@@ -184,7 +189,9 @@ class Run:
             return self.ann if method == ANN else SpikingPolicy(self.convert(thresholds, rows), rows, self.device)
 
         made = {"versions": versions(), "device": devices.describe(self.device)}
-        return Rollouts(self.environments, make_policy, chunk=rows, store=Store(self.settings.store, self.say), made=made)
+        return Rollouts(
+            self.environments, make_policy, chunk=rows, store=Store(self.settings.store, self.say), made=made
+        )
 
     def video(self, thresholds: Thresholds, alpha: float, path: Path) -> None:
         """Writes the ANN, plain conversion and, where α isn't 0, CRPI side by side."""
@@ -226,10 +233,18 @@ def run(settings: Settings, config: dict[str, Any], folder: Path, say: Callable[
         thresholds, origin = this.thresholds()
         method = this.method(thresholds)
         rollouts = this.rollouts(thresholds)
-        played = sweep.play(settings, functools.partial(this.cells, method), rollouts, this.environments, say)
+        played = protocol.play(settings, functools.partial(this.cells, method), rollouts, this.environments, say)
     layers = this.convert(thresholds, 1).layers
     result = record.result(
-        settings, config, policy, method, layers, this.compute, played, time.monotonic() - started, thresholds_from=origin
+        settings,
+        config,
+        policy,
+        method,
+        layers,
+        this.compute,
+        played,
+        time.monotonic() - started,
+        thresholds_from=origin,
     )
     results.write(result, folder)
     if settings.save:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Environments:
         if made is not None:
             made.close()
 
-    def __enter__(self) -> "Environments":
+    def __enter__(self) -> Environments:
         return self
 
     def __exit__(self, *_: object) -> None:

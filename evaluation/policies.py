@@ -99,5 +99,7 @@ def _tensor(observations: np.ndarray, device: torch.device) -> Tensor:
 def _actions(output: Tensor) -> np.ndarray:
     actions = torch.tanh(output).float().cpu().numpy()
     if not np.isfinite(actions).all():
-        raise UserError("the policy's actions are not finite: its weights are too large for the arithmetic; use another snapshot")
+        raise UserError(
+            "the policy's actions are not finite: its weights are too large for the arithmetic; use another snapshot"
+        )
     return actions

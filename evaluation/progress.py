@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Callable
+from collections.abc import Callable
 
 from tqdm import tqdm
 
@@ -28,7 +28,7 @@ class Progress:
         self._bar.total = self._bar.n + cells * decisions
         self._show()
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,7 +68,9 @@ def bar(decisions: int, description: str | None = None) -> tqdm:
     """A bar over `decisions`, gone when it is closed."""
     # A log file wants a line a minute, not two a second.
     interval = 0.5 if sys.stderr.isatty() else 60.0
-    return tqdm(total=decisions, desc=description, unit="decision", mininterval=interval, maxinterval=interval, leave=False)
+    return tqdm(
+        total=decisions, desc=description, unit="decision", mininterval=interval, maxinterval=interval, leave=False
+    )
 
 
 def readable(seconds: float) -> str:

@@ -14,10 +14,10 @@ from drqv2.snapshot import LoadedPolicy
 from evaluation import result as results
 from evaluation import selection
 from evaluation.cells import Cell, Compute, Method
+from evaluation.protocol import Episodes, Played
 from evaluation.result import Activity, Conversion, Episode, Layer, Result, Rollouts
 from evaluation.settings import Settings
 from evaluation.store import Outcome
-from evaluation.sweep import Episodes, Played
 from runtime.versions import versions
 from snn import neuron as neurons
 from snn.info import LayerInfo
@@ -35,7 +35,7 @@ def result(
     thresholds_from: str,
 ) -> Result:
     """The record of a finished run; `specs`: the converted network's layers; `seconds`: wall-clock time;
-    `thresholds_from`: as `calibrate.thresholds` says it."""
+    `thresholds_from`: as `rollout_calibration.thresholds` says it."""
     seen = next(episodes[0][1].layers for (alpha, _), episodes in played.episodes.items() if alpha is not None)
     layers = [_layer(spec, activity.units) for spec, activity in zip(specs, seen, strict=True)]
     groups = {key: _rollouts(*key, episodes, layers, method) for key, episodes in played.episodes.items()}
@@ -50,7 +50,10 @@ def result(
         task=settings.task,
         obs=settings.obs,
         capped=any(episode.capped for rollouts in everything for episode in rollouts.episodes),
-        seeds={"seed": settings.seed, "streams": ["calibration", *sorted({rollouts.stream for rollouts in everything})]},
+        seeds={
+            "seed": settings.seed,
+            "streams": ["calibration", *sorted({rollouts.stream for rollouts in everything})],
+        },
         policy=_policy(policy),
         conversion=_conversion(settings, method, layers, thresholds_from),
         alpha=selection.describe(settings.alphas, settings.select, played.chosen),
@@ -165,7 +168,7 @@ def _activity(index: int, layer: Layer, episodes: Episodes, method: Method) -> A
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _finite(value: Any) -> Any:

@@ -7,7 +7,7 @@ the report episodes. `paper`: every α plays the report episodes and the best of
 
 from __future__ import annotations
 
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from evaluation.result import Alpha
 

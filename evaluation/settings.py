@@ -80,7 +80,7 @@ class Settings:
     tune: bool
 
     @classmethod
-    def from_dict(cls, config: dict[str, Any]) -> "Settings":
+    def from_dict(cls, config: dict[str, Any]) -> Settings:
         """Checks the plain nested dictionary of cfgs/convert.yaml and turns it into settings.
 
         Raises UserError, naming the option as it is written on the command line, for the first value that is wrong,
@@ -92,7 +92,9 @@ class Settings:
         num_envs = _integer("num_envs", config["num_envs"], 1, optional=True) or chunk * _LANES
         if num_envs < chunk:
             # Calibration fills a chunk, whatever the rollouts need: thresholds must not depend on num_envs.
-            raise UserError(f"num_envs={num_envs}: must be at least chunk={chunk}, or null; for fewer lower chunk as well")
+            raise UserError(
+                f"num_envs={num_envs}: must be at least chunk={chunk}, or null; for fewer lower chunk as well"
+            )
         neuron = _neuron(config["neuron"])
         if config["snapshot"] is not None and config["run"] is not None:
             raise UserError(f"snapshot={config['snapshot']} run={config['run']}: each names a policy; give one of them")
@@ -139,7 +141,9 @@ def _neuron(group: Any) -> Neuron:
     # The converter knows which rules there are and which codings they work under; it refuses the rest by name.
     made = neurons.make(str(group["rule"]), str(group["coding"]), count or 1)
     if not made.rule.levels and (count or 1) > 1:
-        raise UserError(f"neuron.n_thresholds={count}: the {made.rule.name} rule has spikes of one magnitude; leave it out or choose neuron=mt")
+        raise UserError(
+            f"neuron.n_thresholds={count}: the {made.rule.name} rule has spikes of one magnitude; leave it out or choose neuron=mt"
+        )
     if made.rule.levels and count is None:
         raise UserError(f"neuron.n_thresholds=null: the {made.rule.name} rule needs a number of magnitudes, such as 4")
     return Neuron(str(group["name"]), made.rule.name, made.coding.name, count if made.rule.levels else None)

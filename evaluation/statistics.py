@@ -6,7 +6,8 @@ stratum (Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the St
 
 from __future__ import annotations
 
-from typing import Callable, Mapping, NamedTuple, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -95,7 +96,9 @@ def apr_interval(
     same draw serves both; otherwise each is drawn by itself. The ANN's returns are drawn too: the denominator
     is an estimate as much as the numerator. Raises ValueError as `average_performance_ratio` does.
     """
-    average_performance_ratio({t: np.concatenate(s) for t, s in snn.items()}, {t: np.concatenate(s) for t, s in ann.items()})
+    average_performance_ratio(
+        {t: np.concatenate(s) for t, s in snn.items()}, {t: np.concatenate(s) for t, s in ann.items()}
+    )
     generator = np.random.default_rng(seed)
     ratios = []
     for task in sorted(snn):

@@ -23,9 +23,13 @@ def lines(result: Result) -> list[str]:
     units = {layer.name: layer.units for layer in conversion.layers}
     reported = [rollouts for rollouts in result.snn if rollouts.stream == "report"]
     for rollouts in sorted(reported, key=lambda entry: entry.alpha or 0.0):
-        found.append(_row(label(conversion.neuron, conversion.mode, rollouts.alpha or 0.0), rollouts, result.ann, units))
+        found.append(
+            _row(label(conversion.neuron, conversion.mode, rollouts.alpha or 0.0), rollouts, result.ann, units)
+        )
     dead = sum(layer.dead for layer in conversion.layers)
-    found.append(f"{len(conversion.layers)} spiking layers, {sum(units.values()):,} units, {dead:,} of them silent (they never fired in calibration)")
+    found.append(
+        f"{len(conversion.layers)} spiking layers, {sum(units.values()):,} units, {dead:,} of them silent (they never fired in calibration)"
+    )
     if len(result.alpha.requested) > 1:
         found.append(f"chosen: α={result.alpha.chosen:g}; {result.alpha.note}")
     if result.capped:

@@ -5,8 +5,9 @@ A trial plays no report episodes at all, so that whatever the search finds has n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -32,7 +33,9 @@ def run(settings: Settings, config: dict[str, Any], folder: Path, say: Callable[
         method = this.method(thresholds)
         groups = {alpha: this.cells(method, alpha, "selection") for alpha in settings.alphas}
         outcomes = this.rollouts(thresholds).run([cell for group in groups.values() for cell in group])
-    means = {alpha: float(np.mean([outcomes[cell.digest].reward_sum for cell in group])) for alpha, group in groups.items()}
+    means = {
+        alpha: float(np.mean([outcomes[cell.digest].reward_sum for cell in group])) for alpha, group in groups.items()
+    }
     chosen = selection.best(means)
     episodes = [
         {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Callable, Iterator, Sequence
 
 import matplotlib
 import numpy as np
@@ -31,7 +31,9 @@ def side_by_side(
     Policies must take batches of one. Every panel starts from the same initial state (stream "video") and stays at its
     last picture when its episode ends before the others'.
     """
-    panels = [_Panel(label, policy, alpha, make_env(), seed) for (label, policy), alpha in zip(policies, alphas, strict=True)]
+    panels = [
+        _Panel(label, policy, alpha, make_env(), seed) for (label, policy), alpha in zip(policies, alphas, strict=True)
+    ]
     try:
         environment = panels[0].environment
         fps = 1.0 / (environment.control_timestep * environment.action_repeat)
@@ -41,7 +43,7 @@ def side_by_side(
             panel.environment.close()
 
 
-def _frames(panels: Sequence["_Panel"]) -> Iterator[np.ndarray]:
+def _frames(panels: Sequence[_Panel]) -> Iterator[np.ndarray]:
     yield _joined(panels)
     while not all(panel.over for panel in panels):
         for panel in panels:
@@ -50,7 +52,7 @@ def _frames(panels: Sequence["_Panel"]) -> Iterator[np.ndarray]:
         yield _joined(panels)
 
 
-def _joined(panels: Sequence["_Panel"]) -> np.ndarray:
+def _joined(panels: Sequence[_Panel]) -> np.ndarray:
     gap = np.full((_HEIGHT + _CAPTION, _GAP, 3), _PAPER, np.uint8)
     pictures: list[np.ndarray] = []
     for panel in panels:

@@ -1,7 +1,7 @@
 """python -m report DIR... : the report on sweeps and runs, also on one that was cut off.
 
-    python -m report results/sweeps/2026-01-31_12-00-00        one sweep: its report/ folder
-    python -m report results/sweeps/A results/sweeps/B --out results/both
+python -m report results/sweeps/2026-01-31_12-00-00        one sweep: its report/ folder
+python -m report results/sweeps/A results/sweeps/B --out results/both
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ def section(evidence: Evidence, obs: str, folder: Path) -> Section | None:
     for preset in PRESETS:
         blocks.append(_table(costs, preset, obs))
     means = [
-        (f"{network.label}   {variant.short}", mean(list(by_task.values()))) for (network, variant), by_task in costs.items()
+        (f"{network.label}   {variant.short}", mean(list(by_task.values())))
+        for (network, variant), by_task in costs.items()
     ]
     for preset in PRESETS:
         picture = figures.energy(means, preset, folder, f"energy_{obs}_{preset.name}")

@@ -42,7 +42,9 @@ def gaps(jobs: list[Job]) -> Section | None:
         network = method.network(job.config).label if job.config else "unknown"
         variants = " / ".join(variant.label for variant in method.variants(job.config)) if job.config else "unknown"
         status = gap(job.status, "")
-        rows.append([status, words(job.task), words(network), words(variants), words(job.reason), words(str(job.folder))])
+        rows.append(
+            [status, words(job.task), words(network), words(variants), words(job.reason), words(str(job.folder))]
+        )
     return Section("Jobs without a comparable result", [Table("gaps", columns, rows)])
 
 

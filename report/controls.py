@@ -38,7 +38,10 @@ def section(rows: list[Row], tasks: list[str], curves: list[Curves], obs: str, f
         "residual."
     )
     blocks: list[Block] = [Text(text), Table(f"controls_{obs}", columns, body)]
-    pictures = [figures.controls(shown, folder, f"controls_{obs}"), figures.alphas(curves, folder, f"alpha_controls_{obs}")]
+    pictures = [
+        figures.controls(shown, folder, f"controls_{obs}"),
+        figures.alphas(curves, folder, f"alpha_controls_{obs}"),
+    ]
     return Section("CRPI beside its controls", [*blocks, *(picture for picture in pictures if picture)])
 
 

@@ -7,8 +7,8 @@ observation, which no spike count covers: hence three sums.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Iterable
 
 from evaluation.result import Episode, Layer, Macs
 from report.method import Network
@@ -26,7 +26,9 @@ class Preset:
 
 PRESETS = (
     Preset("paper", "Xu et al. 2026, Table 4: 12.5 pJ per multiply-accumulate, 77 fJ per SOP", 12.5e-12, 77e-15),
-    Preset("45nm", "45 nm CMOS, Horowitz 2014: 4.6 pJ per multiply-accumulate, 0.9 pJ per accumulate", 4.6e-12, 0.9e-12),
+    Preset(
+        "45nm", "45 nm CMOS, Horowitz 2014: 4.6 pJ per multiply-accumulate, 0.9 pJ per accumulate", 4.6e-12, 0.9e-12
+    ),
 )
 
 

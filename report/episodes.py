@@ -4,18 +4,43 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from evaluation.result import Episode, Result, Rollouts
 from report.evidence import Evidence
 from runtime.files import atomic_write
 
 COLUMNS = (
-    "folder", "task", "obs", "policy_sha256", "training_seed", "frames", "method", "neuron", "rule", "coding",
-    "n_thresholds", "timesteps", "mode", "alpha", "alpha_how", "alpha_chosen", "stream", "seed", "episode",
-    "environment_seed", "return", "reward_sum", "decisions", "capped", "spikes", "sops", "sops_per_decision",
-)  # fmt: skip
+    "folder",
+    "task",
+    "obs",
+    "policy_sha256",
+    "training_seed",
+    "frames",
+    "method",
+    "neuron",
+    "rule",
+    "coding",
+    "n_thresholds",
+    "timesteps",
+    "mode",
+    "alpha",
+    "alpha_how",
+    "alpha_chosen",
+    "stream",
+    "seed",
+    "episode",
+    "environment_seed",
+    "return",
+    "reward_sum",
+    "decisions",
+    "capped",
+    "spikes",
+    "sops",
+    "sops_per_decision",
+)
 
 
 def write(evidence: Evidence, path: Path) -> None:

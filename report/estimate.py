@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Iterable
+from typing import Any
 
 from report import method
 
@@ -58,7 +59,8 @@ class Estimator:
         plain = self._first((*policy, "ann"), report)
         steps = self._first((*policy, "calibration", str(calibration)), int(calibration["steps"]))
         seconds = _JOB + 1e-3 * (
-            _ENVIRONMENT[obs] * (length * (plain + spiking) + steps) + _STEP[obs] * int(config["SNN_ts"]) * length * spiking
+            _ENVIRONMENT[obs] * (length * (plain + spiking) + steps)
+            + _STEP[obs] * int(config["SNN_ts"]) * length * spiking
         )
         return Estimate(plain + spiking, length * (plain + spiking) + steps, seconds)
 

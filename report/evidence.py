@@ -7,8 +7,9 @@ sweeps computed twice counts once, and so that methods can be paired; of two res
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Iterator
+from typing import Any
 
 from evaluation.result import Episode, Layer, Macs, Policy, Result, Rollouts
 from report import method

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.ticker import LogLocator  # noqa: E402
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
-from report.curves import Curves  # noqa: E402
-from report.document import Picture  # noqa: E402
-from report.energy import Cost, Preset  # noqa: E402
-from report.method import Variant  # noqa: E402
-from report.numbers import Row  # noqa: E402
-from runtime.files import atomic_write  # noqa: E402
+from report.curves import Curves
+from report.document import Picture
+from report.energy import Cost, Preset
+from report.method import Variant
+from report.numbers import Row
+from runtime.files import atomic_write
 
 # Okabe and Ito's colours, told apart by all kinds of colour vision, the pale yellow left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -65,7 +65,9 @@ def ratios(rows: list[Row], folder: Path, name: str, obs: str) -> Picture | None
         ]
         if any(row.paper_apr is not None for row in shown):
             label = "the paper's, same tasks" + (", from pixels" if obs == "state" else "")
-            handles += axes.plot([], [], "D", markerfacecolor="white", markeredgecolor=COLOURS[1], linestyle="", label=label)
+            handles += axes.plot(
+                [], [], "D", markerfacecolor="white", markeredgecolor=COLOURS[1], linestyle="", label=label
+            )
         figure.legend(handles=handles, loc="outside upper right", ncols=3)
         return figure
 
@@ -88,7 +90,14 @@ def alphas(curves: list[Curves], folder: Path, name: str) -> Picture | None:
                 low = [100 * (point.ratio - point.interval.low) for point in points]
                 high = [100 * (point.interval.high - point.ratio) for point in points]
                 axes.errorbar(
-                    x, y, [low, high], color=_colour(index), marker=_marker(index), markersize=4, elinewidth=0.8, label=task
+                    x,
+                    y,
+                    [low, high],
+                    color=_colour(index),
+                    marker=_marker(index),
+                    markersize=4,
+                    elinewidth=0.8,
+                    label=task,
                 )
             which = "reported episodes" if one.stream == "report" else "selection episodes"
             mode = "" if one.mode == "residual" else f", {one.mode}"
@@ -112,7 +121,9 @@ def timesteps(rows: list[Row], folder: Path, name: str) -> Picture | None:
     for row in rows:
         if row.counted == tasks and isinstance(row.network.timesteps, int):
             lines.setdefault((row.network.neuron, row.variant), []).append(row)
-    lines = {key: found for key, found in lines.items() if len({row.network.timesteps for row in found if row.network}) > 1}
+    lines = {
+        key: found for key, found in lines.items() if len({row.network.timesteps for row in found if row.network}) > 1
+    }
     if not lines:
         return None
     neurons = list(dict.fromkeys(neuron for neuron, _ in lines))
@@ -142,7 +153,9 @@ def timesteps(rows: list[Row], folder: Path, name: str) -> Picture | None:
         return figure
 
     caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out. {_cut(shown)}"
-    return _save(draw, folder, name, "Average performance ratio against simulation steps, a line per method", caption.strip())
+    return _save(
+        draw, folder, name, "Average performance ratio against simulation steps, a line per method", caption.strip()
+    )
 
 
 def _most(rows: list[Row]) -> float:
@@ -209,7 +222,9 @@ def energy(costs: list[tuple[str, Cost]], preset: Preset, folder: Path, name: st
         figure.legend(loc="outside upper right", ncols=2)
         return figure
 
-    return _save(draw, folder, name, f"Energy per decision of the ANN and of each spiking network, preset {preset.name}")
+    return _save(
+        draw, folder, name, f"Energy per decision of the ANN and of each spiking network, preset {preset.name}"
+    )
 
 
 def _panels(count: int) -> tuple[Figure, list]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from report import consumption, context, controls, curves, episodes, figures, markdown, numbers, page, paper, returns
 from report.context import count

@@ -55,7 +55,13 @@ class Network:
     def is_standard(self) -> bool:
         """Whether it is what the paper ran: its neuron, four magnitudes, θ as the maximum, nothing analog inside."""
         magnitudes = self.rule != "mt" or self.n_thresholds == 4
-        return self.neuron in _STANDARD and magnitudes and self.percentile is None and not self.hybrid and self.dtype is None
+        return (
+            self.neuron in _STANDARD
+            and magnitudes
+            and self.percentile is None
+            and not self.hybrid
+            and self.dtype is None
+        )
 
     @property
     def order(self) -> tuple:

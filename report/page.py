@@ -58,7 +58,9 @@ def _block(block: Block, figures: Path) -> str:
     if isinstance(block, Picture):
         source = _data("image/svg+xml", figures / f"{block.name}.svg")
         return _figure(f'<img src="{source}" alt="{html.escape(block.alt)}">', block.caption)
-    return _figure(f'<video controls loop muted playsinline src="{_data("video/mp4", block.path)}"></video>', block.caption)
+    return _figure(
+        f'<video controls loop muted playsinline src="{_data("video/mp4", block.path)}"></video>', block.caption
+    )
 
 
 def _figure(inside: str, caption: str) -> str:
@@ -74,7 +76,9 @@ def _table(table: Table) -> str:
         for column in table.columns
     )
     rows = "\n".join(
-        "<tr>" + "".join(_entry(entry, column.number) for entry, column in zip(row, table.columns, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(_entry(entry, column.number) for entry, column in zip(row, table.columns, strict=True))
+        + "</tr>"
         for row in table.rows
     )
     caption = f'<p class="caption">{html.escape(table.caption)}</p>' if table.caption else ""

@@ -16,8 +16,12 @@ def overview(obs: str, rows: list[Row], tasks: list[str]) -> Table:
             Column(_short(task), f"{task}: mean return ± half a standard deviation (ddof 0, over all report episodes)")
             for task in tasks
         ),
-        Column("APR %", "average performance ratio: mean over tasks of SNN return / ANN return, with its 95 % interval"),
-        Column("IQM %", "interquartile mean over all episodes, each relative to its task's ANN, with its 95 % interval"),
+        Column(
+            "APR %", "average performance ratio: mean over tasks of SNN return / ANN return, with its 95 % interval"
+        ),
+        Column(
+            "IQM %", "interquartile mean over all episodes, each relative to its task's ANN, with its 95 % interval"
+        ),
         Column("CRPI's gain", "paired over the same episodes, in % of the ANN's return, with its 95 % interval"),
     ]
     body = []
@@ -35,7 +39,9 @@ def overview(obs: str, rows: list[Row], tasks: list[str]) -> Table:
             ]
         )
     body += _trained_directly(len(columns)) if obs == "pixels" else []
-    caption = "Episode return, mean ± half a standard deviation (ddof 0). Lines headed “paper” are the paper's own figures"
+    caption = (
+        "Episode return, mean ± half a standard deviation (ddof 0). Lines headed “paper” are the paper's own figures"
+    )
     caption += ", from pixels; ours here are from states." if obs == "state" else "."
     return Table(f"returns_{obs}", columns, body, caption)
 
@@ -107,11 +113,7 @@ def how(row: Row) -> str:
     """How a row's α came about."""
     if row.network is None or row.variant.is_off:
         return "–"
-    return {
-        "given": "given",
-        "honest": "selection episodes",
-        "paper": "reported episodes: optimistic",
-    }[row.variant.how]
+    return {"given": "given", "honest": "selection episodes", "paper": "reported episodes: optimistic"}[row.variant.how]
 
 
 def _return(row: Row, task: str) -> Entry:

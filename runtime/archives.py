@@ -12,8 +12,9 @@ import io
 import pickletools
 import struct
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, BinaryIO, Collection
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -23,7 +24,10 @@ from runtime.errors import UserError
 # All that the pickle of a dictionary of tensors refers to.
 TENSOR_NAMES = frozenset(
     {"collections.OrderedDict", "torch._utils._rebuild_tensor_v2"}
-    | {f"torch.{kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")}
+    | {
+        f"torch.{kind}Storage"
+        for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+    }
 )
 # One instruction of one byte can make an object of 200 bytes; a DrQ-v2 agent with its optimisers takes some 10⁴.
 _MAX_INSTRUCTIONS = 200_000
@@ -32,9 +36,21 @@ _MAX_WEIGHT = 10_000
 # How a file of torch before 1.6 begins; five pickles precede its raw storages.
 _LEGACY, _LEGACY_PICKLES = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", 5
 _VALUES = {
-    "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING",
-    "EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET", "EMPTY_TUPLE",
-}  # fmt: skip
+    "NONE",
+    "NEWTRUE",
+    "NEWFALSE",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "LONG1",
+    "BINFLOAT",
+    "BINUNICODE",
+    "SHORT_BINSTRING",
+    "EMPTY_LIST",
+    "EMPTY_DICT",
+    "EMPTY_SET",
+    "EMPTY_TUPLE",
+}
 
 
 def printable(text: str, length: int) -> str:
@@ -77,7 +93,15 @@ def inspect(path: Path, legacy: bool = False) -> frozenset[str]:
                 return names_in(io.BytesIO(archive.read(_check_records(archive.infolist(), size))))
     except FileNotFoundError:
         raise ArchiveError(f"{path}: no such file") from None
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        struct.error,
+    ) as error:
         raise ArchiveError(f"{path}: not a whole torch archive ({printable(str(error), 120)})") from None
 
 
@@ -169,7 +193,9 @@ def refuse_names(path: Path, found: Collection[str], allowed: Collection[str]) -
     if foreign:
         more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
         listed = ", ".join(printable(name, 80) for name in foreign[:3])
-        raise ArchiveError(f"{path}: refers to {listed}{more}, which no file of tensors needs; refused, nothing in it was run")
+        raise ArchiveError(
+            f"{path}: refers to {listed}{more}, which no file of tensors needs; refused, nothing in it was run"
+        )
 
 
 def _check_end(file: BinaryIO, size: int) -> None:
@@ -184,7 +210,10 @@ def _check_end(file: BinaryIO, size: int) -> None:
         end = size - 98
         (pointed,) = struct.unpack("<8xQ4x", tail[-42:-22])
         signature, entries64, length64, offset64 = struct.unpack("<4s28xQQQ", tail[:56])
-        agree = all(short in (long, 2**bits - 1) for short, long, bits in ((entries, entries64, 16), (length, length64, 32), (offset, offset64, 32)))
+        agree = all(
+            short in (long, 2**bits - 1)
+            for short, long, bits in ((entries, entries64, 16), (length, length64, 32), (offset, offset64, 32))
+        )
         if pointed != end or signature != b"PK\x06\x06" or not agree:
             raise ValueError("its two directories differ")
         length, offset = length64, offset64
@@ -205,6 +234,10 @@ def _check_records(records: list[zipfile.ZipInfo], size: int) -> zipfile.ZipInfo
     # torch compares without regard to case and takes the first record's folder for all.
     names = [r.filename.lower() for r in records]
     folder = names[0].partition("/")[0] if names else ""
-    if len(set(names)) < len(names) or f"{folder}/data.pkl" not in names or not all(n.startswith(f"{folder}/") for n in names):
+    if (
+        len(set(names)) < len(names)
+        or f"{folder}/data.pkl" not in names
+        or not all(n.startswith(f"{folder}/") for n in names)
+    ):
         raise ValueError("it isn't laid out as torch does")
     return records[names.index(f"{folder}/data.pkl")]

@@ -24,14 +24,16 @@ def resolve(name: str) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:
-            raise UserError(f"device={name}: this machine has no CUDA device that torch can use; use device=cpu or auto")
+            raise UserError(
+                f"device={name}: this machine has no CUDA device that torch can use; use device=cpu or auto"
+            )
         if device.index is not None and device.index >= count:
             raise UserError(f"device={name}: this machine has {count} CUDA device(s); use cuda:0 to cuda:{count - 1}")
     return device
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """"fp32" or "bf16" for `name`: either of them, or "auto", which is bf16 where `device` multiplies it in hardware.
+    """ "fp32" or "bf16" for `name`: either of them, or "auto", which is bf16 where `device` multiplies it in hardware.
 
     Where it doesn't, torch still computes in bf16, many times slower than in float32.
     """

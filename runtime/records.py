@@ -43,7 +43,9 @@ def from_json(kind: Any, value: Any, where: str) -> Any:
         names = {name.rstrip("_"): name for name in hints}
         if names.keys() != value.keys():
             raise ValueError(f"{where}: fields {sorted(names.keys() ^ value.keys())} are missing or unknown")
-        return kind(**{names[key]: from_json(hints[names[key]], entry, f"{where}.{key}") for key, entry in value.items()})
+        return kind(
+            **{names[key]: from_json(hints[names[key]], entry, f"{where}.{key}") for key, entry in value.items()}
+        )
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     if kind in (int, str, bool) and type(value) is kind:

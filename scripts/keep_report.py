@@ -37,7 +37,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweeps", type=Path, nargs="*", metavar="SWEEP", help="folder of a sweep")
     parser.add_argument("target", type=Path, help="folder of the documents to write to")
-    parser.add_argument("--beside", type=Path, action="append", default=[], metavar="KEPT", help="a folder kept before, whose jobs belong to it too")
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="KEPT",
+        help="a folder kept before, whose jobs belong to it too",
+    )
     words = parser.parse_args()
     if not words.sweeps and not words.beside:
         parser.error("give at least one SWEEP, or one KEPT")

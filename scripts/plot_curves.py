@@ -16,9 +16,12 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
-KINDS = {"evaluation": ("eval.csv", {"linewidth": 2, "marker": "o", "markersize": 4}), "training": ("train.csv", {"linewidth": 0.8, "alpha": 0.5})}
+KINDS = {
+    "evaluation": ("eval.csv", {"linewidth": 2, "marker": "o", "markersize": 4}),
+    "training": ("train.csv", {"linewidth": 0.8, "alpha": 0.5}),
+}
 
 
 def read(run: Path) -> list[tuple[str, int, float, float]]:
@@ -27,7 +30,10 @@ def read(run: Path) -> list[tuple[str, int, float, float]]:
     for kind, (name, _) in KINDS.items():
         try:
             with open(run / name, newline="") as file:
-                lines += [(kind, int(r["frame"]), float(r["total_time"]), float(r["episode_reward"])) for r in csv.DictReader(file)]
+                lines += [
+                    (kind, int(r["frame"]), float(r["total_time"]), float(r["episode_reward"]))
+                    for r in csv.DictReader(file)
+                ]
         except (OSError, KeyError, ValueError) as error:
             sys.exit(f"error: {run / name}: not the log of a training run ({error})")
     return lines

@@ -43,9 +43,13 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
 PAPER_ANN = {
-    "acrobot_swingup": 225, "cartpole_swingup": 880, "cheetah_run": 733,
-    "finger_spin": 976, "quadruped_walk": 751, "reacher_easy": 929,
-}  # fmt: skip
+    "acrobot_swingup": 225,
+    "cartpole_swingup": 880,
+    "cheetah_run": 733,
+    "finger_spin": 976,
+    "quadruped_walk": 751,
+    "reacher_easy": 929,
+}
 EPISODES, SEED = 50, 2026  # a base seed of its own: no reported conversion uses it
 INDEX = CHECKPOINTS / "checkpoints.json"
 
@@ -56,7 +60,9 @@ def main() -> None:
     parser.add_argument("--route", help="how it was trained: state, pixels or distillation")
     parser.add_argument("--command", help="the command that trained it")
     parser.add_argument("--tried", default="", help="other seeds or settings tried, in words")
-    parser.add_argument("--calibrate", type=Path, nargs="+", metavar="FILE", help="policy files whose calibration is made anew")
+    parser.add_argument(
+        "--calibrate", type=Path, nargs="+", metavar="FILE", help="policy files whose calibration is made anew"
+    )
     words = parser.parse_args()
     if bool(words.calibrate) == bool(words.run) or (words.run and not (words.route and words.command)):
         parser.error("give RUN_DIR with --route and --command, or --calibrate with policy files")
@@ -77,13 +83,21 @@ def ship(words: argparse.Namespace) -> None:
     write_policy(
         target,
         policy_meta(
-            task=trained.task, obs=trained.obs, frame_stack=trained.frame_stack, action_repeat=trained.action_repeat,
-            observation_shape=trained.observation_shape, action_dim=trained.action_dim, feature_dim=config["feature_dim"],
-            hidden_dim=config["hidden_dim"], actor_trunk=trained.actor_trunk, frame=trained.frame, config=config,
+            task=trained.task,
+            obs=trained.obs,
+            frame_stack=trained.frame_stack,
+            action_repeat=trained.action_repeat,
+            observation_shape=trained.observation_shape,
+            action_dim=trained.action_dim,
+            feature_dim=config["feature_dim"],
+            hidden_dim=config["hidden_dim"],
+            actor_trunk=trained.actor_trunk,
+            frame=trained.frame,
+            config=config,
         ),
         trained.network,
         dtype=torch.float16,
-    )  # fmt: skip
+    )
     calibrate(target)
     curve = CHECKPOINTS / "curves" / f"{trained.obs}_{trained.task}.csv"
     curve.parent.mkdir(parents=True, exist_ok=True)
@@ -93,10 +107,20 @@ def ship(words: argparse.Namespace) -> None:
     index = json.loads(INDEX.read_text()) if INDEX.exists() else {}
     seconds = training_seconds(words.run, trained.frame)
     index[f"{trained.obs}/{trained.task}"] = {
-        "task": trained.task, "obs": trained.obs, "route": words.route, "command": words.command, "seed": config["seed"],
-        "frames": trained.frame, "hours": round(seconds / 3600, 2), "mean": float(np.mean(returns)), "low": low, "high": high,
-        "returns": returns, "sha256": load_policy(target).sha256, "tried": words.tried,
-    }  # fmt: skip
+        "task": trained.task,
+        "obs": trained.obs,
+        "route": words.route,
+        "command": words.command,
+        "seed": config["seed"],
+        "frames": trained.frame,
+        "hours": round(seconds / 3600, 2),
+        "mean": float(np.mean(returns)),
+        "low": low,
+        "high": high,
+        "returns": returns,
+        "sha256": load_policy(target).sha256,
+        "tried": words.tried,
+    }
     index = dict(sorted(index.items()))
     write_json(INDEX, index)
     picture(index)
@@ -129,7 +153,9 @@ def calibrate(file: Path) -> None:
         with run.environments:
             stored = run.measured()
     store_calibration(file, stored)
-    print(f"{file}: calibrated, {' '.join(f'{name}={value}' for name, value in (stored.settings | stored.made).items())}")
+    print(
+        f"{file}: calibrated, {' '.join(f'{name}={value}' for name, value in (stored.settings | stored.made).items())}"
+    )
 
 
 def conversion(file: Path, *words: str) -> Run:
@@ -162,7 +188,9 @@ def picture(index: dict) -> None:
     tasks = sorted({entry["task"] for entry in index.values()})
     columns = min(3, len(tasks))
     rows = -(-len(tasks) // columns)
-    figure, axes = pyplot.subplots(rows, columns, figsize=(3.6 * columns, 2.6 * rows), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(
+        rows, columns, figsize=(3.6 * columns, 2.6 * rows), squeeze=False, layout="constrained"
+    )
     for axis, task in zip(axes.flat, tasks):
         for obs, colour in (("pixels", "#c2410c"), ("state", "#1d4ed8")):
             if f"{obs}/{task}" not in index:
@@ -183,14 +211,16 @@ def picture(index: dict) -> None:
 def page(index: dict) -> str:
     """checkpoints/README.md."""
     lines = [
-        "# Checkpoints that ship", "",
+        "# Checkpoints that ship",
+        "",
         "Made by `scripts/ship_checkpoint.py`. Weights are float16, loaded as float32; each return is the mean over "
         f"{EPISODES} episodes of the rounded weights as they ship, on environment seeds that training and conversions don't use "
         f"(stream `report`, seed {SEED}), with its 95 % bootstrap interval. Each file carries its calibration under convert.py's "
-        "default settings; convert.py says whether it uses it.", "",
+        "default settings; convert.py says whether it uses it.",
+        "",
         "| task | observations | return | paper's ANN | ratio | route | seed | frames | hours |",
         "|---|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
+    ]
     for entry in index.values():
         paper = PAPER_ANN.get(entry["task"])
         beside = f"{paper} | {entry['mean'] / paper:.2f}" if paper else "- | -"
@@ -199,12 +229,17 @@ def page(index: dict) -> str:
             f"{entry['route']} | {entry['seed']} | {entry['frames']:,} | {entry['hours']:.1f} |"
         )
     lines += [
-        "", "The paper's agents were trained from pixels for about 1M frames (two cores can't do that in a day); a state policy "
+        "",
+        "The paper's agents were trained from pixels for about 1M frames (two cores can't do that in a day); a state policy "
         "beside its figure says how good the policy is, not that the settings are the same. The routes: *state*, DrQ-v2's learner on "
         "states; *pixels*, DrQ-v2; *distillation*, a pixel policy taught by the state policy of the same task, whose frames and hours "
-        "come on top of its teacher's.", "",
-        "![Learning curves](curves.png)", "", "The curves' numbers: [curves](curves). The commands:", "",
-    ]  # fmt: skip
+        "come on top of its teacher's.",
+        "",
+        "![Learning curves](curves.png)",
+        "",
+        "The curves' numbers: [curves](curves). The commands:",
+        "",
+    ]
     for entry in index.values():
         tried = f" ({entry['tried']})" if entry["tried"] else ""
         lines.append(f"- {entry['obs']} {entry['task']}{tried}: `{entry['command']}`")

@@ -13,10 +13,22 @@ from snn.files import load, save
 from snn.info import LayerInfo
 from snn.macs import LayerMacs, macs
 from snn.network import SpikingNetwork
+from snn.reference import LayerTrace, Trace
 from snn.rules import Rule
-from snn.trace import LayerTrace, Trace
 
 __all__ = [
-    "Activity", "ConversionError", "LayerInfo", "LayerMacs", "LayerTrace", "Rule", "SpikingNetwork", "Trace",
-    "calibrate", "convert", "load", "macs", "rules", "save",
-]  # fmt: skip
+    "Activity",
+    "ConversionError",
+    "LayerInfo",
+    "LayerMacs",
+    "LayerTrace",
+    "Rule",
+    "SpikingNetwork",
+    "Trace",
+    "calibrate",
+    "convert",
+    "load",
+    "macs",
+    "rules",
+    "save",
+]

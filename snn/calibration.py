@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from snn.errors import ConversionError
+from snn.graph.tracing import trace
 from snn.quantiles import Quantiles
-from snn.tracing import trace
 
 
 @torch.no_grad()

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from snn import crpi, neuron
 from snn.errors import ConversionError
+from snn.graph.tracing import trace
 from snn.network import SpikingNetwork
-from snn.tracing import trace
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 MAX_BATCH_BYTES = 64 * 2**20
@@ -51,9 +51,17 @@ def convert(
     chain = trace(module, hybrid)
     compute = _dtype(chain.dtype if dtype is None else dtype)
     return assemble(
-        chain, thresholds, _neuron(neuron, coding, n_thresholds), timesteps, alpha, compute, mode, seed,
-        max_batch_bytes, chunk_rows,
-    )  # fmt: skip
+        chain,
+        thresholds,
+        _neuron(neuron, coding, n_thresholds),
+        timesteps,
+        alpha,
+        compute,
+        mode,
+        seed,
+        max_batch_bytes,
+        chunk_rows,
+    )
 
 
 _neuron = neuron.make
@@ -70,9 +78,17 @@ def assemble(
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ConversionError(f"seed={seed!r} must be a whole number of at least 0")
     return SpikingNetwork(
-        chain, _checked_thresholds(chain, thresholds), neuron, int(timesteps), alpha, compute_dtype, mode, int(seed),
-        max_batch_bytes, chunk_rows,
-    )  # fmt: skip
+        chain,
+        _checked_thresholds(chain, thresholds),
+        neuron,
+        int(timesteps),
+        alpha,
+        compute_dtype,
+        mode,
+        int(seed),
+        max_batch_bytes,
+        chunk_rows,
+    )
 
 
 def _dtype(value) -> torch.dtype:

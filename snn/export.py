@@ -19,9 +19,9 @@ from torch import Tensor
 from snn import codings, rules
 from snn.errors import ConversionError
 from snn.files import load
+from snn.graph.ops import ANALOG, WEIGHTED
 from snn.network import SpikingNetwork
 from snn.nir_nodes import Writer
-from snn.ops import ANALOG, WEIGHTED
 
 
 def to_nir(spiking: SpikingNetwork, shape: tuple[int, ...] | None = None, first_decision: bool = False) -> Any:
@@ -71,10 +71,14 @@ def _check(spiking: SpikingNetwork, first_decision: bool) -> None:
         )
     if rule is not rules.get("if"):
         reason = "spikes of several magnitudes" if rule.levels else "another rule than v >= v_threshold"
-        raise ConversionError(f"NIR can't say {rule.name.upper()} neurons (neuron={rule.name}), which have {reason}; convert with neuron=if")
+        raise ConversionError(
+            f"NIR can't say {rule.name.upper()} neurons (neuron={rule.name}), which have {reason}; convert with neuron=if"
+        )
     for op in spiking.chain.ops:
         if op.kind in ANALOG:
-            raise ConversionError(f"NIR can't say '{op.name}' ({op.kind}), the analog part of a hybrid network; train a ReLU trunk")
+            raise ConversionError(
+                f"NIR can't say '{op.name}' ({op.kind}), the analog part of a hybrid network; train a ReLU trunk"
+            )
     if not first_decision and np.any(np.asarray(spiking.alpha) != 0):
         raise ConversionError(
             f"NIR can't say CRPI (alpha={_plain(spiking.alpha)}), which takes residues from one decision to the next; convert with "
@@ -123,11 +127,17 @@ def _shape(text: str) -> tuple[int, ...]:
 
 def main(words: list[str] | None = None) -> int:
     """Returns the exit code: 0, or 2 for a network that can't be read, written or said in NIR."""
-    parser = argparse.ArgumentParser(prog="python -m snn.export", description="Converted networks of IF neurons in NIR.")
+    parser = argparse.ArgumentParser(
+        prog="python -m snn.export", description="Converted networks of IF neurons in NIR."
+    )
     parser.add_argument("network", help="what snn.save wrote, as convert.py does with save=true")
     parser.add_argument("--nir", metavar="FILE", required=True, help="the file to write")
-    parser.add_argument("--shape", help="of one observation, such as 9,84,84; needed where the first layer is a convolution")
-    parser.add_argument("--first-decision", action="store_true", help="of a network with CRPI: what its first decision does")
+    parser.add_argument(
+        "--shape", help="of one observation, such as 9,84,84; needed where the first layer is a convolution"
+    )
+    parser.add_argument(
+        "--first-decision", action="store_true", help="of a network with CRPI: what its first decision does"
+    )
     arguments = parser.parse_args(words)
     try:
         spiking = load(arguments.network)

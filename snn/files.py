@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from runtime import archives
-from snn.chain import Chain
 from snn.convert import assemble
 from snn.errors import ConversionError
+from snn.graph.chain import Chain
+from snn.graph.ops import Op
+from snn.graph.saved_op import checked
 from snn.network import SpikingNetwork
 from snn.neuron import make
-from snn.ops import Op
-from snn.saved_op import checked
 
 FORMAT, VERSION = "spiking-network", 1
 # Bounds on what a file may ask for: what such a network takes must have to do with the file's size.
@@ -78,10 +78,14 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> Spiking
     try:
         content = archives.read(path, sums=True)
         if "json" not in content:
-            raise ConversionError("another kind of file; a converted network is what snn.save, or convert.py save=true, writes")
+            raise ConversionError(
+                "another kind of file; a converted network is what snn.save, or convert.py save=true, writes"
+            )
         description, tensors = json.loads(content["json"]), content["tensors"]
         if description["format"] != FORMAT or description["version"] != VERSION:
-            raise ConversionError(f"format {description['format']!r:.40} version {description['version']!r:.40} is not known")
+            raise ConversionError(
+                f"format {description['format']!r:.40} version {description['version']!r:.40} is not known"
+            )
         archives.check_tensors(path, tensors)
         if not 0 < len(description["ops"]) <= _MOST_OPS:
             raise ConversionError(f"it holds {len(description['ops'])} operations")

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from snn.chain import Stage
+from snn.graph.chain import Stage
+from snn.graph.ops import WEIGHTED
 from snn.neuron import Neuron
-from snn.ops import WEIGHTED
 
 
 @dataclass(frozen=True)

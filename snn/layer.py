@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from snn.chain import Segment, Stage
 from snn.errors import ConversionError
-from snn.ops import Op
+from snn.graph.chain import Segment, Stage
+from snn.graph.ops import Op
 from snn.synapse import Shape, Synapse, apply, per_unit
 
 
@@ -36,7 +36,9 @@ class Layer:
 class BuiltSegment:
     """A segment's layers for one input shape: analog input operations, layers, readout."""
 
-    def __init__(self, segment: Segment, first: int, in_shape: Shape, thetas: list[Tensor], dtype, compute_dtype) -> None:
+    def __init__(
+        self, segment: Segment, first: int, in_shape: Shape, thetas: list[Tensor], dtype, compute_dtype
+    ) -> None:
         device = thetas[0].device
         self.pre = [op.to(device, dtype) for op in segment.pre]
         self.readout = [op.to(device, dtype) for op in segment.readout]

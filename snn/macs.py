@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from snn.ops import WEIGHTED
+from snn.graph.ops import WEIGHTED
+from snn.graph.tracing import trace
 from snn.synapse import apply
-from snn.tracing import trace
 
 
 class LayerMacs(NamedTuple):

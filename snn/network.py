@@ -5,15 +5,15 @@ import torch
 from torch import Tensor
 
 from snn.activity import Activity, Recorder
-from snn.chain import Chain
 from snn.chunks import Chunking
 from snn.errors import ConversionError
+from snn.graph.chain import Chain
 from snn.info import LayerInfo
 from snn.layer import BuiltSegment, Layer
 from snn.memory import Memory
 from snn.neuron import Neuron
+from snn.reference import Trace, trace
 from snn.simulate import Chunk, Simulation
-from snn.trace import Trace, trace
 
 MAX_ALPHA = 2.0
 
@@ -78,7 +78,8 @@ class SpikingNetwork:
     def layers(self) -> list[LayerInfo]:
         """The spiking layers in order: name, kind, neuron, thresholds, units without a threshold."""
         return [
-            LayerInfo.of(stage, theta, self.neuron) for stage, theta in zip(self.chain.stages, self.thresholds, strict=True)
+            LayerInfo.of(stage, theta, self.neuron)
+            for stage, theta in zip(self.chain.stages, self.thresholds, strict=True)
         ]
 
     @property

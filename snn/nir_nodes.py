@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from snn.errors import ConversionError
-from snn.ops import INPUT_ONLY, WEIGHTED, Op
+from snn.graph.ops import INPUT_ONLY, WEIGHTED, Op
 from snn.synapse import apply
 
 # Stands for the threshold of a unit that never fires. Infinity would be the word, but 0 * inf is NaN in a soft reset.
@@ -49,7 +49,9 @@ class Writer:
         height = theta.view(-1, *[1] * (self._probe.dim() - 2)).expand(self._probe.shape[1:]).numpy()
         threshold = np.where(height > 0, height, height.dtype.type(_NEVER))
         metadata = {"v_init": height / 2, "reset": "soft"}
-        node = self._nir.IF(r=np.ones_like(height), v_threshold=threshold, v_reset=np.zeros_like(height), metadata=metadata)
+        node = self._nir.IF(
+            r=np.ones_like(height), v_threshold=threshold, v_reset=np.zeros_like(height), metadata=metadata
+        )
         self._nodes[f"if_{len(self._nodes)}"] = node
         self._scale, self._shift = theta.double(), self._flat(0.0)
 
@@ -69,7 +71,9 @@ class Writer:
         zeros, ones = op(self._probe), op(self._probe + 1)
         if zeros.shape != self._probe.shape:
             raise ConversionError(f"NIR can't say '{op.name}': it changes the input's shape")
-        shift, scale = (values[0].flatten(1) if values.dim() > 2 else values[0][:, None] for values in (zeros, ones - zeros))
+        shift, scale = (
+            values[0].flatten(1) if values.dim() > 2 else values[0][:, None] for values in (zeros, ones - zeros)
+        )
         if (shift != shift[:, :1]).any() or (scale != scale[:, :1]).any():
             raise ConversionError(f"NIR can't say '{op.name}': it scales places of an image differently")
         self._scale, self._shift = self._scale * scale[:, 0], self._shift * scale[:, 0] + shift[:, 0]
@@ -84,13 +88,20 @@ class Writer:
                 sizes = f"{weight.shape[2]} by {weight.shape[3]}"
                 raise ConversionError(f"NIR's types can't say the kernel of '{op.name}', {sizes}; only square ones")
             if any(padding) and self._shift.any():
-                raise ConversionError(f"NIR can't say '{op.name}': it pads an input that is shifted first, which no bias can stand for")
+                raise ConversionError(
+                    f"NIR can't say '{op.name}': it pads an input that is shifted first, which no bias can stand for"
+                )
             bias = bias + torch.einsum("oihw,i->o", weight, self._shift)
             weight = weight * self._scale[:, None, None]
             node = self._nir.Conv2d(
-                input_shape=tuple(self._probe.shape[2:]), weight=_array(weight, dtype), stride=tuple(args["stride"]), padding=padding,
-                dilation=tuple(args["dilation"]), groups=1, bias=_array(bias, dtype),
-            )  # fmt: skip
+                input_shape=tuple(self._probe.shape[2:]),
+                weight=_array(weight, dtype),
+                stride=tuple(args["stride"]),
+                padding=padding,
+                dilation=tuple(args["dilation"]),
+                groups=1,
+                bias=_array(bias, dtype),
+            )
         else:
             bias, weight = bias + weight @ self._shift, weight * self._scale
             node = self._nir.Affine(weight=_array(weight, dtype), bias=_array(bias, dtype))
@@ -98,9 +109,15 @@ class Writer:
 
     def _pool(self, op: Op) -> None:
         args = op.args
-        odd = args["ceil_mode"] or args["divisor_override"] is not None or (any(args["padding"]) and not args["count_include_pad"])
+        odd = (
+            args["ceil_mode"]
+            or args["divisor_override"] is not None
+            or (any(args["padding"]) and not args["count_include_pad"])
+        )
         if odd or (any(args["padding"]) and self._shift.any()):
-            raise ConversionError(f"NIR can't say how '{op.name}' pools at the borders; use AvgPool2d with its defaults")
+            raise ConversionError(
+                f"NIR can't say how '{op.name}' pools at the borders; use AvgPool2d with its defaults"
+            )
         sizes = {key: np.array(args[key]) for key in ("kernel_size", "stride", "padding")}
         self._nodes[f"avgpool2d_{len(self._nodes)}"] = self._nir.AvgPool2d(**sizes)
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snn import codings, crpi, events, kernels
-from snn.kernels import C, M_IN, M_OUT, STATE_ROWS, V
+from snn import codings, crpi
+from snn.cpu import events, kernels
+from snn.cpu.kernels import M_IN, M_OUT, STATE_ROWS, C, V
 from snn.neuron import Neuron
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
@@ -85,7 +86,9 @@ def by_torch(neuron: Neuron, mode: str, block: Block) -> None:
         wx = b.current[0 if b.constant else step].to(dtype)
         if differential:
             wx = torch.zeros_like(wx) if b.constant and t > 1 else wx
-            x, v, c, m_in, m_out = codings.differential_step(neuron.fire, neuron.slack, b.theta, wx, t, v, c, m_in, m_out)
+            x, v, c, m_in, m_out = codings.differential_step(
+                neuron.fire, neuron.slack, b.theta, wx, t, v, c, m_in, m_out
+            )
         else:
             x, v, c = codings.rate_step(neuron.fire, neuron.slack, b.theta, wx + b.bias, v, c)
         x = torch.where(silent, torch.zeros_like(x), x)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from snn import codings
 from snn.activity import Recorder
-from snn.events import NOTHING, Events
-from snn.kernels import M_OUT, C
+from snn.cpu.events import NOTHING, Events
+from snn.cpu.kernels import M_OUT, C
 from snn.layer import BuiltSegment, Layer
 from snn.memory import Memory
 from snn.neuron import Neuron
@@ -78,11 +78,26 @@ class Simulation:
         units_of, fired_of = NOTHING if events is None else (events.units, events.fired)
         counts, above = self.recorder.room(rows, self.timesteps)
         block = Block(
-            current=current, constant=constant, out=out, emit=following is not None, start=start,
-            kept=self._kept(layer, chunk), active=chunk.active, alpha=chunk.alpha, state=state, theta=layer.theta,
-            bias=layer.synapse.bias, gain=layer.gain, fan_out=layer.fan_out, counts=counts, above=above, t0=t0,
-            timesteps=self.timesteps, units_of=units_of, fired_of=fired_of,
-        )  # fmt: skip
+            current=current,
+            constant=constant,
+            out=out,
+            emit=following is not None,
+            start=start,
+            kept=self._kept(layer, chunk),
+            active=chunk.active,
+            alpha=chunk.alpha,
+            state=state,
+            theta=layer.theta,
+            bias=layer.synapse.bias,
+            gain=layer.gain,
+            fan_out=layer.fan_out,
+            counts=counts,
+            above=above,
+            t0=t0,
+            timesteps=self.timesteps,
+            units_of=units_of,
+            fired_of=fired_of,
+        )
         advance(self.neuron, self.mode, block)
         self.recorder.add(layer.index, chunk.lo, chunk.hi, counts, above)
         return out if events is None else events

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from snn import events
+from snn.cpu import events
 from snn.errors import ConversionError
-from snn.ops import WEIGHTED, Op, Shape
+from snn.graph.ops import WEIGHTED, Op, Shape
 
 
 def flatten(x: Tensor) -> Tensor:
@@ -65,7 +65,9 @@ class Synapse:
         self.bias = flatten(x)[0].contiguous()
         # bfloat16 is asked for where the processor multiplies it many times faster: dense wins there.
         eventful = not analog and dtype is state_dtype and len(self._steps) == 1
-        self._of_events = events.prepared(self._steps[0], self.bias.device, in_shape, self.out_shape) if eventful else None
+        self._of_events = (
+            events.prepared(self._steps[0], self.bias.device, in_shape, self.out_shape) if eventful else None
+        )
 
     @property
     def event_driven(self) -> bool:

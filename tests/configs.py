@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from drqv2.settings import TrainSettings
 
 CFGS = Path(__file__).resolve().parents[1] / "cfgs"
@@ -31,6 +32,13 @@ def config(program: str, **changes: Any) -> dict[str, Any]:
 def train_settings(root: Path, **changes: Any) -> TrainSettings:
     """A training run small enough for a second, on cartpole's states if `changes` don't say otherwise."""
     values = config("train") | yaml.safe_load((CFGS / "preset/debug.yaml").read_text())
-    values |= {"task_name": "cartpole_swingup", "stddev_schedule": 0.2, "obs": "state", "name": "run", "root": str(root), "device": "cpu"}
+    values |= {
+        "task_name": "cartpole_swingup",
+        "stddev_schedule": 0.2,
+        "obs": "state",
+        "name": "run",
+        "root": str(root),
+        "device": "cpu",
+    }
     values |= {"use_tb": False, "progress": False, "num_train_frames": 400, "lr": 1e-4}
     return TrainSettings.from_dict(values | changes)

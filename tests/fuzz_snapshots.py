@@ -1,7 +1,7 @@
 """Feeds damaged and hostile files to what reads them, by the thousand; not part of `make test`, which keeps a few.
 
-    python tests/fuzz_snapshots.py [--count 1000] [--seed 0]    snapshots, to drqv2.snapshot.load_policy
-    python tests/fuzz_snapshots.py --of networks                saved converted networks, to snn.load, and one decision
+    python -m tests.fuzz_snapshots [--count 1000] [--seed 0]    snapshots, to drqv2.snapshot.load_policy
+    python -m tests.fuzz_snapshots --of networks                saved converted networks, to snn.load, and one decision
 
 Each file is loaded in a process whose address space is limited to 1 GiB more than it starts with. Allowed is one
 UserError (of snn: ConversionError) of one line, or, where damage hit nothing that matters, what the whole file gives. Printed per kind
@@ -24,7 +24,6 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "drqv2"), str(ROOT / "tests" / "snn")]
 
 ROOM = 2**30
 LONGEST = 60.0  # seconds that one file may take
@@ -46,11 +45,23 @@ def write_bases(folder: Path, published: Path) -> None:
     torch.manual_seed(0)
     network = make_policy((5,), 2, feature_dim=4, hidden_dim=8, trunk="relu")
     meta = policy_meta(
-        task="cartpole_swingup", obs="state", frame_stack=3, action_repeat=2, observation_shape=(5,), action_dim=2,
-        feature_dim=4, hidden_dim=8, actor_trunk="relu", frame=1000, config={"seed": 1},
-    )  # fmt: skip
+        task="cartpole_swingup",
+        obs="state",
+        frame_stack=3,
+        action_repeat=2,
+        observation_shape=(5,),
+        action_dim=2,
+        feature_dim=4,
+        hidden_dim=8,
+        actor_trunk="relu",
+        frame=1000,
+        config={"seed": 1},
+    )
     write_policy(folder / "policy.pt", meta, network)
-    tensors = dict(network.state_dict()) | {"critic.weight": torch.ones(50), "optimizer.actor.0.step": torch.tensor(3.0)}
+    tensors = dict(network.state_dict()) | {
+        "critic.weight": torch.ones(50),
+        "optimizer.actor.0.step": torch.tensor(3.0),
+    }
     write_snapshot(folder / "snapshot.pt", {"policy": meta, "step": 5}, tensors)
     for name, kind in (("published", "relu-zip"), ("legacy", "relu-legacy")):
         shutil.copy(published / kind / "cartpole_swingup/snapshot.pt", folder / f"{name}.pt")
@@ -65,14 +76,27 @@ def write_network(folder: Path) -> None:
 
     torch.manual_seed(0)
     module = nn.Sequential(
-        nn.BatchNorm2d(2).eval(), nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(36, 8),
-        nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2),
-    )  # fmt: skip
+        nn.BatchNorm2d(2).eval(),
+        nn.Conv2d(2, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(36, 8),
+        nn.LayerNorm(8),
+        nn.Tanh(),
+        nn.Linear(8, 8),
+        nn.ReLU(),
+        nn.Linear(8, 2),
+    )
     thresholds = snn.calibrate(module, [torch.rand(8, 2, 6, 6)], hybrid=True)
-    snn.save(snn.convert(module, thresholds, "mt", "differential", 4, [0.5, 1.0], seed=7, hybrid=True), folder / "network.pt")
+    snn.save(
+        snn.convert(module, thresholds, "mt", "differential", 4, [0.5, 1.0], seed=7, hybrid=True), folder / "network.pt"
+    )
 
 
-def read_bases(folder: Path, names: tuple[str, ...] = ("policy", "snapshot", "published", "legacy")) -> dict[str, bytes]:
+def read_bases(
+    folder: Path, names: tuple[str, ...] = ("policy", "snapshot", "published", "legacy")
+) -> dict[str, bytes]:
     return {name: (folder / f"{name}.pt").read_bytes() for name in names}
 
 
@@ -90,19 +114,31 @@ def identity(path: Path, kind: str = "") -> dict:
         network = snn.load(path)
         thresholds = [theta.tolist() for theta in network.thresholds]
         decided = network(torch.linspace(-1, 1, 144).view(2, 2, 6, 6)).tolist()
-        return {"said": repr(network), "thresholds": thresholds, "decided": decided, "options": [network.seed, network.max_batch_bytes]}
+        return {
+            "said": repr(network),
+            "thresholds": thresholds,
+            "decided": decided,
+            "options": [network.seed, network.max_batch_bytes],
+        }
 
     policy = load_policy(path)
     digest = hashlib.sha256()
     for name, value in policy.network.state_dict().items():
         digest.update(f"{name} {tuple(value.shape)}".encode() + value.numpy().tobytes())
-    return {"weights": digest.hexdigest(), "task": policy.task, "trunk": policy.actor_trunk, "obs": policy.obs, "repeat": policy.action_repeat}
+    return {
+        "weights": digest.hexdigest(),
+        "task": policy.task,
+        "trunk": policy.actor_trunk,
+        "obs": policy.obs,
+        "repeat": policy.action_repeat,
+    }
 
 
 def judge(kind: str, path: Path, originals: list[dict]) -> tuple[str, str]:
     """("refused" | "unchanged" | "FAULT", the line said)."""
     import hostile
     import hostile_networks
+
     from runtime.errors import UserError
     from snn import ConversionError
 
@@ -133,7 +169,12 @@ def serve(folder: Path) -> None:
         Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
         begun = time.monotonic()
         outcome, said = judge(kind, Path(path), originals)
-        answer = {"outcome": outcome, "said": said[:300], "seconds": time.monotonic() - begun, "grown_mb": memory("VmHWM") - before}
+        answer = {
+            "outcome": outcome,
+            "said": said[:300],
+            "seconds": time.monotonic() - begun,
+            "grown_mb": memory("VmHWM") - before,
+        }
         print(json.dumps(answer), flush=True)
 
 
@@ -142,7 +183,9 @@ def memory(key: str) -> float:
 
 
 def start(folder: Path) -> subprocess.Popen:
-    server = subprocess.Popen([sys.executable, __file__, "--serve", str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, __file__, "--serve", str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert server.stdout.readline().strip() == "ready"
     return server
 
@@ -156,9 +199,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.serve:
         return serve(options.serve)
-    import numpy as np
     import hostile
     import hostile_networks
+    import numpy as np
 
     generators = hostile.GENERATORS if options.of == "snapshots" else hostile_networks.GENERATORS
     with tempfile.TemporaryDirectory() as name:
@@ -181,7 +224,12 @@ def main() -> None:
                 server.stdin.flush()
                 answer = json.loads(server.stdout.readline())
             except (BrokenPipeError, ValueError):
-                answer = {"outcome": "FAULT", "said": f"the process died ({server.wait()})", "seconds": 0.0, "grown_mb": 0.0}
+                answer = {
+                    "outcome": "FAULT",
+                    "said": f"the process died ({server.wait()})",
+                    "seconds": 0.0,
+                    "grown_mb": 0.0,
+                }
                 server = start(folder)
             ran = [*here.iterdir(), *folder.glob(hostile.WITNESS)]
             # What the file itself takes, read once and copied a few times, is no blow-up.

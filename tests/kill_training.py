@@ -1,6 +1,6 @@
 """Kills a training run at random moments, again and again, and compares its end with an uninterrupted one.
 
-    python tests/kill_training.py [--kills 12] [--frames 1600] [--seed 0]
+    python -m tests.kill_training [--kills 12] [--frames 1600] [--seed 0]
 
 Moments are drawn over the time that the uninterrupted run took with its folder, imports left out, so that a kill can hit an episode, an update, an evaluation, a segment or a snapshot being written. Exit code 1 where
 CSV columns (times aside) or any tensor of the last snapshot differ.
@@ -19,9 +19,8 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "cli")]
-from command import run, start  # noqa: E402
-from test_train import STATE, rows, weights  # noqa: E402
+from tests.cli.command import run, start
+from tests.cli.test_train import STATE, rows, weights
 
 FOLDER = "exp_local/cartpole_swingup/state_seed1"
 
@@ -60,13 +59,20 @@ def main() -> None:
             kills += 1
             half = [path.name for path in (killed / FOLDER).rglob("*.tmp")]
             lost += bool(half)
-            print(f"kill {kills}: {before} → {count(killed)} episodes{', caught writing ' + ', '.join(half) if half else ''}", flush=True)
+            print(
+                f"kill {kills}: {before} → {count(killed)} episodes{', caught writing ' + ', '.join(half) if half else ''}",
+                flush=True,
+            )
         done = run("train.py", *words, cwd=killed)
         assert done.returncode == 0, done.stderr
-        same = all(rows(whole / FOLDER / f"{kind}.csv") == rows(killed / FOLDER / f"{kind}.csv") for kind in ("train", "eval"))
+        same = all(
+            rows(whole / FOLDER / f"{kind}.csv") == rows(killed / FOLDER / f"{kind}.csv") for kind in ("train", "eval")
+        )
         want, got = weights(whole / FOLDER), weights(killed / FOLDER)
         same = same and want.keys() == got.keys() and all(bool((want[name] == got[name]).all()) for name in want)
-        print(f"{kills} kills, {lost} of them while a file was being written; the end is {'the same, bit for bit' if same else 'ANOTHER'}")
+        print(
+            f"{kills} kills, {lost} of them while a file was being written; the end is {'the same, bit for bit' if same else 'ANOTHER'}"
+        )
     sys.exit(0 if same else 1)
 
 

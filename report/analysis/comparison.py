@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from matplotlib.axes import Axes
 
 from analysis.document import Analysis, Estimate
 from report.analysis.drawing import (
-    CHOSEN, GREY, INK, KINDS, PALE, PLAIN, SHORT, TITLES, best, dots, figure, picture, saved,
-)  # fmt: skip
+    CHOSEN,
+    GREY,
+    INK,
+    KINDS,
+    PALE,
+    PLAIN,
+    SHORT,
+    TITLES,
+    best,
+    dots,
+    figure,
+    picture,
+    saved,
+)
 from report.analysis.errors import PAPER
 from report.document import Picture
 
@@ -32,10 +44,11 @@ def cosines(analyses: Sequence[Analysis], folder: Path) -> Picture:
         names = {"plain conversion, α = 0": (PLAIN, "o"), "with CRPI, best α": (CHOSEN, "o")}
         _legend(made, grid[0, 0], names | {"ANN + errors of α = 0 with random signs": (KINDS["flipped"], "D")})
     return picture(
-        "overview_cosines", "Correction, consistency and drift of every policy analysed",
+        "overview_cosines",
+        "Correction, consistency and drift of every policy analysed",
         "Means over episodes with 95 % intervals. Grey bands: the range over the paper's tasks (TD3 on Gym MuJoCo, IF, T=16). "
         "Where actions have one dimension (cartpole) a cosine is a sign.",
-    )  # fmt: skip
+    )
 
 
 def returns(analyses: Sequence[Analysis], folder: Path) -> Picture:
@@ -57,25 +70,32 @@ def returns(analyses: Sequence[Analysis], folder: Path) -> Picture:
         names = {"plain conversion, α = 0": (PLAIN, "o"), "with CRPI, best α": (CHOSEN, "o")}
         _legend(made, axes, names | {f"ANN + {SHORT[kind]}": (KINDS[kind], "D") for kind in kinds})
     return picture(
-        "overview_returns", "Returns of every policy analysed, relative to the ANN's",
+        "overview_returns",
+        "Returns of every policy analysed, relative to the ANN's",
         "Circles: the spiking networks. Diamonds: the ANN with errors as large as those of plain conversion, hanging together in "
         "other ways. Means over episodes with 95 % intervals.",
-    )  # fmt: skip
+    )
 
 
-def _mark(axes: Axes, place: float, one: Estimate | None, ink: str, marker: str, size: float, scale: float = 1.0) -> None:
+def _mark(
+    axes: Axes, place: float, one: Estimate | None, ink: str, marker: str, size: float, scale: float = 1.0
+) -> None:
     if one is not None:
         bare = Estimate(scale * one.mean, scale * one.low, scale * one.high, [])
         dots(axes, place, bare, ink, marker, size)
 
 
 def _rows(panels, analyses: Sequence[Analysis]) -> None:
-    names = [f"{analysis.task.replace('_', ' ')}, {analysis.obs}, T={analysis.conversion.timesteps}" for analysis in analyses]
+    names = [
+        f"{analysis.task.replace('_', ' ')}, {analysis.obs}, T={analysis.conversion.timesteps}" for analysis in analyses
+    ]
     panels[0].set_yticks(range(len(analyses)), names[::-1])
     for axes in panels:
         axes.tick_params(axis="y", length=0)
 
 
 def _legend(made, axes: Axes, names: dict[str, tuple[str, str]]) -> None:
-    handles = [axes.plot([], [], marker, color=ink, linestyle="", label=name)[0] for name, (ink, marker) in names.items()]
+    handles = [
+        axes.plot([], [], marker, color=ink, linestyle="", label=name)[0] for name, (ink, marker) in names.items()
+    ]
     made.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Sequence
 
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from analysis.document import Analysis, Curve, Estimate, Method  # noqa: E402
-from report.document import Picture  # noqa: E402
-from runtime.files import atomic_write  # noqa: E402
+from analysis.document import Analysis, Curve, Estimate, Method
+from report.document import Picture
+from runtime.files import atomic_write
 
 # Okabe and Ito's colours, told apart by all kinds of colour vision.
 INK, GREY, PALE = "#1b1f26", "#6b7480", "#d9dde2"
@@ -107,7 +107,13 @@ def dots(axes: Axes, place: float, one: Estimate, colour: str, marker: str = "o"
     """An estimate as a horizontal interval with its mean, over its episodes as faint dots."""
     spread = np.linspace(-0.12, 0.12, len(one.values)) if len(one.values) > 1 else [0.0]
     axes.plot(
-        one.values, np.full(len(one.values), place) + spread, ".", color=colour, alpha=0.3, markersize=4, markeredgewidth=0
+        one.values,
+        np.full(len(one.values), place) + spread,
+        ".",
+        color=colour,
+        alpha=0.3,
+        markersize=4,
+        markeredgewidth=0,
     )
     axes.plot([one.low, one.high], [place, place], color=colour, linewidth=2.4)
     axes.plot(one.mean, place, marker, color=colour, markersize=size, markeredgecolor="white", markeredgewidth=0.8)

@@ -9,8 +9,22 @@ from matplotlib.axes import Axes
 
 from analysis.document import Analysis
 from report.analysis.drawing import (
-    CHOSEN, GREY, INK, KINDS, PALE, SHORT, TITLES, colour, dots, figure, label, picture, saved, shown, unit,
-)  # fmt: skip
+    CHOSEN,
+    GREY,
+    INK,
+    KINDS,
+    PALE,
+    SHORT,
+    TITLES,
+    colour,
+    dots,
+    figure,
+    label,
+    picture,
+    saved,
+    shown,
+    unit,
+)
 from report.document import Picture
 
 # Xu et al. 2026, Table 1: ranges over their tasks (TD3 on Gym MuJoCo, IF, T=16).
@@ -43,11 +57,12 @@ def cosines(analysis: Analysis, folder: Path) -> Picture:
         grid[0, 1].set_xlabel("cosine between the errors of neighbouring decisions")
     sign = " Actions have one dimension here, so each cosine is a sign." if analysis.actions == 1 else ""
     return picture(
-        "cosines", "Cosines of neighbouring action errors: correction, consistency and drift, by policy",
+        "cosines",
+        "Cosines of neighbouring action errors: correction, consistency and drift, by policy",
         "Do errors of neighbouring decisions point the same way? Large marks: means over episodes with their 95 % interval; "
         "dots: episodes; grey bands: the range over the paper's tasks (TD3 on Gym MuJoCo, IF, T=16). Diamonds: the ANN with "
         "noise of the same size in place of the spiking network's errors (those at α = 0)." + sign,
-    )  # fmt: skip
+    )
 
 
 def over_alpha(analysis: Analysis, folder: Path) -> Picture | None:
@@ -62,9 +77,13 @@ def over_alpha(analysis: Analysis, folder: Path) -> Picture | None:
         _, grid = figure(5.2 * columns, 3.8, 1, columns)
         axes = grid[0, 0]
         for name, ink in colours.items():
-            found = [(alpha, one.cosines[name].mean) for alpha, one in zip(alphas, candidates) if one.cosines[name].mean]
+            found = [
+                (alpha, one.cosines[name].mean) for alpha, one in zip(alphas, candidates) if one.cosines[name].mean
+            ]
             x = [alpha for alpha, _ in found]
-            axes.fill_between(x, [e.low for _, e in found], [e.high for _, e in found], color=ink, alpha=0.15, linewidth=0)
+            axes.fill_between(
+                x, [e.low for _, e in found], [e.high for _, e in found], color=ink, alpha=0.15, linewidth=0
+            )
             axes.plot(x, [e.mean for _, e in found], "o-", color=ink, markersize=4.5, label=TITLES[name])
         axes.axhline(0, color=GREY, linewidth=1)
         _mark(axes, analysis.choice.by_drift, "least drift")
@@ -91,16 +110,24 @@ def over_alpha(analysis: Analysis, folder: Path) -> Picture | None:
             low, high = axes.get_ylim()
             axes.set_ylim(low, high + 0.1 * (high - low))
     return picture(
-        "alpha", "Correction, consistency and drift against α, beside the sum of rewards against α",
+        "alpha",
+        "Correction, consistency and drift against α, beside the sum of rewards against α",
         "Two ways to choose α. Left, without any reward: the α with the least drift. Right, by return. Each on episodes "
         "of its own, on which nothing else here is reported.",
-    )  # fmt: skip
+    )
 
 
 def _mark(axes: Axes, alpha: float, words: str) -> None:
     axes.axvline(alpha, color=CHOSEN, linewidth=1.2, linestyle="--", zorder=0)
     ha = "right" if alpha > 0.5 else "left"
     axes.annotate(
-        f"{words}: α={alpha:g}", (alpha, 1), xycoords=("data", "axes fraction"), xytext=(-4 if ha == "right" else 4, -3),
-        textcoords="offset points", va="top", ha=ha, color=CHOSEN, fontsize=9,
-    )  # fmt: skip
+        f"{words}: α={alpha:g}",
+        (alpha, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(-4 if ha == "right" else 4, -3),
+        textcoords="offset points",
+        va="top",
+        ha=ha,
+        color=CHOSEN,
+        fontsize=9,
+    )

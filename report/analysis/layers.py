@@ -75,12 +75,15 @@ def layers(analysis: Analysis, folder: Path) -> Picture | None:
                         label=label(analysis, method.alpha) if place == 0 else None,
                     )
         axes.axhline(0, color=GREY, linewidth=1)
-        axes.set(title="What neighbouring decisions leave in the membranes", ylabel="cosine", xlim=(-0.6, len(names) - 0.4))
+        axes.set(
+            title="What neighbouring decisions leave in the membranes", ylabel="cosine", xlim=(-0.6, len(names) - 0.4)
+        )
         axes.set_xticks(range(len(names)), names)
         axes.legend(fontsize=8.5, loc="lower left", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return picture(
-        "layers", "Parts of each spiking layer's error, and cosines of neighbouring residual potentials",
+        "layers",
+        "Parts of each spiking layer's error, and cosines of neighbouring residual potentials",
         "Each layer on its own input: what clipping at the threshold, quantisation to T steps, CRPI's carry and the uneven "
         "arrival of spikes contribute (bars; they add up vectorially to the dot), and what was wrong before (triangle). Below: do the residual "
         "potentials of neighbouring decisions point the same way?",
-    )  # fmt: skip
+    )

@@ -29,7 +29,9 @@ def loss(analysis: Analysis, folder: Path) -> Picture:
             axes.set_ylim(-0.6, 1.6)
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
-            axes.annotate("ANN", (ann, 1.6), xytext=(4, -2), textcoords="offset points", va="top", color=INK, fontsize=9)
+            axes.annotate(
+                "ANN", (ann, 1.6), xytext=(4, -2), textcoords="offset points", va="top", color=INK, fontsize=9
+            )
         ends = [value for m in methods for value in (m.reward_sum.mean, m.ann_on_snn.mean, m.snn_on_ann.mean)] + [
             analysis.ann.mean
         ]
@@ -37,11 +39,12 @@ def loss(analysis: Analysis, folder: Path) -> Picture:
         grid[-1, 0].set_xlim(min(ends) - 0.12 * reach, max(ends) + 0.12 * reach)
         grid[-1, 0].set_xlabel(unit(analysis))
     return picture(
-        "loss", "From the ANN's return to the converted network's, split into what states and what actions cost",
+        "loss",
+        "From the ANN's return to the converted network's, split into what states and what actions cost",
         "How the ANN's return becomes the converted network's. The upper row first moves to the states that the network "
         "visits, with the ANN's actions there (ANN|SNN), and then changes the actions; the lower row first changes the "
         "actions in the ANN's states (SNN|ANN). Means over episodes.",
-    )  # fmt: skip
+    )
 
 
 def order(analysis: Analysis, folder: Path) -> Picture:
@@ -54,10 +57,14 @@ def order(analysis: Analysis, folder: Path) -> Picture:
                 ("ANN", analysis.ann, INK),
                 (label(analysis, method.alpha), method.reward_sum, colour(analysis, method.alpha)),
             ]
-            rows += [(f"ANN + {words}", method.disturbed[kind].reward_sum, KINDS[kind]) for kind, words in NOISES.items()]
+            rows += [
+                (f"ANN + {words}", method.disturbed[kind].reward_sum, KINDS[kind]) for kind, words in NOISES.items()
+            ]
             for place, (_, one, ink) in enumerate(reversed(rows)):
                 dots(axes, place, one, ink)
-            axes.axvline(method.reward_sum.mean, color=colour(analysis, method.alpha), linewidth=1, linestyle="--", zorder=0)
+            axes.axvline(
+                method.reward_sum.mean, color=colour(analysis, method.alpha), linewidth=1, linestyle="--", zorder=0
+            )
             axes.axvline(analysis.ann.mean, color=INK, linewidth=1, linestyle=":", zorder=0)
             axes.set_yticks(range(len(rows)), [words for words, _, _ in reversed(rows)])
             axes.set_ylim(-0.6, len(rows) - 0.4)
@@ -67,10 +74,11 @@ def order(analysis: Analysis, folder: Path) -> Picture:
             )
         grid[-1, 0].set_xlabel(unit(analysis))
     return picture(
-        "order", "Returns of the ANN disturbed by errors of equal size, against the converted network's",
+        "order",
+        "Returns of the ANN disturbed by errors of equal size, against the converted network's",
         "Is it the size of the errors, or how they hang together? The ANN with errors of the spiking network's size in place of "
         "its own course of errors. Were it only how they hang together, the rows below the network's would lie near the ANN's.",
-    )  # fmt: skip
+    )
 
 
 def _steps(axes: Axes, place: float, steps: list[tuple[float, float, str]]) -> None:
@@ -87,7 +95,12 @@ def _steps(axes: Axes, place: float, steps: list[tuple[float, float, str]]) -> N
         axes.annotate("", (end, place), (start, place), arrowprops=arrow)
         difference = f"{end - start:+.0f}" if abs(end - start) >= 10 else f"{end - start:+.1f}"
         axes.annotate(
-            f"{kind} {difference.replace('-', '−')}", ((start + end) / 2, place), xytext=(0, 8 if place % 1 < 0.5 else -16),
-            textcoords="offset points", ha="center", color=_STEP[kind] if kind == "states" else "#a86f00", fontsize=9,
+            f"{kind} {difference.replace('-', '−')}",
+            ((start + end) / 2, place),
+            xytext=(0, 8 if place % 1 < 0.5 else -16),
+            textcoords="offset points",
+            ha="center",
+            color=_STEP[kind] if kind == "states" else "#a86f00",
+            fontsize=9,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-        )  # fmt: skip
+        )

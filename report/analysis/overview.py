@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -18,12 +18,7 @@ from runtime.files import atomic_write
 
 NAME = "overview"
 # Verdict → sign in the table, colour in the figure.
-_LOOKS = {
-    "holds": ("✓", "#56B4E9"),
-    "contrary": ("✗", "#D55E00"),
-    "open": ("·", "#e8eaed"),
-    "moot": ("–", "#ffffff"),
-}
+_LOOKS = {"holds": ("✓", "#56B4E9"), "contrary": ("✗", "#D55E00"), "open": ("·", "#e8eaed"), "moot": ("–", "#ffffff")}
 
 
 def collect(folders: Sequence[str | Path]) -> list[tuple[Path, Analysis]]:
@@ -35,18 +30,29 @@ def collect(folders: Sequence[str | Path]) -> list[tuple[Path, Analysis]]:
     if not paths:
         raise UserError(f"{', '.join(map(str, folders))}: no {ANALYSIS} in or below")
     found = [(path, read(path)) for path in paths]
-    return sorted(found, key=lambda pair: (pair[1].task, pair[1].obs, pair[1].conversion.neuron, pair[1].conversion.timesteps))
+    return sorted(
+        found, key=lambda pair: (pair[1].task, pair[1].obs, pair[1].conversion.neuron, pair[1].conversion.timesteps)
+    )
 
 
 def write(analyses: Sequence[Analysis], out: Path) -> Path:
     """Writes overview.md and its figure into `out`; returns the path of the former."""
-    lead = [Text("Each column is one policy under one T. ✓ holds, ✗ contrary, · open (the interval holds zero), – moot (no loss).")]
+    lead = [
+        Text(
+            "Each column is one policy under one T. ✓ holds, ✗ contrary, · open (the interval holds zero), – moot (no loss)."
+        )
+    ]
     sections = [
         Section("Which claims hold", [claims(analyses, out), _verdicts(analyses)]),
-        Section("Cosines and returns", [comparison.cosines(analyses, out), comparison.returns(analyses, out), _numbers(analyses)]),
+        Section(
+            "Cosines and returns",
+            [comparison.cosines(analyses, out), comparison.returns(analyses, out), _numbers(analyses)],
+        ),
     ]
     path = out / f"{NAME}.md"
-    atomic_write(path, markdown.render(Document("Error amplification, policy by policy", lead, sections), ".", out).encode())
+    atomic_write(
+        path, markdown.render(Document("Error amplification, policy by policy", lead, sections), ".", out).encode()
+    )
     return path
 
 
@@ -64,7 +70,9 @@ def claims(analyses: Sequence[Analysis], folder: Path) -> Picture:
                     if claim.alpha == alpha and (is_plain or alpha != 0):
                         cells[names.index(claim.name), column] = order.index(claim.verdict)
             colours = ListedColormap([colour for _, colour in _LOOKS.values()] + ["#ffffff"])
-            axes.pcolormesh(cells[::-1], cmap=colours, vmin=-0.5, vmax=len(order) + 0.5, edgecolors="white", linewidth=2)
+            axes.pcolormesh(
+                cells[::-1], cmap=colours, vmin=-0.5, vmax=len(order) + 0.5, edgecolors="white", linewidth=2
+            )
             signs = [sign for sign, _ in _LOOKS.values()] + [""]
             for (row, column), value in np.ndenumerate(cells[::-1]):
                 axes.text(column + 0.5, row + 0.5, signs[value], ha="center", va="center", color=INK, fontsize=9)
@@ -76,18 +84,30 @@ def claims(analyses: Sequence[Analysis], folder: Path) -> Picture:
             _tasks(axes, analyses, len(names))
         grid[0, 0].set_yticks(np.arange(len(names)) + 0.5, names[::-1])
     return picture(
-        NAME, "Which of the paper's claims hold for which policy",
+        NAME,
+        "Which of the paper's claims hold for which policy",
         "Blue ✓: the 95 % interval lies on the claim's side of zero; orange ✗: on the other side; grey ·: zero is inside; –: moot, "
         "because there is no loss to explain; blank: no claim about this α.",
-    )  # fmt: skip
+    )
 
 
 def _tasks(axes, analyses: Sequence[Analysis], height: int) -> None:
     tasks = [f"{analysis.task}, {analysis.obs}" for analysis in analyses]
     for task in dict.fromkeys(tasks):
         places = [place for place, other in enumerate(tasks) if other == task]
-        words = task.replace(",", "").replace("_", "\n").replace(" ", "\n")  # one below the other: a policy may have a single column
-        axes.text(np.mean(places) + 0.5, height + 0.15, words, ha="center", va="bottom", fontsize=8, linespacing=1.1, color=INK)
+        words = (
+            task.replace(",", "").replace("_", "\n").replace(" ", "\n")
+        )  # one below the other: a policy may have a single column
+        axes.text(
+            np.mean(places) + 0.5,
+            height + 0.15,
+            words,
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            linespacing=1.1,
+            color=INK,
+        )
         axes.axvline(places[0], color=INK, linewidth=0.8)
 
 
@@ -96,7 +116,11 @@ def _verdicts(analyses: Sequence[Analysis]) -> Table:
     rows: dict[str, list[Entry]] = {}
     for analysis in analyses:
         for method in _pair(analysis):
-            columns.append(Column(f"{analysis.task}, {label(analysis, method.alpha)}, T={analysis.conversion.timesteps}", number=False))
+            columns.append(
+                Column(
+                    f"{analysis.task}, {label(analysis, method.alpha)}, T={analysis.conversion.timesteps}", number=False
+                )
+            )
     names = list(dict.fromkeys(claim.name for analysis in analyses for claim in analysis.claims))
     for name in names:
         rows[name] = [words(name)]
@@ -117,13 +141,19 @@ def _numbers(analyses: Sequence[Analysis]) -> Table:
         for method in _pair(analysis):
             cosines = [method.cosines[name].mean for name in ("correction", "consistency", "drift")]
             noise = [method.disturbed[kind].reward_sum.mean for kind in ("shuffled", "flipped", "gaussian")]
-            rows.append([
-                words(f"{analysis.task}, {label(analysis, method.alpha)}, T={analysis.conversion.timesteps}"),
-                *(Entry(f"{value:.0f}") for value in (analysis.ann.mean, method.reward_sum.mean)),
-                *(Entry(f"{one.mean:.1f}") for one in (method.state, method.action, method.state_other, method.action_other)),
-                *(Entry(f"{value.mean:+.2f}" if value else "–") for value in cosines),
-                *(Entry(f"{value:.0f}") for value in noise), Entry(f"{method.error.mean:.2f}"),
-            ])  # fmt: skip
+            rows.append(
+                [
+                    words(f"{analysis.task}, {label(analysis, method.alpha)}, T={analysis.conversion.timesteps}"),
+                    *(Entry(f"{value:.0f}") for value in (analysis.ann.mean, method.reward_sum.mean)),
+                    *(
+                        Entry(f"{one.mean:.1f}")
+                        for one in (method.state, method.action, method.state_other, method.action_other)
+                    ),
+                    *(Entry(f"{value.mean:+.2f}" if value else "–") for value in cosines),
+                    *(Entry(f"{value:.0f}") for value in noise),
+                    Entry(f"{method.error.mean:.2f}"),
+                ]
+            )
     return Table("numbers", columns, rows, "Means over episodes; the intervals are in each analysis' own report.")
 
 

@@ -27,7 +27,9 @@ def document(analysis: Analysis, pictures: dict[str, Picture]) -> Document:
         text = "Episodes were cut short by max_decisions: sums of rewards are no returns, and say nothing about the conversion."
         lead.append(Text(text, warning=True))
     if analysis.actions == 1:
-        lead.append(Text("Actions have one dimension: each cosine between two errors is only a sign, +1 or −1.", warning=True))
+        lead.append(
+            Text("Actions have one dimension: each cosine between two errors is only a sign, +1 or −1.", warning=True)
+        )
     sections = [
         Section("Claims", [_claims(analysis)]),
         Section("What the loss is made of", [pictures["loss"], _loss(analysis)]),
@@ -59,10 +61,12 @@ def _claims(analysis: Analysis) -> Table:
     columns = [Column("claim", "the small line says what must be positive", number=False)]
     columns += [Column(label(analysis, method.alpha), number=False) for method in methods]
     return Table(
-        "claims", columns, rows,
+        "claims",
+        columns,
+        rows,
         "holds: the interval lies above zero; contrary: below; open: zero is inside; moot: there is no loss to explain. The claims "
         "are tried one by one: with this many, one or the other interval may miss zero by chance.",
-    )  # fmt: skip
+    )
 
 
 def _verdict(claim: Claim | None) -> Entry:
@@ -126,11 +130,17 @@ def _leader(name: str, cosines: dict[str, Cosine]) -> list[Entry]:
 
 
 def _choice(analysis: Analysis) -> Table:
-    columns = [Column("α"), *(Column(title) for title in TITLES.values()), Column(f"{unit(analysis)}, selection episodes")]
+    columns = [
+        Column("α"),
+        *(Column(title) for title in TITLES.values()),
+        Column(f"{unit(analysis)}, selection episodes"),
+    ]
     rows = []
     for one in analysis.choice.candidates:
         mean = sum(one.selection) / len(one.selection) if one.selection else None
-        rows.append([number(one.alpha, f"{one.alpha:g}"), *(_cosine(one.cosines[which]) for which in TITLES), number(mean)])
+        rows.append(
+            [number(one.alpha, f"{one.alpha:g}"), *(_cosine(one.cosines[which]) for which in TITLES), number(mean)]
+        )
     caption = "On the calibration episodes, and on the selection episodes; neither kind is reported on elsewhere."
     return Table("choice", columns, rows, caption)
 
@@ -153,8 +163,12 @@ def _order(analysis: Analysis) -> Table:
         name = label(analysis, method.alpha)
         kinds = [method.disturbed[kind] for kind in NOISES]
         rows.append([words(name), _number(method.reward_sum), *(_number(one.reward_sum) for one in kinds)])
-        rows.append([words(f"{name}: size of the errors"), _number(method.error), *(_number(one.error) for one in kinds)])
-    return Table("order", columns, rows, f"Mean {unit(analysis)}, and the root mean square of ‖δ‖ that was really added.")
+        rows.append(
+            [words(f"{name}: size of the errors"), _number(method.error), *(_number(one.error) for one in kinds)]
+        )
+    return Table(
+        "order", columns, rows, f"Mean {unit(analysis)}, and the root mean square of ‖δ‖ that was really added."
+    )
 
 
 def _layers(analysis: Analysis) -> Table:
@@ -170,10 +184,15 @@ def _layers(analysis: Analysis) -> Table:
     for method in shown(analysis):
         for layer in method.layers:
             shares = [layer.shares.get(part) for part in parts]
-            rows.append([
-                words(f"{layer.name}, {label(analysis, method.alpha)}"), _percent(layer.error), _percent(layer.inherited),
-                *(_percent(share) for share in shares), _number(layer.residuals),
-            ])  # fmt: skip
+            rows.append(
+                [
+                    words(f"{layer.name}, {label(analysis, method.alpha)}"),
+                    _percent(layer.error),
+                    _percent(layer.inherited),
+                    *(_percent(share) for share in shares),
+                    _number(layer.residuals),
+                ]
+            )
     caption = (
         "Error and inherited error in % of the activations' root mean square; the four parts in % of the squared error, where "
         "they add up to 100 and may be negative."
@@ -239,7 +258,11 @@ def _plain(value: float, sign: bool = False) -> str:
     """Three significant digits or so, with a proper minus."""
     size = abs(value)
     digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 or size == 0 else 3
-    text = f"{value:{'+' if sign else ''}.{digits}f}" if size >= 0.001 or size == 0 else f"{value:{'+' if sign else ''}.1e}"
+    text = (
+        f"{value:{'+' if sign else ''}.{digits}f}"
+        if size >= 0.001 or size == 0
+        else f"{value:{'+' if sign else ''}.1e}"
+    )
     return text.replace("-", "−")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.document import Analysis
-from report.analysis.drawing import GREY, INK, KINDS, PALE, SHORT, colour, figure, label, line, picture, saved, shown
+from report.analysis.drawing import GREY, INK, KINDS, SHORT, colour, figure, label, line, picture, saved, shown
 from report.document import Picture
 
 
@@ -61,11 +61,12 @@ def growth(analysis: Analysis, folder: Path) -> Picture:
         grid[1, 0].set_ylim(bottom=0)
         grid[2, 0].set(title="Reward (black: ANN)", ylabel="per decision", xlabel="decision", xlim=(1, length))
     return picture(
-        "growth", "Distance from the ANN's trajectory, action error and reward against the decision index",
+        "growth",
+        "Distance from the ANN's trajectory, action error and reward against the decision index",
         f"Paired trajectories. Bands: 95 % intervals over episodes; the lower two panels are running means over {smooth} "
         "decisions. The black line is the control for chaos: whatever lies above it is not the system's own sensitivity to rounding. The dotted line "
         "is as far as two episodes with different initial states are apart.",
-    )  # fmt: skip
+    )
 
 
 def state_map(analysis: Analysis, folder: Path) -> Picture:
@@ -93,7 +94,8 @@ def state_map(analysis: Analysis, folder: Path) -> Picture:
             axes.set_xlabel(f"first axis, {100 * analysis.map.shares[0]:.0f} % of the variance")
         grid[0, 0].set_ylabel(f"second axis, {100 * analysis.map.shares[1]:.0f} %")
     return picture(
-        "map", "Trajectories and visited states in the plane of the ANN's two principal axes",
+        "map",
+        "Trajectories and visited states in the plane of the ANN's two principal axes",
         "States in the plane in which the ANN's vary most (PCA of normalised states). Left: the first report episode of each "
         "policy. Right: states drawn evenly from all report episodes.",
-    )  # fmt: skip
+    )

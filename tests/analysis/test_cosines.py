@@ -16,8 +16,12 @@ def by_hand(some):
     found = {name: [] for name in cosines.NAMES}
     for k in range(len(some.actions) - 1):
         delta = np.array(some.actions[k], float) - some.reference[k]
-        next_action, counterfactual, after = (np.array(a, float) for a in (some.actions[k + 1], some.reference[k + 1], some.after[k]))
-        for name, other in zip(cosines.NAMES, (counterfactual - after, next_action - counterfactual, next_action - after)):
+        next_action, counterfactual, after = (
+            np.array(a, float) for a in (some.actions[k + 1], some.reference[k + 1], some.after[k])
+        )
+        for name, other in zip(
+            cosines.NAMES, (counterfactual - after, next_action - counterfactual, next_action - after)
+        ):
             if name != "consistency" and not some.branched[k]:
                 continue
             norms = np.sqrt(sum(delta**2)) * np.sqrt(sum(other**2))

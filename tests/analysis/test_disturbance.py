@@ -20,7 +20,9 @@ def autocorrelation(noise):
 
 def test_gaussian_noise_has_the_errors_size_and_directions_but_no_bias_and_no_memory():
     noise = disturbance.noise(GAUSSIAN, CORRELATED, 200_000, (1, 2, 3))
-    np.testing.assert_allclose(noise.T @ noise / len(noise), CORRELATED.T @ CORRELATED / len(CORRELATED), rtol=0.03, atol=2e-4)
+    np.testing.assert_allclose(
+        noise.T @ noise / len(noise), CORRELATED.T @ CORRELATED / len(CORRELATED), rtol=0.03, atol=2e-4
+    )
     assert np.abs(noise.mean(axis=0)).max() < 3e-3
     assert autocorrelation(CORRELATED) > 0.9 and abs(autocorrelation(noise)) < 0.01
 

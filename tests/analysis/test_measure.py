@@ -37,10 +37,20 @@ def method(alpha=0.0, led=None, **disturbed):
 
 def test_the_loss_is_split_in_both_orders():
     found = method()
-    means = {name: getattr(found, name).mean for name in ("reward_sum", "ann_on_snn", "snn_on_ann", "loss", "state", "action", "state_other", "action_other")}
+    means = {
+        name: getattr(found, name).mean
+        for name in ("reward_sum", "ann_on_snn", "snn_on_ann", "loss", "state", "action", "state_other", "action_other")
+    }
     assert means == {
-        "reward_sum": 18, "ann_on_snn": 24, "snn_on_ann": 30, "loss": 18, "state": 12, "action": 6, "state_other": 12, "action_other": 6,
-    }  # fmt: skip
+        "reward_sum": 18,
+        "ann_on_snn": 24,
+        "snn_on_ann": 30,
+        "loss": 18,
+        "state": 12,
+        "action": 6,
+        "state_other": 12,
+        "action_other": 6,
+    }
     assert found.loss.values == [18.0] * 4
 
 
@@ -55,11 +65,17 @@ def test_layers_are_sizes_relative_to_the_relu_and_shares_of_the_squared_error()
     numbers = np.zeros((1, 2, NUMBERS))
     # relu², error², inherited², four squared parts, four products with the error.
     numbers[0, 0] = [4.0, 1.0, 0.25, 0.01, 0.25, 0.0, 0.64, 0.1, 0.2, 0.0, 0.7]
-    some = record(layers=numbers, residual_cosines=np.array([[np.nan, np.nan], [0.5, np.nan], [0.25, np.nan]], np.float32))
+    some = record(
+        layers=numbers, residual_cosines=np.array([[np.nan, np.nan], [0.5, np.nan], [0.25, np.nan]], np.float32)
+    )
     layer, silent = measure._layer(0, "first", [some]), measure._layer(1, "second", [some])
     assert (layer.error.mean, layer.inherited.mean) == (0.5, 0.25)
-    assert {name: one.mean for name, one in layer.sizes.items()} == pytest.approx(dict(zip(PARTS, (0.05, 0.25, 0.0, 0.4))))
-    assert {name: one.mean for name, one in layer.shares.items()} == pytest.approx(dict(zip(PARTS, (0.1, 0.2, 0.0, 0.7))))
+    assert {name: one.mean for name, one in layer.sizes.items()} == pytest.approx(
+        dict(zip(PARTS, (0.05, 0.25, 0.0, 0.4)))
+    )
+    assert {name: one.mean for name, one in layer.shares.items()} == pytest.approx(
+        dict(zip(PARTS, (0.1, 0.2, 0.0, 0.7)))
+    )
     assert layer.residuals.mean == pytest.approx(0.375)
     assert (silent.error, silent.residuals, silent.sizes, silent.shares) == (None, None, {}, {})
 
@@ -68,7 +84,9 @@ def test_growth_is_the_mean_distance_per_window():
     apart = [np.arange(1.0, 7.0), 2 * np.arange(1.0, 7.0)]
     assert [one.values for one in measure.per_window(apart, WINDOWS)] == [[1.5, 3.0], [4.5, 9.0]]
     short = [np.array([1.0, 2.0])]
-    assert [one.values for one in measure.per_window(short, WINDOWS)] == [[1.5], [2.0]], "an episode that has ended stays where it was"
+    assert [one.values for one in measure.per_window(short, WINDOWS)] == [[1.5], [2.0]], (
+        "an episode that has ended stays where it was"
+    )
 
 
 def test_a_map_keeps_distances_in_its_plane():
@@ -104,18 +122,24 @@ def test_rounding_keeps_significant_digits():
     assert rounded(np.array([0.0, 123456.789, -1.23456789e-7])) == [0.0, 123457.0, -1.23457e-07]
 
 
-@pytest.mark.parametrize("values, said", [([1, 2, 3], "holds"), ([-1, -2, -3], "contrary"), ([-1, 2, 0], "open"), ([5], "open")])
+@pytest.mark.parametrize(
+    "values, said", [([1, 2, 3], "holds"), ([-1, -2, -3], "contrary"), ([-1, 2, 0], "open"), ([5], "open")]
+)
 def test_a_verdict_asks_on_which_side_of_zero_the_interval_lies(values, said):
     assert claims.verdict(estimate(values)) == said
 
 
 def test_claims_of_a_loss_that_is_the_states():
     plain = method(shuffled=5.0, flipped=2.0)
-    still = measure.chaos(episodes(coordinates=np.zeros((6, 3))), episodes(coordinates=np.full((6, 3), 1e-9)), UNIT, WINDOWS)
+    still = measure.chaos(
+        episodes(coordinates=np.zeros((6, 3))), episodes(coordinates=np.full((6, 3), 1e-9)), UNIT, WINDOWS
+    )
     found = {claim.name: claim for claim in claims.of_method(plain, plain, still, "return")}
     assert found["loss"].verdict == "holds" and found["loss"].value.mean == 18
     for order in ("states first", "actions first"):
-        assert found[f"state-dominated, {order}"].verdict == "holds" and found[f"state-dominated, {order}"].value.mean == 6
+        assert (
+            found[f"state-dominated, {order}"].verdict == "holds" and found[f"state-dominated, {order}"].value.mean == 6
+        )
     assert found["not magnitude: shuffled"].value.mean == 12 and found["not magnitude: shuffled"].verdict == "holds"
     assert found["not magnitude: flipped"].verdict == "contrary" and found["not magnitude: flipped"].value.mean == -6
     assert "CRPI raises return" not in found

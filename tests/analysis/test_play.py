@@ -11,7 +11,7 @@ from analysis.plan import Plan
 from analysis.play import Player
 from analysis.settings import Settings
 from analysis.store import Store
-from analysis.trial import DISTURBANCES, FLIPPED, GAUSSIAN, ORDERED, RECORDED, ULP, Trial
+from analysis.trial import DISTURBANCES, FLIPPED, GAUSSIAN, ORDERED, RECORDED, Trial
 from evaluation.cells import ANN
 from evaluation.conversion import Run
 from evaluation.environments import Environments
@@ -19,9 +19,17 @@ from evaluation.policies import SpikingPolicy
 from tests.analysis.test_settings import config
 
 SMALL = dict(
-    env_name="cartpole_swingup", SNN_ts=3, calibration__steps=12, num_eval_episodes=3, max_decisions=7, num_workers=0,
-    chunk=4, device="cpu", layer_decisions=2, crpi__alpha=[0, 0.6],
-)  # fmt: skip
+    env_name="cartpole_swingup",
+    SNN_ts=3,
+    calibration__steps=12,
+    num_eval_episodes=3,
+    max_decisions=7,
+    num_workers=0,
+    chunk=4,
+    device="cpu",
+    layer_decisions=2,
+    crpi__alpha=[0, 0.6],
+)
 
 
 class House:
@@ -40,9 +48,14 @@ class House:
     def new_player(self, folder):
         chunk = self.settings.conversion.chunk
         return Player(
-            self.run.environments, self.branches, self.run.ann, lambda: self.run.convert(self.thresholds, chunk),
-            chunk=chunk, device=torch.device("cpu"), store=Store(folder / "analysis", self.lines.append),
-        )  # fmt: skip
+            self.run.environments,
+            self.branches,
+            self.run.ann,
+            lambda: self.run.convert(self.thresholds, chunk),
+            chunk=chunk,
+            device=torch.device("cpu"),
+            store=Store(folder / "analysis", self.lines.append),
+        )
 
     def play(self, trials):
         with self.run.environments, self.branches:
@@ -184,7 +197,14 @@ def test_what_was_cut_off_goes_on_and_what_is_damaged_is_played_again(policies, 
 def test_trials_have_names_of_their_own(policies, tmp_path):
     plan = House(policies, tmp_path).plan
     led = plan.led(0.6)
-    trials = [*led, *plan.led(0.0), *plan.led(0.6, "calibration"), *plan.shadowed(0.0), *plan.shadowed(0.6), *plan.moved()]
+    trials = [
+        *led,
+        *plan.led(0.0),
+        *plan.led(0.6, "calibration"),
+        *plan.shadowed(0.0),
+        *plan.shadowed(0.6),
+        *plan.moved(),
+    ]
     for alpha in (0.6, 0.0):
         trials += [trial for group in plan.disturbed(alpha).values() for trial in group]
     digests = [trial.digest for trial in trials]

@@ -10,7 +10,6 @@ from runtime.errors import UserError
 from tests import configs
 from tests.configs import CFGS
 
-
 config = functools.partial(configs.config, "analyze")
 
 
@@ -25,11 +24,18 @@ def test_plain_conversion_is_always_compared(asked, compared):
     assert Settings.from_dict(config(crpi__alpha=asked)).alphas == compared
 
 
-@pytest.mark.parametrize("changes, said", [
-    (dict(num_eval_episodes=1), "num_eval_episodes=1"), (dict(layer_decisions=-1), "layer_decisions=-1"),
-    (dict(layer_decisions=1.5), "layer_decisions=1.5"), (dict(layer_decisions=True), "layer_decisions=True"),
-    (dict(crpi__alpha=3), "crpi.alpha=3"), (dict(SNN_ts=0), "SNN_ts=0"), (dict(env_name="cheetah"), "env_name=cheetah"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        (dict(num_eval_episodes=1), "num_eval_episodes=1"),
+        (dict(layer_decisions=-1), "layer_decisions=-1"),
+        (dict(layer_decisions=1.5), "layer_decisions=1.5"),
+        (dict(layer_decisions=True), "layer_decisions=True"),
+        (dict(crpi__alpha=3), "crpi.alpha=3"),
+        (dict(SNN_ts=0), "SNN_ts=0"),
+        (dict(env_name="cheetah"), "env_name=cheetah"),
+    ],
+)
 def test_a_wrong_value_is_named(changes, said):
     with pytest.raises(UserError, match=said):
         Settings.from_dict(config(**changes))

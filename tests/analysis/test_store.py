@@ -34,10 +34,15 @@ def test_a_damaged_file_counts_as_absent_and_is_said(tmp_path, damage):
     path = store.path(trial())
     data = path.read_bytes()
     middle = len(data) // 2
-    path.write_bytes({
-        "cut": data[:-100], "empty": b"", "flipped": data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :],
-        "noise": b"\xff\x00\x12", "another's": store.path(trial(episode=1)).read_bytes(),
-    }[damage])  # fmt: skip
+    path.write_bytes(
+        {
+            "cut": data[:-100],
+            "empty": b"",
+            "flipped": data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :],
+            "noise": b"\xff\x00\x12",
+            "another's": store.path(trial(episode=1)).read_bytes(),
+        }[damage]
+    )
     assert store.get(trial()) is None and len(lines) == 1 and str(path) in lines[0]
     store.put(trial(), record())
     assert store.get(trial()) is not None
@@ -53,4 +58,7 @@ def test_plain_conversion_is_the_same_trial_under_every_mode():
     other = dataclasses.replace(trial(0.0).cell.method, mode="random", mode_seed=3)
     renamed = dataclasses.replace(trial(0.0).cell, method=other)
     assert trial(0.0).digest == dataclasses.replace(trial(0.0), cell=renamed).digest
-    assert trial(0.5).digest != dataclasses.replace(trial(0.5), cell=dataclasses.replace(trial(0.5).cell, method=other)).digest
+    assert (
+        trial(0.5).digest
+        != dataclasses.replace(trial(0.5), cell=dataclasses.replace(trial(0.5).cell, method=other)).digest
+    )

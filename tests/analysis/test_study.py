@@ -45,13 +45,20 @@ def test_an_analysis_is_written_and_read_back(policies, tmp_path, obs):
     again = run(policies, tmp_path / "again", obs, store=str(tmp_path / "cells"))
     assert again.timing["trials_played"] == 0
     differing = {"created", "timing", "config"}
-    assert all(one == other or name in differing for (name, one), other in zip(to_json(found).items(), to_json(again).values()))
+    assert all(
+        one == other or name in differing for (name, one), other in zip(to_json(found).items(), to_json(again).values())
+    )
 
 
 def test_the_episodes_are_those_that_convert_reports(policies, tmp_path):
     found = run(policies, tmp_path, crpi__alpha=0.6)
-    assert found.choice.given and (found.choice.by_return, [one.selection for one in found.choice.candidates]) == (0.6, [[], []])
-    changes = {name: value for name, value in TINY.items() if name != "layer_decisions"} | dict(crpi__alpha=[0.0, 0.6], crpi__select="paper")
+    assert found.choice.given and (found.choice.by_return, [one.selection for one in found.choice.candidates]) == (
+        0.6,
+        [[], []],
+    )
+    changes = {name: value for name, value in TINY.items() if name != "layer_decisions"} | dict(
+        crpi__alpha=[0.0, 0.6], crpi__select="paper"
+    )
     values = convert_config(**changes, obs="state", snapshot=str(policies["state"]), store=str(tmp_path / "other"))
     result = conversion.run(ConversionSettings.from_dict(values), values, tmp_path / "result", lambda line: None)
     assert found.ann.values == [episode.reward_sum for episode in result.ann.episodes]
@@ -71,6 +78,13 @@ def test_a_hybrid_is_analysed_too(tmp_path):
     policies = {"state": write_small_policy(tmp_path / "policy.pt", trunk="layernorm_tanh")}
     with pytest.raises(UserError, match="hybrid=true"):
         run(policies, tmp_path / "a")
-    found = run(policies, tmp_path / "b", hybrid=True, neuron={"name": "dc", "rule": "mt", "coding": "differential", "n_thresholds": 4})
+    found = run(
+        policies,
+        tmp_path / "b",
+        hybrid=True,
+        neuron={"name": "dc", "rule": "mt", "coding": "differential", "n_thresholds": 4},
+    )
     assert len(found.methods[0].layers) == 2 and found.conversion.coding == "differential"
-    assert all(sum(share.mean for share in layer.shares.values()) == pytest.approx(1) for layer in found.methods[-1].layers)
+    assert all(
+        sum(share.mean for share in layer.shares.values()) == pytest.approx(1) for layer in found.methods[-1].layers
+    )

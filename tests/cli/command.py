@@ -21,16 +21,27 @@ def run(script: str, *words: str, cwd: Path, timeout: float = 300, **env: str) -
     """`python <script> <words>` from `cwd`; output is captured, nothing is raised for a failing exit code."""
     return subprocess.run(
         [sys.executable, str(ROOT / script), *words],
-        cwd=cwd, env=environment(**env), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        cwd=cwd,
+        env=environment(**env),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def start(script: str, *words: str, cwd: Path, **env: str) -> subprocess.Popen:
     """The same in the background, in a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, str(ROOT / script), *words], cwd=cwd, env=environment(**env), stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, str(ROOT / script), *words],
+        cwd=cwd,
+        env=environment(**env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def run_here(module: str, words: tuple[str, ...], cwd: Path, capsys, monkeypatch) -> tuple[int, str]:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from analysis import document
-
-sys.path.insert(0, str(Path(__file__).parent))
-from command import run, run_here, start  # noqa: E402
+from tests.cli.command import run, run_here, start
 
 TINY = (
-    "env_name=cartpole_swingup", "SNN_ts=2", "calibration.steps=8", "num_eval_episodes=2", "crpi.select_episodes=1",
-    "crpi.alpha=[0,0.5]", "max_decisions=4", "num_workers=0", "chunk=2", "device=cpu", "layer_decisions=1",
-)  # fmt: skip
+    "env_name=cartpole_swingup",
+    "SNN_ts=2",
+    "calibration.steps=8",
+    "num_eval_episodes=2",
+    "crpi.select_episodes=1",
+    "crpi.alpha=[0,0.5]",
+    "max_decisions=4",
+    "num_workers=0",
+    "chunk=2",
+    "device=cpu",
+    "layer_decisions=1",
+)
 
 
 def test_one_run_after_training_on_pixels(cwd):
@@ -37,7 +42,10 @@ def test_a_sweep_from_state_with_another_neuron_and_a_second_one_from_the_store(
     done = run("analyze.py", *words, cwd=cwd)
     assert done.returncode == 0, done.stderr
     found = [document.read(path) for path in sorted(cwd.glob("results/analysis/sweeps/*/*/analysis.json"))]
-    assert [(one.conversion.rule, one.conversion.n_thresholds, one.conversion.timesteps) for one in found] == [("mt", 4, 2), ("mt", 4, 3)]
+    assert [(one.conversion.rule, one.conversion.n_thresholds, one.conversion.timesteps) for one in found] == [
+        ("mt", 4, 2),
+        ("mt", 4, 3),
+    ]
     again = run("analyze.py", *words[:-1], cwd=cwd)
     assert again.returncode == 0, again.stderr
     found = [document.read(path) for path in cwd.glob("results/analysis/sweeps/*/*/analysis.json")]
@@ -62,12 +70,21 @@ def test_ctrl_c_keeps_finished_episodes_and_the_same_command_goes_on(cwd):
     assert timing["trials_reused"] == kept and timing["trials_played"] > 0
 
 
-@pytest.mark.parametrize("words, said", [
-    (("SNN_tz=8",), "SNN_tz"), (("neuron=lif",), "lif"), (("layer_decisions=-1",), "layer_decisions=-1"),
-    (("num_eval_episodes=1",), "num_eval_episodes=1"), (("crpi.select=paper",), "select"), (("video=true",), "video"),
-    (("env_name=walker_run",), "python train.py task=walker_run obs=state"), (("device=tpu",), "device=tpu"),
-    (("snapshot=nowhere.pt",), "nowhere.pt"), (("crpi.alpha=[0,3]",), "crpi.alpha=3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("SNN_tz=8",), "SNN_tz"),
+        (("neuron=lif",), "lif"),
+        (("layer_decisions=-1",), "layer_decisions=-1"),
+        (("num_eval_episodes=1",), "num_eval_episodes=1"),
+        (("crpi.select=paper",), "select"),
+        (("video=true",), "video"),
+        (("env_name=walker_run",), "python train.py task=walker_run obs=state"),
+        (("device=tpu",), "device=tpu"),
+        (("snapshot=nowhere.pt",), "nowhere.pt"),
+        (("crpi.alpha=[0,3]",), "crpi.alpha=3"),
+    ],
+)
 def test_a_mistake_is_one_line_and_leaves_nothing_behind(cwd, capsys, monkeypatch, words, said):
     code, stderr = run_here("analyze", (*TINY, "obs=state", *words), cwd, capsys, monkeypatch)
     assert code == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -13,14 +12,19 @@ import numpy as np
 import pytest
 
 from evaluation import result as results
-
-sys.path.insert(0, str(Path(__file__).parent))
-from command import run, run_here, start  # noqa: E402
+from tests.cli.command import run, run_here, start
 
 TINY = (
-    "env_name=cartpole_swingup", "SNN_ts=2", "calibration.steps=8", "num_eval_episodes=2", "crpi.select_episodes=1",
-    "max_decisions=4", "num_workers=0", "chunk=2", "device=cpu",
-)  # fmt: skip
+    "env_name=cartpole_swingup",
+    "SNN_ts=2",
+    "calibration.steps=8",
+    "num_eval_episodes=2",
+    "crpi.select_episodes=1",
+    "max_decisions=4",
+    "num_workers=0",
+    "chunk=2",
+    "device=cpu",
+)
 
 
 def _found(cwd):
@@ -50,7 +54,10 @@ def test_the_sweep_of_all_neurons(cwd, obs):
     assert done.returncode == 0, done.stderr
     found = _found(cwd)
     assert {(r.conversion.neuron, r.conversion.timesteps, r.alpha.chosen) for r in found} == {
-        (neuron, timesteps, alpha) for neuron in ("if", "snm", "mt", "dc") for timesteps in (2, 8) for alpha in (0.0, 0.5)
+        (neuron, timesteps, alpha)
+        for neuron in ("if", "snm", "mt", "dc")
+        for timesteps in (2, 8)
+        for alpha in (0.0, 0.5)
     }
     assert len(found) == 16 and len({json.dumps(results.to_json(r.ann)) for r in found}) == 1
     assert sum(r.timing["episodes_computed"] for r in found) == 2 + 16 * 2, "the ANN's episodes are played once"
@@ -74,19 +81,32 @@ def test_a_fault_of_the_program_in_a_job_leaves_the_rest_of_the_sweep_alone(cwd,
     import evaluation.conversion as conversion
 
     real = conversion.run
-    monkeypatch.setattr(conversion, "run", lambda settings, *rest: 1 / 0 if settings.timesteps == 3 else real(settings, *rest))
+    monkeypatch.setattr(
+        conversion, "run", lambda settings, *rest: 1 / 0 if settings.timesteps == 3 else real(settings, *rest)
+    )
     code, _ = run_here("convert", ("-m", *TINY, "obs=state", "SNN_ts=3,2"), cwd, capsys, monkeypatch)
     assert code == 1
     assert [result.status for result in _found(cwd)] == ["failed", "ok"] and "division" in _found(cwd)[0].cause
 
 
-@pytest.mark.parametrize("words, said", [
-    (("SNN_tz=8",), "SNN_tz"), (("neuron=lif",), "lif"), (("crpi.alfa=1",), "alfa"), (("SNN_ts=0",), "SNN_ts=0"),
-    (("env_name=cheetah",), "env_name=cheetah"), (("env_name=walker_run",), "python train.py task=walker_run obs=state"),
-    (("neuron=if", "neuron.coding=differential"), "snm"), (("device=tpu",), "device=tpu"), (("snapshot=nowhere.pt",), "nowhere.pt"),
-    (("snapshot=../other.txt",), "other.txt"), (("num_envs=1",), "num_envs=1"), (("neuron@_global_=if",), "neuron=if"),
-    (("crpi.alpha=nan",), "crpi.alpha=nan"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("SNN_tz=8",), "SNN_tz"),
+        (("neuron=lif",), "lif"),
+        (("crpi.alfa=1",), "alfa"),
+        (("SNN_ts=0",), "SNN_ts=0"),
+        (("env_name=cheetah",), "env_name=cheetah"),
+        (("env_name=walker_run",), "python train.py task=walker_run obs=state"),
+        (("neuron=if", "neuron.coding=differential"), "snm"),
+        (("device=tpu",), "device=tpu"),
+        (("snapshot=nowhere.pt",), "nowhere.pt"),
+        (("snapshot=../other.txt",), "other.txt"),
+        (("num_envs=1",), "num_envs=1"),
+        (("neuron@_global_=if",), "neuron=if"),
+        (("crpi.alpha=nan",), "crpi.alpha=nan"),
+    ],
+)
 def test_a_mistake_is_one_line_and_leaves_nothing_behind(cwd, capsys, monkeypatch, words, said):
     (cwd / ".." / "other.txt").write_text("not a policy")
     code, stderr = run_here("convert", (*TINY, "obs=state", *words), cwd, capsys, monkeypatch)
@@ -95,11 +115,21 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(cwd, capsys, monkeypatc
     assert [path.name for path in cwd.iterdir()] == ["exp_local"]
 
 
-@pytest.mark.parametrize("sent, code, said", [
-    (signal.SIGINT, 130, "stopped by Ctrl-C"), (signal.SIGTERM, 143, "stopped by SIGTERM"),
-], ids=["ctrl_c", "sigterm"])  # fmt: skip
+@pytest.mark.parametrize(
+    "sent, code, said",
+    [(signal.SIGINT, 130, "stopped by Ctrl-C"), (signal.SIGTERM, 143, "stopped by SIGTERM")],
+    ids=["ctrl_c", "sigterm"],
+)
 def test_a_stop_keeps_finished_episodes_and_the_same_command_goes_on(cwd, sent, code, said):
-    words = (*TINY[:-4], "obs=state", "num_workers=1", "chunk=2", "device=cpu", "max_decisions=100", "num_eval_episodes=12")
+    words = (
+        *TINY[:-4],
+        "obs=state",
+        "num_workers=1",
+        "chunk=2",
+        "device=cpu",
+        "max_decisions=100",
+        "num_eval_episodes=12",
+    )
     process = start("convert.py", *words, cwd=cwd)
     deadline = time.monotonic() + 120
     while len(list(cwd.glob("results/cells/*/*.json"))) < 2:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
 from drqv2.snapshot import load_policy
-
-sys.path.insert(0, str(Path(__file__).parent))
-from command import run, run_here  # noqa: E402
+from tests.cli.command import run, run_here
 
 WORDS = (
-    "task=reacher_easy", "num_teacher_frames=40", "max_decisions=10", "eval_every_frames=80", "num_eval_episodes=1", "eval_workers=0",
-    "snapshot_every_frames=20", "batch_size=4", "hidden_dim=16", "lr_schedule=1e-3",
-)  # fmt: skip
+    "task=reacher_easy",
+    "num_teacher_frames=40",
+    "max_decisions=10",
+    "eval_every_frames=80",
+    "num_eval_episodes=1",
+    "eval_workers=0",
+    "snapshot_every_frames=20",
+    "batch_size=4",
+    "hidden_dim=16",
+    "lr_schedule=1e-3",
+)
 
 
 def test_a_distilled_policy_resumes_and_is_what_convert_finds(tmp_path):
@@ -25,15 +29,24 @@ def test_a_distilled_policy_resumes_and_is_what_convert_finds(tmp_path):
     again = run("distill.py", *WORDS, "num_train_frames=80", cwd=tmp_path)
     assert again.returncode == 0 and "resuming at frame 60" in again.stdout, again.stderr
     folder = tmp_path / "exp_local/reacher_easy/distilled_seed1"
-    assert {"snapshot.pt", "policy.pt", "train.csv", "eval.csv", "config.json", "replay", "tb", "eval_video"} <= {p.name for p in folder.iterdir()}
+    assert {"snapshot.pt", "policy.pt", "train.csv", "eval.csv", "config.json", "replay", "tb", "eval_video"} <= {
+        p.name for p in folder.iterdir()
+    }
     # What was asked for may be computed in another way on the next machine; the policy says how it was.
     precision = load_policy(folder / "policy.pt").config["precision"]
     assert json.loads((folder / "config.json").read_text())["precision"] == "auto"
     assert precision in ("fp32", "bf16") and f"precision {precision}," in first.stdout
     converted = run(
-        "convert.py", "env_name=reacher_easy", "SNN_ts=2", "crpi.alpha=0", "num_eval_episodes=1", "calibration.steps=5", "max_decisions=5",
-        "num_workers=0", cwd=tmp_path,
-    )  # fmt: skip
+        "convert.py",
+        "env_name=reacher_easy",
+        "SNN_ts=2",
+        "crpi.alpha=0",
+        "num_eval_episodes=1",
+        "calibration.steps=5",
+        "max_decisions=5",
+        "num_workers=0",
+        cwd=tmp_path,
+    )
     assert converted.returncode == 0, converted.stderr
     assert "distilled_seed1" in converted.stdout
 
@@ -50,6 +63,8 @@ def test_a_distilled_policy_resumes_and_is_what_convert_finds(tmp_path):
     ],
 )
 def test_wrong_options_get_one_line(words, told, tmp_path, capsys, monkeypatch):
-    code, err = run_here("distill", ("task=reacher_easy", *words) if "task" not in words[0] else words, tmp_path, capsys, monkeypatch)
+    code, err = run_here(
+        "distill", ("task=reacher_easy", *words) if "task" not in words[0] else words, tmp_path, capsys, monkeypatch
+    )
     assert code == 2 and err.count("\n") == 1 and told in err, err
     assert not (tmp_path / "exp_local").exists()

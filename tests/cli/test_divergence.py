@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 from evaluation import result as results
+from tests.cli.command import ROOT, environment
 from tests.evaluation.conftest import write_small_policy
-
-sys.path.insert(0, str(Path(__file__).parent))
-from command import ROOT, environment  # noqa: E402
 
 # convert.py as it is, but for a pole that is set spinning at 10⁹ rad/s in one of the environments' processes' steps.
 PROGRAM = f"""
@@ -31,20 +28,34 @@ simulator.step = spin
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 WORDS = (
-    "env_name=cartpole_swingup", "obs=state", "calibration.steps=8", "num_eval_episodes=4", "max_decisions=100", "num_workers=0",
-    "chunk=2", "device=cpu",
-)  # fmt: skip
+    "env_name=cartpole_swingup",
+    "obs=state",
+    "calibration.steps=8",
+    "num_eval_episodes=4",
+    "max_decisions=100",
+    "num_workers=0",
+    "chunk=2",
+    "device=cpu",
+)
 
 
 def test_the_job_fails_with_the_cause_and_the_sweep_goes_on(tmp_path):
     write_small_policy(tmp_path / "exp_local/cartpole_swingup/state_seed1/snapshot.pt")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *WORDS, "-m", "SNN_ts=2,3"],
-        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "cartpole_swingup: the simulation became unstable at decision" in line and "of stream report, seed 1 (mjWARN_BAD" in line
+    assert (
+        "cartpole_swingup: the simulation became unstable at decision" in line
+        and "of stream report, seed 1 (mjWARN_BAD" in line
+    )
     assert "WARNING" not in done.stderr
     found = {r.config["SNN_ts"]: r for r in map(results.read, tmp_path.glob("results/sweeps/*/*/result.json"))}
     assert (found[2].status, found[3].status) == ("failed", "ok") and f"error: {found[2].cause}" == line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,19 @@ import torch
 from drqv2.networks import PolicyNetwork, make_policy
 from drqv2.snapshot import write_policy
 from evaluation import result as results
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[1])]
-from command import run, run_here  # noqa: E402
-from fuzz_snapshots import write_published  # noqa: E402
+from tests.cli.command import run, run_here
+from tests.fuzz_snapshots import write_published
 
 TINY = (
-    "SNN_ts=2", "calibration.steps=4", "num_eval_episodes=1", "max_decisions=2", "num_workers=0", "chunk=1", "device=cpu",
+    "SNN_ts=2",
+    "calibration.steps=4",
+    "num_eval_episodes=1",
+    "max_decisions=2",
+    "num_workers=0",
+    "chunk=1",
+    "device=cpu",
     "env_name=cartpole_swingup",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("kind, words", [("relu-zip", ()), ("layernorm_tanh-legacy", ("hybrid=true",))])
@@ -38,16 +41,27 @@ def refused(words: tuple[str, ...], cwd: Path, capsys, monkeypatch) -> str:
     code, stderr = run_here("convert", (*TINY, "obs=state", "snapshot=policy.pt", *words), cwd, capsys, monkeypatch)
     # A progress bar may stand before it.
     line = stderr.strip().splitlines()[-1]
-    assert code == 2 and "error: " in line and "Traceback" not in stderr and not list(cwd.glob("results/*/*/result.json"))
+    assert (
+        code == 2 and "error: " in line and "Traceback" not in stderr and not list(cwd.glob("results/*/*/result.json"))
+    )
     return line
 
 
 def write_again(path: Path, network: PolicyNetwork, **changes) -> None:
     """A policy for cartpole's states, or so it says."""
     meta = {
-        "task": "cartpole_swingup", "obs": "state", "frame_stack": 3, "action_repeat": 2, "observation_shape": [5], "action_dim": 1,
-        "feature_dim": 10, "hidden_dim": 24, "actor_trunk": "relu", "frame": 1, "config": {},
-    }  # fmt: skip
+        "task": "cartpole_swingup",
+        "obs": "state",
+        "frame_stack": 3,
+        "action_repeat": 2,
+        "observation_shape": [5],
+        "action_dim": 1,
+        "feature_dim": 10,
+        "hidden_dim": 24,
+        "actor_trunk": "relu",
+        "frame": 1,
+        "config": {},
+    }
     write_policy(path, meta | changes, network)
 
 
@@ -69,6 +83,8 @@ def test_weights_that_overflow_are_one_line(tmp_path, capsys, monkeypatch):
     overflowing = network()
     with torch.no_grad():
         for number, parameter in enumerate(overflowing.parameters()):
-            parameter.copy_(1e38 * torch.sign(torch.linspace(-1, 1, parameter.numel()).view_as(parameter) + 0.1 * number))
+            parameter.copy_(
+                1e38 * torch.sign(torch.linspace(-1, 1, parameter.numel()).view_as(parameter) + 0.1 * number)
+            )
     write_again(tmp_path / "policy.pt", overflowing)
     assert "not finite" in refused((), tmp_path, capsys, monkeypatch)

@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from evaluation import result as results
+from tests.cli.command import run, start
 from tests.evaluation.conftest import write_small_policy
-
-sys.path.insert(0, str(Path(__file__).parent))
-from command import run, start  # noqa: E402
 
 EPISODES = 12
 WORDS = (
-    "env_name=cartpole_swingup", "obs=state", "SNN_ts=2", "calibration.steps=8", f"num_eval_episodes={EPISODES}", "max_decisions=200",
-    "num_workers=1", "chunk=2", "device=cpu",
-)  # fmt: skip
+    "env_name=cartpole_swingup",
+    "obs=state",
+    "SNN_ts=2",
+    "calibration.steps=8",
+    f"num_eval_episodes={EPISODES}",
+    "max_decisions=200",
+    "num_workers=1",
+    "chunk=2",
+    "device=cpu",
+)
 
 
 @pytest.fixture

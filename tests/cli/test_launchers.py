@@ -5,26 +5,30 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from evaluation import result as results
-
-sys.path.insert(0, str(Path(__file__).parent))
-from command import run, start  # noqa: E402
-from test_kills import is_running  # noqa: E402
+from tests.cli.command import run, start
+from tests.cli.test_kills import is_running
 
 pytest.importorskip("joblib")
 pytest.importorskip("submitit")
 
 # State policies that ship with the repository.
 TINY = (
-    "obs=state", "SNN_ts=2", "calibration.steps=8", "num_eval_episodes=2", "max_decisions=4", "num_workers=0", "chunk=2",
-    "device=cpu", "hydra.sweep.dir=swept",
-)  # fmt: skip
+    "obs=state",
+    "SNN_ts=2",
+    "calibration.steps=8",
+    "num_eval_episodes=2",
+    "max_decisions=4",
+    "num_workers=0",
+    "chunk=2",
+    "device=cpu",
+    "hydra.sweep.dir=swept",
+)
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
@@ -46,9 +50,16 @@ def test_two_jobs_in_processes_of_their_own_one_of_which_fails(tmp_path, launche
 
 EPISODES = 8
 LONG = (
-    "env_name=cartpole_swingup", "obs=state", "calibration.steps=8", f"num_eval_episodes={EPISODES}", "max_decisions=100", "num_workers=1",
-    "chunk=2", "device=cpu", "hydra.sweep.dir=swept",
-)  # fmt: skip
+    "env_name=cartpole_swingup",
+    "obs=state",
+    "calibration.steps=8",
+    f"num_eval_episodes={EPISODES}",
+    "max_decisions=100",
+    "num_workers=1",
+    "chunk=2",
+    "device=cpu",
+    "hydra.sweep.dir=swept",
+)
 
 
 def children(pid: int) -> list[int]:
@@ -84,7 +95,10 @@ def test_kill_9_of_a_submitit_job(tmp_path):
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 1 and "Traceback" not in output, output
     [line] = [line for line in output.splitlines() if line.startswith("error: ")]
-    assert line.startswith(f"error: job 0: submitit's job {controller} ended without a result") and f"{controller}_0_log.err" in line
+    assert (
+        line.startswith(f"error: job 0: submitit's job {controller} ended without a result")
+        and f"{controller}_0_log.err" in line
+    )
     assert f"report: {tmp_path / 'swept/report/report.html'}" in output
     assert "2 jobs: 1 cut short by max\\_decisions, 1 without a result." in report_of(tmp_path / "swept")
     assert results.read(tmp_path / "swept/1").status == "ok" and not (tmp_path / "swept/0/result.json").exists()
@@ -122,12 +136,26 @@ def command_line(pid: int) -> bytes:
 
 def test_trainings_side_by_side_one_of_which_fails(tmp_path):
     words = (
-        "task=cartpole_swingup", "preset=state", "num_train_frames=100", "num_seed_frames=40", "num_expl_steps=10", "eval_every_frames=100",
-        "num_eval_episodes=1", "max_decisions=20", "batch_size=8", "hidden_dim=16", "feature_dim=8", "use_tb=false", "device=cpu",
-    )  # fmt: skip
+        "task=cartpole_swingup",
+        "preset=state",
+        "num_train_frames=100",
+        "num_seed_frames=40",
+        "num_expl_steps=10",
+        "eval_every_frames=100",
+        "num_eval_episodes=1",
+        "max_decisions=20",
+        "batch_size=8",
+        "hidden_dim=16",
+        "feature_dim=8",
+        "use_tb=false",
+        "device=cpu",
+    )
     done = run("train.py", "-m", *JOBLIB, *words, "seed=1,2,-1", cwd=tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    assert sorted(path.parent.name for path in tmp_path.glob("exp_local/*/*/policy.pt")) == ["state_seed1", "state_seed2"]
+    assert sorted(path.parent.name for path in tmp_path.glob("exp_local/*/*/policy.pt")) == [
+        "state_seed1",
+        "state_seed2",
+    ]
     [line] = [line for line in done.stderr.splitlines() if "error: " in line]
     assert "error: seed=-1: " in line
 
@@ -139,9 +167,19 @@ def test_ctrl_c_ends_every_process_of_joblib(tmp_path):
     (tmp_path / "bin/pgrep").write_text("#!/bin/sh\nexit 3\n")
     (tmp_path / "bin/pgrep").chmod(0o755)
     words = (
-        "task=cartpole_swingup", "preset=state", "num_train_frames=1000000", "num_seed_frames=40", "num_expl_steps=10", "max_decisions=20",
-        "batch_size=8", "hidden_dim=16", "feature_dim=8", "use_tb=false", "device=cpu", "num_eval_episodes=1",
-    )  # fmt: skip
+        "task=cartpole_swingup",
+        "preset=state",
+        "num_train_frames=1000000",
+        "num_seed_frames=40",
+        "num_expl_steps=10",
+        "max_decisions=20",
+        "batch_size=8",
+        "hidden_dim=16",
+        "feature_dim=8",
+        "use_tb=false",
+        "device=cpu",
+        "num_eval_episodes=1",
+    )
     path = os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])
     process = start("train.py", "-m", *JOBLIB, *words, "seed=1,2", cwd=tmp_path, PATH=path)
     deadline = time.monotonic() + 300
@@ -158,7 +196,9 @@ def test_ctrl_c_ends_every_process_of_joblib(tmp_path):
     finally:
         for pid in filter(is_running, below):
             os.kill(pid, signal.SIGKILL)
-    assert process.returncode == 130 and not left and "Traceback" not in output and "stopped by Ctrl-C" in output, output
+    assert process.returncode == 130 and not left and "Traceback" not in output and "stopped by Ctrl-C" in output, (
+        output
+    )
 
 
 # What submitit asks of Slurm, answered by this machine: all jobs of an array run at once.
@@ -196,7 +236,17 @@ def test_a_sweep_on_slurm(tmp_path):
         (tools / name).chmod(0o755)
     path = os.pathsep.join([str(tools), os.environ["PATH"]])
     words = ("hydra/launcher=submitit_slurm", "hydra.launcher.partition=short", "hydra.launcher.timeout_min=30")
-    done = run("convert.py", "-m", *words, *TINY, "env_name=cartpole_swingup", "SNN_ts=2,0", cwd=tmp_path, timeout=900, PATH=path)
+    done = run(
+        "convert.py",
+        "-m",
+        *words,
+        *TINY,
+        "env_name=cartpole_swingup",
+        "SNN_ts=2,0",
+        cwd=tmp_path,
+        timeout=900,
+        PATH=path,
+    )
     assert done.returncode == 1, done.stderr
     assert "error: job 1: SNN_ts=0: must be an integer of at least 1" in done.stderr
     assert "2 jobs: 1 cut short by max\\_decisions, 1 failed." in report_of(tmp_path / "swept")

@@ -13,7 +13,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def plot(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(ROOT / "scripts/plot_curves.py"), *words], cwd=cwd, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts/plot_curves.py"), *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_every_line_of_both_logs_is_in_the_table(tmp_path):
@@ -26,7 +32,11 @@ def test_every_line_of_both_logs_is_in_the_table(tmp_path):
     with open(tmp_path / "curves.csv", newline="") as file:
         header, *lines = csv.reader(file)
     assert header == ["run", "kind", "frame", "seconds", "return"]
-    want = [["evaluation", "0", "10.0", "1.5"], ["training", "1000", "20.0", "2.5"], ["training", "2000", "30.0", "3.5"]]
+    want = [
+        ["evaluation", "0", "10.0", "1.5"],
+        ["training", "1000", "20.0", "2.5"],
+        ["training", "2000", "30.0", "3.5"],
+    ]
     assert lines == [[run, *line] for run in ("one", "two") for line in want]
     assert imageio.imread(tmp_path / "curves.png").std() > 0
 

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.command import ROOT, environment, run, run_here, start
 from tests.evaluation.conftest import write_small_policy
 
-sys.path.insert(0, str(Path(__file__).parent))
-from command import ROOT, environment, run, run_here, start  # noqa: E402
-
 TINY = (
-    "obs=state", "calibration.steps=8", "num_eval_episodes=2", "crpi.select_episodes=1", "max_decisions=4",
-    "num_workers=0", "chunk=2", "device=cpu",
-)  # fmt: skip
+    "obs=state",
+    "calibration.steps=8",
+    "num_eval_episodes=2",
+    "crpi.select_episodes=1",
+    "max_decisions=4",
+    "num_workers=0",
+    "chunk=2",
+    "device=cpu",
+)
 
 
 @pytest.fixture
@@ -42,7 +46,13 @@ def report_by_hand(*words, cwd):
 
 
 def test_a_sweep_of_the_paper_ends_in_its_report(home):
-    words = ("+paper=table3", "budget=quick", *TINY, "env_name=cartpole_swingup,cheetah_run", "run=state_seed1,state_seed2")
+    words = (
+        "+paper=table3",
+        "budget=quick",
+        *TINY,
+        "env_name=cartpole_swingup,cheetah_run",
+        "run=state_seed1,state_seed2",
+    )
     done = run("convert.py", "-m", *words, "method=mt_2,dc_2", "video=true", cwd=home)
     assert done.returncode == 0, done.stderr
     first, second = [line for line in done.stdout.splitlines() if "HYDRA" not in line][:2]
@@ -77,9 +87,18 @@ def test_a_job_that_fails_leaves_a_report_and_exit_code_1(home):
 
 def test_whole_episodes_are_returns_and_a_second_sweep_reuses_them(home):
     words = ("-m", *(word for word in TINY if "max_decisions" not in word), "env_name=cartpole_swingup")
-    words += ("num_eval_episodes=1", "neuron=mt", "SNN_ts=2", "crpi.alpha=0,0.5", "chunk=1", "hydra.sweep.dir=swept/one")
+    words += (
+        "num_eval_episodes=1",
+        "neuron=mt",
+        "SNN_ts=2",
+        "crpi.alpha=0,0.5",
+        "chunk=1",
+        "hydra.sweep.dir=swept/one",
+    )
     assert run("convert.py", *words, cwd=home).returncode == 0
-    table = [line for line in (home / "swept/one/report/report.md").read_text().splitlines() if line.startswith("| MT, T=2")]
+    table = [
+        line for line in (home / "swept/one/report/report.md").read_text().splitlines() if line.startswith("| MT, T=2")
+    ]
     assert table[0].startswith("| MT, T=2, θ over 8 decisions | no |") and "cut short" not in table[0]
     found = json.loads((home / "swept/one/0/result.json").read_text())
     operations = sum(map(sum, found["snn"][0]["episodes"][0]["sops"])) / 500
@@ -123,12 +142,12 @@ def planned():
     """What a command line would run, composed as Hydra composes it: the jobs' configurations."""
     from hydra import compose, initialize_config_dir
 
-    import sweep_report
+    from cli import callback
 
     def plan(*words):
         with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
             config = compose("convert", list(words), return_hydra_config=True)
-            return sweep_report.jobs(config)
+            return callback.jobs(config)
 
     return plan
 
@@ -152,7 +171,9 @@ def test_each_sweep_of_the_paper_plans_what_it_says(name, budget, planned):
 
 
 def test_a_sweep_without_any_policy_says_so_and_is_no_failure(tmp_path, capsys, monkeypatch):
-    code, error = run_here("convert", ("+paper=table4", "run=none", "hydra.sweep.dir=swept"), tmp_path, capsys, monkeypatch)
+    code, error = run_here(
+        "convert", ("+paper=table4", "run=none", "hydra.sweep.dir=swept"), tmp_path, capsys, monkeypatch
+    )
     assert (code, error) == (0, "")
     text = (tmp_path / "swept" / "report" / "report.md").read_text()
     assert "12 jobs: 12 skipped for want of a policy." in text and "paper 823 ± 8" in text

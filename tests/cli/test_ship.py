@@ -15,14 +15,10 @@ from evaluation import result as results
 from evaluation.conversion import Run
 from evaluation.settings import Settings
 from runtime.files import sha256_file
+from scripts.ship_checkpoint import training_seconds
+from tests.cli.command import ROOT, environment, run
 from tests.configs import config
 from tests.evaluation.conftest import write_small_policy
-
-sys.path.insert(0, str(Path(__file__).parent))
-from command import ROOT, environment, run  # noqa: E402
-
-sys.path.insert(0, str(ROOT / "scripts"))
-from ship_checkpoint import training_seconds  # noqa: E402
 
 INDEX = json.loads((CHECKPOINTS / "checkpoints.json").read_text())
 
@@ -39,21 +35,37 @@ def test_a_calibration_of_the_command_is_used_by_convert_and_changes_nothing_els
     done = ship("--calibrate", "policy.pt", cwd=tmp_path)
     assert done.returncode == 0 and "policy.pt: calibrated," in done.stdout, done.stderr
     after = load_policy(path)
-    assert all(torch.equal(value, after.network.state_dict()[name]) for name, value in before.network.state_dict().items())
+    assert all(
+        torch.equal(value, after.network.state_dict()[name]) for name, value in before.network.state_dict().items()
+    )
     assert (CHECKPOINTS / "checkpoints.json").read_bytes() == index and after.sha256 != before.sha256
     # Everything at its default but what the thresholds don't depend on.
-    words = ("env_name=cartpole_swingup", "obs=state", "snapshot=policy.pt", "SNN_ts=1", "crpi.alpha=0", "num_eval_episodes=1")
+    words = (
+        "env_name=cartpole_swingup",
+        "obs=state",
+        "snapshot=policy.pt",
+        "SNN_ts=1",
+        "crpi.alpha=0",
+        "num_eval_episodes=1",
+    )
     done = run("convert.py", *words, cwd=tmp_path)
-    assert done.returncode == 0 and "thresholds: those in the policy's file (5000 decisions, made on " in done.stdout, done.stderr
+    assert done.returncode == 0 and "thresholds: those in the policy's file (5000 decisions, made on " in done.stdout, (
+        done.stderr
+    )
     [found] = map(results.read, tmp_path.glob("results/cartpole_swingup/*/result.json"))
     assert found.conversion.calibration == {"steps": 5000, "percentile": None, "from": "policy file"}
 
 
-@pytest.mark.parametrize("words, reason", [
-    ((), "give RUN_DIR with --route and --command, or --calibrate"), (("run",), "give RUN_DIR with"),
-    (("run", "--calibrate", "policy.pt"), "give RUN_DIR with"), (("--calibrate", "absent.pt"), "error: absent.pt: no such file"),
-    (("absent", "--route", "state", "--command", "x"), "error: absent/policy.pt: no such file"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words, reason",
+    [
+        ((), "give RUN_DIR with --route and --command, or --calibrate"),
+        (("run",), "give RUN_DIR with"),
+        (("run", "--calibrate", "policy.pt"), "give RUN_DIR with"),
+        (("--calibrate", "absent.pt"), "error: absent.pt: no such file"),
+        (("absent", "--route", "state", "--command", "x"), "error: absent/policy.pt: no such file"),
+    ],
+)
 def test_wrong_words_are_one_line(tmp_path, words, reason):
     done = ship(*words, cwd=tmp_path)
     assert done.returncode != 0 and reason in done.stderr and "Traceback" not in done.stderr

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -14,9 +13,7 @@ import pytest
 import torch
 
 from drqv2.snapshot import load_policy, read_snapshot
-
-sys.path.insert(0, str(Path(__file__).parent))
-from command import run, start  # noqa: E402
+from tests.cli.command import run, start
 
 STATE = ("task=cartpole_swingup", "obs=state", "preset=debug", "deterministic=true", "use_tb=false")
 TIMES = {"fps", "total_time", "act_ms", "physics_ms", "render_ms", "sample_ms", "update_ms"}

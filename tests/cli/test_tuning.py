@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-import sweep_tuning
-
-sys.path.insert(0, str(Path(__file__).parent))
-from command import run, run_here  # noqa: E402
+from cli import tuning
+from tests.cli.command import run, run_here
 
 pytest.importorskip("optuna")
 
 TINY = (
-    "env_name=cartpole_swingup", "obs=state", "calibration.steps=8", "max_decisions=12", "num_workers=0", "chunk=2", "device=cpu",
-    "crpi.select_episodes=2", "hydra.sweep.dir=search",
-)  # fmt: skip
+    "env_name=cartpole_swingup",
+    "obs=state",
+    "calibration.steps=8",
+    "max_decisions=12",
+    "num_workers=0",
+    "chunk=2",
+    "device=cpu",
+    "crpi.select_episodes=2",
+    "hydra.sweep.dir=search",
+)
 
 
 def test_three_trials(tmp_path):
@@ -33,7 +36,11 @@ def test_three_trials(tmp_path):
     cells = [json.loads(path.read_text()) for path in tmp_path.glob("results/cells/??/*.json")]
     assert {entry["cell"]["stream"] for entry in cells} == {"selection"} and len(cells) == 3 * 2
     for trial in trials:
-        own = [entry["outcome"]["reward_sum"] for entry in cells if entry["cell"]["alpha"] == trial["config"]["crpi"]["alpha"]]
+        own = [
+            entry["outcome"]["reward_sum"]
+            for entry in cells
+            if entry["cell"]["alpha"] == trial["config"]["crpi"]["alpha"]
+        ]
         assert len(own) == 2 and np.isclose(trial["value"], np.mean(own), rtol=1e-12)
     assert not list(tmp_path.rglob("result.json"))
     # The command that it ends with has the best trial's options.
@@ -48,19 +55,40 @@ def test_words_make_the_configuration_again(tmp_path):
     from omegaconf import OmegaConf
 
     def plain(*words):
-        with initialize_config_dir(str(sweep_tuning.CONFIG_DIR), version_base="1.3"):
+        with initialize_config_dir(str(tuning.CONFIG_DIR), version_base="1.3"):
             return OmegaConf.to_container(compose("convert", list(words)), resolve=True)
 
-    config = plain("env_name=finger_spin", "obs=state", "neuron=dc", "neuron.n_thresholds=6", "crpi.alpha=0.25", "tune=true", "seed=4")
-    words = sweep_tuning.words(config, 0.25)
+    config = plain(
+        "env_name=finger_spin",
+        "obs=state",
+        "neuron=dc",
+        "neuron.n_thresholds=6",
+        "crpi.alpha=0.25",
+        "tune=true",
+        "seed=4",
+    )
+    words = tuning.words(config, 0.25)
     assert plain(*words) == {**config, "tune": False}
-    assert sorted(words) == ["crpi.alpha=0.25", "env_name=finger_spin", "neuron.n_thresholds=6", "neuron=dc", "obs=state", "seed=4"]
+    assert sorted(words) == [
+        "crpi.alpha=0.25",
+        "env_name=finger_spin",
+        "neuron.n_thresholds=6",
+        "neuron=dc",
+        "obs=state",
+        "seed=4",
+    ]
 
 
-@pytest.mark.parametrize("words, named", [
-    (("-m", "hydra/sweeper=optuna"), "never tune on what you report"),
-    (("+sweep=tune", "hydra.sweeper.storage=sqlite:///study.db"), "hydra.sweeper.storage=sqlite:///study.db: optuna 2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words, named",
+    [
+        (("-m", "hydra/sweeper=optuna"), "never tune on what you report"),
+        (
+            ("+sweep=tune", "hydra.sweeper.storage=sqlite:///study.db"),
+            "hydra.sweeper.storage=sqlite:///study.db: optuna 2",
+        ),
+    ],
+)
 def test_searches_that_are_refused(tmp_path, capsys, monkeypatch, words, named):
     code, error = run_here("convert", (*words, *TINY), tmp_path, capsys, monkeypatch)
     assert code == 2 and error.startswith("error: ") and error.count("\n") == 1 and named in error

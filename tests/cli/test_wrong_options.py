@@ -5,13 +5,11 @@ Run inside this process, which spares seconds of start-up each; a few also as pr
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from command import run, run_here  # noqa: E402
+from tests.cli.command import run, run_here
 
 # (program, words, what the line must hold: the option with its value, and the remedy)
 WRONG = [

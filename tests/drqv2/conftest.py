@@ -1,17 +1,17 @@
 """Published agents, made once for all tests that need them."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import fuzz_snapshots  # noqa: E402
+from tests import fuzz_snapshots
 
 
 @pytest.fixture(scope="session")
 def agents(tmp_path_factory) -> Path:
     """Real pickles with stepped optimisers, made by throw-away classes in a process of their own, in folders by kind."""
     folder = tmp_path_factory.mktemp("published")
-    fuzz_snapshots.write_published(folder, "relu-zip", "layernorm_tanh-zip", "relu-legacy", "layernorm_tanh-legacy", "gelu-zip")
+    fuzz_snapshots.write_published(
+        folder, "relu-zip", "layernorm_tanh-zip", "relu-legacy", "layernorm_tanh-legacy", "gelu-zip"
+    )
     return folder

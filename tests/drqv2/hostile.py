@@ -13,7 +13,7 @@ import pickletools
 import re
 import struct
 import zipfile
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -72,7 +72,11 @@ def overwritten(bases: Bases, random: Random) -> bytes:
     whole = bases[pick(random, ["policy", "snapshot", "published"])]
     start, length = int(random.integers(len(whole))), int(random.integers(1, 5000))
     middle = whole[start : start + length]
-    return whole[:start] + pick(random, [bytes(len(middle)), random.bytes(len(middle)), b"", middle * 2]) + whole[start + length :]
+    return (
+        whole[:start]
+        + pick(random, [bytes(len(middle)), random.bytes(len(middle)), b"", middle * 2])
+        + whole[start + length :]
+    )
 
 
 # ---- zip ----
@@ -182,7 +186,14 @@ def calls(random: Random) -> bytes:
             call("torch", "FloatTensor", integer(huge)),
             call("builtins", "set", b"]" + b"(" + b"\x8f" * 200_000 + b"e"),
             call("collections", "OrderedDict", b"]" + b"(" + nested(int(random.integers(20, 60))) + b"K\x01\x86e"),
-            call("torch._utils", "_rebuild_meta_tensor_no_storage", call("torch", "float32"), b"(" + integer(huge) + b"t", b")", b"\x89"),
+            call(
+                "torch._utils",
+                "_rebuild_meta_tensor_no_storage",
+                call("torch", "float32"),
+                b"(" + integer(huge) + b"t",
+                b")",
+                b"\x89",
+            ),
             b"(" * 400_000,
             b"}" * 600_000,
             b"}" + nested(int(random.integers(25, 60))) + b"K\x01s",
@@ -248,14 +259,30 @@ ODD = (0, -1, 2, 2**31, 2**63, 10**30, 1.5, float("nan"), "x", "", None, [], {},
 def wrong_description(bases: Bases, random: Random) -> bytes:
     payload = contents(bases["policy"])
     meta = json.loads(payload["meta"])
-    keys = ["observation_shape", "action_dim", "feature_dim", "hidden_dim", "actor_trunk", "task", "obs", "frame_stack", "action_repeat", "frame", "config"]
+    keys = [
+        "observation_shape",
+        "action_dim",
+        "feature_dim",
+        "hidden_dim",
+        "actor_trunk",
+        "task",
+        "obs",
+        "frame_stack",
+        "action_repeat",
+        "frame",
+        "config",
+    ]
     key = pick(random, keys)
     value = pick(random, ODD)
     if key == "observation_shape":
         value = pick(random, [value, [value], [9, 10**6, 10**6], [9, 84, 84], [10**12], [5] * 1000])
     if random.random() < 0.1:
         del meta["policy"][key]
-    elif meta["policy"][key] == value or (key in ("frame", "action_repeat", "frame_stack") and type(value) is int and 0 < value) or (key == "frame" and value == 0):
+    elif (
+        meta["policy"][key] == value
+        or (key in ("frame", "action_repeat", "frame_stack") and type(value) is int and 0 < value)
+        or (key == "frame" and value == 0)
+    ):
         meta["policy"][key] = "wrong"
     elif key == "config" and isinstance(value, dict):
         meta["policy"][key] = 7
@@ -269,7 +296,18 @@ def wrong_description(bases: Bases, random: Random) -> bytes:
 @generator
 def wrong_meta(bases: Bases, random: Random) -> bytes:
     payload = contents(bases["policy"])
-    texts = ["", "[]", "null", "{", '{"policy": 1}', "[" * 100_000, "9" * 10_000, '{"policy": ' * 5000 + "1" + "}" * 5000, "\udc80", "{}" * 10]
+    texts = [
+        "",
+        "[]",
+        "null",
+        "{",
+        '{"policy": 1}',
+        "[" * 100_000,
+        "9" * 10_000,
+        '{"policy": ' * 5000 + "1" + "}" * 5000,
+        "\udc80",
+        "{}" * 10,
+    ]
     return signed(payload | {"meta": pick(random, texts)})
 
 
@@ -286,7 +324,10 @@ def wrong_form(bases: Bases, random: Random) -> bytes:
             saved(payload | {"format": pick(random, ["", f"{FORMAT}/else", FORMAT, None, 3, [1]])}),
             saved(payload | {"checksum": pick(random, ["", "0" * 64, None, 3])}),
             saved({k: v for k, v in payload.items() if k != key}),
-            saved(payload | {"tensors": pick(random, [list(tensors.values()), None, {}, {3: torch.ones(1)}, {"encoder.x": 3}])}),
+            saved(
+                payload
+                | {"tensors": pick(random, [list(tensors.values()), None, {}, {3: torch.ones(1)}, {"encoder.x": 3}])}
+            ),
             saved(tensors),
             saved(list(tensors.values())),
             saved(torch.ones(3)),
@@ -367,7 +408,11 @@ def huge_declared(bases: Bases, random: Random) -> bytes:
     records = unzipped(bases[pick(random, ["policy", "snapshot", "published"])])
     name = next(name for name in records if name.endswith("data.pkl"))
     data = records[name]
-    places = [(place, info.name) for info, _, place in pickletools.genops(data) if info.name in ("BININT1", "BININT2", "BININT")]
+    places = [
+        (place, info.name)
+        for info, _, place in pickletools.genops(data)
+        if info.name in ("BININT1", "BININT2", "BININT")
+    ]
     agent = b"DrQV2Agent" in data
     first = data.index(b"encoder") if agent else data.index(b"_rebuild_tensor_v2")
     last = data.index(b"encoder_opt") if agent else len(data)

@@ -33,13 +33,19 @@ def mlp(inputs: int, outputs: int) -> nn.Sequential:
 
 def main(folder: Path, trunk: str, file_format: str) -> None:
     torch.manual_seed(0)
-    encoder, actor, critic, target = (class_of("drqv2", n, nn.Module)() for n in ("Encoder", "Actor", "Critic", "Critic"))
+    encoder, actor, critic, target = (
+        class_of("drqv2", n, nn.Module)() for n in ("Encoder", "Actor", "Critic", "Critic")
+    )
     agent, timer = class_of("drqv2", "DrQV2Agent")(), class_of("utils", "Timer")()
     convolutions = [nn.Conv2d(9, 32, 3, stride=2), nn.ReLU()]
     for _ in range(3):
         convolutions += [nn.Conv2d(32, 32, 3, stride=1), nn.ReLU()]
     encoder.convnet, encoder.repr_dim = nn.Sequential(*convolutions), 32 * 35 * 35
-    squash = {"relu": [nn.ReLU(inplace=True)], "gelu": [nn.GELU()], "layernorm_tanh": [nn.LayerNorm(FEATURES), nn.Tanh()]}[trunk]
+    squash = {
+        "relu": [nn.ReLU(inplace=True)],
+        "gelu": [nn.GELU()],
+        "layernorm_tanh": [nn.LayerNorm(FEATURES), nn.Tanh()],
+    }[trunk]
     actor.trunk = nn.Sequential(nn.Linear(encoder.repr_dim, FEATURES), *squash)
     actor.policy = mlp(FEATURES, ACTIONS)
     for network in (critic, target):
@@ -51,7 +57,9 @@ def main(folder: Path, trunk: str, file_format: str) -> None:
     agent.device, agent.training, agent.use_tb, agent.stddev_clip = torch.device("cpu"), True, False, 0.3
     agent.critic_target_tau, agent.update_every_steps, agent.num_expl_steps = 0.01, 2, 2000
     agent.stddev_schedule = "linear(1.0,0.1,100000)"
-    agent.encoder_opt, agent.actor_opt, agent.critic_opt = (torch.optim.Adam(m.parameters(), lr=1e-2) for m in (encoder, actor, critic))
+    agent.encoder_opt, agent.actor_opt, agent.critic_opt = (
+        torch.optim.Adam(m.parameters(), lr=1e-2) for m in (encoder, actor, critic)
+    )
     observations = np.random.default_rng(0).integers(256, size=(3, 9, 84, 84), dtype=np.uint8)
 
     def features() -> torch.Tensor:

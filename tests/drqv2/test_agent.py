@@ -22,13 +22,23 @@ CPU = torch.device("cpu")
 def make_agent(shape=(9, 84, 84), trunk="layernorm_tanh", precision="fp32", hidden=64, normalize=False) -> DrQV2Agent:
     return DrQV2Agent(
         AgentSettings(
-            observation_shape=shape, action_dim=2, feature_dim=50, hidden_dim=hidden, actor_trunk=trunk,
-            normalize_observations=normalize, lr=1e-3,
-            critic_target_tau=0.01, num_expl_steps=10, stddev_schedule=parse_schedule("linear(1.0,0.1,100)"),
-            stddev_clip=0.3, precision=precision, compile=False, seed=4,
+            observation_shape=shape,
+            action_dim=2,
+            feature_dim=50,
+            hidden_dim=hidden,
+            actor_trunk=trunk,
+            normalize_observations=normalize,
+            lr=1e-3,
+            critic_target_tau=0.01,
+            num_expl_steps=10,
+            stddev_schedule=parse_schedule("linear(1.0,0.1,100)"),
+            stddev_clip=0.3,
+            precision=precision,
+            compile=False,
+            seed=4,
         ),
         CPU,
-    )  # fmt: skip
+    )
 
 
 def make_batch(shape, seed: int, size: int = 8) -> Batch:
@@ -84,7 +94,11 @@ class Restatement:
         with torch.no_grad():
             for ours, theirs in zip(self.target.parameters(), self.critic.parameters()):
                 ours.copy_(0.01 * theirs + 0.99 * ours)
-        return {"critic_loss": critic_loss.item(), "actor_loss": actor_loss.item(), "critic_target_q": target.mean().item()}
+        return {
+            "critic_loss": critic_loss.item(),
+            "actor_loss": actor_loss.item(),
+            "critic_target_q": target.mean().item(),
+        }
 
 
 @pytest.mark.parametrize("shape, trunk", [((9, 84, 84), "layernorm_tanh"), ((9, 84, 84), "relu"), ((7,), "relu")])
@@ -160,13 +174,17 @@ def test_state_survives_a_round_trip_and_training_goes_on_alike(shape):
         first.update(make_batch(shape, i), 0, i)
     second = make_agent(shape, "relu")
     # As files hold them: without the memory layout that convolutions are kept in.
-    second.load_state({name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in first.state().items()})
+    second.load_state(
+        {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in first.state().items()}
+    )
     for i in range(2, 5):
         a, b = (agent.update(make_batch(shape, i), 0, i) for agent in (first, second))
         assert {k: v.item() for k, v in a.items()} == {k: v.item() for k, v in b.items()}
 
 
-@pytest.mark.parametrize("text, at, value", [("0.2", 50, 0.2), ("linear(1.0,0.1,100)", 50, 0.55), ("linear(1, 0.1, 100)", 10**6, 0.1)])
+@pytest.mark.parametrize(
+    "text, at, value", [("0.2", 50, 0.2), ("linear(1.0,0.1,100)", 50, 0.55), ("linear(1, 0.1, 100)", 10**6, 0.1)]
+)
 def test_schedules(text, at, value):
     assert parse_schedule(text)(at) == pytest.approx(value)
 

@@ -4,15 +4,22 @@ import json
 
 import numpy as np
 import pytest
-from configs import train_settings
+
 from drqv2.snapshot import read_snapshot
 from drqv2.trainer import Trainer
 from runtime.errors import UserError
 from runtime.files import sha256_file
+from tests.configs import train_settings
 
 
 def train(root, name="run", **changes):
-    values = {"num_train_frames": 120, "num_seed_frames": 20, "num_expl_steps": 10, "max_decisions": 10, "snapshot_every_frames": 20}
+    values = {
+        "num_train_frames": 120,
+        "num_seed_frames": 20,
+        "num_expl_steps": 10,
+        "max_decisions": 10,
+        "snapshot_every_frames": 20,
+    }
     run = Trainer(train_settings(root, **(values | {"name": name} | changes)))
     run.run()
     return run.run_dir.path

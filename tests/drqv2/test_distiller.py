@@ -13,7 +13,6 @@ import yaml
 from torch.nn import functional as F
 
 import envs
-from configs import train_settings
 from drqv2.distiller import Distiller
 from drqv2.schedule import parse_schedule
 from drqv2.settings import DistillSettings
@@ -21,13 +20,30 @@ from drqv2.snapshot import load_policy, read_snapshot
 from drqv2.student import Lesson, Student, StudentSettings
 from drqv2.trainer import Trainer
 from runtime.errors import UserError
+from tests.configs import train_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
-    "task_name": "cartpole_swingup", "obs": "pixels", "name": "run", "device": "cpu", "use_tb": False, "progress": False, "save_video": False,
-    "num_train_frames": 80, "num_teacher_frames": 40, "max_decisions": 10, "eval_every_frames": 80, "num_eval_episodes": 1, "eval_workers": 0,
-    "snapshot_every_frames": 20, "batch_size": 4, "hidden_dim": 16, "precision": "fp32", "deterministic": True, "threads": 1,
-}  # fmt: skip
+    "task_name": "cartpole_swingup",
+    "obs": "pixels",
+    "name": "run",
+    "device": "cpu",
+    "use_tb": False,
+    "progress": False,
+    "save_video": False,
+    "num_train_frames": 80,
+    "num_teacher_frames": 40,
+    "max_decisions": 10,
+    "eval_every_frames": 80,
+    "num_eval_episodes": 1,
+    "eval_workers": 0,
+    "snapshot_every_frames": 20,
+    "batch_size": 4,
+    "hidden_dim": 16,
+    "precision": "fp32",
+    "deterministic": True,
+    "threads": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +97,9 @@ def test_the_state_that_the_teacher_sees_is_that_of_an_environment_observing_sta
 
 def test_the_teacher_acts_first_and_labels_every_state_that_comes(tmp_path, teacher):
     run = finished(tmp_path, teacher, stddev_schedule=0.0)
-    state = envs.make("cartpole_swingup", seed=1, obs="state", frame_stack=3, action_repeat=2, max_decisions=10, render_device=None)
+    state = envs.make(
+        "cartpole_swingup", seed=1, obs="state", frame_stack=3, action_repeat=2, max_decisions=10, render_device=None
+    )
     rewards = []
     for episode, stored in enumerate(run.replay._episodes[:2]):  # the teacher's two episodes: 40 frames
         step = state.reset(envs.episode_seed("train", 1, episode))
@@ -108,10 +126,19 @@ def test_the_teacher_acts_first_and_labels_every_state_that_comes(tmp_path, teac
 def test_updates_equal_plain_regression_on_the_teachers_actions():
     random = np.random.default_rng(3)
     made = StudentSettings(
-        observation_shape=(9, 84, 84), action_dim=2, feature_dim=50, hidden_dim=16, actor_trunk="relu",
-        normalize_observations=False, precision="fp32", compile=False,
-        seed=5, lr_schedule=parse_schedule("linear(1e-3,1e-4,4)", "lr_schedule"), state_dim=4, state_weight=0.0,
-    )  # fmt: skip
+        observation_shape=(9, 84, 84),
+        action_dim=2,
+        feature_dim=50,
+        hidden_dim=16,
+        actor_trunk="relu",
+        normalize_observations=False,
+        precision="fp32",
+        compile=False,
+        seed=5,
+        lr_schedule=parse_schedule("linear(1e-3,1e-4,4)", "lr_schedule"),
+        state_dim=4,
+        state_weight=0.0,
+    )
     student = Student(made, torch.device("cpu"))
     plain = copy.deepcopy(student.policy_network)
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
@@ -130,10 +157,19 @@ def test_updates_equal_plain_regression_on_the_teachers_actions():
 def test_with_a_state_weight_updates_equal_regression_on_the_actions_and_the_normalised_states():
     random = np.random.default_rng(4)
     made = StudentSettings(
-        observation_shape=(9, 84, 84), action_dim=2, feature_dim=50, hidden_dim=16, actor_trunk="relu",
-        normalize_observations=False, precision="fp32", compile=False,
-        seed=5, lr_schedule=parse_schedule(1e-3, "lr_schedule"), state_dim=3, state_weight=0.7,
-    )  # fmt: skip
+        observation_shape=(9, 84, 84),
+        action_dim=2,
+        feature_dim=50,
+        hidden_dim=16,
+        actor_trunk="relu",
+        normalize_observations=False,
+        precision="fp32",
+        compile=False,
+        seed=5,
+        lr_schedule=parse_schedule(1e-3, "lr_schedule"),
+        state_dim=3,
+        state_weight=0.7,
+    )
     student = Student(made, torch.device("cpu"))
     without = Student(dataclasses.replace(made, state_weight=0.0), torch.device("cpu"))
     episodes = [random.normal([1, -2, 5], [0.5, 3.0, 0.01], (40, 3)).astype(np.float32) for _ in range(2)]
@@ -201,10 +237,19 @@ def test_a_learner_that_was_shown_the_labels_often_enough_gives_them_back():
     """On fixed pictures the loss goes towards zero: what is regressed on are the labels."""
     random = np.random.default_rng(0)
     made = StudentSettings(
-        observation_shape=(9, 84, 84), action_dim=1, feature_dim=50, hidden_dim=32, actor_trunk="relu",
-        normalize_observations=False, precision="fp32", compile=False,
-        seed=1, lr_schedule=parse_schedule(1e-3, "lr_schedule"), state_dim=4, state_weight=0.0,
-    )  # fmt: skip
+        observation_shape=(9, 84, 84),
+        action_dim=1,
+        feature_dim=50,
+        hidden_dim=32,
+        actor_trunk="relu",
+        normalize_observations=False,
+        precision="fp32",
+        compile=False,
+        seed=1,
+        lr_schedule=parse_schedule(1e-3, "lr_schedule"),
+        state_dim=4,
+        state_weight=0.0,
+    )
     student = Student(made, torch.device("cpu"))
     observation = random.integers(256, size=(8, 9, 84, 84), dtype=np.uint8)
     action = random.uniform(-0.8, 0.8, (8, 1)).astype(np.float32)
@@ -254,7 +299,16 @@ def test_runs_of_train_and_of_distill_do_not_go_on_from_each_other(tmp_path, tea
     lessons = finished(tmp_path, teacher, num_train_frames=20, eval_every_frames=80).run_dir.path
     with pytest.raises(UserError, match="start_from=.*: a run of distill.py; give the folder of a run of train.py"):
         Trainer(train_settings(tmp_path, name="new", start_from=str(lessons)))
-    trained = Trainer(train_settings(tmp_path, name="trained", num_train_frames=40, num_seed_frames=20, max_decisions=10, snapshot_every_frames=20))
+    trained = Trainer(
+        train_settings(
+            tmp_path,
+            name="trained",
+            num_train_frames=40,
+            num_seed_frames=20,
+            max_decisions=10,
+            snapshot_every_frames=20,
+        )
+    )
     trained.run()
     with pytest.raises(UserError, match="start_from=.*: a run of train.py; give the folder of a run of distill.py"):
         finished(tmp_path, teacher, name="new", start_from=str(trained.run_dir.path))

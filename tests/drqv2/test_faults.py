@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from configs import train_settings
-
 from drqv2.segments import Episode, SegmentError, open_segment, write_segment
 from drqv2.snapshot import load_policy, read_snapshot
 from drqv2.trainer import Trainer
 from runtime.errors import UserError
+from tests.configs import train_settings
+
 
 def train(root: Path, **changes) -> Path:
     Trainer(train_settings(root, **changes)).run()
@@ -48,7 +48,15 @@ def root(interrupted, tmp_path) -> Path:
 
 def test_a_segment_cut_or_flipped_anywhere_is_noticed(tmp_path):
     path, random = tmp_path / "0.seg", np.random.default_rng(0)
-    write_segment(path, Episode(random.random((6, 3), np.float32), random.random((5, 2), np.float32), np.ones(5, np.float32), np.ones(5, np.float32)))
+    write_segment(
+        path,
+        Episode(
+            random.random((6, 3), np.float32),
+            random.random((5, 2), np.float32),
+            np.ones(5, np.float32),
+            np.ones(5, np.float32),
+        ),
+    )
     whole = path.read_bytes()
     for place in {*range(400), *random.integers(len(whole), size=200).tolist()}:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
@@ -66,7 +74,9 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before_and_is_never_kept_in_its
     snapshot, previous = folder / "snapshot.pt", folder / "snapshot.prev.pt"
     whole, before = snapshot.read_bytes(), read_snapshot(previous)[0]["step"]
     middle = len(whole) // 2
-    snapshot.write_bytes(whole[:middle] if damage == "cut" else whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    snapshot.write_bytes(
+        whole[:middle] if damage == "cut" else whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    )
     trainer = Trainer(train_settings(root, num_train_frames=280))
     assert trainer.step == before == 80
     assert "snapshot.pt" in (said := capsys.readouterr().out) and "trying the snapshot before it" in said
@@ -138,7 +148,9 @@ def test_a_full_disk_stops_training_in_one_line_and_the_last_snapshot_stands(int
     with open(small_disk / "filler", "wb") as filler:
         room = shutil.disk_usage(small_disk).free - free
         filler.write(bytes(max(0, room)))
-    with pytest.raises(UserError, match=r"stopped at step \d+: .*No space left on device; the last snapshot, of frame \d+, stands in") as caught:
+    with pytest.raises(
+        UserError, match=r"stopped at step \d+: .*No space left on device; the last snapshot, of frame \d+, stands in"
+    ) as caught:
         trainer.run()
     assert "\n" not in str(caught.value)
     after = load_policy(folder / "snapshot.pt").frame
@@ -188,7 +200,10 @@ def test_an_action_that_is_not_finite_in_an_evaluation_stops_the_run(root):
     assert "action: not finite in evaluation" in poisoned(root, spoil)
 
 
-@pytest.mark.parametrize("name, change", [("observation", {"observation": np.full(5, np.nan, np.float32)}), ("reward", {"reward": float("inf")})])
+@pytest.mark.parametrize(
+    "name, change",
+    [("observation", {"observation": np.full(5, np.nan, np.float32)}), ("reward", {"reward": float("inf")})],
+)
 def test_an_observation_or_reward_that_is_not_finite_stops_the_run(root, name, change):
     def spoil(trainer):
         step = trainer.env.step
@@ -208,7 +223,9 @@ def test_a_weight_that_is_not_finite_is_never_written(root):
         trainer._write_snapshot = write_poisoned
 
     assert "critic_target.Q2.0.bias: not finite" in poisoned(root, spoil)
-    assert all(torch.isfinite(value).all() for value in read_snapshot(root / "cartpole_swingup/run/snapshot.pt")[1].values())
+    assert all(
+        torch.isfinite(value).all() for value in read_snapshot(root / "cartpole_swingup/run/snapshot.pt")[1].values()
+    )
 
 
 def test_a_simulation_that_diverges_stops_the_run(root):
@@ -222,5 +239,8 @@ def test_a_simulation_that_diverges_stops_the_run(root):
         trainer.env.step = spin
 
     said = poisoned(root, spoil)
-    assert "cartpole_swingup: the simulation became unstable at decision 0 of episode 5 of stream train, seed 1 (mjWARN_BAD" in said
+    assert (
+        "cartpole_swingup: the simulation became unstable at decision 0 of episode 5 of stream train, seed 1 (mjWARN_BAD"
+        in said
+    )
     assert "run again, or with another seed" in said

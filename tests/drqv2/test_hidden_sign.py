@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from configs import train_settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+import envs
 from drqv2 import hidden_sign
 from drqv2.snapshot import read_snapshot
 from drqv2.trainer import Trainer
-from hypothesis import given
-from hypothesis import strategies as st
 from runtime.errors import UserError
-
-import envs
+from tests.configs import train_settings
 
 ENTRIES = [2, 3]  # finger_spin: the spinner's tip as seen from its hinge, x and z
 
@@ -48,7 +48,9 @@ def test_half_the_rows_are_flipped_in_an_observation_and_its_successor_apart():
 
 def settings(root, **changes):
     values = {"task_name": "finger_spin", "hidden_sign": ENTRIES, "num_train_frames": 120, "num_seed_frames": 20}
-    return train_settings(root, **(values | {"num_expl_steps": 10, "max_decisions": 10, "snapshot_every_frames": 20} | changes))
+    return train_settings(
+        root, **(values | {"num_expl_steps": 10, "max_decisions": 10, "snapshot_every_frames": 20} | changes)
+    )
 
 
 def test_a_run_learns_from_flipped_batches_and_resumes_as_a_whole_one(tmp_path):
@@ -62,7 +64,10 @@ def test_a_run_learns_from_flipped_batches_and_resumes_as_a_whole_one(tmp_path):
     Trainer(settings(tmp_path / "parts", num_train_frames=60)).run()
     Trainer(settings(tmp_path / "parts")).run()
     Trainer(settings(tmp_path / "without", hidden_sign=None)).run()
-    ends = {name: read_snapshot(tmp_path / name / "finger_spin" / "run" / "snapshot.pt")[1] for name in ("whole", "parts", "without")}
+    ends = {
+        name: read_snapshot(tmp_path / name / "finger_spin" / "run" / "snapshot.pt")[1]
+        for name in ("whole", "parts", "without")
+    }
     same = {name: all(np.array_equal(ends["whole"][key], ends[name][key]) for key in ends["whole"]) for name in ends}
     assert same == {"whole": True, "parts": True, "without": False}
 

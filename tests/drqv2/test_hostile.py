@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[1])]
-import fuzz_snapshots  # noqa: E402
-from hostile import GENERATORS  # noqa: E402
+from tests import fuzz_snapshots
+from tests.drqv2.hostile import GENERATORS
 
 FILES_OF_A_KIND = 4
 

@@ -5,15 +5,16 @@ import copy
 import numpy as np
 import pytest
 import torch
-from configs import train_settings
-from drqv2.normalizer import FLOOR, ObservationNormalizer
-from drqv2.snapshot import load_policy, read_snapshot
-from drqv2.trainer import Trainer
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tests.drqv2.test_agent import make_agent, make_batch
+
+from drqv2.normalizer import FLOOR, ObservationNormalizer
+from drqv2.snapshot import load_policy, read_snapshot
+from drqv2.trainer import Trainer
 from runtime.errors import UserError
-from test_agent import make_agent, make_batch
+from tests.configs import train_settings
 
 ROWS = hnp.arrays(np.float32, st.tuples(st.integers(1, 20), st.just(3)), elements=st.floats(-1000, 1000, width=32))
 
@@ -27,7 +28,9 @@ def test_statistics_are_those_of_everything_included(parts):
     mean, deviation = everything.mean(0), np.maximum(everything.std(0), FLOOR)
     np.testing.assert_allclose(normalizer.mean, mean, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(1 / normalizer.scale, deviation, rtol=1e-6)
-    np.testing.assert_allclose(normalizer(torch.from_numpy(parts[0])), (parts[0] - mean) / deviation, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        normalizer(torch.from_numpy(parts[0])), (parts[0] - mean) / deviation, rtol=1e-4, atol=1e-3
+    )
 
 
 def test_nothing_included_changes_nothing():
@@ -46,9 +49,13 @@ def test_an_update_is_the_plain_one_on_normalised_observations(trunk):
         batch = make_batch((7,), i)
         normal = copy.copy(batch)
         for name in ("observation", "next_observation"):
-            setattr(normal, name, torch.from_numpy(((getattr(batch, name).numpy() - mean) / deviation).astype(np.float32)))
+            setattr(
+                normal, name, torch.from_numpy(((getattr(batch, name).numpy() - mean) / deviation).astype(np.float32))
+            )
         want, got = plain.update(normal, 0, i), ours.update(batch, 0, i)
-        assert {k: v.item() for k, v in got.items()} == pytest.approx({k: v.item() for k, v in want.items()}, rel=1e-4, abs=1e-5)
+        assert {k: v.item() for k, v in got.items()} == pytest.approx(
+            {k: v.item() for k, v in want.items()}, rel=1e-4, abs=1e-5
+        )
 
 
 def settings(root, **changes):

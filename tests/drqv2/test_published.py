@@ -46,7 +46,10 @@ def test_the_task_is_the_folder_or_else_what_the_caller_says(agents, tmp_path):
     with pytest.raises(UserError, match="exp_local/<task>/snapshot.pt"):
         load_policy(moved)
     assert load_policy(moved, task="pendulum_swingup").task == "pendulum_swingup"
-    assert load_policy(agents / "relu-zip/cartpole_swingup/snapshot.pt", task="pendulum_swingup").task == "cartpole_swingup"
+    assert (
+        load_policy(agents / "relu-zip/cartpole_swingup/snapshot.pt", task="pendulum_swingup").task
+        == "cartpole_swingup"
+    )
 
 
 def test_layers_that_no_published_agent_has_are_refused_by_name(agents):
@@ -75,7 +78,9 @@ def inserted(call: bytes):
     ],
 )
 def test_any_other_name_is_refused_before_anything_is_loaded(agents, tmp_path, monkeypatch, call, named):
-    path = rewrite(agents / "relu-zip/cartpole_swingup/snapshot.pt", tmp_path / "walker_walk/snapshot.pt", inserted(call))
+    path = rewrite(
+        agents / "relu-zip/cartpole_swingup/snapshot.pt", tmp_path / "walker_walk/snapshot.pt", inserted(call)
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("torch.load was reached"))
     with pytest.raises(UserError, match=named.replace(".", r"\.")):

@@ -46,7 +46,8 @@ def test_windows_equal_brute_force(tmp_path_factory, seed, lengths, nstep, kind)
     observation_shape = (9, 12, 12) if pixels else (4,)
     gamma = 0.9
     replay = Replay(
-        tmp_path_factory.mktemp("replay"), ReplaySettings(observation_shape, element, 10**6, 16, nstep, gamma, seed, packed=kind == "packed frames")
+        tmp_path_factory.mktemp("replay"),
+        ReplaySettings(observation_shape, element, 10**6, 16, nstep, gamma, seed, packed=kind == "packed frames"),
     )
     random = np.random.default_rng(seed)
     episodes = [make_episode(random, n, element, terminal=bool(i % 2)) for i, n in enumerate(lengths)]

@@ -24,9 +24,18 @@ def make_network(trunk: str = "relu"):
 
 def meta(obs: str = "state", **changes):
     values = dict(
-        task="cartpole_swingup", obs=obs, frame_stack=3, action_repeat=2, observation_shape=(5,), action_dim=2,
-        feature_dim=4, hidden_dim=8, actor_trunk="relu", frame=1000, config={"seed": 1},
-    )  # fmt: skip
+        task="cartpole_swingup",
+        obs=obs,
+        frame_stack=3,
+        action_repeat=2,
+        observation_shape=(5,),
+        action_dim=2,
+        feature_dim=4,
+        hidden_dim=8,
+        actor_trunk="relu",
+        frame=1000,
+        config={"seed": 1},
+    )
     return policy_meta(**(values | changes))
 
 

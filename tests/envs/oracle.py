@@ -81,7 +81,9 @@ def main(out, seed, repeat, decisions, pixels, state):
     for kind, tasks in (("pixels", pixels), ("state", state)):
         for task in tasks.split(","):
             parts = roll_out(task, [int(word) for word in seed.split(",")], int(repeat), int(decisions), kind)
-            results.update({f"{task}/{kind}/{n}": part for n, part in zip(("observations", "rewards", "discounts"), parts)})
+            results.update(
+                {f"{task}/{kind}/{n}": part for n, part in zip(("observations", "rewards", "discounts"), parts)}
+            )
     np.savez(out, **results)
 
 

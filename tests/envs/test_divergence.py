@@ -36,7 +36,9 @@ def test_divergence_is_one_line_with_task_episode_decision_and_remedy(task, arra
     with pytest.raises(UserError) as caught:
         environment.step(rest(environment))
     said = str(caught.value)
-    assert said.startswith(f"{task}: the simulation became unstable at decision 1 of episode 12 of stream eval, seed 5 (mjWARN_BAD")
+    assert said.startswith(
+        f"{task}: the simulation became unstable at decision 1 of episode 12 of stream eval, seed 5 (mjWARN_BAD"
+    )
     assert said.endswith("run again, or with another seed") and "\n" not in said
     assert not caplog.records  # dm_control's own line says no more
     with pytest.raises(RuntimeError, match="the episode is over"):
@@ -74,7 +76,9 @@ def test_in_a_worker_it_is_the_same_line_and_all_workers_end(workers):
     physics = state.physics.copy()
     physics[1 + 9 : 1 + 18] = FAST
     vector.restore_state([1], [state._replace(physics=physics)])
-    with pytest.raises(UserError, match=r"^cheetah_run: the simulation became unstable at decision 0 of .*mjWARN_BAD.*seed$"):
+    with pytest.raises(
+        UserError, match=r"^cheetah_run: the simulation became unstable at decision 0 of .*mjWARN_BAD.*seed$"
+    ):
         vector.step(range(3), np.zeros((3, vector.action_dim), np.float32))
     assert not any(map(alive, started))
     vector.close()

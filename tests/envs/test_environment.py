@@ -125,7 +125,9 @@ def test_max_decisions_ends_episodes_and_says_so(cap, capped):
 # --- seeds ------------------------------------------------------------------------------------------------------------
 
 SEEDED = [("cheetah_run", "pixels"), ("finger_turn_hard", "pixels"), ("reach_duplo", "pixels")]
-SEEDED += [(task, "state") for task in ("acrobot_swingup", "cup_catch", "humanoid_run", "quadruped_walk", "reach_duplo")]
+SEEDED += [
+    (task, "state") for task in ("acrobot_swingup", "cup_catch", "humanoid_run", "quadruped_walk", "reach_duplo")
+]
 
 
 @pytest.fixture(scope="module")

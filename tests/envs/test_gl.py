@@ -91,7 +91,9 @@ def test_the_users_choice_wins(undecided, monkeypatch, value, backend):
     assert os.environ["MUJOCO_GL"] == value
 
 
-@pytest.mark.parametrize("value, words", [("disable", "switches rendering off"), ("elg", "must be egl, osmesa or glfw")])
+@pytest.mark.parametrize(
+    "value, words", [("disable", "switches rendering off"), ("elg", "must be egl, osmesa or glfw")]
+)
 def test_a_choice_that_cannot_render_is_refused(undecided, monkeypatch, value, words):
     monkeypatch.setenv("MUJOCO_GL", value)
     with pytest.raises(UserError, match=f"MUJOCO_GL={value}.*{words}"):

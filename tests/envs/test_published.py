@@ -16,8 +16,24 @@ SEED, REPEAT, DECISIONS = (0, 7, 3), 2, 3
 
 # The tasks left out look like the one of their domain that is in.
 PICTURED = (
-    *("acrobot_swingup", "cartpole_swingup", "cheetah_run", "cup_catch", "finger_spin", "finger_turn_hard", "hopper_hop"),
-    *("humanoid_run", "pendulum_swingup", "quadruped_walk", "reach_duplo", "reacher_easy", "reacher_hard", "walker_walk"),
+    *(
+        "acrobot_swingup",
+        "cartpole_swingup",
+        "cheetah_run",
+        "cup_catch",
+        "finger_spin",
+        "finger_turn_hard",
+        "hopper_hop",
+    ),
+    *(
+        "humanoid_run",
+        "pendulum_swingup",
+        "quadruped_walk",
+        "reach_duplo",
+        "reacher_easy",
+        "reacher_hard",
+        "walker_walk",
+    ),
 )
 
 
@@ -27,7 +43,9 @@ def published(tmp_path_factory):
     words = [out, ",".join(map(str, SEED)), REPEAT, DECISIONS, ",".join(PICTURED), ",".join(envs.TASKS)]
     # In a process of its own, because dm_control settles on its renderer when it is first imported.
     environment = os.environ | {"MUJOCO_GL": gl.choose(), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, Path(__file__).with_name("oracle.py"), *map(str, words)], check=True, env=environment)
+    subprocess.run(
+        [sys.executable, Path(__file__).with_name("oracle.py"), *map(str, words)], check=True, env=environment
+    )
     return np.load(out)
 
 

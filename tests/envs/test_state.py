@@ -24,7 +24,9 @@ def _assert_equal(some, others):
 
 
 # Joints of all kinds, touch, force and gyro sensors, targets in the model, RK4 and Euler, a model made anew at each reset.
-@pytest.mark.parametrize("task", ["reacher_easy", "finger_turn_hard", "quadruped_walk", "acrobot_swingup", "cup_catch", "reach_duplo"])
+@pytest.mark.parametrize(
+    "task", ["reacher_easy", "finger_turn_hard", "quadruped_walk", "acrobot_swingup", "cup_catch", "reach_duplo"]
+)
 def test_an_episode_goes_on_elsewhere_as_it_would_have_here(task):
     here, there = envs.make(task, obs="state"), envs.make(task, obs="state", seed=8)
     actions = _actions(here, 40)

@@ -26,7 +26,11 @@ def published(task):
         frames, decisions = 30_100_000, 2_000_000
     else:
         frames, decisions = 3_100_000, 500_000
-    expected = COMMON | {"num_train_frames": frames, "stddev_schedule": f"linear(1.0,0.1,{decisions})", "task_name": task}
+    expected = COMMON | {
+        "num_train_frames": frames,
+        "stddev_schedule": f"linear(1.0,0.1,{decisions})",
+        "task_name": task,
+    }
     if task.startswith("walker"):
         expected |= {"nstep": 1, "batch_size": 512}
     if task.startswith("humanoid"):

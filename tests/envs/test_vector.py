@@ -19,7 +19,9 @@ def single(task, obs, seed, actions, **settings):
     return [step.observation for step in steps], [(s.reward, s.discount, s.last, s.capped) for s in steps[1:]]
 
 
-@pytest.mark.parametrize("task, obs, workers", [("cheetah_run", "pixels", 2), ("cheetah_run", "state", 0), ("reach_duplo", "state", 2)])
+@pytest.mark.parametrize(
+    "task, obs, workers", [("cheetah_run", "pixels", 2), ("cheetah_run", "state", 0), ("reach_duplo", "state", 2)]
+)
 def test_equals_single_environments(task, obs, workers):
     count, decisions = 3, 4
     with VectorEnv(task, num_envs=count, obs=obs, num_workers=workers, max_decisions=decisions) as vector:
@@ -128,7 +130,11 @@ def test_wrong_calls_are_refused_and_change_nothing():
 
 @pytest.mark.parametrize(
     "settings, words",
-    [(dict(num_envs=0), "num_envs=0"), (dict(num_workers=-1), "num_workers=-1"), (dict(task="cheetah_rnu"), "cheetah_run")],
+    [
+        (dict(num_envs=0), "num_envs=0"),
+        (dict(num_workers=-1), "num_workers=-1"),
+        (dict(task="cheetah_rnu"), "cheetah_run"),
+    ],
 )
 def test_wrong_settings_are_a_users_error_also_from_a_worker(settings, words):
     with pytest.raises(UserError, match=words):

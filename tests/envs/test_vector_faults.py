@@ -87,7 +87,9 @@ def test_a_dead_worker_is_one_clear_error(name):
     vector = running()
     workers = pids(vector)
     os.kill(workers[1], getattr(signal, name))
-    with pytest.raises(WorkerError, match=f"^environment worker 1 \\(process {workers[1]}\\) was killed by {name}.* during step$") as death:
+    with pytest.raises(
+        WorkerError, match=f"^environment worker 1 \\(process {workers[1]}\\) was killed by {name}.* during step$"
+    ) as death:
         for _ in range(3):
             vector.step([0, 1], np.zeros((2, 6), np.float32))
     assert isinstance(death.value, UserError) and "\n" not in str(death.value)
@@ -163,8 +165,12 @@ def start_parent(before=""):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT.format(before=before)],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     workers = [int(word) for word in parent.stdout.readline().split()]
     assert len(workers) == 2 and all(map(alive, workers))
     return parent, workers

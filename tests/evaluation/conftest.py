@@ -15,9 +15,18 @@ def write_small_policy(path, task="cartpole_swingup", obs="state", trunk="relu",
     torch.manual_seed(seed)
     network = make_policy(shape, actions, feature_dim=10, hidden_dim=24, trunk=trunk).apply(orthogonal_)
     meta = policy_meta(
-        task=task, obs=obs, frame_stack=3, action_repeat=2, observation_shape=shape, action_dim=actions, feature_dim=10,
-        hidden_dim=24, actor_trunk=trunk, frame=1234, config={"seed": 7},
-    )  # fmt: skip
+        task=task,
+        obs=obs,
+        frame_stack=3,
+        action_repeat=2,
+        observation_shape=shape,
+        action_dim=actions,
+        feature_dim=10,
+        hidden_dim=24,
+        actor_trunk=trunk,
+        frame=1234,
+        config={"seed": 7},
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.name == "snapshot.pt":
         write_snapshot(path, {"policy": meta}, network.state_dict())

@@ -20,7 +20,9 @@ def _variants(value):
             for changed in _variants(old):
                 yield dataclasses.replace(value, **{field.name: changed})
         else:
-            new = {str: "other", int: 987, float: 0.7, bool: not old, tuple: (("torch", "9"),), type(None): 3}[type(old)]
+            new = {str: "other", int: 987, float: 0.7, bool: not old, tuple: (("torch", "9"),), type(None): 3}[
+                type(old)
+            ]
             yield dataclasses.replace(value, **{field.name: new})
 
 
@@ -46,9 +48,17 @@ def test_fields_are_plain_json():
     assert json.loads(json.dumps(cell().fields(), allow_nan=False))["alpha"] == 0.5
 
 
-@pytest.mark.parametrize("alphas, episodes", [
-    ([0.5], 10), ([0.0, 0.4], 10), ([None], 20), ([i / 10 for i in range(11)], 10), ([i / 10 for i in range(11)], 3), ([i / 5 for i in range(6)], 3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "alphas, episodes",
+    [
+        ([0.5], 10),
+        ([0.0, 0.4], 10),
+        ([None], 20),
+        ([i / 10 for i in range(11)], 10),
+        ([i / 10 for i in range(11)], 3),
+        ([i / 5 for i in range(6)], 3),
+    ],
+)
 def test_rows_are_as_even_as_can_be_for_the_sweeps_that_we_offer(alphas, episodes):
     rows = Counter(cell(alpha, episode, chunk=10).row for alpha in alphas for episode in range(episodes))
     assert max(rows.values()) == -(-len(alphas) * episodes // 10)

@@ -8,7 +8,8 @@ import pytest
 
 import snn
 from drqv2.snapshot import load_policy, store_calibration
-from evaluation import conversion, result as results, summary
+from evaluation import conversion, summary
+from evaluation import result as results
 from evaluation.settings import Settings
 from evaluation.store import Store
 from runtime.errors import UserError
@@ -16,9 +17,16 @@ from tests.evaluation.conftest import write_small_policy
 from tests.evaluation.test_settings import config
 
 SMALL = dict(
-    env_name="cartpole_swingup", SNN_ts=3, calibration__steps=12, num_eval_episodes=2, max_decisions=6, num_workers=0, chunk=3,
-    crpi__select_episodes=1, device="cpu",
-)  # fmt: skip
+    env_name="cartpole_swingup",
+    SNN_ts=3,
+    calibration__steps=12,
+    num_eval_episodes=2,
+    max_decisions=6,
+    num_workers=0,
+    chunk=3,
+    crpi__select_episodes=1,
+    device="cpu",
+)
 
 
 def _run(policies, folder, obs="state", say=lambda line: None, **changes):
@@ -55,7 +63,9 @@ def test_a_run_writes_what_it_found(policies, tmp_path, obs):
         assert 0 <= layer.dead <= layer.units and layer.units > 0
     spikes = sum(sum(map(sum, episode.spikes)) for episode in result.snn[0].episodes)
     (row,) = [line for line in summary.lines(result) if line.startswith("IF+CRPI")]
-    assert float(row.split()[-1]) == pytest.approx(spikes / (sum(layer.units for layer in result.conversion.layers) * 3 * 12), abs=6e-5)
+    assert float(row.split()[-1]) == pytest.approx(
+        spikes / (sum(layer.units for layer in result.conversion.layers) * 3 * 12), abs=6e-5
+    )
 
 
 def test_the_saved_network_is_the_one_that_was_reported(policies, tmp_path):
@@ -76,7 +86,9 @@ def test_honest_selection_reports_plain_conversion_and_the_chosen(policies, tmp_
     means = {alpha: result.of(alpha, "selection").mean_reward_sum() for alpha in (0.6, 0.2, 1.0)}
     assert means[result.alpha.chosen] == max(means.values())
     assert result.seeds["streams"] == ["calibration", "report", "selection"]
-    assert {tuple(e.seed) for e in result.of(0.2, "selection").episodes}.isdisjoint(tuple(e.seed) for e in result.ann.episodes)
+    assert {tuple(e.seed) for e in result.of(0.2, "selection").episodes}.isdisjoint(
+        tuple(e.seed) for e in result.ann.episodes
+    )
     assert np.load(tmp_path / "returns.npy").shape == (3,)
 
 
@@ -181,12 +193,18 @@ def test_a_stored_calibration_is_what_the_run_would_have_computed_itself(policie
     assert not (tmp_path / "a/cells/thresholds").exists() and (tmp_path / "b/cells/thresholds").exists()
 
 
-@pytest.mark.parametrize("changes", [{"seed": 4}, {"calibration__percentile": 90.0}, {"calibration__steps": 13}, {"chunk": 2}])
+@pytest.mark.parametrize(
+    "changes", [{"seed": 4}, {"calibration__percentile": 90.0}, {"calibration__steps": 13}, {"chunk": 2}]
+)
 def test_under_other_settings_the_run_calibrates_itself(policies, tmp_path, changes):
     carrying = _with_calibration(policies, tmp_path, "state")
     lines = []
     ours = _run(carrying, tmp_path / "a", say=lines.append, crpi__alpha=0.5, **changes)
     theirs = _run(policies, tmp_path / "b", crpi__alpha=0.5, **changes)
     assert ours.conversion.calibration["from"] == "rollouts"
-    assert [line for line in lines if line.startswith("thresholds: those in the policy's file are not used, they are of other settings (")]
+    assert [
+        line
+        for line in lines
+        if line.startswith("thresholds: those in the policy's file are not used, they are of other settings (")
+    ]
     assert ours.conversion.thresholds_sha256 == theirs.conversion.thresholds_sha256

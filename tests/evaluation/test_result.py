@@ -18,19 +18,46 @@ def episode(number, value, *, capped=False, spiking=True):
 
 def result(capped=False, returns_stream="report"):
     made = lambda alpha, stream, values: Rollouts(  # noqa: E731
-        alpha, stream, [episode(i, v, capped=capped, spiking=alpha is not None and stream == "report") for i, v in enumerate(values)],
+        alpha,
+        stream,
+        [episode(i, v, capped=capped, spiking=alpha is not None and stream == "report") for i, v in enumerate(values)],
         [Activity("policy.0", 0.1, 0.25, 12.0)] if alpha is not None and stream == "report" else [],
-    )  # fmt: skip
+    )
     return Result(
-        status="ok", cause=None, created="2026-01-01T00:00:00+00:00", config={"a": {"b": [1, None]}}, versions={"torch": "2"},
-        task="cartpole_swingup", obs="state", capped=capped, seeds={"seed": 1},
+        status="ok",
+        cause=None,
+        created="2026-01-01T00:00:00+00:00",
+        config={"a": {"b": [1, None]}},
+        versions={"torch": "2"},
+        task="cartpole_swingup",
+        obs="state",
+        capped=capped,
+        seeds={"seed": 1},
         policy=Policy("/p/snapshot.pt", "ab", 1000, 1, "relu"),
-        conversion=Conversion("if", "if", "rate", None, 2, "residual", False, None, 0.5, [-0.5, 0.5], {"steps": 5}, "cd",
-                              [Layer("policy.0", "linear", "if", 7, 0.1, 2.0, 1)]),
+        conversion=Conversion(
+            "if",
+            "if",
+            "rate",
+            None,
+            2,
+            "residual",
+            False,
+            None,
+            0.5,
+            [-0.5, 0.5],
+            {"steps": 5},
+            "cd",
+            [Layer("policy.0", "linear", "if", 7, 0.1, 2.0, 1)],
+        ),
         alpha=Alpha([0.5, 0.0], 0.5, "honest", False, "", returns_stream),
         ann=made(None, "report", [10.0, 20.0]),
-        snn=[made(0.0, "selection", [1.0]), made(0.5, "selection", [2.0]), made(0.0, "report", [3.0, 5.0]), made(0.5, "report", [7.0, 8.0])],
-    )  # fmt: skip
+        snn=[
+            made(0.0, "selection", [1.0]),
+            made(0.5, "selection", [2.0]),
+            made(0.0, "report", [3.0, 5.0]),
+            made(0.5, "report", [7.0, 8.0]),
+        ],
+    )
 
 
 def test_round_trip(tmp_path):
@@ -67,13 +94,23 @@ def _edited(change):
     return document
 
 
-@pytest.mark.parametrize("change", [
-    lambda d: d.update(version=2), lambda d: d.pop("alpha"), lambda d: d.update(extra=1), lambda d: d.update(status="done"),
-    lambda d: d.update(status="failed"), lambda d: d.update(ann=None), lambda d: d["ann"].update(episodes=[]),
-    lambda d: d["ann"]["episodes"][0].update({"return": "10"}), lambda d: d["ann"]["episodes"][0].update(capped=True),
-    lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1]]), lambda d: d["conversion"]["layers"][0].update(units=True),
-    lambda d: d["alpha"].update(chosen=float("nan")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(version=2),
+        lambda d: d.pop("alpha"),
+        lambda d: d.update(extra=1),
+        lambda d: d.update(status="done"),
+        lambda d: d.update(status="failed"),
+        lambda d: d.update(ann=None),
+        lambda d: d["ann"].update(episodes=[]),
+        lambda d: d["ann"]["episodes"][0].update({"return": "10"}),
+        lambda d: d["ann"]["episodes"][0].update(capped=True),
+        lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1]]),
+        lambda d: d["conversion"]["layers"][0].update(units=True),
+        lambda d: d["alpha"].update(chosen=float("nan")),
+    ],
+)
 def test_a_document_that_does_not_hold_together_is_refused(tmp_path, change):
     (tmp_path / "result.json").write_text(json.dumps(_edited(change)))
     with pytest.raises(UserError, match="result.json: not a readable result") as refusal:

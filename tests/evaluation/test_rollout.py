@@ -72,7 +72,9 @@ class Remembering:
         self.shapes.add(observations.shape)
         self.calls[rows] += 1
         spiking = self.method != ANN
-        return (observations[:, :1] / 16 + spiking * (self.alphas + self.calls + self.keys % 7)[:, None]).astype(np.float32)
+        return (observations[:, :1] / 16 + spiking * (self.alphas + self.calls + self.keys % 7)[:, None]).astype(
+            np.float32
+        )
 
     def activity(self, row):
         return [] if self.method == ANN else [LayerActivity("l", 1, [int(self.calls[row])], [0], 0.0)]
@@ -163,7 +165,9 @@ def test_a_damaged_entry_is_played_again(tmp_path, alone):
 
 def test_a_reward_that_is_not_finite_stops_the_run_and_is_not_kept(tmp_path):
     house = House(tmp_path)
-    house.rollouts._make_policy = lambda method: type("Broken", (Remembering,), {"act": lambda self, o, r: np.full((4, 1), np.inf)})(method, 4)
+    house.rollouts._make_policy = lambda method: type(
+        "Broken", (Remembering,), {"act": lambda self, o, r: np.full((4, 1), np.inf)}
+    )(method, 4)
     with pytest.raises(UserError, match="not finite"):
         house.run(SWEEP[:1])
     assert Store(tmp_path).get(SWEEP[0]) is None

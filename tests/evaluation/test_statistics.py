@@ -23,14 +23,19 @@ def test_half_std_has_no_degrees_of_freedom_taken_off():
     assert statistics.half_std([7.0]) == 0.0
 
 
-@pytest.mark.parametrize("statistic, oracle", [
-    (statistics.pooled_mean, np.mean),
-    (statistics.pooled_iqm, lambda x, axis: scipy.stats.trim_mean(x, 0.25, axis=axis)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "statistic, oracle",
+    [
+        (statistics.pooled_mean, np.mean),
+        (statistics.pooled_iqm, lambda x, axis: scipy.stats.trim_mean(x, 0.25, axis=axis)),
+    ],
+)
 def test_interval_of_one_stratum_is_scipys_percentile_bootstrap(statistic, oracle):
     values = np.random.default_rng(3).gamma(2.0, 100.0, size=40)
     ours = statistics.bootstrap([values], statistic, resamples=20000, seed=1)
-    theirs = scipy.stats.bootstrap((values,), oracle, method="percentile", n_resamples=20000, random_state=2, vectorized=True)
+    theirs = scipy.stats.bootstrap(
+        (values,), oracle, method="percentile", n_resamples=20000, random_state=2, vectorized=True
+    )
     np.testing.assert_allclose(ours, theirs.confidence_interval, rtol=0.02)
 
 
@@ -51,13 +56,20 @@ def test_interval_of_strata_has_the_variance_of_a_stratified_mean():
 # Table 3 of Xu et al. 2026: the ANN's row, and mean returns with the printed APR.
 _ANN = [225, 880, 733, 976, 751, 929]
 _ROWS = [
-    ([57, 563, 240, 606, 295, 197], 40.77), ([167, 823, 411, 831, 752, 334], 74.19),
-    ([93, 843, 494, 896, 643, 331], 69.60), ([223, 867, 642, 940, 774, 617], 91.84),
-    ([216, 853, 612, 913, 772, 551], 88.72), ([248, 853, 637, 933, 774, 787], 96.27),
-    ([217, 879, 714, 963, 758, 907], 98.50), ([237, 879, 728, 972, 781, 933], 101.41),
-    ([210, 878, 558, 952, 752, 947], 94.85), ([244, 878, 701, 954, 783, 947], 101.30),
-    ([215, 877, 620, 969, 749, 899], 95.97), ([248, 877, 660, 969, 768, 939], 100.43), (_ANN, 100.0),
-]  # fmt: skip
+    ([57, 563, 240, 606, 295, 197], 40.77),
+    ([167, 823, 411, 831, 752, 334], 74.19),
+    ([93, 843, 494, 896, 643, 331], 69.60),
+    ([223, 867, 642, 940, 774, 617], 91.84),
+    ([216, 853, 612, 913, 772, 551], 88.72),
+    ([248, 853, 637, 933, 774, 787], 96.27),
+    ([217, 879, 714, 963, 758, 907], 98.50),
+    ([237, 879, 728, 972, 781, 933], 101.41),
+    ([210, 878, 558, 952, 752, 947], 94.85),
+    ([244, 878, 701, 954, 783, 947], 101.30),
+    ([215, 877, 620, 969, 749, 899], 95.97),
+    ([248, 877, 660, 969, 768, 939], 100.43),
+    (_ANN, 100.0),
+]
 
 
 @pytest.mark.parametrize("returns, printed", _ROWS)

@@ -29,10 +29,16 @@ def test_a_damaged_entry_counts_as_absent_and_is_said(tmp_path, damage):
     store.put(cell(episode=1), Outcome(1.0, 5, True))
     path = store.path(cell())
     text = path.read_text()
-    path.write_bytes({
-        "cut": text[: len(text) // 2].encode(), "empty": b"", "flipped": text.replace("812.0625", "912.0625").encode(),
-        "noise": b"\xff\x00\x12", "list": b"[]", "other cell": store.path(cell(episode=1)).read_bytes(),
-    }[damage])  # fmt: skip
+    path.write_bytes(
+        {
+            "cut": text[: len(text) // 2].encode(),
+            "empty": b"",
+            "flipped": text.replace("812.0625", "912.0625").encode(),
+            "noise": b"\xff\x00\x12",
+            "list": b"[]",
+            "other cell": store.path(cell(episode=1)).read_bytes(),
+        }[damage]
+    )
     assert store.get(cell()) is None
     assert len(lines) == 1 and str(path) in lines[0]
     store.put(cell(), OUTCOME)

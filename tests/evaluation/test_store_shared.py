@@ -75,7 +75,9 @@ def test_readers_beside_writers_of_the_same_cells_see_whole_entries_or_none(tmp_
         reader.join()
     assert set(done) == set(range(CELLS)) and [writer.exitcode for writer in writers] == [0, 0, 0]
     assert [(lines, wrong) for lines, wrong, _ in found] == [([], 0)] and all(seen for _, _, seen in found)
-    assert [Store(tmp_path).get(cell(episode=episode)) for episode in range(CELLS)] == [outcome(episode) for episode in range(CELLS)]
+    assert [Store(tmp_path).get(cell(episode=episode)) for episode in range(CELLS)] == [
+        outcome(episode) for episode in range(CELLS)
+    ]
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == CELLS
 
 
@@ -83,7 +85,9 @@ def test_writers_that_are_killed_take_nothing_with_them(tmp_path):
     told, lines = FORK.Queue(), []
     done, rng = set(), random.Random(3)
     for round_ in range(4):
-        writers = [FORK.Process(target=work, args=(tmp_path, seed, told, 1000, False)) for seed in (2 * round_, 2 * round_ + 1)]
+        writers = [
+            FORK.Process(target=work, args=(tmp_path, seed, told, 1000, False)) for seed in (2 * round_, 2 * round_ + 1)
+        ]
         for writer in writers:
             writer.start()
         done.add(told.get(timeout=120))

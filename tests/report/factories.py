@@ -7,12 +7,21 @@ import copy
 from evaluation.result import Activity, Alpha, Conversion, Episode, Layer, Macs, Policy, Result, Rollouts
 
 CONFIG = {
-    "env_name": "cartpole_swingup", "obs": "pixels", "snapshot": None, "root": "exp_local", "run": None, "seed": 1,
-    "neuron": {"name": "if", "rule": "if", "coding": "rate", "n_thresholds": 1}, "SNN_ts": 2,
+    "env_name": "cartpole_swingup",
+    "obs": "pixels",
+    "snapshot": None,
+    "root": "exp_local",
+    "run": None,
+    "seed": 1,
+    "neuron": {"name": "if", "rule": "if", "coding": "rate", "n_thresholds": 1},
+    "SNN_ts": 2,
     "crpi": {"alpha": 0.5, "mode": "residual", "select": "honest", "select_episodes": 2},
-    "calibration": {"steps": 5000, "percentile": None}, "hybrid": False, "dtype": None, "max_decisions": None,
+    "calibration": {"steps": 5000, "percentile": None},
+    "hybrid": False,
+    "dtype": None,
+    "max_decisions": None,
     "num_eval_episodes": 2,
-}  # fmt: skip
+}
 MACS = [Macs("encoder.0", "conv2d", 1000), Macs("policy.0", "linear", 500), Macs("policy.2", "linear", 20)]
 
 
@@ -41,18 +50,37 @@ def result(
     groups = [_rollouts(a, "selection", one, seed, steps, capped) for a, one in (selection or {}).items()]
     groups += [_rollouts(a, "report", one, seed, steps, capped) for a, one in snn.items()]
     return Result(
-        status="ok", cause=None, created=created, config=values, versions={"torch": "2"}, task=values["env_name"],
-        obs=values["obs"], capped=capped, seeds={"seed": seed, "streams": ["report"]},
+        status="ok",
+        cause=None,
+        created=created,
+        config=values,
+        versions={"torch": "2"},
+        task=values["env_name"],
+        obs=values["obs"],
+        capped=capped,
+        seeds={"seed": seed, "streams": ["report"]},
         policy=Policy(f"/runs/{sha}.pt", sha, 1000, training_seed, "relu", list(MACS)),
         conversion=Conversion(
-            neuron["name"], neuron["rule"], neuron["coding"], None, steps, values["crpi"]["mode"], False, None, 0.5,
-            [-0.5, 0.5], values["calibration"], "theta",
+            neuron["name"],
+            neuron["rule"],
+            neuron["coding"],
+            None,
+            steps,
+            values["crpi"]["mode"],
+            False,
+            None,
+            0.5,
+            [-0.5, 0.5],
+            values["calibration"],
+            "theta",
             [Layer("encoder.0", "conv2d", "if", 50, 0.1, 2.0, 0), Layer("policy.0", "linear", "if", 10, 0.1, 1.0, 3)],
         ),
         alpha=Alpha(requested, requested[0] if chosen is None else chosen, how, how == "paper", "", "report"),
-        ann=_rollouts(None, "report", ann, seed, steps, capped), snn=groups,
-        compute={"device": "cpu", "threads": 1}, timing={"seconds": 1.0, "episodes_computed": 4, "episodes_reused": 0},
-    )  # fmt: skip
+        ann=_rollouts(None, "report", ann, seed, steps, capped),
+        snn=groups,
+        compute={"device": "cpu", "threads": 1},
+        timing={"seconds": 1.0, "episodes_computed": 4, "episodes_reused": 0},
+    )
 
 
 def _rollouts(alpha, stream, returns, seed, steps, capped):
@@ -60,7 +88,9 @@ def _rollouts(alpha, stream, returns, seed, steps, capped):
     number = {"report": 4, "selection": 3}[stream]
     counts = dict(spikes=[[10] * steps, [4] * steps], sops=[[700] * steps, [80] * steps], above_threshold=[0.5, 0.0])
     episodes = [
-        Episode([number, seed, i], i, None if capped else float(v), float(v), 500, capped, **(counts if spiking else {}))
+        Episode(
+            [number, seed, i], i, None if capped else float(v), float(v), 500, capped, **(counts if spiking else {})
+        )
         for i, v in enumerate(returns)
     ]
     return Rollouts(alpha, stream, episodes, [Activity("encoder.0", 0.1, 0.5, 1.0)] if spiking else [])

@@ -23,7 +23,11 @@ def analysis(tmp_path_factory):
     values = config(**TINY | dict(obs="state", snapshot=str(path), store=str(folder / "cells")))
     found = study.run(Settings.from_dict(values), values, folder, say=lambda line: None)
     # A choice that leaves two α to compare, whatever these few decisions chose.
-    return found if len(found.methods) > 1 else dataclasses.replace(found, methods=[*found.methods, dataclasses.replace(found.methods[0], alpha=0.6)])
+    return (
+        found
+        if len(found.methods) > 1
+        else dataclasses.replace(found, methods=[*found.methods, dataclasses.replace(found.methods[0], alpha=0.6)])
+    )
 
 
 NAMES = {"loss", "cosines", "alpha", "growth", "map", "order", "layers"}
@@ -46,7 +50,12 @@ def test_the_pages_hold_every_figure_and_table(analysis, tmp_path):
 
 def test_numbers_are_those_of_the_file(analysis, tmp_path):
     rising = dataclasses.replace(analysis.methods[0].reward_sum, mean=123.4, low=120.0, high=125.6)
-    changed = dataclasses.replace(analysis, capped=False, actions=3, methods=[dataclasses.replace(analysis.methods[0], reward_sum=rising), *analysis.methods[1:]])
+    changed = dataclasses.replace(
+        analysis,
+        capped=False,
+        actions=3,
+        methods=[dataclasses.replace(analysis.methods[0], reward_sum=rising), *analysis.methods[1:]],
+    )
     make.write(changed, tmp_path)
     markdown = (tmp_path / "report.md").read_text()
     assert "123 ([120, 126])" in markdown.replace("\\", "")
@@ -59,7 +68,11 @@ def test_without_layers_or_a_choice_the_pages_do_without_them(analysis, tmp_path
     bare = [layer for layer in analysis.methods[0].layers]
     bare = [dataclasses.replace(layer, error=None, inherited=None, sizes={}, shares={}) for layer in bare]
     methods = [dataclasses.replace(method, layers=bare) for method in analysis.methods]
-    choice = dataclasses.replace(analysis.choice, given=True, candidates=[dataclasses.replace(one, selection=[]) for one in analysis.choice.candidates])
+    choice = dataclasses.replace(
+        analysis.choice,
+        given=True,
+        candidates=[dataclasses.replace(one, selection=[]) for one in analysis.choice.candidates],
+    )
     make.write(dataclasses.replace(analysis, methods=methods, choice=choice), tmp_path)
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == NAMES - {"layers"}
     assert "Layer by layer" not in (tmp_path / "report.md").read_text()

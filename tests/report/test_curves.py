@@ -37,9 +37,13 @@ def test_selection_curve_relative_to_the_ann():
 
 def test_reported_curves_are_preferred_where_every_task_has_one():
     values = {alpha: [10 * alpha] for alpha in GRID}
-    papers_way = result([10.0], values, alpha=GRID, select="paper", chosen=1.0, env_name="cheetah_run", sha="cheetah_run")
+    papers_way = result(
+        [10.0], values, alpha=GRID, select="paper", chosen=1.0, env_name="cheetah_run", sha="cheetah_run"
+    )
     assert of(ok(papers_way, selected("cheetah_run", 10.0, [5.0, 8.0, 6.0], 0.5))).stream == "report"
-    mixed = of(ok(papers_way, selected("cheetah_run", 10, [5.0, 8, 6], 0.5), selected("finger_spin", 10, [5.0, 8, 6], 0.5)))
+    mixed = of(
+        ok(papers_way, selected("cheetah_run", 10, [5.0, 8, 6], 0.5), selected("finger_spin", 10, [5.0, 8, 6], 0.5))
+    )
     assert mixed.stream == "selection" and list(mixed.tasks) == ["cheetah_run", "finger_spin"], (
         "never both kinds in one figure"
     )
@@ -74,7 +78,9 @@ def test_equals_go_to_the_smaller_alpha():
 
 
 def test_reported_ratio_needs_every_task():
-    evidence = ok(selected("cheetah_run", 10.0, [5.0, 8.0, 6.0], 0.5), selected("finger_spin", 10.0, [5.0, 8.0, 9.0], 1.0))
+    evidence = ok(
+        selected("cheetah_run", 10.0, [5.0, 8.0, 6.0], 0.5), selected("finger_spin", 10.0, [5.0, 8.0, 9.0], 1.0)
+    )
     this = network(config())
     assert curves.reported_ratio(evidence, this, "residual", 0.5, ["cheetah_run"]) == pytest.approx(0.4)
     assert curves.reported_ratio(evidence, this, "residual", 0.5, ["cheetah_run", "finger_spin"]) is None

@@ -11,9 +11,17 @@ from report.numbers import Row
 
 def network(timesteps: int) -> Network:
     return Network(
-        "state", "if", "if", "rate", timesteps,
-        n_thresholds=None, calibration_steps=None, percentile=None, hybrid=False, dtype=None,
-    )  # fmt: skip
+        "state",
+        "if",
+        "if",
+        "rate",
+        timesteps,
+        n_thresholds=None,
+        calibration_steps=None,
+        percentile=None,
+        hybrid=False,
+        dtype=None,
+    )
 
 
 def rows(high: float) -> list[Row]:
@@ -45,7 +53,9 @@ def test_an_interval_without_bound_does_not_set_the_scale(tmp_path, drawn, high,
 def test_no_point_against_alpha_is_cut_off(tmp_path, drawn, ratios):
     """Panels share their axis; the first one's points once set it for all."""
     curves = [
-        Curves(network(timesteps), "residual", "report", {"a": [Point(0.0, ratio, Interval(0.9 * ratio, 1.1 * ratio), 2)]})
+        Curves(
+            network(timesteps), "residual", "report", {"a": [Point(0.0, ratio, Interval(0.9 * ratio, 1.1 * ratio), 2)]}
+        )
         for timesteps, ratio in zip((8, 32), ratios)
     ]
     figures.alphas(curves, tmp_path, "a")

@@ -48,11 +48,19 @@ def test_a_folder_within_another_counts_once(sweep):
 
 def test_what_another_sweep_finished_is_not_missing(sweep, tmp_path):
     other = tmp_path / "other"
-    plans.write(Plan([], [PlannedJob("0", config(SNN_ts=8, num_workers=7, num_envs=40)), PlannedJob("1", config(SNN_ts=9, seed=2))]), other)
+    plans.write(
+        Plan(
+            [],
+            [PlannedJob("0", config(SNN_ts=8, num_workers=7, num_envs=40)), PlannedJob("1", config(SNN_ts=9, seed=2))],
+        ),
+        other,
+    )
     results.write(result([1.0], {0.5: [2.0]}, SNN_ts=8, num_workers=7, num_envs=40), other / "0")
     results.write(result([1.0], {0.5: [2.0]}, SNN_ts=9, seed=2), other / "1")
     found = [job for job in collect([sweep, other])[0] if job.status == "missing"]
-    assert [job.folder.name for job in found] == ["3", "5", "6", "8", "9", "10"], "7 ran elsewhere; 8 did with another seed"
+    assert [job.folder.name for job in found] == ["3", "5", "6", "8", "9", "10"], (
+        "7 ran elsewhere; 8 did with another seed"
+    )
 
 
 def test_results_without_a_plan(sweep):

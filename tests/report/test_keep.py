@@ -33,7 +33,12 @@ def sweep(folder: Path, task: str, mean: float, video: bytes) -> Path:
     done = result([800.0, 900.0], {0.0: [mean, mean]}, env_name=task, neuron="if", SNN_ts=32, alpha=0.0)
     results.write(done, folder / "0")
     (folder / "0" / "video.mp4").write_bytes(video)
-    plans.write(Plan([], [PlannedJob("0", done.config), PlannedJob("1", config(env_name=task, neuron="mt", SNN_ts=2, alpha=0.0))]), folder)
+    plans.write(
+        Plan(
+            [], [PlannedJob("0", done.config), PlannedJob("1", config(env_name=task, neuron="mt", SNN_ts=2, alpha=0.0))]
+        ),
+        folder,
+    )
     return folder
 
 

@@ -60,12 +60,18 @@ def _sweep(folder):
     """Two tasks: one finished by honest selection, on the other a job failed, one is half-written, one is missing."""
     honest = dict(alpha=GRID, neuron="if", SNN_ts=32)
     done = result(
-        [800.0, 900.0], {0.0: [400.0, 500.0], 0.5: [700.0, 760.0]}, chosen=0.5, env_name="cartpole_swingup",
-        selection={0.0: [300.0], 0.5: [600.0], 1.0: [500.0]}, **honest,
-    )  # fmt: skip
+        [800.0, 900.0],
+        {0.0: [400.0, 500.0], 0.5: [700.0, 760.0]},
+        chosen=0.5,
+        env_name="cartpole_swingup",
+        selection={0.0: [300.0], 0.5: [600.0], 1.0: [500.0]},
+        **honest,
+    )
     results.write(done, folder / "0")
     values = [config(env_name="cheetah_run", alpha=GRID, neuron=neuron, SNN_ts=32) for neuron in ("if", "snm", "mt")]
-    results.write(Result("failed", "the <disk> is | full", "2026", values[0], {}, "cheetah_run", "pixels"), folder / "1")
+    results.write(
+        Result("failed", "the <disk> is | full", "2026", values[0], {}, "cheetah_run", "pixels"), folder / "1"
+    )
     half = results.write(result([1.0], {0.0: [1.0]}, env_name="cheetah_run", neuron="snm", alpha=0.0), folder / "2")
     half.write_bytes(half.read_bytes()[:1000])
     jobs = [PlannedJob("0", done.config), *(PlannedJob(str(i + 1), one) for i, one in enumerate(values))]
@@ -148,10 +154,13 @@ def test_results_csv_has_a_row_per_episode(written):
     for row in rows:
         groups.setdefault((row["method"], row["alpha"], row["stream"]), []).append(float(row["return"]))
     assert groups == {
-        ("ann", "", "report"): [800.0, 900.0], ("if_32", "0.0", "report"): [400.0, 500.0],
-        ("if_32", "0.5", "report"): [700.0, 760.0], ("if_32", "0.0", "selection"): [300.0],
-        ("if_32", "0.5", "selection"): [600.0], ("if_32", "1.0", "selection"): [500.0],
-    }  # fmt: skip
+        ("ann", "", "report"): [800.0, 900.0],
+        ("if_32", "0.0", "report"): [400.0, 500.0],
+        ("if_32", "0.5", "report"): [700.0, 760.0],
+        ("if_32", "0.0", "selection"): [300.0],
+        ("if_32", "0.5", "selection"): [600.0],
+        ("if_32", "1.0", "selection"): [500.0],
+    }
     reported = [row for row in rows if row["alpha"] and row["stream"] == "report"]
     assert {row["sops_per_decision"] for row in reported} == {str(32 * 780 / 500)}
     assert {row["alpha_chosen"] for row in reported if row["alpha"] == "0.5"} == {"1"}
@@ -197,7 +206,12 @@ def test_controls_and_timesteps_have_their_sections(tmp_path):
     for steps in (2, 4):
         for mode, gain in (("residual", 3.0), ("random", 1.0), ("shuffled", -1.0), ("carry", 2.0)):
             found = result(
-                [10.0] * 2, {0.0: [5.0] * 2, 0.5: [5.0 + gain] * 2}, alpha=[0.0, 0.5], chosen=0.5, mode=mode, SNN_ts=steps
+                [10.0] * 2,
+                {0.0: [5.0] * 2, 0.5: [5.0 + gain] * 2},
+                alpha=[0.0, 0.5],
+                chosen=0.5,
+                mode=mode,
+                SNN_ts=steps,
             )
             results.write(found, tmp_path / str(number))
             number += 1

@@ -55,8 +55,7 @@ def test_training_seeds_are_strata():
 def test_apr_is_the_mean_of_ratios_and_not_the_ratio_of_means():
     tasks = ("cartpole_swingup", "cheetah_run")
     evidence = ok(
-        honest([1000.0], [10.0], [500.0], sha="a"),
-        honest([10.0], [1.0], [9.0], sha="b", env_name="cheetah_run"),
+        honest([1000.0], [10.0], [500.0], sha="a"), honest([10.0], [1.0], [9.0], sha="b", env_name="cheetah_run")
     )
     found = row(evidence, tasks=tasks)
     assert found.apr == pytest.approx(0.7)
@@ -82,7 +81,9 @@ def test_alpha_zero_is_shared_by_all_modes_and_by_single_numbers():
 
 
 def test_no_gain_over_other_episodes():
-    evidence = ok(result([100.0, 100.0], {0.0: [20.0]}, alpha=0.0), result([100.0, 100.0], {0.5: [50.0, 60.0]}, alpha=0.5))
+    evidence = ok(
+        result([100.0, 100.0], {0.0: [20.0]}, alpha=0.0), result([100.0, 100.0], {0.5: [50.0, 60.0]}, alpha=0.5)
+    )
     found = row(evidence, GIVEN)
     assert found.cells["cartpole_swingup"].gain is None and found.gain is None
 

@@ -34,11 +34,16 @@ def test_apr_over_some_tasks():
     assert row.apr_over(["cheetah_run", "walker_run"]) is None and row.apr_over([]) is None
 
 
-@pytest.mark.parametrize("changes", [
-    dict(SNN_ts=16), dict(SNN_ts=32, dtype="bfloat16"), dict(SNN_ts=32, hybrid=True),
-    dict(neuron={"name": "mt", "rule": "mt", "coding": "rate", "n_thresholds": 8}, SNN_ts=2),
-    dict(SNN_ts=32, calibration={"steps": 5000, "percentile": 99.0}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(SNN_ts=16),
+        dict(SNN_ts=32, dtype="bfloat16"),
+        dict(SNN_ts=32, hybrid=True),
+        dict(neuron={"name": "mt", "rule": "mt", "coding": "rate", "n_thresholds": 8}, SNN_ts=2),
+        dict(SNN_ts=32, calibration={"steps": 5000, "percentile": 99.0}),
+    ],
+)
 def test_what_the_paper_did_not_run_has_no_figure_of_it(changes):
     values = config() | changes
     assert paper.row(network(values), OFF) is None and paper.energy(network(values)) is None

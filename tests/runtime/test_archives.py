@@ -13,13 +13,20 @@ from runtime import archives
 
 @pytest.fixture
 def path(tmp_path):
-    torch.save({"a": torch.arange(6.0), "b": torch.ones(2, 3, dtype=torch.float16), "text": "x", "many": [1, 2.5, None, True]}, tmp_path / "x.pt")
+    torch.save(
+        {"a": torch.arange(6.0), "b": torch.ones(2, 3, dtype=torch.float16), "text": "x", "many": [1, 2.5, None, True]},
+        tmp_path / "x.pt",
+    )
     return tmp_path / "x.pt"
 
 
 def test_tensors_and_plain_values_come_back(path):
     found = archives.read(path, sums=True)
-    assert torch.equal(found["a"], torch.arange(6.0)) and found["b"].shape == (2, 3) and found["many"] == [1, 2.5, None, True]
+    assert (
+        torch.equal(found["a"], torch.arange(6.0))
+        and found["b"].shape == (2, 3)
+        and found["many"] == [1, 2.5, None, True]
+    )
 
 
 def test_a_record_over_another_is_refused(path):

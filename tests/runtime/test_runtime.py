@@ -51,7 +51,11 @@ def test_devices():
 
 @pytest.mark.parametrize("unit", ["amx_bf16", "avx512_bf16", None])
 def test_automatic_precision_is_bf16_only_where_the_processor_multiplies_it(unit, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, "amx_bf16": False, "avx512_bf16": False} | {unit: True})
+    monkeypatch.setattr(
+        torch.cpu,
+        "get_capabilities",
+        lambda: {"avx512_f": True, "amx_bf16": False, "avx512_bf16": False} | {unit: True},
+    )
     cpu = torch.device("cpu")
     assert device.resolve_precision("auto", cpu) == ("fp32" if unit is None else "bf16")
     assert [device.resolve_precision(name, cpu) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
@@ -82,9 +86,12 @@ low, high = (int(x, 16) for x in heap.split()[0].split("-"))
 print(not low <= address < high)
 """
     out = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
         env={"SNN_KEEP_LARGE_BLOCKS": switch, "PYTHONPATH": "."},
-    )  # fmt: skip
+    )
     assert out.stdout.strip() == str(mapped)
 
 

@@ -61,7 +61,9 @@ def packages():
     return [*ROOT.glob("*.py"), *sources(*(p for p in ROOT.iterdir() if p.is_dir() and p.name in OURS - hidden))]
 
 
-@pytest.mark.parametrize("files, requirements", [(packages(), "requirements.txt"), (sources(ROOT / "tests"), "requirements-test.txt")])
+@pytest.mark.parametrize(
+    "files, requirements", [(packages(), "requirements.txt"), (sources(ROOT / "tests"), "requirements-test.txt")]
+)
 def test_everything_imported_is_pinned(files, requirements):
     pinned, providers = pins(requirements), metadata.packages_distributions()
     modules, late = imported(files), imported(files, late=True)

@@ -66,12 +66,12 @@ class Machine:
 
     def as_user(self, sudo="exit 1"):
         self.tool("id", "#!/bin/sh\necho 1000\n")
-        self.tool("sudo", f"#!/bin/sh\necho \"sudo $*\" >> \"$LOG\"\n{sudo}\n")
+        self.tool("sudo", f'#!/bin/sh\necho "sudo $*" >> "$LOG"\n{sudo}\n')
 
     def as_root(self):
         self.tool("id", "#!/bin/sh\necho 0\n")
         self.tool("apt-get", APT)
-        self.tool("apt-cache", "#!/bin/sh\n[ -e \"$STATE/osmesa packaged\" ]\n")
+        self.tool("apt-cache", '#!/bin/sh\n[ -e "$STATE/osmesa packaged" ]\n')
 
     def set_up(self, words=("sh", "scripts/setup.sh"), **variables):
         self.log.write_text("")
@@ -206,7 +206,14 @@ def test_a_venv_whose_python_is_gone_is_made_anew(machine):
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
-@pytest.mark.parametrize("target, last", [("test", "python -m pytest -q -n auto --dist loadfile tests"), ("demo", "python demo.py"), ("setup", None)])
+@pytest.mark.parametrize(
+    "target, last",
+    [
+        ("test", "python -m pytest -q -n auto --dist loadfile tests"),
+        ("demo", "python scripts/demo.py"),
+        ("setup", None),
+    ],
+)
 def test_make_targets_set_up_first_and_work_in_a_path_with_spaces(machine, target, last):
     (machine.bin / "make").symlink_to(shutil.which("make"))
     made = machine.set_up(words=("make", target))
@@ -223,7 +230,10 @@ def test_ci_runs_the_tests_from_anywhere(tmp_path):
     assert os.access(ROOT / ".ci/run", os.X_OK)
     machine.tool("make", '#!/bin/sh\necho "make $* in $(pwd)" >> "$LOG"\nexit 7\n')
     ran = subprocess.run(
-        [str(machine.clone / ".ci/run")], cwd="/", env={"PATH": str(machine.bin), "LOG": str(machine.log)}, capture_output=True
+        [str(machine.clone / ".ci/run")],
+        cwd="/",
+        env={"PATH": str(machine.bin), "LOG": str(machine.log)},
+        capture_output=True,
     )
     assert ran.returncode == 7
     assert machine.used == f"make test in {machine.clone}\n"

@@ -11,9 +11,15 @@ PAIRS = [("if", "rate"), ("snm", "rate"), ("mt", "rate"), ("snm", "differential"
 
 def converted(layers, readout, rule, coding, timesteps, alpha=0.0, n=4, **options):
     return snn.convert(
-        oracle.module_of(layers, readout), [torch.from_numpy(theta) for _, theta in layers], rule, coding, timesteps,
-        alpha, n, **options,
-    )  # fmt: skip
+        oracle.module_of(layers, readout),
+        [torch.from_numpy(theta) for _, theta in layers],
+        rule,
+        coding,
+        timesteps,
+        alpha,
+        n,
+        **options,
+    )
 
 
 def batch(rows):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "drqv2"))
-import hostile  # noqa: E402
-from hostile import ODD, Bases, Random, contents, pick, saved  # noqa: E402
+from tests.drqv2 import hostile
+from tests.drqv2.hostile import ODD, Bases, Random, contents, pick, saved
 
 # Those that damage any torch file, whatever is in it.
 _ANY = (
-    "truncated", "flipped", "overwritten", "compressed", "lying_directory", "two_directories", "odd_layout", "hostile_pickle",
+    "truncated",
+    "flipped",
+    "overwritten",
+    "compressed",
+    "lying_directory",
+    "two_directories",
+    "odd_layout",
+    "hostile_pickle",
     "huge_declared",
-)  # fmt: skip
+)
 GENERATORS: dict[str, Callable[[Bases, Random], bytes]] = {}
 
 
@@ -52,11 +56,21 @@ def _written(description: object, tensors: object) -> bytes:
 HUGE = (-1, 10**9, 2**31, 2**63, 10**30, 1e300, float("nan"), "x", None, [], {}, [10**9], True)
 # What each field must never be taken for.
 _WRONG = {
-    "format": ODD, "version": (0, 2, "1", None, [1]), "thresholds": HUGE, "rule": ODD, "coding": ODD, "n_thresholds": HUGE,
-    "timesteps": (0, *HUGE), "alpha": (-1, 2.1, float("nan"), "x", None, [[1.0]], ["x"], [3.0], {}), "dtype": ODD, "mode": ODD,
-    "seed": (-1, 2**64, 10**30, "x", None, [], 1.5), "max_batch_bytes": (0, -1, "x", None, 1.5, True), "chunk_rows": (0, -1, "x", 1.5, True),
+    "format": ODD,
+    "version": (0, 2, "1", None, [1]),
+    "thresholds": HUGE,
+    "rule": ODD,
+    "coding": ODD,
+    "n_thresholds": HUGE,
+    "timesteps": (0, *HUGE),
+    "alpha": (-1, 2.1, float("nan"), "x", None, [[1.0]], ["x"], [3.0], {}),
+    "dtype": ODD,
+    "mode": ODD,
+    "seed": (-1, 2**64, 10**30, "x", None, [], 1.5),
+    "max_batch_bytes": (0, -1, "x", None, 1.5, True),
+    "chunk_rows": (0, -1, "x", 1.5, True),
     "ops": (0, None, "x", [], {}, [1], [{}], [[]]),
-}  # fmt: skip
+}
 
 
 @generator
@@ -91,23 +105,49 @@ def wrong_operation(bases: Bases, random: Random) -> bytes:
     elif how == 4:
         with_tensors = [op for op in ops if op["tensors"]]
         op = pick(random, with_tensors)
-        op["tensors"] = pick(random, [{}, None, {"weight": "absent"}, {"value": "theta0"}, [1], {**op["tensors"], "more": "theta0"}])
+        op["tensors"] = pick(
+            random, [{}, None, {"weight": "absent"}, {"value": "theta0"}, [1], {**op["tensors"], "more": "theta0"}]
+        )
     elif how == 5:
         ops.remove(next(op for op in ops if op["kind"] == "relu"))
     else:
-        description["ops"] = pick(random, [ops * 2000, [ops[0]] * 3, [{"kind": "flatten", "name": "f", "args": {}, "tensors": {}}] * 10**4 + ops])
+        description["ops"] = pick(
+            random,
+            [ops * 2000, [ops[0]] * 3, [{"kind": "flatten", "name": "f", "args": {}, "tensors": {}}] * 10**4 + ops],
+        )
     return _written(description, tensors)
 
 
 @generator
 def wrong_json(bases: Bases, random: Random) -> bytes:
     description, tensors = _opened(bases)
-    texts = ["", "[]", "null", "{", "[" * 100_000, "9" * 10_000, '{"ops": ' * 5000 + "1" + "}" * 5000, "\udc80", None, 3, [1], b"{}"]
+    texts = [
+        "",
+        "[]",
+        "null",
+        "{",
+        "[" * 100_000,
+        "9" * 10_000,
+        '{"ops": ' * 5000 + "1" + "}" * 5000,
+        "\udc80",
+        None,
+        3,
+        [1],
+        b"{}",
+    ]
     good = json.dumps(description)
     wholes = [
-        {"json": pick(random, texts), "tensors": tensors}, {"json": good}, {"tensors": tensors}, [good, tensors], None, tensors,
-        {"json": good, "tensors": pick(random, [None, [], {}, {"theta0": 1}, list(tensors.values()), {3: torch.ones(1)}])},
-    ]  # fmt: skip
+        {"json": pick(random, texts), "tensors": tensors},
+        {"json": good},
+        {"tensors": tensors},
+        [good, tensors],
+        None,
+        tensors,
+        {
+            "json": good,
+            "tensors": pick(random, [None, [], {}, {"theta0": 1}, list(tensors.values()), {3: torch.ones(1)}]),
+        },
+    ]
     return saved(pick(random, wholes))
 
 

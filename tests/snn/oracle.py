@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import nn
 
-
 # --- linear operations -----------------------------------------------------------------------------------------------
 
 
@@ -159,7 +158,13 @@ def module_of(layers, readout):
         if op["kind"] == "conv":
             o, i = op["w"].shape[:2]
             layer = nn.Conv2d(
-                i * op["groups"], o, op["w"].shape[2:], op["stride"], op["padding"], groups=op["groups"], dtype=torch.float64
+                i * op["groups"],
+                o,
+                op["w"].shape[2:],
+                op["stride"],
+                op["padding"],
+                groups=op["groups"],
+                dtype=torch.float64,
             )
         else:
             if not flat:
@@ -198,7 +203,14 @@ def random_network(seed, conv, ties):
 
     def conv_op(i, o, groups, k, stride, padding):
         w = numbers(o, i // groups, k, k, scale=1.5 / np.sqrt(i // groups * k * k))
-        return {"kind": "conv", "w": w, "b": numbers(o, scale=0.3), "stride": stride, "padding": padding, "groups": groups}
+        return {
+            "kind": "conv",
+            "w": w,
+            "b": numbers(o, scale=0.3),
+            "stride": stride,
+            "padding": padding,
+            "groups": groups,
+        }
 
     layers = []
     if conv:

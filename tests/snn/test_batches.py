@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import snn
-from snn import events, simulate
+from snn import simulate
+from snn.cpu import events
 from snn.recurrence import by_torch
 from tests.snn import oracle
 from tests.snn.helpers import PAIRS, batch, converted, inputs, mlp

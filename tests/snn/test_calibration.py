@@ -30,9 +30,12 @@ def test_maximum_over_batches_per_channel_and_unit():
 
 @settings(max_examples=40, deadline=None)
 @given(
-    seed=st.integers(0, 2**32 - 1), q=st.sampled_from([0.5, 0.9, 0.99, 0.999, 1.0]), scale=st.sampled_from([1e-12, 1.0, 1e9]),
-    growth=st.sampled_from([1.0, 3.0, 100.0]), zeros=st.floats(0, 0.95),
-)  # fmt: skip
+    seed=st.integers(0, 2**32 - 1),
+    q=st.sampled_from([0.5, 0.9, 0.99, 0.999, 1.0]),
+    scale=st.sampled_from([1e-12, 1.0, 1e9]),
+    growth=st.sampled_from([1.0, 3.0, 100.0]),
+    zeros=st.floats(0, 0.95),
+)
 def test_quantiles_within_one_percent(seed, q, scale, growth, zeros):
     """Against numpy on everything, for streams that grow, and with ReLU's zeros."""
     rng = np.random.default_rng(seed)

@@ -73,7 +73,13 @@ def test_random_draws_from_the_episodes_residuals():
                 assert np.isin(np.round(drawn, 9), np.round(seen, 9)).all()
                 if k == DECISIONS - 2:  # not only of the last decision: no memory of any one
                     last = _clipped(shown[layer][-1][row, live])
-                    assert 0.3 < (~np.isin(np.round(drawn, 9), np.round(last, 9)) | np.isin(np.round(drawn, 9), np.round(seen[: -len(last)], 9))).mean()
+                    assert (
+                        0.3
+                        < (
+                            ~np.isin(np.round(drawn, 9), np.round(last, 9))
+                            | np.isin(np.round(drawn, 9), np.round(seen[: -len(last)], 9))
+                        ).mean()
+                    )
 
 
 def test_random_has_the_distribution_of_all_residuals_so_far():

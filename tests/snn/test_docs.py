@@ -30,7 +30,7 @@ def ternary(tmp_path, monkeypatch):
 
 def test_code_runs(ternary):
     torch.manual_seed(0)
-    exec(compile(CODE, "docs/neurons.md", "exec"), {})  # noqa: S102
+    exec(compile(CODE, "docs/neurons.md", "exec"), {})
 
 
 @pytest.mark.parametrize("coding", ["rate", "differential"])

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snn import events, kernels
+from snn.cpu import events, kernels
+from snn.cpu.events import Events
 from snn.errors import ConversionError
-from snn.events import Events
-from snn.ops import Op
+from snn.graph.ops import Op
 from snn.synapse import Synapse, flatten, unflatten
 
 CPU = torch.device("cpu")
@@ -18,7 +18,9 @@ CPU = torch.device("cpu")
 
 def _events(dense: torch.Tensor) -> Events:
     """Spikes [S, R, U] as events, by plain numpy."""
-    found = Events.room(torch.full_like(dense, torch.nan), torch.ones(dense.shape[1], dtype=torch.bool))  # what isn't a spike must not be read
+    found = Events.room(
+        torch.full_like(dense, torch.nan), torch.ones(dense.shape[1], dtype=torch.bool)
+    )  # what isn't a spike must not be read
     found.units[:] = 65535
     for step, row, block in np.ndindex(found.fired.shape):
         part = dense[step, row, block * kernels.BLOCK : (block + 1) * kernels.BLOCK].numpy()
@@ -40,11 +42,20 @@ pair = lambda lo, hi: st.tuples(st.integers(lo, hi), st.integers(lo, hi))  # noq
 
 @settings(max_examples=150, deadline=None)
 @given(
-    seed=st.integers(0, 2**32 - 1), channels=st.sampled_from([1, 3, 8, 31]), out_channels=st.sampled_from([1, 5, 16]), size=pair(1, 9),
-    kernel=pair(1, 5), stride=pair(1, 4), padding=pair(0, 3), share=st.sampled_from([0.0, 0.02, 0.3, 1.0]),
-    steps=st.integers(1, 3), rows=st.integers(1, 4),
-)  # fmt: skip
-def test_a_convolution_equals_the_dense_one(seed, channels, out_channels, size, kernel, stride, padding, share, steps, rows):
+    seed=st.integers(0, 2**32 - 1),
+    channels=st.sampled_from([1, 3, 8, 31]),
+    out_channels=st.sampled_from([1, 5, 16]),
+    size=pair(1, 9),
+    kernel=pair(1, 5),
+    stride=pair(1, 4),
+    padding=pair(0, 3),
+    share=st.sampled_from([0.0, 0.02, 0.3, 1.0]),
+    steps=st.integers(1, 3),
+    rows=st.integers(1, 4),
+)
+def test_a_convolution_equals_the_dense_one(
+    seed, channels, out_channels, size, kernel, stride, padding, share, steps, rows
+):
     if any(s + 2 * p < k for s, p, k in zip(size, padding, kernel, strict=True)):
         return  # the kernel doesn't fit
     rng = np.random.default_rng(seed)
@@ -65,7 +76,9 @@ def test_a_linear_layer_equals_the_dense_one(share, dtype):
     weight = torch.from_numpy(rng.normal(size=(7, 600))).to(dtype)
     spikes = _spikes(rng, share, 3, 2, 600, dtype)
     layer = events.prepared(Op("linear", "l", {}, {"weight": weight}), CPU, (6, 10, 10), (7,))
-    torch.testing.assert_close(layer(_events(spikes)), spikes @ weight.T, rtol=0, atol=1e-4 if dtype == torch.float32 else 1e-12)
+    torch.testing.assert_close(
+        layer(_events(spikes)), spikes @ weight.T, rtol=0, atol=1e-4 if dtype == torch.float32 else 1e-12
+    )
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -122,7 +135,14 @@ def test_what_is_computed_by_events():
     assert not _synapse([_convolution(groups=2)], (4, 8, 8)).event_driven
     assert not _synapse([_convolution(dilation=[2, 2])], (4, 8, 8)).event_driven
     assert not _synapse([_convolution(padding="same")], (4, 8, 8)).event_driven
-    pool = {"kernel_size": 2, "stride": 2, "padding": 0, "ceil_mode": False, "count_include_pad": True, "divisor_override": None}
+    pool = {
+        "kernel_size": 2,
+        "stride": 2,
+        "padding": 0,
+        "ceil_mode": False,
+        "count_include_pad": True,
+        "divisor_override": None,
+    }
     assert not _synapse([Op("avgpool2d", "p", pool), _convolution()], (4, 8, 8)).event_driven
 
 

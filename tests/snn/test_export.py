@@ -30,7 +30,11 @@ def decide(graph, observation):
     """One decision of a NIR chain as the metadata say: dt = 1, soft reset, v_init, the mean of T outputs. Plain numpy."""
     order = chain(graph)
     assert len(order) == len(graph.nodes) and isinstance(graph.nodes[order[-1]], nir.Output)
-    v = {name: graph.nodes[name].metadata["v_init"].astype(np.float64) for name in order if isinstance(graph.nodes[name], nir.IF)}
+    v = {
+        name: graph.nodes[name].metadata["v_init"].astype(np.float64)
+        for name in order
+        if isinstance(graph.nodes[name], nir.IF)
+    }
     total = 0.0
     for _ in range(int(graph.metadata["timesteps"])):
         x = np.asarray(observation, np.float64)
@@ -45,8 +49,15 @@ def decide(graph, observation):
             elif isinstance(node, nir.Affine):
                 x = node.weight @ x + node.bias
             elif isinstance(node, nir.Conv2d):
-                assert node.groups == 1 and len(set(node.padding)) == len(set(node.stride)) == 1 and tuple(node.dilation) == (1, 1)
-                x = oracle.convolve(x, node.weight, int(node.stride[0]), int(node.padding[0]), 1) + node.bias[:, None, None]
+                assert (
+                    node.groups == 1
+                    and len(set(node.padding)) == len(set(node.stride)) == 1
+                    and tuple(node.dilation) == (1, 1)
+                )
+                x = (
+                    oracle.convolve(x, node.weight, int(node.stride[0]), int(node.padding[0]), 1)
+                    + node.bias[:, None, None]
+                )
             elif isinstance(node, nir.AvgPool2d):
                 assert tuple(node.kernel_size) == tuple(node.stride) and not np.any(node.padding)
                 x = oracle.linear_part({"kind": "pool", "k": int(node.kernel_size[0])}, x)
@@ -90,9 +101,13 @@ class Scaled(torch.nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(1)
         self.net = torch.nn.Sequential(
-            torch.nn.Conv2d(3, 5, 3, stride=2), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(5 * 3 * 4, 6), torch.nn.ReLU(),
+            torch.nn.Conv2d(3, 5, 3, stride=2),
+            torch.nn.ReLU(),
+            torch.nn.Flatten(),
+            torch.nn.Linear(5 * 3 * 4, 6),
+            torch.nn.ReLU(),
             torch.nn.Linear(6, 2),
-        ).double()  # fmt: skip
+        ).double()
         with torch.no_grad():
             for weight in self.net.parameters():
                 weight.copy_(torch.randn(weight.shape, generator=generator, dtype=torch.float64) / 3)
@@ -129,15 +144,28 @@ def network(tmp_path, name="net.pt", module=None, hybrid=False, **options):
     return path
 
 
-ANALOG = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.LayerNorm(6), torch.nn.Tanh(), torch.nn.Linear(6, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2)).double()
+ANALOG = torch.nn.Sequential(
+    torch.nn.Linear(4, 6),
+    torch.nn.LayerNorm(6),
+    torch.nn.Tanh(),
+    torch.nn.Linear(6, 6),
+    torch.nn.ReLU(),
+    torch.nn.Linear(6, 2),
+).double()
 
 
-@pytest.mark.parametrize("options, named", [
-    ({"neuron": "snm"}, "NIR can't say SNM neurons"), ({"neuron": "mt"}, "NIR can't say MT neurons"),
-    ({"neuron": "mt", "coding": "differential"}, "dc is mt"), ({"neuron": "snm", "coding": "differential"}, "differential coding"),
-    ({"alpha": 0.5}, "NIR can't say CRPI (alpha=0.5)"), ({"alpha": torch.tensor([0.0, 0.3])}, "NIR can't say CRPI"),
-    ({"module": ANALOG, "hybrid": True}, "layernorm"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, named",
+    [
+        ({"neuron": "snm"}, "NIR can't say SNM neurons"),
+        ({"neuron": "mt"}, "NIR can't say MT neurons"),
+        ({"neuron": "mt", "coding": "differential"}, "dc is mt"),
+        ({"neuron": "snm", "coding": "differential"}, "differential coding"),
+        ({"alpha": 0.5}, "NIR can't say CRPI (alpha=0.5)"),
+        ({"alpha": torch.tensor([0.0, 0.3])}, "NIR can't say CRPI"),
+        ({"module": ANALOG, "hybrid": True}, "layernorm"),
+    ],
+)
 def test_what_nir_cannot_say_is_refused_by_name(tmp_path, capsys, options, named):
     code = export.main([str(network(tmp_path, **options)), "--nir", str(tmp_path / "out.nir")])
     error = capsys.readouterr().err
@@ -145,7 +173,9 @@ def test_what_nir_cannot_say_is_refused_by_name(tmp_path, capsys, options, named
     assert not (tmp_path / "out.nir").exists()
 
 
-CONV = torch.nn.Sequential(torch.nn.Conv2d(2, 3, (1, 2)), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(12, 1)).double()
+CONV = torch.nn.Sequential(
+    torch.nn.Conv2d(2, 3, (1, 2)), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(12, 1)
+).double()
 
 
 def test_mistakes_are_one_line_each(tmp_path, capsys, monkeypatch):

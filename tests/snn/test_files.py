@@ -16,9 +16,18 @@ from tests.snn.helpers import inputs, mlp
 def _network():
     torch.manual_seed(0)
     module = nn.Sequential(
-        nn.BatchNorm2d(2).eval(), nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(36, 8),
-        nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2),
-    )  # fmt: skip
+        nn.BatchNorm2d(2).eval(),
+        nn.Conv2d(2, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(36, 8),
+        nn.LayerNorm(8),
+        nn.Tanh(),
+        nn.Linear(8, 8),
+        nn.ReLU(),
+        nn.Linear(8, 2),
+    )
     return module, inputs(3, 4, 2, 6, 6, dtype=torch.float32)
 
 
@@ -28,9 +37,20 @@ def test_round_trip(tmp_path, dtype, alpha):
     module, x = _network()
     thresholds = snn.calibrate(module, x, hybrid=True)
     spiking = snn.convert(
-        module, thresholds, "mt", "differential", 5, alpha, 3, dtype, mode="shuffled", seed=7, hybrid=True,
-        max_batch_bytes=10_000, chunk_rows=2,
-    )  # fmt: skip
+        module,
+        thresholds,
+        "mt",
+        "differential",
+        5,
+        alpha,
+        3,
+        dtype,
+        mode="shuffled",
+        seed=7,
+        hybrid=True,
+        max_batch_bytes=10_000,
+        chunk_rows=2,
+    )
     path = tmp_path / "network.pt"
     spiking(x[0])
     snn.save(spiking, path)
@@ -51,7 +71,9 @@ def test_no_pickled_objects(tmp_path):
     snn.save(snn.convert(module, [torch.ones(4)]), path)
     assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []
     content = torch.load(path, weights_only=True)
-    assert isinstance(content["json"], str) and all(isinstance(value, torch.Tensor) for value in content["tensors"].values())
+    assert isinstance(content["json"], str) and all(
+        isinstance(value, torch.Tensor) for value in content["tensors"].values()
+    )
 
 
 @pytest.fixture

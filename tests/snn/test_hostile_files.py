@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,8 @@ from torch import nn
 
 import snn
 from runtime import archives
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[1])]
-import fuzz_snapshots  # noqa: E402
-from hostile_networks import GENERATORS, MAY_BE_HARMLESS  # noqa: E402
+from tests import fuzz_snapshots
+from tests.snn.hostile_networks import GENERATORS, MAY_BE_HARMLESS
 
 FILES_OF_A_KIND = 4
 
@@ -58,18 +55,21 @@ def _changed(network: Path, change) -> Path:
     return path
 
 
-@pytest.mark.parametrize("change, reason", [
-    (lambda d, t: d["ops"][1]["args"].update(padding=[10**4, 10**4]), "padding"),
-    (lambda d, t: d["ops"][1]["args"].update(stride=[0, 1]), "stride"),
-    (lambda d, t: d["ops"][1]["args"].pop("groups"), "arguments of conv2d"),
-    (lambda d, t: d["ops"][1].update(name="a\nb"), "name that can't be shown"),
-    (lambda d, t: d.update(timesteps=10**9), "timesteps is above"),
-    (lambda d, t: d.update(seed=10**30), "seed is above"),
-    (lambda d, t: d.update(ops=d["ops"] * 1000), "operations"),
-    (lambda d, t: d["ops"][5]["tensors"].update(more="theta0"), "tensors of linear"),
-    (lambda d, t: t.update({"theta0": t["theta0"].to(torch.int32)}), "a threshold is torch.int32"),
-    (lambda d, t: t.update({"theta0": torch.zeros(1).expand(10**12)}), "not a dense tensor"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (lambda d, t: d["ops"][1]["args"].update(padding=[10**4, 10**4]), "padding"),
+        (lambda d, t: d["ops"][1]["args"].update(stride=[0, 1]), "stride"),
+        (lambda d, t: d["ops"][1]["args"].pop("groups"), "arguments of conv2d"),
+        (lambda d, t: d["ops"][1].update(name="a\nb"), "name that can't be shown"),
+        (lambda d, t: d.update(timesteps=10**9), "timesteps is above"),
+        (lambda d, t: d.update(seed=10**30), "seed is above"),
+        (lambda d, t: d.update(ops=d["ops"] * 1000), "operations"),
+        (lambda d, t: d["ops"][5]["tensors"].update(more="theta0"), "tensors of linear"),
+        (lambda d, t: t.update({"theta0": t["theta0"].to(torch.int32)}), "a threshold is torch.int32"),
+        (lambda d, t: t.update({"theta0": torch.zeros(1).expand(10**12)}), "not a dense tensor"),
+    ],
+)
 def test_what_a_network_may_not_ask_for(network, change, reason):
     with pytest.raises(snn.ConversionError, match=reason) as caught:
         snn.load(_changed(network, change))
@@ -89,11 +89,35 @@ def test_both_readers_of_foreign_files_look_at_them_by_the_same_eyes(network, mo
         load_policy(network)
 
 
-@pytest.mark.parametrize("module", [
-    nn.Sequential(nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding="valid", dilation=(1, 2), groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3)),
-    nn.Sequential(nn.Conv2d(2, 4, 3, padding="same", bias=False), nn.ReLU(), nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False, divisor_override=5), nn.Flatten(), nn.Linear(64, 3)),
-    nn.Sequential(nn.Flatten(), nn.Linear(72, 5, bias=False), nn.ReLU(), nn.Linear(5, 5), nn.LayerNorm(5, elementwise_affine=False), nn.Tanh(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Sequential(
+            nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding="valid", dilation=(1, 2), groups=2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(32, 3),
+        ),
+        nn.Sequential(
+            nn.Conv2d(2, 4, 3, padding="same", bias=False),
+            nn.ReLU(),
+            nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False, divisor_override=5),
+            nn.Flatten(),
+            nn.Linear(64, 3),
+        ),
+        nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(72, 5, bias=False),
+            nn.ReLU(),
+            nn.Linear(5, 5),
+            nn.LayerNorm(5, elementwise_affine=False),
+            nn.Tanh(),
+            nn.Linear(5, 4),
+            nn.ReLU(),
+            nn.Linear(4, 2),
+        ),
+    ],
+)
 def test_nothing_that_converts_is_refused(tmp_path, module):
     x = torch.rand(3, 2, 6, 6)
     thresholds = snn.calibrate(module, [x], hybrid=True)

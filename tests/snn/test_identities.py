@@ -13,7 +13,9 @@ from tests.snn.helpers import PAIRS, batch, converted, inputs, mlp
 
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
 @settings(max_examples=8, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), timesteps=st.sampled_from([1, 2, 3, 8, 32]), alpha=st.sampled_from([0.0, 0.3, 1.0]))
+@given(
+    seed=st.integers(0, 2**32 - 1), timesteps=st.sampled_from([1, 2, 3, 8, 32]), alpha=st.sampled_from([0.0, 0.3, 1.0])
+)
 def test_sums_and_means(rule, coding, timesteps, seed, alpha):
     layers, readout, shape = oracle.random_network(seed, seed % 2 == 0, False)
     spiking = converted(layers, readout, rule, coding, timesteps, alpha)

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snn import crpi, kernels, neuron
-from snn.events import Events
+from snn import crpi, neuron
+from snn.cpu import kernels
+from snn.cpu.events import Events
 from snn.recurrence import Block, by_kernel, by_torch
 from tests.snn.helpers import PAIRS
 
@@ -27,11 +28,24 @@ def _block(rng, dtype, ties, rows, units, steps, t0, timesteps, constant, record
     out = current if in_place and not constant else torch.full((steps, rows, units), 7, dtype=dtype)
     counts = np.zeros((2, timesteps if record else 0, rows), np.int64)
     return Block(
-        current, constant, out, emit, numbers(rows, units), numbers(rows, units), torch.from_numpy(rng.random(rows) < 0.8),
-        torch.from_numpy(rng.choice([0, 0.3, 1.0], rows)).to(dtype), numbers(4, rows, units), theta, numbers(units),
-        torch.where(theta > 0, 1 / theta, 0 * theta), torch.from_numpy(rng.integers(0, 99, units).astype(np.int32)),
-        counts, np.zeros(rows, np.int64), t0, timesteps,
-    )  # fmt: skip
+        current,
+        constant,
+        out,
+        emit,
+        numbers(rows, units),
+        numbers(rows, units),
+        torch.from_numpy(rng.random(rows) < 0.8),
+        torch.from_numpy(rng.choice([0, 0.3, 1.0], rows)).to(dtype),
+        numbers(4, rows, units),
+        theta,
+        numbers(units),
+        torch.where(theta > 0, 1 / theta, 0 * theta),
+        torch.from_numpy(rng.integers(0, 99, units).astype(np.int32)),
+        counts,
+        np.zeros(rows, np.int64),
+        t0,
+        timesteps,
+    )
 
 
 def _same(a, b):
@@ -43,21 +57,40 @@ def _same(a, b):
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
 @settings(max_examples=25, deadline=None)
 @given(
-    seed=st.integers(0, 2**32 - 1), ties=st.booleans(), rows=st.integers(1, 3),
-    units=st.sampled_from([1, 7, 512, 513, 1100]), first=st.integers(0, 3), steps=st.integers(1, 4),
-    rest=st.integers(0, 1), constant=st.booleans(), record=st.booleans(), emit=st.booleans(), in_place=st.booleans(),
-    n=st.sampled_from([1, 4]), mode=st.sampled_from(["residual", "carry"]),
-)  # fmt: skip
+    seed=st.integers(0, 2**32 - 1),
+    ties=st.booleans(),
+    rows=st.integers(1, 3),
+    units=st.sampled_from([1, 7, 512, 513, 1100]),
+    first=st.integers(0, 3),
+    steps=st.integers(1, 4),
+    rest=st.integers(0, 1),
+    constant=st.booleans(),
+    record=st.booleans(),
+    emit=st.booleans(),
+    in_place=st.booleans(),
+    n=st.sampled_from([1, 4]),
+    mode=st.sampled_from(["residual", "carry"]),
+)
 def test_compiled_equals_torch(
     rule, coding, dtype, seed, ties, rows, units, first, steps, rest, constant, record, emit, in_place, n, mode
 ):
     blocks = [
         _block(
-            np.random.default_rng(seed), dtype, ties, rows, units, steps, first, first + steps + rest, constant, record,
-            emit, in_place,
+            np.random.default_rng(seed),
+            dtype,
+            ties,
+            rows,
+            units,
+            steps,
+            first,
+            first + steps + rest,
+            constant,
+            record,
+            emit,
+            in_place,
         )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     which = neuron.make(rule, coding, n)
     by_kernel(which, mode, blocks[0])
     by_torch(which, mode, blocks[1])
@@ -77,13 +110,21 @@ def test_compiled_equals_torch(
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
 @settings(max_examples=25, deadline=None)
 @given(
-    seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 3), units=st.sampled_from([1, 7, 31, 33, 512, 513, 1100]),
-    steps=st.integers(1, 4), constant=st.booleans(), record=st.booleans(), in_place=st.booleans(), quiet=st.sampled_from([0, 1, 3]),
-)  # fmt: skip
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(1, 3),
+    units=st.sampled_from([1, 7, 31, 33, 512, 513, 1100]),
+    steps=st.integers(1, 4),
+    constant=st.booleans(),
+    record=st.booleans(),
+    in_place=st.booleans(),
+    quiet=st.sampled_from([0, 1, 3]),
+)
 def test_events_are_the_spikes(rule, coding, dtype, seed, rows, units, steps, constant, record, in_place, quiet):
     """Closed up and numbered, they are what is written at full length elsewhere; so is all that is counted and kept."""
     sparse, dense = (
-        _block(np.random.default_rng(seed), dtype, False, rows, units, steps, 0, steps, constant, record, True, in_place)
+        _block(
+            np.random.default_rng(seed), dtype, False, rows, units, steps, 0, steps, constant, record, True, in_place
+        )
         for _ in range(2)
     )
     for block in (sparse, dense):
@@ -162,8 +203,11 @@ print(float(y[0, 0]))
     for scale in (1.0, 0.5, 1.0):
         result = subprocess.run(
             [sys.executable, "-c", program.format(root=root, scale=scale)],
-            capture_output=True, text=True, env={"NUMBA_CACHE_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            env={"NUMBA_CACHE_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"},
+            check=True,
+        )
         assert float(result.stdout) == scale
 
 
@@ -172,7 +216,8 @@ def test_kernel_is_cached_across_processes(tmp_path):
 import sys
 sys.path.insert(0, {root!r})
 import torch, numpy as np, snn
-from snn import kernels, neuron
+from snn import neuron
+from snn.cpu import kernels
 module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
 snn.convert(module, [torch.ones(2)], "mt", timesteps=1)(torch.ones(1, 2))
 kernel = kernels.compiled(neuron.make("mt", "rate", 4), np.float32, False, False)
@@ -182,10 +227,13 @@ print(sum(kernel.stats.cache_hits.values()))
     hits = [
         subprocess.run(
             [sys.executable, "-c", program.format(root=root)],
-            capture_output=True, text=True, env={"NUMBA_CACHE_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=True,
+            capture_output=True,
+            text=True,
+            env={"NUMBA_CACHE_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"},
+            check=True,
         ).stdout.strip()
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     assert hits == ["0", "1"]
 
 

@@ -36,10 +36,14 @@ def test_equals_the_oracle(rule, coding, timesteps, seed, conv, ties, n):
                 spikes = np.stack(one.spikes[i])
                 np.testing.assert_array_equal(layer.spikes[:, row].numpy(), spikes)
                 # The compiled path by what it counts and by what it carries into the next decision.
-                np.testing.assert_array_equal(activity[i].spikes[:, row], np.count_nonzero(spikes.reshape(timesteps, -1), 1))
+                np.testing.assert_array_equal(
+                    activity[i].spikes[:, row], np.count_nonzero(spikes.reshape(timesteps, -1), 1)
+                )
                 np.testing.assert_allclose(layer.membranes[-1, row].numpy(), one.v[i], rtol=1e-9, atol=1e-9)
                 np.testing.assert_allclose(layer.v0[row].numpy(), one.v0[i], rtol=1e-9, atol=1e-9)
-                np.testing.assert_allclose(layer.currents[:, row].numpy(), np.stack(one.currents[i]), rtol=1e-9, atol=1e-9)
+                np.testing.assert_allclose(
+                    layer.currents[:, row].numpy(), np.stack(one.currents[i]), rtol=1e-9, atol=1e-9
+                )
 
 
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)

@@ -17,9 +17,15 @@ class Encoder(nn.Module):
     def __init__(self, size=84):
         super().__init__()
         self.convnet = nn.Sequential(
-            nn.Conv2d(9, 32, 3, 2), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(),
-            nn.Conv2d(32, 32, 3), nn.ReLU(),
-        )  # fmt: skip
+            nn.Conv2d(9, 32, 3, 2),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3),
+            nn.ReLU(),
+        )
 
     def forward(self, obs):
         obs = obs / 255.0 - 0.5
@@ -35,9 +41,12 @@ class Policy(nn.Module):
         tail = [nn.LayerNorm(50), nn.Tanh()] if norm else [nn.ReLU()]
         self.trunk = nn.Sequential(nn.Linear(features, 50), *tail)
         self.policy = nn.Sequential(
-            nn.Linear(50, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, hidden), nn.ReLU(inplace=True),
+            nn.Linear(50, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(inplace=True),
             nn.Linear(hidden, actions),
-        )  # fmt: skip
+        )
 
     def forward(self, obs):
         return self.policy(self.trunk(self.encoder(obs)))
@@ -61,9 +70,14 @@ def test_encoder_alone_and_policy_convert_from_bytes():
     assert spiking(x).shape == (1, 39200)
     spiking = _close(Policy(), x, 8, 0.5)
     assert [layer.name for layer in spiking.layers] == [
-        "encoder.convnet.0", "encoder.convnet.2", "encoder.convnet.4", "encoder.convnet.6", "trunk.0", "policy.0",
+        "encoder.convnet.0",
+        "encoder.convnet.2",
+        "encoder.convnet.4",
+        "encoder.convnet.6",
+        "trunk.0",
+        "policy.0",
         "policy.2",
-    ]  # fmt: skip
+    ]
     assert [layer.kind for layer in spiking.layers] == ["conv2d"] * 4 + ["linear"] * 3
     assert [tuple(layer.theta.shape) for layer in spiking.layers] == [(32,)] * 4 + [(50,), (1024,), (1024,)]
 
@@ -94,13 +108,17 @@ STATE = {
     "dropout, identity": (lambda m, x: m.b(m.i(m.d(m.relu(m.a(x))))), {"d": nn.Dropout(0.5), "i": nn.Identity()}),
     "functional dropout": (lambda m, x: m.b(F.dropout(m.relu(m.a(x)), 0.5, m.training)), {}),
     "scaling": (lambda m, x: m.b(m.relu(m.a(1 - (2.0 * x + 0.1) / 3))), {}),
-    "scaling by tensors": (lambda m, x: m.b(m.relu(m.a((x.float() - m.mean) * m.scale))), {
-        "mean": nn.Parameter(torch.linspace(-1, 1, 6)), "scale": nn.Parameter(torch.linspace(1, 2, 6))}),
+    "scaling by tensors": (
+        lambda m, x: m.b(m.relu(m.a((x.float() - m.mean) * m.scale))),
+        {"mean": nn.Parameter(torch.linspace(-1, 1, 6)), "scale": nn.Parameter(torch.linspace(1, 2, 6))},
+    ),
     "no bias": (lambda m, x: m.b(m.relu(m.a(x))), {"a": nn.Linear(6, 20, bias=False)}),
-    "functional linear": (lambda m, x: m.b(m.relu(F.linear(x, m.w, m.v))), {
-        "w": nn.Parameter(torch.randn(20, 6)), "v": nn.Parameter(torch.randn(20))}),
+    "functional linear": (
+        lambda m, x: m.b(m.relu(F.linear(x, m.w, m.v))),
+        {"w": nn.Parameter(torch.randn(20, 6)), "v": nn.Parameter(torch.randn(20))},
+    ),
     "ends in relu": (lambda m, x: m.relu2(m.b(m.relu(m.a(x)))), {"relu2": nn.ReLU()}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", STATE)
@@ -132,17 +150,33 @@ PIXELS = {
     "average pool behind ReLU": lambda: _conv(nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(72, 4)),
     "average pool before ReLU": lambda: _conv(nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(72, 4)),
     "flatten before ReLU": lambda: _conv(nn.Flatten(), nn.ReLU(), nn.Linear(288, 4)),
-    "batchnorm": lambda: _conv(_batchnorm(nn.BatchNorm2d, 8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 9),
-                               _batchnorm(nn.BatchNorm1d, 9), nn.ReLU(), nn.Linear(9, 4)),
-    "batchnorm on the input": lambda: _conv(nn.ReLU(), nn.Flatten(), nn.Linear(288, 4), head=[_batchnorm(nn.BatchNorm2d, 3)]),
+    "batchnorm": lambda: _conv(
+        _batchnorm(nn.BatchNorm2d, 8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(288, 9),
+        _batchnorm(nn.BatchNorm1d, 9),
+        nn.ReLU(),
+        nn.Linear(9, 4),
+    ),
+    "batchnorm on the input": lambda: _conv(
+        nn.ReLU(), nn.Flatten(), nn.Linear(288, 4), head=[_batchnorm(nn.BatchNorm2d, 3)]
+    ),
     "same padding, dilation, groups": lambda: nn.Sequential(
-        nn.Conv2d(3, 6, 3, padding="same"), nn.ReLU(), nn.Conv2d(6, 4, 3, dilation=2, groups=2), nn.ReLU(), nn.Flatten(),
-        nn.Linear(64, 4)),
+        nn.Conv2d(3, 6, 3, padding="same"),
+        nn.ReLU(),
+        nn.Conv2d(6, 4, 3, dilation=2, groups=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(64, 4),
+    ),
     "pool on the input": lambda: _conv(nn.ReLU(), nn.Flatten(), nn.Linear(32, 4), head=[nn.AvgPool2d(2)]),
     "fully convolutional": lambda: _conv(nn.ReLU(), nn.Conv2d(8, 2, 3)),
     "pool at the end": lambda: _conv(nn.ReLU(), nn.AvgPool2d(3)),
-    "1x1 images": lambda: nn.Sequential(nn.Conv2d(3, 8, 8), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4)),
-}  # fmt: skip
+    "1x1 images": lambda: nn.Sequential(
+        nn.Conv2d(3, 8, 8), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4)
+    ),
+}
 
 
 @pytest.mark.parametrize("dtype", [None, "bfloat16"])
@@ -156,7 +190,11 @@ REFUSED = {
     "residual add": (lambda m, x: m.b(m.relu(m.a(x)) + m.a(x)), {}, "residual add"),
     "branch": (lambda m, x: m.b(torch.cat([m.relu(m.a(x)), x], 1)), {}, "cat.*concatenation"),
     "shared relu": (lambda m, x: m.relu(m.b(m.relu(m.a(x)))), {}, "ReLU 'relu' is used 2 times.*threshold"),
-    "shared linear": (lambda m, x: m.c(F.relu(m.c(F.relu(m.a(x))))), {"c": nn.Linear(20, 20)}, "Linear 'c' is used 2 times"),
+    "shared linear": (
+        lambda m, x: m.c(F.relu(m.c(F.relu(m.a(x))))),
+        {"c": nn.Linear(20, 20)},
+        "Linear 'c' is used 2 times",
+    ),
     "layernorm": (lambda m, x: m.b(m.relu(m.n(m.a(x)))), {"n": nn.LayerNorm(20)}, "LayerNorm 'n'.*hybrid=True"),
     "tanh": (lambda m, x: torch.tanh(m.b(m.relu(m.a(x)))), {}, "Tanh 'tanh'.*caller"),
     "maxpool": (lambda m, x: m.b(m.p(m.relu(m.a(x)))), {"p": nn.MaxPool2d(2)}, "MaxPool2d 'p'.*largest"),
@@ -172,19 +210,30 @@ REFUSED = {
     "added to itself": (lambda m, x: (lambda h: m.b(h + h))(m.relu(m.a(x))), {}, "with itself"),
     "operand by keyword": (lambda m, x: m.b(m.relu(m.a(torch.add(x, other=1)))), {}, "keyword"),
     "branching": (lambda m, x: m.b(m.relu(m.a(x))) if x.sum() > 0 else x, {}, "can't be traced"),
-    "in place unseen": (lambda m, x: (lambda h: (F.relu_(h), m.b(F.relu(m.c(h))))[1])(m.a(x)), {"c": nn.Linear(20, 20)}, "in place"),
-    "in place module unseen": (lambda m, x: (lambda h: (m.r(h), m.b(F.relu(m.c(h))))[1])(m.a(x)),
-                               {"c": nn.Linear(20, 20), "r": nn.ReLU(True)}, "in place"),
+    "in place unseen": (
+        lambda m, x: (lambda h: (F.relu_(h), m.b(F.relu(m.c(h))))[1])(m.a(x)),
+        {"c": nn.Linear(20, 20)},
+        "in place",
+    ),
+    "in place module unseen": (
+        lambda m, x: (lambda h: (m.r(h), m.b(F.relu(m.c(h))))[1])(m.a(x)),
+        {"c": nn.Linear(20, 20), "r": nn.ReLU(True)},
+        "in place",
+    ),
     "whole numbers": (lambda m, x: m.b(m.relu(m.a(x.to(torch.int64)))), {}, "whole numbers"),
     "always dropping": (lambda m, x: m.b(F.dropout(m.relu(m.a(x)))), {}, "dropout"),
     "two outputs": (lambda m, x: (m.a(x), x), {}, "several values"),
     "constant": (lambda m, x: m.w, {"w": nn.Parameter(torch.ones(2))}, "inputs"),
     "not a flatten": (lambda m, x: m.b(m.relu(m.a(x)).view(-1, 4, 5)), {}, "view.*batch"),
     "batchnorm behind relu": (lambda m, x: m.b(m.n(m.relu(m.a(x)))), {"n": nn.BatchNorm1d(20)}, "BatchNorm 'n'"),
-    "batchnorm without statistics": (lambda m, x: m.b(m.relu(m.n(m.a(x)))), {"n": nn.BatchNorm1d(20, track_running_stats=False)}, "statistics"),
+    "batchnorm without statistics": (
+        lambda m, x: m.b(m.relu(m.n(m.a(x)))),
+        {"n": nn.BatchNorm1d(20, track_running_stats=False)},
+        "statistics",
+    ),
     "padding mode": (lambda m, x: m.c(x), {"c": nn.Conv2d(1, 1, 3, padding_mode="reflect")}, "reflect"),
     "nan": (lambda m, x: m.b(m.relu(m.a(x * m.w))), {"w": nn.Parameter(torch.tensor(float("nan")))}, "not finite"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -261,7 +310,9 @@ def test_wrong_options(options, message):
         snn.convert(mlp(2, 3, 1), [torch.ones(3)], **options)
 
 
-@pytest.mark.parametrize("thresholds", [[], [torch.ones(2)], [torch.ones(1, 3)], [-torch.ones(3)], [torch.full((3,), float("inf"))]])
+@pytest.mark.parametrize(
+    "thresholds", [[], [torch.ones(2)], [torch.ones(1, 3)], [-torch.ones(3)], [torch.full((3,), float("inf"))]]
+)
 def test_wrong_thresholds(thresholds):
     with pytest.raises(snn.ConversionError, match="thresholds"):
         snn.convert(mlp(2, 3, 1), thresholds)

@@ -6,10 +6,10 @@ import torch
 import torch.fx
 from torch import nn
 
-from snn.chain import Chain
 from snn.errors import ConversionError
-from snn.nodes import ADD, REASONS, is_shape, label, op_of, refused
-from snn.ops import ANALOG
+from snn.graph.chain import Chain
+from snn.graph.nodes import ADD, REASONS, is_shape, label, op_of, refused
+from snn.graph.ops import ANALOG
 
 
 def trace(module: nn.Module, hybrid: bool = False) -> Chain:

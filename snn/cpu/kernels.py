@@ -12,7 +12,8 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from snn import codings, threads
+from snn import codings
+from snn.cpu import threads
 from snn.neuron import Neuron
 
 BLOCK = 512  # units whose state stays in the first-level cache over all steps
@@ -56,9 +57,30 @@ def compiled(neuron: Neuron, dtype: type, bf16_in: bool, bf16_out: bool):
     half_bit, shift = np.uint32(0x8000), np.uint32(16)
 
     def kernel(
-        carry, current, constant, out, emit, units_of, fired_of, start, kept, active, alpha, state, theta, bias, gain,
-        fan_out, counts, above, first, last, t0, lo, hi,
-    ):  # fmt: skip
+        carry,
+        current,
+        constant,
+        out,
+        emit,
+        units_of,
+        fired_of,
+        start,
+        kept,
+        active,
+        alpha,
+        state,
+        theta,
+        bias,
+        gain,
+        fan_out,
+        counts,
+        above,
+        first,
+        last,
+        t0,
+        lo,
+        hi,
+    ):
         steps, units = out.shape[0], theta.shape[0]
         per_row = (units + BLOCK - 1) // BLOCK
         record, events = counts.shape[1] > 0, fired_of.shape[0] > 0
@@ -194,7 +216,9 @@ def _narrowed(function, dtype):
     code = function.__code__
     consts = tuple(dtype(value) if isinstance(value, float) else value for value in code.co_consts)
     code = code.replace(co_consts=consts)
-    return register_jitable(types.FunctionType(code, function.__globals__, function.__name__, None, function.__closure__))
+    return register_jitable(
+        types.FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
+    )
 
 
 def run(kernel, out_shape, args, counts, above) -> None:
@@ -209,7 +233,10 @@ def run(kernel, out_shape, args, counts, above) -> None:
     head, tail = args
     own = [(np.zeros_like(counts), np.zeros_like(above)) for _ in cuts[1:]]
     threads.together(
-        [functools.partial(kernel, *head, *mine, *tail, lo, hi) for mine, lo, hi in zip(own, cuts, cuts[1:], strict=False)]
+        [
+            functools.partial(kernel, *head, *mine, *tail, lo, hi)
+            for mine, lo, hi in zip(own, cuts, cuts[1:], strict=False)
+        ]
     )
     for own_counts, own_above in own:
         counts += own_counts

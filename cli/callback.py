@@ -23,7 +23,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-import sweep_tuning
+from cli import tuning
 from report import plan
 from report.__main__ import FOLDER
 from report.estimate import Estimator, readable
@@ -42,10 +42,10 @@ class SweepReport(Callback):
         self._process = os.getpid()
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        if reason := sweep_tuning.refusal(config):
+        if reason := tuning.refusal(config):
             print(f"error: {reason}", file=sys.stderr)
             raise SystemExit(2)
-        if sweep_tuning.is_search(config) or config.tune:
+        if tuning.is_search(config) or config.tune:
             return  # only the sweeper knows its jobs, and trials are no results to report
         try:
             planned = jobs(config)
@@ -84,7 +84,7 @@ class SweepReport(Callback):
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         sweep = Path(config.hydra.sweep.dir)
         if config.tune:
-            print("\n".join(sweep_tuning.lines(sweep)))
+            print("\n".join(tuning.lines(sweep)))
             return
         # matplotlib loads only when there is something to draw.
         from report.make import make

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from snn.errors import ConversionError
-from snn.ops import Op
+from snn.graph.ops import Op
 
 ADD = {operator.add: "add", operator.iadd: "add", torch.add: "add", "add": "add", "add_": "add"}
 _SUB = {operator.sub: "sub", operator.isub: "sub", torch.sub: "sub", "sub": "sub", "sub_": "sub"}
@@ -118,7 +118,9 @@ def _pair(value):
     return list(value) if isinstance(value, (tuple, list)) else [value, value]
 
 
-def _avgpool(name, kernel, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None) -> Op:
+def _avgpool(
+    name, kernel, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+) -> Op:
     args = {
         "kernel_size": _pair(kernel),
         "stride": _pair(kernel if stride is None else stride),
@@ -197,7 +199,9 @@ def _reshape(node) -> Op:
         shape = shape[0]
     keeps_batch = len(shape) == 2 and (is_shape(shape[0]) or shape[0] == -1) and shape[0] is not shape[1]
     if not keeps_batch or not (isinstance(shape[1], int) or is_shape(shape[1])):
-        raise ConversionError(f"{label(node)} '{node.name}' does not flatten everything but the batch; only that converts")
+        raise ConversionError(
+            f"{label(node)} '{node.name}' does not flatten everything but the batch; only that converts"
+        )
     return Op("flatten", node.name)
 
 
@@ -218,7 +222,9 @@ def _arith(node, source) -> Op:
         raise ConversionError(f"'{node.name}' uses {', '.join(unknown)}, which input scaling does not convert")
     if isinstance(right, torch.fx.Node):
         if right.op != "get_attr":
-            raise ConversionError(f"'{node.name}' combines an activation with itself or its sizes; only constants convert")
+            raise ConversionError(
+                f"'{node.name}' combines an activation with itself or its sizes; only constants convert"
+            )
         value = _attribute(right, source)
     elif isinstance(right, torch.Tensor):
         value = right.detach().clone()

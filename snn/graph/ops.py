@@ -71,7 +71,9 @@ def _scale_shift(op, x, bias):
 
 
 def _layernorm(op, x, bias):
-    return F.layer_norm(x, op.args["normalized_shape"], op.tensors.get("weight"), op.tensors.get("bias"), op.args["eps"])
+    return F.layer_norm(
+        x, op.args["normalized_shape"], op.tensors.get("weight"), op.tensors.get("bias"), op.args["eps"]
+    )
 
 
 _FORWARD = {

@@ -13,9 +13,10 @@ import io
 import json
 import math
 import pickle
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from tqdm import tqdm
 
 import envs
 import snn
-from drqv2.calibration import Plain, StoredCalibration, weights_sha256
+from drqv2.stored_thresholds import Plain, StoredCalibration, weights_sha256
 from evaluation.cells import Compute, Source
 from evaluation.environments import VectorEnvironment
 from evaluation.policies import Policy
@@ -69,18 +70,31 @@ class Calibration:
         """
         source, packages = self.source, dict(self.compute.packages)
         return {
-            "version": VERSION, "task": source.task, "obs": source.obs, "frame_stack": source.frame_stack,
-            "action_repeat": source.action_repeat, "steps": self.steps, "percentile": self.percentile, "hybrid": self.hybrid,
-            "seed": self.seed, "max_decisions": self.max_decisions, "chunk": self.compute.chunk,
+            "version": VERSION,
+            "task": source.task,
+            "obs": source.obs,
+            "frame_stack": source.frame_stack,
+            "action_repeat": source.action_repeat,
+            "steps": self.steps,
+            "percentile": self.percentile,
+            "hybrid": self.hybrid,
+            "seed": self.seed,
+            "max_decisions": self.max_decisions,
+            "chunk": self.compute.chunk,
             # Of one release there are builds for many machines.
             **{name: packages[name].partition("+")[0] for name in _DECIDE},
-        }  # fmt: skip
+        }
 
     @property
     def made(self) -> dict[str, Plain]:
         """The machine, and the code down to the commit."""
         compute = self.compute
-        return {"device": compute.device, "threads": compute.threads, "renderer": compute.renderer, "code": compute.code}
+        return {
+            "device": compute.device,
+            "threads": compute.threads,
+            "renderer": compute.renderer,
+            "code": compute.code,
+        }
 
 
 def thresholds(
@@ -101,14 +115,18 @@ def thresholds(
     if stored is not None:
         differing = _differences(stored.settings, calibration.settings)
         if not differing:
-            say(f"thresholds: those in the policy's file ({stored.settings['steps']} decisions, made on {stored.made.get('device')})")
+            say(
+                f"thresholds: those in the policy's file ({stored.settings['steps']} decisions, made on {stored.made.get('device')})"
+            )
             return stored.thresholds, FROM_FILE
         say(f"thresholds: those in the policy's file are not used, they are of other settings ({differing})")
     path = Path(root) / "thresholds" / f"{calibration.digest}.pt"
     found = _read(path, say)
     if found is None:
         batches = (torch.from_numpy(batch).to(device) for batch in make_rollout())
-        found = [theta.cpu() for theta in snn.calibrate(network, batches, calibration.percentile, hybrid=calibration.hybrid)]
+        found = [
+            theta.cpu() for theta in snn.calibrate(network, batches, calibration.percentile, hybrid=calibration.hybrid)
+        ]
         buffer = io.BytesIO()
         torch.save({"sha256": sha256(found), "thresholds": found}, buffer)
         try:
@@ -165,7 +183,9 @@ def observations(
         on_decisions(len(batch))
         ended = indices[lasts]
         if len(ended) and steps > 0:
-            vector.reset(ended, [envs.episode_seed("calibration", seed, episode + extra) for extra in range(len(ended))])
+            vector.reset(
+                ended, [envs.episode_seed("calibration", seed, episode + extra) for extra in range(len(ended))]
+            )
             episode += len(ended)
 
 
@@ -174,7 +194,9 @@ def _differences(there: dict[str, Plain], here: dict[str, Plain]) -> str:
     # As JSON, in which True is not 1 and a lacking entry not None.
     texts = [{name: json.dumps(value) for name, value in settings.items()} for settings in (there, here)]
     names = [name for name in sorted({**there, **here}) if texts[0].get(name) != texts[1].get(name)]
-    return ", ".join(f"{name}={texts[0].get(name, 'none')}, here {texts[1].get(name, 'none')}" for name in names[:4]) + (", ..." if names[4:] else "")
+    return ", ".join(
+        f"{name}={texts[0].get(name, 'none')}, here {texts[1].get(name, 'none')}" for name in names[:4]
+    ) + (", ..." if names[4:] else "")
 
 
 def _read(path: Path, say: Callable[[str], None]) -> Thresholds | None:
@@ -185,6 +207,15 @@ def _read(path: Path, say: Callable[[str], None]) -> Thresholds | None:
         return entry["thresholds"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
         say(f"{path}: unusable thresholds ({error!s:.100}); calibration runs again")
         return None

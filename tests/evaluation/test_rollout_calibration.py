@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import envs
-from evaluation import calibrate
-from evaluation.calibrate import Calibration
+from evaluation import rollout_calibration
 from evaluation.policies import ANNPolicy
+from evaluation.rollout_calibration import Calibration
 from tests.evaluation.factories import cell
 
 CPU = torch.device("cpu")
@@ -45,9 +45,15 @@ class Ticking:
 def _seen(steps, num_envs=4, chunk=4, length=5):
     network = nn.Linear(2, 1)
     counts = []
-    batches = calibrate.observations(
-        Ticking(num_envs, length), ANNPolicy(network, CPU), chunk=chunk, steps=steps, episode_decisions=5, seed=3, on_decisions=counts.append
-    )  # fmt: skip
+    batches = rollout_calibration.observations(
+        Ticking(num_envs, length),
+        ANNPolicy(network, CPU),
+        chunk=chunk,
+        steps=steps,
+        episode_decisions=5,
+        seed=3,
+        on_decisions=counts.append,
+    )
     seen = [tuple(row) for batch in batches for row in batch.tolist()]
     assert sum(counts) == len(seen)
     return seen
@@ -76,7 +82,9 @@ BASE = cell(packages=tuple(PACKAGES.items()))
 
 
 def _calibration(**changes):
-    values = dict(source=BASE.source, steps=9, percentile=None, hybrid=False, seed=3, max_decisions=None, compute=BASE.compute)
+    values = dict(
+        source=BASE.source, steps=9, percentile=None, hybrid=False, seed=3, max_decisions=None, compute=BASE.compute
+    )
     return Calibration(**(values | changes))
 
 
@@ -90,7 +98,7 @@ BATCHES = [np.array([[0.5, -1.0], [2.0, 3.0]], np.float32), np.array([[-4.0, 1.0
 
 def test_thresholds_are_the_largest_activations(tmp_path):
     network = _network()
-    [theta], origin = calibrate.thresholds(_calibration(), network, lambda: iter(BATCHES), CPU, tmp_path)
+    [theta], origin = rollout_calibration.thresholds(_calibration(), network, lambda: iter(BATCHES), CPU, tmp_path)
     with torch.no_grad():
         expected = network[:2](torch.from_numpy(np.concatenate(BATCHES))).amax(0)
     torch.testing.assert_close(theta, expected, rtol=1e-6, atol=0)
@@ -105,40 +113,62 @@ def test_thresholds_are_computed_once_and_anew_when_damaged(tmp_path):
         return iter(BATCHES)
 
     lines = []
-    first, origin = calibrate.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
-    second, origin = calibrate.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
-    assert origin == "rollouts" and len(played) == 1 and calibrate.sha256(first) == calibrate.sha256(second) and not lines
+    first, origin = rollout_calibration.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
+    second, origin = rollout_calibration.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
+    assert (
+        origin == "rollouts"
+        and len(played) == 1
+        and rollout_calibration.sha256(first) == rollout_calibration.sha256(second)
+        and not lines
+    )
     [path] = [path for path in tmp_path.rglob("*") if path.is_file()]
     for damaged in (b"", path.read_bytes()[:-200], b"PK\x03\x04 no"):
         path.write_bytes(damaged)
-        third, origin = calibrate.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
-        assert calibrate.sha256(third) == calibrate.sha256(first)
+        third, origin = rollout_calibration.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
+        assert rollout_calibration.sha256(third) == rollout_calibration.sha256(first)
     assert len(played) == 4 and len(lines) == 3 and all(str(path) in line for line in lines)
 
 
 def test_every_setting_has_thresholds_of_its_own():
     base = _calibration()
-    others = [_calibration(**change) for change in (
-        {"steps": 10}, {"percentile": 99.9}, {"hybrid": True}, {"seed": 4}, {"max_decisions": 5},
-        {"source": dataclasses.replace(BASE.source, snapshot="other")}, {"compute": dataclasses.replace(BASE.compute, chunk=5)},
-    )]  # fmt: skip
+    others = [
+        _calibration(**change)
+        for change in (
+            {"steps": 10},
+            {"percentile": 99.9},
+            {"hybrid": True},
+            {"seed": 4},
+            {"max_decisions": 5},
+            {"source": dataclasses.replace(BASE.source, snapshot="other")},
+            {"compute": dataclasses.replace(BASE.compute, chunk=5)},
+        )
+    ]
     assert len({c.digest for c in [base, *others]}) == 8
 
 
 def test_the_hash_tells_any_change_of_the_thresholds():
     thetas = [torch.tensor([1.0, 2.0]), torch.tensor([3.0])]
-    variants = [thetas, thetas[::-1], [thetas[0]], [thetas[0].double(), thetas[1]], [thetas[0] + 1e-6, thetas[1]], [torch.tensor([1.0]), torch.tensor([2.0, 3.0])]]
-    assert len({calibrate.sha256(variant) for variant in variants}) == len(variants)
+    variants = [
+        thetas,
+        thetas[::-1],
+        [thetas[0]],
+        [thetas[0].double(), thetas[1]],
+        [thetas[0] + 1e-6, thetas[1]],
+        [torch.tensor([1.0]), torch.tensor([2.0, 3.0])],
+    ]
+    assert len({rollout_calibration.sha256(variant) for variant in variants}) == len(variants)
 
 
 def _stored(**changes):
     """What a policy's file carries: thresholds that no rollout gives, under the settings of `_calibration(**changes)`."""
-    return calibrate.to_store(_calibration(**changes), _network(), [torch.tensor([5.0, 6.0, 7.0])])
+    return rollout_calibration.to_store(_calibration(**changes), _network(), [torch.tensor([5.0, 6.0, 7.0])])
 
 
 def _found(stored, tmp_path, **changes):
     lines = []
-    [theta], origin = calibrate.thresholds(_calibration(**changes), _network(), lambda: iter(BATCHES), CPU, tmp_path, lines.append, stored)
+    [theta], origin = rollout_calibration.thresholds(
+        _calibration(**changes), _network(), lambda: iter(BATCHES), CPU, tmp_path, lines.append, stored
+    )
     [line] = lines
     return theta, origin, line
 
@@ -153,12 +183,20 @@ def _with_package(name, version):
     return {"compute": dataclasses.replace(BASE.compute, packages=tuple({**PACKAGES, name: version}.items()))}
 
 
-@pytest.mark.parametrize("changes, word", [
-    ({"steps": 10}, "steps=9, here 10"), ({"percentile": 99.9}, "percentile=null, here 99.9"), ({"seed": 4}, "seed=3, here 4"),
-    ({"hybrid": True}, "hybrid=false, here true"), ({"max_decisions": 5}, "max_decisions=null, here 5"),
-    ({"compute": dataclasses.replace(BASE.compute, chunk=5)}, "chunk="), ({"source": dataclasses.replace(BASE.source, action_repeat=3)}, "action_repeat="),
-    ({"source": dataclasses.replace(BASE.source, task="other")}, "task="), (_with_package("mujoco", "9.9"), 'here "9.9"'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes, word",
+    [
+        ({"steps": 10}, "steps=9, here 10"),
+        ({"percentile": 99.9}, "percentile=null, here 99.9"),
+        ({"seed": 4}, "seed=3, here 4"),
+        ({"hybrid": True}, "hybrid=false, here true"),
+        ({"max_decisions": 5}, "max_decisions=null, here 5"),
+        ({"compute": dataclasses.replace(BASE.compute, chunk=5)}, "chunk="),
+        ({"source": dataclasses.replace(BASE.source, action_repeat=3)}, "action_repeat="),
+        ({"source": dataclasses.replace(BASE.source, task="other")}, "task="),
+        (_with_package("mujoco", "9.9"), 'here "9.9"'),
+    ],
+)
 def test_it_is_not_used_where_any_setting_differs(tmp_path, changes, word):
     theta, origin, line = _found(_stored(), tmp_path, **changes)
     assert origin == "rollouts" and theta.max() < 5 and "not used" in line and word in line
@@ -166,7 +204,7 @@ def test_it_is_not_used_where_any_setting_differs(tmp_path, changes, word):
     assert _found(_stored(**changes), tmp_path / "other")[1] == "rollouts"
 
 
-@pytest.mark.parametrize("broken", [{"seed": True}, {"more": 1}, {"version": calibrate.VERSION + 1}])
+@pytest.mark.parametrize("broken", [{"seed": True}, {"more": 1}, {"version": rollout_calibration.VERSION + 1}])
 def test_settings_that_only_look_the_same_are_others(tmp_path, broken):
     stored = _stored(seed=1)
     assert _found(stored, tmp_path, seed=1)[1] == "policy file"

@@ -15,9 +15,9 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from snn import threads
-from snn.kernels import BLOCK
-from snn.ops import Op, Shape
+from snn.cpu import threads
+from snn.cpu.kernels import BLOCK
+from snn.graph.ops import Op, Shape
 
 _MIN_PLANES = 4  # planes (one step of one environment) below which a second thread costs more than it brings
 
@@ -48,7 +48,9 @@ class Events:
 NOTHING = np.empty((0, 0, 0), np.uint16), np.empty((0, 0, 0), np.int32)  # `units` and `fired` where spikes stay dense
 
 
-def prepared(op: Op, device: torch.device, in_shape: Shape, out_shape: Shape) -> "EventConvolution | EventLinear | None":
+def prepared(
+    op: Op, device: torch.device, in_shape: Shape, out_shape: Shape
+) -> "EventConvolution | EventLinear | None":
     """What computes `op`, without its bias, from events; None where dense arithmetic does it better.
 
     op: with its weight in float32 or float64, a linear layer's columns in memory order (height, width, channel). Event by

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from snn.errors import ConversionError
-from snn.ops import ANALOG, INPUT_ONLY, WEIGHTED, Op
+from snn.graph.ops import ANALOG, INPUT_ONLY, WEIGHTED, Op
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from omegaconf import DictConfig, OmegaConf
 
-CONFIG_DIR = Path(__file__).resolve().parent / "cfgs"
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "cfgs"
 
 
 def is_search(config: DictConfig) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 from tqdm import tqdm
@@ -54,7 +54,9 @@ def play(
         computed = _plan(progress, first, later, settings, rollouts, environments)
         outcomes = rollouts.run([cell for group in first.values() for cell in group], progress)
         judged = {alpha: first[alpha, "selection" if trying else "report"] for alpha in settings.alphas}
-        chosen = selection.best({alpha: _mean([outcomes[cell.digest] for cell in group]) for alpha, group in judged.items()})
+        chosen = selection.best(
+            {alpha: _mean([outcomes[cell.digest] for cell in group]) for alpha, group in judged.items()}
+        )
         reported = selection.to_report(settings.alphas, settings.select, chosen)
         second = {(alpha, "report"): cells(alpha, "report") for alpha in reported if (alpha, "report") not in first}
         computed += _plan(progress, second, 0, settings, rollouts, environments)

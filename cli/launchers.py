@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
@@ -71,7 +72,9 @@ class _Watched:
         except BrokenProcessPool as error:  # joblib, whose pool ends with any of its processes
             first, last = initial_job_idx, initial_job_idx + len(job_overrides) - 1
             cause = f"one of the processes of jobs {first} to {last} was killed: {str(error).splitlines()[0]}"
-            self._note(Failure(f"{cause} Finished jobs keep their results, the others are missing; run the command again"))
+            self._note(
+                Failure(f"{cause} Finished jobs keep their results, the others are missing; run the command again")
+            )
             return [_returned(None) for _ in job_overrides]
         for number, one in enumerate(returns, initial_job_idx):
             if isinstance(one.return_value, Failure):

@@ -116,6 +116,10 @@ def _shown(layer, neurons: _Neurons, ann: Tensor) -> LayerTrace:
     history = {key: unflatten(torch.stack(value), layer.shape) for key, value in neurons.history.items()}
     decoded = unflatten(neurons.mean, layer.shape)
     return LayerTrace(
-        name=layer.name, v0=unflatten(neurons.v0, layer.shape), decoded=decoded, ann=ann, difference=decoded - ann,
+        name=layer.name,
+        v0=unflatten(neurons.v0, layer.shape),
+        decoded=decoded,
+        ann=ann,
+        difference=decoded - ann,
         **history,
-    )  # fmt: skip
+    )

@@ -8,9 +8,17 @@ import pytest
 import torch
 
 from drqv2.archive import read_archive, write_archive
-from drqv2.calibration import StoredCalibration, weights_sha256
 from drqv2.networks import make_policy
-from drqv2.snapshot import VERSION, ArchiveError, load_policy, policy_meta, store_calibration, write_policy, write_snapshot
+from drqv2.snapshot import (
+    VERSION,
+    ArchiveError,
+    load_policy,
+    policy_meta,
+    store_calibration,
+    write_policy,
+    write_snapshot,
+)
+from drqv2.stored_thresholds import StoredCalibration, weights_sha256
 from runtime.errors import UserError
 
 SETTINGS = {"steps": 9, "percentile": None, "hybrid": False, "seed": 1, "torch": "2.13.0"}
@@ -23,9 +31,18 @@ def write(path, obs="state", trunk="relu", seed=0, dtype=torch.float16, feature_
     shape = (5,) if obs == "state" else (9, 84, 84)
     network = make_policy(shape, 2, feature_dim=feature_dim, hidden_dim=hidden_dim, trunk=trunk)
     meta = policy_meta(
-        task="cartpole_swingup", obs=obs, frame_stack=3, action_repeat=2, observation_shape=shape, action_dim=2,
-        feature_dim=feature_dim, hidden_dim=hidden_dim, actor_trunk=trunk, frame=1000, config={"seed": 1},
-    )  # fmt: skip
+        task="cartpole_swingup",
+        obs=obs,
+        frame_stack=3,
+        action_repeat=2,
+        observation_shape=shape,
+        action_dim=2,
+        feature_dim=feature_dim,
+        hidden_dim=hidden_dim,
+        actor_trunk=trunk,
+        frame=1000,
+        config={"seed": 1},
+    )
     write_policy(path, meta, network, dtype=dtype)
     return path
 
@@ -36,9 +53,14 @@ def calibration(path, widths=None) -> StoredCalibration:
     return StoredCalibration(thresholds, SETTINGS, MADE, weights_sha256(load_policy(path).network.state_dict()))
 
 
-@pytest.mark.parametrize("obs, trunk, widths", [
-    ("state", "relu", WIDTHS["state"]), ("pixels", "relu", WIDTHS["pixels"]), ("pixels", "layernorm_tanh", [32, 32, 32, 32, 8, 8]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "obs, trunk, widths",
+    [
+        ("state", "relu", WIDTHS["state"]),
+        ("pixels", "relu", WIDTHS["pixels"]),
+        ("pixels", "layernorm_tanh", [32, 32, 32, 32, 8, 8]),
+    ],
+)
 def test_what_is_stored_comes_back_bit_for_bit_and_the_weights_stay(tmp_path, obs, trunk, widths):
     path = write(tmp_path / "policy.pt", obs, trunk)
     before = read_archive(path, ("policy",), VERSION)
@@ -72,7 +94,9 @@ def test_it_is_bound_to_its_weights(tmp_path):
     meta, tensors = read_archive(one, ("policy",), VERSION)
     tensors["actor.policy.0.weight"].view(torch.int16)[0, 0] ^= 1
     write_archive(one, "policy", VERSION, meta, tensors)
-    with pytest.raises(UserError, match=r"one.pt: the calibration in it belongs to other weights; .*--calibrate") as caught:
+    with pytest.raises(
+        UserError, match=r"one.pt: the calibration in it belongs to other weights; .*--calibrate"
+    ) as caught:
         load_policy(one)
     assert "\n" not in str(caught.value)
 
@@ -87,33 +111,39 @@ def test_the_type_of_the_weights_does_not_matter_but_their_values_do(tmp_path):
 NAN, INF = float("nan"), float("inf")
 
 
-@pytest.mark.parametrize("change, reason", [
-    (lambda m, t: t["calibration.1"].fill_(NAN), "negative value, NaN or infinity in layer 1"),
-    (lambda m, t: t["calibration.0"].fill_(INF), "negative value, NaN or infinity in layer 0"),
-    (lambda m, t: t["calibration.2"].fill_(-1e-30), "negative value, NaN or infinity in layer 2"),
-    (lambda m, t: t.update({"calibration.1": torch.ones(7)}), "isn't float32 of shape (8,) in layer 1"),
-    (lambda m, t: t.update({"calibration.1": torch.ones(8, 1)}), "isn't float32 of shape (8,) in layer 1"),
-    (lambda m, t: t.update({"calibration.1": torch.ones(8).double()}), "isn't float32 of shape (8,) in layer 1"),
-    (lambda m, t: t.update({"calibration.1": torch.ones(8, dtype=torch.int64)}), "isn't float32 of shape (8,) in layer 1"),
-    (lambda m, t: t.pop("calibration.2"), "doesn't have one tensor for each of the policy's 3 ReLU layers"),
-    (lambda m, t: t.update({"calibration.3": torch.ones(8)}), "one tensor for each"),
-    (lambda m, t: t.update({"calibration.x": torch.ones(8)}), "one tensor for each"),
-    (lambda m, t: m.update(layers=10**12), "one tensor for each"),
-    (lambda m, t: m.update(layers=None), "one tensor for each"),
-    (lambda m, t: m.update(weights="0" * 64), "belongs to other weights"),
-    (lambda m, t: m.update(weights="\x1b[2J"), "doesn't say which weights"),
-    (lambda m, t: m.update(weights=None), "doesn't say which weights"),
-    (lambda m, t: m.update(settings=[1]), "no plain settings"),
-    (lambda m, t: m.update(settings={"seed": [1]}), "no plain settings"),
-    (lambda m, t: m.update(settings={"seed": 10**30}), "no plain settings"),
-    (lambda m, t: m.update(settings={"task": "x" * 200}), "no plain settings"),
-    (lambda m, t: m.update(settings={"task": "a\nb"}), "no plain settings"),
-    (lambda m, t: m.update(settings={str(n): n for n in range(200)}), "no plain settings"),
-    (lambda m, t: m.update(made={"device": "\x1b[31m"}), "no plain made"),
-    (lambda m, t: m.update(more=1), "isn't described"),
-    (lambda m, t: m.pop("made"), "isn't described"),
-    (lambda m, t: m.clear(), "isn't described"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (lambda m, t: t["calibration.1"].fill_(NAN), "negative value, NaN or infinity in layer 1"),
+        (lambda m, t: t["calibration.0"].fill_(INF), "negative value, NaN or infinity in layer 0"),
+        (lambda m, t: t["calibration.2"].fill_(-1e-30), "negative value, NaN or infinity in layer 2"),
+        (lambda m, t: t.update({"calibration.1": torch.ones(7)}), "isn't float32 of shape (8,) in layer 1"),
+        (lambda m, t: t.update({"calibration.1": torch.ones(8, 1)}), "isn't float32 of shape (8,) in layer 1"),
+        (lambda m, t: t.update({"calibration.1": torch.ones(8).double()}), "isn't float32 of shape (8,) in layer 1"),
+        (
+            lambda m, t: t.update({"calibration.1": torch.ones(8, dtype=torch.int64)}),
+            "isn't float32 of shape (8,) in layer 1",
+        ),
+        (lambda m, t: t.pop("calibration.2"), "doesn't have one tensor for each of the policy's 3 ReLU layers"),
+        (lambda m, t: t.update({"calibration.3": torch.ones(8)}), "one tensor for each"),
+        (lambda m, t: t.update({"calibration.x": torch.ones(8)}), "one tensor for each"),
+        (lambda m, t: m.update(layers=10**12), "one tensor for each"),
+        (lambda m, t: m.update(layers=None), "one tensor for each"),
+        (lambda m, t: m.update(weights="0" * 64), "belongs to other weights"),
+        (lambda m, t: m.update(weights="\x1b[2J"), "doesn't say which weights"),
+        (lambda m, t: m.update(weights=None), "doesn't say which weights"),
+        (lambda m, t: m.update(settings=[1]), "no plain settings"),
+        (lambda m, t: m.update(settings={"seed": [1]}), "no plain settings"),
+        (lambda m, t: m.update(settings={"seed": 10**30}), "no plain settings"),
+        (lambda m, t: m.update(settings={"task": "x" * 200}), "no plain settings"),
+        (lambda m, t: m.update(settings={"task": "a\nb"}), "no plain settings"),
+        (lambda m, t: m.update(settings={str(n): n for n in range(200)}), "no plain settings"),
+        (lambda m, t: m.update(made={"device": "\x1b[31m"}), "no plain made"),
+        (lambda m, t: m.update(more=1), "isn't described"),
+        (lambda m, t: m.pop("made"), "isn't described"),
+        (lambda m, t: m.clear(), "isn't described"),
+    ],
+)
 def test_a_damaged_one_is_an_error_of_one_line(tmp_path, change, reason):
     path = write(tmp_path / "policy.pt")
     store_calibration(path, calibration(path))
@@ -123,7 +153,9 @@ def test_a_damaged_one_is_an_error_of_one_line(tmp_path, change, reason):
     with pytest.raises(UserError) as caught:
         load_policy(path)
     said = str(caught.value)
-    assert said.startswith(f"{path}: the calibration in it ") and reason in said and said.isprintable() and len(said) < 600
+    assert (
+        said.startswith(f"{path}: the calibration in it ") and reason in said and said.isprintable() and len(said) < 600
+    )
 
 
 @pytest.mark.parametrize("meta", [None, 1, [], "x"])

@@ -15,8 +15,9 @@ import shutil
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -25,17 +26,39 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-import sweep_jobs
+from cli import launchers
 from runtime import malloc
 from runtime.errors import UserError
 
-CONFIG_DIR = Path(__file__).resolve().parent / "cfgs"
+CONFIG_DIR = Path(__file__).resolve().parents[1] / "cfgs"
 
 # What Hydra takes besides name=value.
 _FLAGS = {
-    "-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "--resolve", "-p", "--package", "-r", "--run", "-m", "--multirun",
-    "-sc", "--shell-completion", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", "--experimental-rerun", "-i", "--info",
-}  # fmt: skip
+    "-h",
+    "--help",
+    "--hydra-help",
+    "--version",
+    "-c",
+    "--cfg",
+    "--resolve",
+    "-p",
+    "--package",
+    "-r",
+    "--run",
+    "-m",
+    "--multirun",
+    "-sc",
+    "--shell-completion",
+    "-cp",
+    "--config-path",
+    "-cn",
+    "--config-name",
+    "-cd",
+    "--config-dir",
+    "--experimental-rerun",
+    "-i",
+    "--info",
+}
 # What the file system refuses, which is a person's to mend and no fault of the program.
 _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
@@ -59,7 +82,7 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
         failures: list[str] = []
 
         # Launchers may send this function to other processes, which see nothing of what it leaves in this one.
-        def hydra_job(config: DictConfig) -> float | sweep_jobs.Failure | None:
+        def hydra_job(config: DictConfig) -> float | launchers.Failure | None:
             malloc.keep_large_blocks()
             hydra_config = HydraConfig.get()
             run_dir = Path(hydra_config.runtime.output_dir).absolute()
@@ -82,7 +105,7 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
                     on_failure(values, run_dir, cause)
                 _remove_empty(run_dir)
                 if is_sweep:
-                    return sweep_jobs.Failure(cause, told=sweep_jobs.stderr())
+                    return launchers.Failure(cause, told=launchers.stderr())
                 failures.append(cause)
                 return None
 
@@ -97,7 +120,7 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
                 _check_words(config_name, sys.argv[1:])
                 # argparse takes no flag between options.
                 sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
-                with sweep_jobs.watched() as sweep:
+                with launchers.watched() as sweep:
                     _run(config_name, hydra_job, sweep)
             except KeyboardInterrupt as interrupt:
                 terminated = interrupt.args == (signal.SIGTERM,)
@@ -117,14 +140,16 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
     return decorate
 
 
-def _run(config_name: str, hydra_job: Callable[[DictConfig], Any], sweep: sweep_jobs.Sweep) -> None:
+def _run(config_name: str, hydra_job: Callable[[DictConfig], Any], sweep: launchers.Sweep) -> None:
     """Hydra's own part. Raises UserError for folders that can't be written, and for a sweep that its sweeper gave up."""
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=config_name)(hydra_job)()
     except OSError as error:  # of Hydra's making: what the job raises never gets here as one
         if error.filename is None:
             raise
-        raise UserError(f"hydra.run.dir, hydra.sweep.dir: {error.filename}: {error.strerror}; name a folder that can be written") from None
+        raise UserError(
+            f"hydra.run.dir, hydra.sweep.dir: {error.filename}: {error.strerror}; name a folder that can be written"
+        ) from None
     except Exception as error:
         if not sweep.failures:
             raise
@@ -175,7 +200,11 @@ def one_line(error: BaseException, config_name: str | None = None) -> str:
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         return f"{error.filename or 'disk'}: {error.strerror}"
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    lines = [line for line in lines if not re.match(r"(full_key|object_type|reference_type|See https?:|provider=|Config search path)", line)]
+    lines = [
+        line
+        for line in lines
+        if not re.match(r"(full_key|object_type|reference_type|See https?:|provider=|Config search path)", line)
+    ]
     if not lines:
         return type(error).__name__
     if isinstance(error, UserError):
@@ -240,10 +269,14 @@ def _check_words(config_name: str, words: list[str]) -> None:
         if word.startswith("-") and word.partition("=")[0] not in _FLAGS:
             raise UserError(f"{word}: unknown flag; options are written name=value, and --help lists the flags")
         if word.startswith("~"):
-            raise UserError(f"{word}: no option can be left out; to change one write {word[1:].partition('=')[0]}=value")
+            raise UserError(
+                f"{word}: no option can be left out; to change one write {word[1:].partition('=')[0]}=value"
+            )
         name, equals, value = word.lstrip("+").partition("=")
         if (name, value) == ("hydra/launcher", "submitit_slurm") and shutil.which("srun") is None:
-            raise UserError(f"{word}: no srun is found here; start it on a machine of a Slurm cluster, or choose joblib or submitit_local")
+            raise UserError(
+                f"{word}: no srun is found here; start it on a machine of a Slurm cluster, or choose joblib or submitit_local"
+            )
         if equals and not name:
             raise UserError(f"{word}: names no option; write name=value")
         if word.startswith("+") and name not in _groups() and not name.startswith("hydra"):

@@ -59,11 +59,18 @@ def without(meta: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[dict[str,
 
 def packed(stored: StoredCalibration) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What `unpacked` reads: additions to a policy file's description and to its tensors."""
-    described = {"layers": len(stored.thresholds), "settings": stored.settings, "made": stored.made, "weights": stored.weights}
+    described = {
+        "layers": len(stored.thresholds),
+        "settings": stored.settings,
+        "made": stored.made,
+        "weights": stored.weights,
+    }
     return {"calibration": described}, {f"{_PREFIX}{number}": theta for number, theta in enumerate(stored.thresholds)}
 
 
-def unpacked(path: Path, meta: dict[str, Any], tensors: dict[str, Tensor], network: nn.Module) -> StoredCalibration | None:
+def unpacked(
+    path: Path, meta: dict[str, Any], tensors: dict[str, Tensor], network: nn.Module
+) -> StoredCalibration | None:
     """The calibration in a policy file, None where it carries none. `network`: the policy, with the file's weights.
 
     Raises UserError, one line, for one that is damaged, doesn't fit the network, or belongs to other weights.
@@ -94,7 +101,9 @@ def unpacked(path: Path, meta: dict[str, Any], tensors: dict[str, Tensor], netwo
 
 
 def _damaged(path: Path, trouble: str) -> UserError:
-    return UserError(f"{path}: the calibration in it {trouble}; use another file, or python scripts/ship_checkpoint.py --calibrate {path}")
+    return UserError(
+        f"{path}: the calibration in it {trouble}; use another file, or python scripts/ship_checkpoint.py --calibrate {path}"
+    )
 
 
 def _widths(network: nn.Module) -> list[int]:

@@ -1,6 +1,6 @@
 """The main job in one command (`make demo`): a policy, its conversion to IF neurons with and without CRPI, a video.
 
-    python demo.py [convert options]          for instance: python demo.py neuron=dc SNN_ts=2
+    python scripts/demo.py [convert options]          for instance: python demo.py neuron=dc SNN_ts=2
 
 Uses a policy that is at hand (a run of yours, or the checkpoint that ships); where there is none it first trains a
 small one from states, which takes minutes and no GPU. Results go to results/demo/.
@@ -19,8 +19,22 @@ from runtime.errors import UserError
 
 TASK = "cartpole_swingup"
 FOLDER = Path("results/demo")
-TRAIN = (f"task={TASK}", "preset=state", "num_train_frames=60000", "stddev_schedule='linear(1.0,0.1,15000)'", "eval_every_frames=20000")
-CONVERT = (f"env_name={TASK}", "obs=state", "neuron=if", "SNN_ts=8", "crpi.alpha=grid", "video=true", f"hydra.run.dir={FOLDER}")
+TRAIN = (
+    f"task={TASK}",
+    "preset=state",
+    "num_train_frames=60000",
+    "stddev_schedule='linear(1.0,0.1,15000)'",
+    "eval_every_frames=20000",
+)
+CONVERT = (
+    f"env_name={TASK}",
+    "obs=state",
+    "neuron=if",
+    "SNN_ts=8",
+    "crpi.alpha=grid",
+    "video=true",
+    f"hydra.run.dir={FOLDER}",
+)
 WEAK = 500.0  # returns go up to 1000; a policy below this has not learnt to balance
 
 
@@ -35,13 +49,15 @@ def main() -> int:
         return code
     made = results.read(FOLDER)
     if made.ann is not None and made.ann.mean_reward_sum() < WEAK:
-        print(f"The ANN itself returns less than {WEAK:.0f}: it is still weak, and these numbers say nothing about conversion yet.")
+        print(
+            f"The ANN itself returns less than {WEAK:.0f}: it is still weak, and these numbers say nothing about conversion yet."
+        )
     print(f"Video, rendered from pixels: {(FOLDER / 'video.mp4').absolute()}")
     return 0
 
 
 def _run(script: str, *words: str) -> int:
-    root = Path(__file__).resolve().parent
+    root = Path(__file__).resolve().parents[1]
     print("$ python " + shlex.join([script, *words]), flush=True)
     return subprocess.run([sys.executable, str(root / script), *words]).returncode
 

@@ -1,11 +1,12 @@
 """What an operation that comes from a file must look like; the tracer makes no other."""
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from snn.errors import ConversionError
-from snn.ops import KINDS, Op
+from snn.graph.ops import KINDS, Op
 
 _LARGEST = 2**16  # of a stride, a dilation, a window, a number of groups
 _PADDING = 256  # a larger one would make a file of a few bytes ask for gigabytes
@@ -57,16 +58,22 @@ def _shape(value: Any) -> bool:
 # kind → argument → whether a value will do
 _ARGS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "conv2d": {
-        "stride": _pair(1), "padding": lambda value: value in ("same", "valid") or _pair(0, _PADDING)(value), "dilation": _pair(1),
+        "stride": _pair(1),
+        "padding": lambda value: value in ("same", "valid") or _pair(0, _PADDING)(value),
+        "dilation": _pair(1),
         "groups": _whole(1),
     },
     "avgpool2d": {
-        "kernel_size": _pair(1), "stride": _pair(1), "padding": _pair(0, _PADDING), "ceil_mode": _flag, "count_include_pad": _flag,
+        "kernel_size": _pair(1),
+        "stride": _pair(1),
+        "padding": _pair(0, _PADDING),
+        "ceil_mode": _flag,
+        "count_include_pad": _flag,
         "divisor_override": lambda value: value is None or _whole(1)(value),
     },
     "arith": {"fn": lambda value: value in ("add", "sub", "rsub", "mul", "div")},
     "layernorm": {"normalized_shape": _shape, "eps": lambda value: type(value) in (int, float) and 0 <= value <= 1},
-}  # fmt: skip
+}
 # kind → tensor → (number of dimensions or None, whether it may be lacking)
 _TENSORS: dict[str, dict[str, tuple[int | None, bool]]] = {
     "conv2d": {"weight": (4, False), "bias": (1, True)},
