@@ -136,8 +136,8 @@ def identity(path: Path, kind: str = "") -> dict:
 
 def judge(kind: str, path: Path, originals: list[dict]) -> tuple[str, str]:
     """("refused" | "unchanged" | "FAULT", the line said)."""
-    import hostile
-    import hostile_networks
+    from tests.drqv2 import hostile
+    from tests.snn import hostile_networks
 
     from runtime.errors import UserError
     from snn import ConversionError
@@ -184,7 +184,11 @@ def memory(key: str) -> float:
 
 def start(folder: Path) -> subprocess.Popen:
     server = subprocess.Popen(
-        [sys.executable, __file__, "--serve", str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.fuzz_snapshots", "--serve", str(folder)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert server.stdout.readline().strip() == "ready"
     return server
@@ -199,8 +203,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.serve:
         return serve(options.serve)
-    import hostile
-    import hostile_networks
+    from tests.drqv2 import hostile
+    from tests.snn import hostile_networks
     import numpy as np
 
     generators = hostile.GENERATORS if options.of == "snapshots" else hostile_networks.GENERATORS

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
-OURS |= {"tests", "benchmarks"} | {path.stem for path in ROOT.glob("scripts/*.py")}
+OURS |= {"tests", "benchmarks", "scripts"} | {path.stem for path in ROOT.glob("scripts/*.py")}
 EXTRAS = ("requirements-cluster.txt", "requirements-optuna.txt", "requirements-nir.txt")
 
 

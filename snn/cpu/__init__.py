@@ -1,0 +1,1 @@
+"""Compiled recurrences and event-driven synapses for the CPU."""
