@@ -2,15 +2,21 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: help setup test demo
+.PHONY: help setup check test demo
 
 help:
 	@echo "make demo    convert a policy that ships, print one table, write a video"
 	@echo "make test    run all tests"
+	@echo "make check   check format, style and types"
 	@echo "make setup   only make .venv and install what both need"
 
 setup:
 	@sh scripts/setup.sh
+
+check: setup
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m mypy
 
 test: setup
 	.venv/bin/python -m pytest -q -n auto --dist loadfile tests

@@ -63,7 +63,7 @@ _FLAGS = {
 _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 # What brings Hydra's plugins, which are optional.
-_EXTRAS = {"joblib": "cluster", "submitit_local": "cluster", "submitit_slurm": "cluster", "optuna": "optuna"}
+_PLUGINS = ("joblib", "submitit_local", "submitit_slurm", "optuna")
 
 Job = Callable[[dict[str, Any], Path], float | None]
 OnFailure = Callable[[dict[str, Any], Path, str], None]
@@ -214,8 +214,8 @@ def one_line(error: BaseException, config_name: str | None = None) -> str:
     if match := re.match(r"Could not override '(.*)'\.", lines[0]):
         return _unknown(match[1], config_name)
     if match := re.match(r"In '.*': Could not find 'hydra/(?:launcher|sweeper)/(\w+)'", lines[0]):
-        if extra := _EXTRAS.get(match[1]):
-            return f"{match[1]}: this plugin of Hydra's is not installed; pip install -r requirements-{extra}.txt"
+        if match[1] in _PLUGINS:
+            return f"{match[1]}: this plugin of Hydra's is not installed; pip install -r requirements.txt"
     if match := re.match(r"Missing mandatory value: (.*)", lines[0]):
         return f"{match[1]}=???: has no value; give {match[1]}=..."
     return " ".join(re.sub(r"^Available options in '(.*)':$", r"Choose one of:", line) for line in lines)

@@ -72,17 +72,17 @@ pip_install() {
 }
 
 install_packages() {
-    wanted=$(cat requirements*.txt | sha256sum | cut -d ' ' -f 1)
+    wanted=$(sha256sum <requirements.txt | cut -d ' ' -f 1)
     stamp=.venv/installed
     if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return
     fi
-    echo "set-up: installing the packages of requirements.txt and requirements-test.txt, which names the extras"
+    echo "set-up: installing the packages of requirements.txt"
     if no_nvidia && [ -z "$(.venv/bin/python -m pip freeze 2>/dev/null | grep '^torch==')" ] && reachable "$cpu_index/torch/"; then
         # The processor's build of torch is 200 MB instead of the gigabytes that come with CUDA.
         pip_install --no-deps --index-url "$cpu_index" "$(grep '^torch==' requirements.txt)" || true # then PyPI's build
     fi
-    pip_install -r requirements-test.txt || fail "pip could not install requirements-test.txt (see above); is the network there?"
+    pip_install -r requirements.txt || fail "pip could not install requirements.txt (see above); is the network there?"
     echo "$wanted" >"$stamp"
 }
 

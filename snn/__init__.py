@@ -16,6 +16,8 @@ from snn.network import SpikingNetwork
 from snn.reference import LayerTrace, Trace
 from snn.rules import Rule
 
+__version__ = "1.0.0"
+
 __all__ = [
     "Activity",
     "ConversionError",

@@ -37,7 +37,7 @@ def to_nir(spiking: SpikingNetwork, shape: tuple[int, ...] | None = None, first_
     try:
         import nir
     except ImportError:
-        raise ConversionError("the nir package is not installed; pip install -r requirements-nir.txt") from None
+        raise ConversionError("the nir package is not installed; pip install nir h5py") from None
     _check(spiking, first_decision)
     writer = Writer(nir, _input_shape(spiking, shape))
     thresholds = iter(spiking.thresholds)
