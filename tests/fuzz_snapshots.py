@@ -136,11 +136,10 @@ def identity(path: Path, kind: str = "") -> dict:
 
 def judge(kind: str, path: Path, originals: list[dict]) -> tuple[str, str]:
     """("refused" | "unchanged" | "FAULT", the line said)."""
-    from tests.drqv2 import hostile
-    from tests.snn import hostile_networks
-
     from runtime.errors import UserError
     from snn import ConversionError
+    from tests.drqv2 import hostile
+    from tests.snn import hostile_networks
 
     try:
         found = identity(path, kind)
@@ -203,9 +202,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.serve:
         return serve(options.serve)
+    import numpy as np
+
     from tests.drqv2 import hostile
     from tests.snn import hostile_networks
-    import numpy as np
 
     generators = hostile.GENERATORS if options.of == "snapshots" else hostile_networks.GENERATORS
     with tempfile.TemporaryDirectory() as name:

@@ -8,13 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tests.drqv2.test_agent import make_agent, make_batch
 
 from drqv2.normalizer import FLOOR, ObservationNormalizer
 from drqv2.snapshot import load_policy, read_snapshot
 from drqv2.trainer import Trainer
 from runtime.errors import UserError
 from tests.configs import train_settings
+from tests.drqv2.test_agent import make_agent, make_batch
 
 ROWS = hnp.arrays(np.float32, st.tuples(st.integers(1, 20), st.just(3)), elements=st.floats(-1000, 1000, width=32))
 
