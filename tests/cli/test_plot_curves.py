@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import imageio.v3 as imageio
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,26 +24,75 @@ def plot(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def log(run: Path, evaluations: dict[int, float], task: str | None = None) -> None:
+    run.mkdir()
+    lines = [f"{frame},{reward},10\n" for frame, reward in evaluations.items()]
+    (run / "eval.csv").write_text("frame,episode_reward,total_time\n" + "".join(lines))
+    (run / "train.csv").write_text("frame,episode_reward,total_time\n1000,2.5,20\n2000,3.5,30\n")
+    if task:
+        (run / "config.json").write_text(json.dumps({"task_name": task}))
+
+
+def table(path: Path) -> list[list[str]]:
+    with open(path, newline="") as file:
+        return list(csv.reader(file))
+
+
 def test_every_line_of_both_logs_is_in_the_table(tmp_path):
     for run in ("one", "two"):
-        (tmp_path / run).mkdir()
-        (tmp_path / run / "eval.csv").write_text("frame,episode_reward,total_time\n0,1.5,10\n")
-        (tmp_path / run / "train.csv").write_text("frame,episode_reward,total_time\n1000,2.5,20\n2000,3.5,30\n")
+        log(tmp_path / run, {0: 1.5})
     done = plot("one", "two", "--out", "curves.png", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    with open(tmp_path / "curves.csv", newline="") as file:
-        header, *lines = csv.reader(file)
-    assert header == ["run", "kind", "frame", "seconds", "return"]
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    header, *lines = table(tmp_path / "curves.csv")
+    assert header[:6] == ["task", "run", "kind", "frame", "seconds", "return"]
     want = [
         ["evaluation", "0", "10.0", "1.5"],
         ["training", "1000", "20.0", "2.5"],
         ["training", "2000", "30.0", "3.5"],
     ]
-    assert lines == [[run, *line] for run in ("one", "two") for line in want]
+    assert lines == [["", run, *line, "", "", ""] for run in ("one", "two") for line in want]
     assert imageio.imread(tmp_path / "curves.png").std() > 0
 
 
-def test_a_folder_without_logs_is_one_line(tmp_path):
-    done = plot(".", "--out", "curves.png", cwd=tmp_path)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "eval.csv" in done.stderr
-    assert not list(tmp_path.iterdir())
+def test_published_seeds_stand_beside_our_evaluations(tmp_path):
+    (tmp_path / "curves").mkdir()
+    rows = [(seed, frame, seed * frame / 1000) for seed in (1, 2, 6) for frame in (0, 1000, 2000, 3000)]
+    lines = [f"{i},DrQ-v2,cup_catch,{seed},{frame}.0,{reward},0.1\n" for i, (seed, frame, reward) in enumerate(rows)]
+    (tmp_path / "curves/dmc_cup_catch.csv").write_text(",agent,task,seed,frame,episode_reward,hour\n" + "".join(lines))
+    log(tmp_path / "ours", {1000: 2.0, 1500: 3.0, 2000: 1.9, 3000: 19.0}, task="cup_catch")
+    log(tmp_path / "other", {1000: 2.0}, task="unheard_of")
+    done = plot("ours", "other", "--published", "curves", "--out", "curves.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "cup_catch ours, 1,000 frames: 2; published mean 3, range 1 to 6: within",
+        "cup_catch ours, 2,000 frames: 2; published mean 6, range 2 to 12: below",
+        "cup_catch ours, 3,000 frames: 19; published mean 9, range 3 to 18: above",
+    ]
+    beside = {(row[1], row[3]): row[6:] for row in table(tmp_path / "curves.csv")[1:] if row[2] == "evaluation"}
+    assert beside[("ours", "2000")] == ["6.0", "2.0", "12.0"]
+    assert beside[("ours", "1500")] == beside[("other", "1000")] == ["", "", ""]
+
+
+def test_without_a_folder_the_milestones_that_ship_are_drawn(tmp_path):
+    log(tmp_path / "ours", {20000: 572.7, 30000: 600.0, 40000: 977.7}, task="cartpole_balance")
+    done = plot("ours", "--out", "curves.png", "--published", cwd=tmp_path)
+    assert done.stdout.splitlines() == [
+        "cartpole_balance ours, 20,000 frames: 573; published mean 375, range 135 to 492: above",
+        "cartpole_balance ours, 40,000 frames: 978; published mean 835, range 429 to 985: within",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words, line",
+    [
+        ((".",), "eval.csv"),
+        (("ours", "--published", "ours"), "--published ours: no dmc_<task>.csv in it"),
+        (("nameless", "--published"), "nameless/config.json: names no task"),
+    ],
+)
+def test_what_can_not_be_drawn_is_one_line(tmp_path, words, line):
+    log(tmp_path / "ours", {0: 1.0}, task="cup_catch")
+    log(tmp_path / "nameless", {0: 1.0})
+    done = plot(*words, "--out", "curves.png", cwd=tmp_path)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and line in done.stderr
+    assert not list(tmp_path.glob("curves*"))
