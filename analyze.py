@@ -24,10 +24,10 @@ def main(config: dict[str, Any], run_dir: Path) -> None:
     openmp.wait_asleep()
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
     from analysis import study
-    from analysis.settings import Settings
+    from analysis.settings import AnalyzeSettings
     from report.analysis import make
 
-    settings = Settings.from_dict(config)
+    settings = AnalyzeSettings.from_dict(config)
     program.end_on_sigterm()
     found = study.run(settings, config, run_dir)
     page = make.write(found, run_dir)

@@ -31,9 +31,9 @@ def main(config: dict[str, Any], run_dir: Path) -> float | None:
     openmp.wait_asleep()
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
     from evaluation import conversion, finding, summary, tuning
-    from evaluation.settings import Settings
+    from evaluation.settings import ConvertSettings
 
-    settings = Settings.from_dict(config)
+    settings = ConvertSettings.from_dict(config)
     program.end_on_sigterm()
     if reason := finding.why_skipped(settings):
         print(f"skipped: {reason}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.document import Chaos, Claim, Cosine, Estimate, Method
+from analysis.document import Chaos, Claim, Cosine, Estimate, MethodRecord
 from analysis.estimates import paired, required
 from analysis.trial import FLIPPED, GAUSSIAN, ORDERED, SHUFFLED
 
@@ -21,7 +21,7 @@ def verdict(value: Estimate | None) -> str:
     return HOLDS if value.low > 0 else CONTRARY
 
 
-def of_method(method: Method, plain: Method, chaos: Chaos, unit: str) -> list[Claim]:
+def of_method(method: MethodRecord, plain: MethodRecord, chaos: Chaos, unit: str) -> list[Claim]:
     """The claims about one α; `plain`: α = 0; `unit`: what a sum of rewards is called.
 
     Errors that go on, and their order mattering more than their size, are claims about plain conversion; CRPI is there
@@ -31,7 +31,7 @@ def of_method(method: Method, plain: Method, chaos: Chaos, unit: str) -> list[Cl
     return _of_loss(method, unit) + _of_growth(method, chaos) + own
 
 
-def _of_loss(method: Method, unit: str) -> list[Claim]:
+def _of_loss(method: MethodRecord, unit: str) -> list[Claim]:
     first, other = paired(method.state, method.action), paired(method.state_other, method.action_other)
     return [
         _claim(method, "loss", "the conversion costs return: ANN − SNN", method.loss, unit),
@@ -54,7 +54,7 @@ def _of_loss(method: Method, unit: str) -> list[Claim]:
     ]
 
 
-def _of_growth(method: Method, chaos: Chaos) -> list[Claim]:
+def _of_growth(method: MethodRecord, chaos: Chaos) -> list[Claim]:
     beyond = paired(method.growth[-1], chaos.growth[-1], _log_ratio)
     return [
         _claim(
@@ -77,7 +77,7 @@ def _of_growth(method: Method, chaos: Chaos) -> list[Claim]:
     ]
 
 
-def _of_neighbours(method: Method) -> list[Claim]:
+def _of_neighbours(method: MethodRecord) -> list[Claim]:
     consistency, drift = method.cosines["consistency"], method.cosines["drift"]
     beyond = _lower(consistency, method.disturbed[FLIPPED].cosines["consistency"])
     return [
@@ -99,7 +99,7 @@ def _of_neighbours(method: Method) -> list[Claim]:
     ]
 
 
-def _of_order(method: Method, unit: str) -> list[Claim]:
+def _of_order(method: MethodRecord, unit: str) -> list[Claim]:
     texts = {
         GAUSSIAN: ("not magnitude: Gaussian", "errors as large, but independent, cost less: ANN + Gaussian − SNN"),
         SHUFFLED: ("not magnitude: shuffled", "the errors themselves in random order cost less: ANN + shuffled − SNN"),
@@ -112,7 +112,7 @@ def _of_order(method: Method, unit: str) -> list[Claim]:
     ]
 
 
-def _of_crpi(method: Method, plain: Method, unit: str) -> list[Claim]:
+def _of_crpi(method: MethodRecord, plain: MethodRecord, unit: str) -> list[Claim]:
     texts = {
         "CRPI lowers consistency": ("consistency at α = 0 minus at this α", "consistency"),
         "CRPI lowers drift": ("drift at α = 0 minus at this α", "drift"),
@@ -147,7 +147,9 @@ def _of_crpi(method: Method, plain: Method, unit: str) -> list[Claim]:
     ]
 
 
-def _claim(method: Method, name: str, text: str, value: Estimate | None, unit: str, needs_loss: bool = False) -> Claim:
+def _claim(
+    method: MethodRecord, name: str, text: str, value: Estimate | None, unit: str, needs_loss: bool = False
+) -> Claim:
     said = MOOT if needs_loss and verdict(method.loss) != HOLDS else verdict(value)
     return Claim(name, method.alpha, text, value, unit, said)
 
@@ -157,7 +159,7 @@ def growing(growth: list[Estimate]) -> Estimate:
     return paired(growth[-1], growth[0], _log_ratio)
 
 
-def _mean_distance(plain: Method, method: Method) -> Estimate:
+def _mean_distance(plain: MethodRecord, method: MethodRecord) -> Estimate:
     means = [np.mean([window.values for window in one.growth[1:] or one.growth], axis=0) for one in (plain, method)]
     return required(_log_ratio(*means).tolist())
 

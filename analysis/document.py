@@ -72,7 +72,7 @@ class Choice:
 
 
 @dataclass
-class Layer:
+class LayerErrors:
     """One spiking layer. `residuals`: cosine between what neighbouring decisions leave in it. The rest is relative to
     the root mean square of what a ReLU would answer to the same input: root mean squares of the layer's own `error`, of
     what is `inherited` from the layers before, and of each part (`sizes`); `shares`: of the squared error, by part,
@@ -97,7 +97,7 @@ class Disturbed:
 
 
 @dataclass
-class Method:
+class MethodRecord:
     """The converted network under one α, on the report episodes.
 
     reward_sum      its own; ann_on_snn: Σ r(s, a_ANN) over the states that it visits; snn_on_ann: Σ r(s, a_SNN) over
@@ -132,7 +132,7 @@ class Method:
     growth: list[Estimate]
     action_error: Curve
     reward: Curve
-    layers: list[Layer]
+    layers: list[LayerErrors]
     disturbed: dict[str, Disturbed]
 
 
@@ -213,7 +213,7 @@ class Analysis:
     choice: Choice
     ann: Estimate
     ann_reward: Curve
-    methods: list[Method]
+    methods: list[MethodRecord]
     chaos: Chaos
     windows: list[list[int]]
     map: Map
@@ -222,7 +222,7 @@ class Analysis:
     timing: dict[str, float]
     version: int = VERSION
 
-    def of(self, alpha: float) -> Method:
+    def of(self, alpha: float) -> MethodRecord:
         """The method of one α. Raises StopIteration where it was not analysed."""
         return next(method for method in self.methods if method.alpha == alpha)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from analysis import cosines, growth
-from analysis.document import Chaos, Disturbed, Estimate, Layer, Map, Method
+from analysis.document import Chaos, Disturbed, Estimate, LayerErrors, Map, MethodRecord
 from analysis.estimates import cosine, curve, estimate, paired, required, rounded
 from analysis.estimates import cosines as of_episodes
 from analysis.layers import PARTS
@@ -27,13 +27,13 @@ def method(
     names: Sequence[str],
     unit: np.ndarray,
     windows: list[list[int]],
-) -> Method:
+) -> MethodRecord:
     """`led`: the converted network leads and the ANN is its shadow; `shadowed`: the other way round; `disturbed`: by
     kind; `names` of the spiking layers; `unit` of each coordinate."""
     own, ann = reward_sums(led), reward_sums(shadowed)
     ann_on_snn, snn_on_ann = branch_sums(led), branch_sums(shadowed)
     apart = distances(led, shadowed, unit)
-    return Method(
+    return MethodRecord(
         alpha=alpha,
         reward_sum=own,
         ann_on_snn=ann_on_snn,
@@ -121,14 +121,14 @@ def _disturbed(episodes: Episodes, ann: Episodes, unit: np.ndarray) -> Disturbed
     )
 
 
-def _layer(index: int, name: str, led: Episodes) -> Layer:
+def _layer(index: int, name: str, led: Episodes) -> LayerErrors:
     neighbours = [record.residual_cosines[:, index] for record in led]
     means = [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in neighbours]
     taken = [record.layers[:, index].mean(axis=0) for record in led if len(record.layers)]
     taken = [numbers for numbers in taken if numbers[0] > 0]
     found = [_parts(numbers) for numbers in taken]
     erring = [numbers for numbers in taken if numbers[1] > 0]
-    return Layer(
+    return LayerErrors(
         name=name,
         residuals=estimate(means),
         error=estimate([parts["error"] for parts in found]),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from analysis.settings import Settings
+from analysis.settings import AnalyzeSettings
 from analysis.trial import FLIPPED, RECORDED, ULP, Disturbance, Trial
-from evaluation.cells import ANN, Cell, Method
-from evaluation.conversion import Run
+from evaluation.conversion import ConversionRun
+from evaluation.episode_store import ANN, EpisodeKey, Method
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrialPlan:
     """Names the trials; `method`: the converted network's name."""
 
-    settings: Settings
-    run: Run
+    settings: AnalyzeSettings
+    run: ConversionRun
     method: Method
 
     def led(self, alpha: float, stream: str = "report") -> list[Trial]:
@@ -25,13 +25,13 @@ class Plan:
         episodes = conversion.report_episodes if stream == "report" else conversion.selection_episodes
         layer_decisions = self.settings.layer_decisions if stream == "report" else 0
         return [
-            Trial(self._cell(alpha, stream, episode), layer_decisions=layer_decisions) for episode in range(episodes)
+            Trial(self._key(alpha, stream, episode), layer_decisions=layer_decisions) for episode in range(episodes)
         ]
 
     def shadowed(self, alpha: float) -> list[Trial]:
         """The ANN leads, the converted network is its shadow: the network counts in the trial's name, α and all."""
-        cells = [replace(self._cell(None, "report", episode), compute=self.run.compute) for episode in self._report]
-        return [Trial(cell, self.method, alpha) for cell in cells]
+        keys = [replace(self._key(None, "report", episode), compute=self.run.compute) for episode in self._report]
+        return [Trial(key, self.method, alpha) for key in keys]
 
     def moved(self) -> list[Trial]:
         """The ANN, each action one ulp away."""
@@ -48,9 +48,9 @@ class Plan:
         }
         return found | {FLIPPED: [self._disturbed(alpha, episode, FLIPPED, None) for episode in self._report]}
 
-    def selection(self, alpha: float) -> list[Cell]:
+    def selection(self, alpha: float) -> list[EpisodeKey]:
         """The episodes that convert.py chooses α on, in its own store."""
-        return self.run.cells(self.method, alpha, "selection")
+        return self.run.keys(self.method, alpha, "selection")
 
     @property
     def _report(self) -> range:
@@ -58,9 +58,11 @@ class Plan:
 
     def _disturbed(self, alpha: float | None, episode: int, kind: str, source: str | None) -> Trial:
         disturbance = Disturbance(kind, source, self.settings.conversion.seed)
-        return Trial(self._cell(alpha, "report", episode), disturbance=disturbance)
+        return Trial(self._key(alpha, "report", episode), disturbance=disturbance)
 
-    def _cell(self, alpha: float | None, stream: str, episode: int) -> Cell:
+    def _key(self, alpha: float | None, stream: str, episode: int) -> EpisodeKey:
         run, conversion = self.run, self.settings.conversion
         method, compute = (ANN, run.ann_compute) if alpha is None else (self.method, run.compute)
-        return Cell(run.source, method, alpha, stream, conversion.seed, episode, conversion.max_decisions, compute)
+        return EpisodeKey(
+            run.source, method, alpha, stream, conversion.seed, episode, conversion.max_decisions, compute
+        )

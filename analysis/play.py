@@ -2,7 +2,7 @@
 
 The branches have simulators and renderers of their own, into which the whole state of the leader's episode is copied, so
 that the episode itself goes on bit for bit as if nobody looked (`evaluation.rollout` plays the same one). A trial runs
-in its own row of network calls of fixed shape, as cells do: company changes nothing.
+in its own row of network calls of fixed shape, as episodes do: company changes nothing.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import torch
 import envs
 import snn
 from analysis import disturbance, layers
-from analysis.store import Store
+from analysis.store import TrialStore
 from analysis.trial import DISTURBANCES, FLIPPED, ULP, Record, Trial
-from evaluation.cells import ANN, Method
 from evaluation.environments import Environments
+from evaluation.episode_store import ANN, Method
 from evaluation.policies import ANNPolicy, Policy, SpikingPolicy
 from evaluation.progress import Progress
 
@@ -40,7 +40,7 @@ class Player:
         *,
         chunk: int,
         device: torch.device,
-        store: Store,
+        store: TrialStore,
     ):
         self._environments, self._branches = environments, branches
         self._ann, self._convert = ann, convert
@@ -96,15 +96,15 @@ class _Round:
         self.trials = {trial.row: trial for trial in trials}
         self.rows = np.array(sorted(self.trials), np.int64)
         one = trials[0]
-        self.leader, self.shadow = player.policy(one.cell.method), player.policy(one.shadow)
-        self.network = player.spiking()[0] if one.cell.method != ANN else None
+        self.leader, self.shadow = player.policy(one.key.method), player.policy(one.shadow)
+        self.network = player.spiking()[0] if one.key.method != ANN else None
         chunk = player._chunk
         self.vector = player._environments.up_to(chunk)
         self.branches = player._branches.up_to(chunk) if one.branches else None
         shape, dtype = (chunk, *self.vector.observations.shape[1:]), self.vector.observations.dtype
         self.here, self.there = np.zeros(shape, dtype), np.zeros(shape, dtype)
         limit = self.vector.max_episode_decisions
-        self.limit = min(limit, one.cell.max_decisions or limit)
+        self.limit = min(limit, one.key.max_decisions or limit)
         self.tapes = {row: _Tape(trial, self._noise(trial)) for row, trial in self.trials.items()}
         self.residuals: list[torch.Tensor] | None = None
 
@@ -119,7 +119,7 @@ class _Round:
             for row in rows[lasts].tolist():
                 trial, record = self.trials[row], self.tapes[row].record()
                 if not np.isfinite(record.rewards).all():
-                    raise ValueError(f"{trial.cell.source.task}, episode {trial.cell.episode}: a reward is not finite")
+                    raise ValueError(f"{trial.key.source.task}, episode {trial.key.episode}: a reward is not finite")
                 self.player.store.put(trial, record)
                 records[trial.digest] = record
                 if self.progress is not None:
@@ -128,16 +128,16 @@ class _Round:
         return records
 
     def _reset(self) -> None:
-        cells = [self.trials[row].cell for row in self.rows.tolist()]
-        self.vector.reset(self.rows, [envs.episode_seed(cell.stream, cell.seed, cell.episode) for cell in cells])
-        mask, keys = np.zeros(self.player._chunk, bool), np.zeros(self.player._chunk, np.int64)
+        keys = [self.trials[row].key for row in self.rows.tolist()]
+        self.vector.reset(self.rows, [envs.episode_seed(key.stream, key.seed, key.episode) for key in keys])
+        mask, drawn_by = np.zeros(self.player._chunk, bool), np.zeros(self.player._chunk, np.int64)
         leading, shadowing = np.zeros(self.player._chunk), np.zeros(self.player._chunk)
-        for row, cell in zip(self.rows.tolist(), cells):
-            mask[row], keys[row] = True, cell.environment_key()
-            leading[row], shadowing[row] = cell.alpha or 0.0, self.trials[row].shadow_alpha or 0.0
-        self.leader.reset(mask, leading, keys)
+        for row, key in zip(self.rows.tolist(), keys):
+            mask[row], drawn_by[row] = True, key.environment_key()
+            leading[row], shadowing[row] = key.alpha or 0.0, self.trials[row].shadow_alpha or 0.0
+        self.leader.reset(mask, leading, drawn_by)
         if self.shadow is not self.leader:
-            self.shadow.reset(mask, shadowing, keys)
+            self.shadow.reset(mask, shadowing, drawn_by)
 
     def _decide(self, rows: np.ndarray) -> np.ndarray:
         """One decision in `rows`; returns whose episodes it ended."""
@@ -195,7 +195,7 @@ class _Round:
         if trial.disturbance is None or trial.disturbance.kind == ULP:
             return None
         kind = trial.disturbance.kind
-        seed = (trial.disturbance.seed, DISTURBANCES.index(kind), trial.cell.environment_key())
+        seed = (trial.disturbance.seed, DISTURBANCES.index(kind), trial.key.environment_key())
         if kind == FLIPPED:
             return disturbance.signs(self.limit, seed)
         return disturbance.noise(kind, self.player._known[trial.disturbance.source].errors, self.limit, seed)
@@ -255,9 +255,9 @@ def _rounds(trials: Sequence[Trial]) -> list[list[Trial]]:
     """Trials sorted into rounds that can be played side by side, as few as their rows allow."""
     rounds: dict[tuple, list[Trial]] = {}
     for trial in trials:
-        key = (trial.cell.method, trial.shadow, trial.branches, trial.cell.max_decisions)
+        group = (trial.key.method, trial.shadow, trial.branches, trial.key.max_decisions)
         number = 0
-        while any(other.row == trial.row for other in rounds.get((key, number), [])):
+        while any(other.row == trial.row for other in rounds.get((group, number), [])):
             number += 1
-        rounds.setdefault((key, number), []).append(trial)
+        rounds.setdefault((group, number), []).append(trial)
     return list(rounds.values())

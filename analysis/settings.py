@@ -10,19 +10,19 @@ from runtime.errors import UserError
 
 
 @dataclass(frozen=True)
-class Settings:
+class AnalyzeSettings:
     """One analysis. Made by `from_dict`; field for field the options of cfgs/analyze.yaml.
 
     `conversion`: the options that analyze.py shares with convert.py. `alphas`: the α compared, ascending, with α = 0,
     plain conversion, always among them. `layer_decisions`: decisions per episode at which the layers are taken apart.
     """
 
-    conversion: evaluation.Settings
+    conversion: evaluation.ConvertSettings
     alphas: tuple[float, ...]
     layer_decisions: int
 
     @classmethod
-    def from_dict(cls, config: dict[str, Any]) -> Settings:
+    def from_dict(cls, config: dict[str, Any]) -> AnalyzeSettings:
         """Checks the plain nested dictionary of cfgs/analyze.yaml and turns it into settings.
 
         Raises UserError, naming the option as it is written on the command line, for the first value that is wrong,
@@ -37,7 +37,7 @@ class Settings:
             "save": False,
             "tune": False,
         }
-        conversion = evaluation.Settings.from_dict(shared)
+        conversion = evaluation.ConvertSettings.from_dict(shared)
         if conversion.report_episodes < 2:
             # Errors of one episode are replayed in another, and an interval over one episode says nothing.
             raise UserError(f"num_eval_episodes={conversion.report_episodes}: an analysis needs at least 2")

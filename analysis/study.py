@@ -13,16 +13,16 @@ import numpy as np
 from tqdm import tqdm
 
 from analysis import claims, cosines, document, growth, measure
-from analysis.document import Analysis, Candidate, Choice, Method
+from analysis.document import Analysis, Candidate, Choice, MethodRecord
 from analysis.estimates import cosines as of_episodes
 from analysis.estimates import curve
-from analysis.plan import Plan
+from analysis.plan import TrialPlan
 from analysis.play import Player
-from analysis.settings import Settings
-from analysis.store import Store
+from analysis.settings import AnalyzeSettings
+from analysis.store import TrialStore
 from analysis.trial import RECORDED, Record, Trial
 from evaluation import selection
-from evaluation.conversion import Run
+from evaluation.conversion import ConversionRun
 from evaluation.environments import Environments
 from evaluation.progress import Progress
 from evaluation.rollout import Rollouts
@@ -31,13 +31,13 @@ from runtime.versions import versions
 Say = Callable[[str], None]
 
 
-def run(settings: Settings, config: dict[str, Any], folder: Path, say: Say = tqdm.write) -> Analysis:
+def run(settings: AnalyzeSettings, config: dict[str, Any], folder: Path, say: Say = tqdm.write) -> Analysis:
     """Carries out an analysis and writes analysis.json to `folder`. `config`: the plain configuration, for the record.
 
     Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise.
     """
     started = time.monotonic()
-    this = Run(settings.conversion, say)
+    this = ConversionRun(settings.conversion, say)
     say(f"policy {this.policy.path} (sha256 {this.policy.sha256[:12]}, {this.policy.frame:,} frames)")
     branches = Environments(this.make_envs, settings.conversion.chunk)
     with this.environments, branches:
@@ -49,9 +49,9 @@ def run(settings: Settings, config: dict[str, Any], folder: Path, say: Say = tqd
             lambda: this.convert(thresholds, settings.conversion.chunk),
             chunk=settings.conversion.chunk,
             device=this.device,
-            store=Store(settings.conversion.store / "analysis", say),
+            store=TrialStore(settings.conversion.store / "analysis", say),
         )
-        plan = Plan(settings, this, this.method(thresholds))
+        plan = TrialPlan(settings, this, this.method(thresholds))
         with Progress(say) as progress:
             study = _Study(settings, this, plan, player, this.rollouts(thresholds), progress)
             choice = study.choose()
@@ -87,9 +87,9 @@ def run(settings: Settings, config: dict[str, Any], folder: Path, say: Say = tqd
 class _Study:
     """The episodes of one analysis, and what is found in them."""
 
-    settings: Settings
-    run: Run
-    plan: Plan
+    settings: AnalyzeSettings
+    run: ConversionRun
+    plan: TrialPlan
     player: Player
     rollouts: Rollouts
     progress: Progress
@@ -99,15 +99,15 @@ class _Study:
         alphas = self.settings.alphas
         given = len(self.settings.conversion.alphas) == 1
         led = {alpha: self.plan.led(alpha, "calibration") for alpha in alphas}
-        cells = [] if given else [cell for alpha in alphas for cell in self.plan.selection(alpha)]
+        keys = [] if given else [key for alpha in alphas for key in self.plan.selection(alpha)]
         missing = self.player.missing(trial for trials in led.values() for trial in trials)
-        missing_cells = [cell for cell in cells if cell not in self.rollouts.store]
-        self._announce(len(missing) + len(missing_cells), self._later())
+        missing_episodes = [key for key in keys if key not in self.rollouts.store]
+        self._announce(len(missing) + len(missing_episodes), self._later())
         records = self._play(led)
-        outcomes = self.rollouts.run(cells, self.progress)
+        outcomes = self.rollouts.run(keys, self.progress)
         sums: dict[float, list[float]] = {alpha: [] for alpha in alphas}
-        for cell in cells:
-            sums[cell.alpha].append(outcomes[cell.digest].reward_sum)
+        for key in keys:
+            sums[key.alpha].append(outcomes[key.digest].reward_sum)
         drifts = {alpha: of_episodes([cosines.of_episode(record) for record in records[alpha]]) for alpha in alphas}
         candidates = [Candidate(alpha, drifts[alpha], sums[alpha]) for alpha in alphas]
         by_drift = _smallest_drift(candidates)
@@ -181,11 +181,11 @@ def _smallest_drift(candidates: Sequence[Candidate]) -> float:
     return min(known, key=lambda alpha: (known[alpha], alpha)) if known else 0.0
 
 
-def _claims(methods: Sequence[Method], chaos: document.Chaos, unit: str) -> list[document.Claim]:
+def _claims(methods: Sequence[MethodRecord], chaos: document.Chaos, unit: str) -> list[document.Claim]:
     return [claim for method in methods for claim in claims.of_method(method, methods[0], chaos, unit)]
 
 
-def _policy(this: Run) -> document.Policy:
+def _policy(this: ConversionRun) -> document.Policy:
     seed = this.policy.config.get("seed")
     return document.Policy(
         str(Path(this.policy.path).absolute()),
@@ -195,7 +195,7 @@ def _policy(this: Run) -> document.Policy:
     )
 
 
-def _conversion(settings: Settings, plan: Plan) -> document.Conversion:
+def _conversion(settings: AnalyzeSettings, plan: TrialPlan) -> document.Conversion:
     neuron = settings.conversion.neuron
     return document.Conversion(
         neuron=neuron.name,

@@ -7,15 +7,12 @@ action is tried out for one decision in a branch of the episode.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from evaluation.cells import ANN, Cell, Method, code_fingerprint
+from evaluation.episode_store import ANN, EpisodeKey, Hashed, Method, code_fingerprint
 
 # Raised when the meaning of a trial's fields or of its record changes.
 TRIAL_VERSION = 1
@@ -38,11 +35,11 @@ class Disturbance:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """`cell`: the episode and its leader. `shadow`: a method with its α, by default the ANN. `layer_decisions`: how many
+class Trial(Hashed):
+    """`key`: of the episode and its leader. `shadow`: a method with its α, by default the ANN. `layer_decisions`: how many
     decisions, spread over the episode, a spiking leader's layers are taken apart at."""
 
-    cell: Cell
+    key: EpisodeKey
     shadow: Method = ANN
     shadow_alpha: float | None = None
     disturbance: Disturbance | None = None
@@ -55,24 +52,17 @@ class Trial:
 
     @property
     def row(self) -> int:
-        """The row of the network's batch that it always runs in; undisturbed, that of its cell (see `Cell.row`)."""
-        chunk = self.cell.compute.chunk
+        """The row of the network's batch that it always runs in; undisturbed, that of its episode (see `EpisodeKey.row`)."""
+        chunk = self.key.compute.chunk
         # Every second kind in the other half, so that one episode's kinds can share a batch.
         half = 0 if self.disturbance is None else DISTURBANCES.index(self.disturbance.kind) % 2
-        return (self.cell.row + half * (chunk // 2)) % chunk
+        return (self.key.row + half * (chunk // 2)) % chunk
 
     def fields(self) -> dict[str, Any]:
-        """Every field as plain values, with the version of their meaning."""
-        fields = {**dataclasses.asdict(self), "cell": self.cell.fields()}
-        if self.shadow_alpha == 0.0:  # as in `Cell.fields`
+        fields = {**dataclasses.asdict(self), "key": self.key.fields()}
+        if self.shadow_alpha == 0.0:  # as in `EpisodeKey.fields`
             fields["shadow"] |= {"mode": None, "mode_seed": None}
         return {"trial_version": TRIAL_VERSION, "code": code_fingerprint(_CODE), **fields}
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """SHA-256, in hex, of the fields in canonical JSON."""
-        text = json.dumps(self.fields(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def cycle(number: int, kind: str) -> None:
     from drqv2.settings import TrainSettings
     from drqv2.trainer import Trainer
     from evaluation import conversion
-    from evaluation.settings import Settings
+    from evaluation.settings import ConvertSettings
 
     train = configuration(
         "train",
@@ -93,7 +93,7 @@ def cycle(number: int, kind: str) -> None:
         "chunk=4",
         "num_workers=1",
     )
-    settings = Settings.from_dict(convert)
+    settings = ConvertSettings.from_dict(convert)
     result = conversion.run(settings, convert, Path("results") / f"{kind}_{number:06d}")
     # A loop that only read its own cache would prove nothing.
     assert result.timing["episodes_reused"] == 0, result.timing

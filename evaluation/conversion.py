@@ -20,14 +20,13 @@ from envs import gl
 from envs.vector import VectorEnv
 from evaluation import finding, progress, protocol, record, rollout_calibration, summary, video
 from evaluation import result as results
-from evaluation.cells import ANN, Cell, Compute, Method, Source, code_fingerprint
 from evaluation.environments import Environments
+from evaluation.episode_store import ANN, Compute, EpisodeKey, EpisodeStore, Method, Source, code_fingerprint
 from evaluation.policies import ANNPolicy, Policy, SpikingPolicy
 from evaluation.result import Result
 from evaluation.rollout import Rollouts
 from evaluation.rollout_calibration import Calibration, Thresholds
-from evaluation.settings import Settings
-from evaluation.store import Store
+from evaluation.settings import ConvertSettings
 from runtime import device as devices
 from runtime.errors import UserError
 from runtime.versions import versions
@@ -40,14 +39,14 @@ _PACKAGES = ("torch", "numpy", "numba", "mujoco", "dm_control")
 _DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 
-class Run:
+class ConversionRun:
     """What one conversion run works with, in the order in which it comes to be.
 
     `say` receives lines for the user. Raises UserError or snn.ConversionError from the constructor for a policy that
     can't be found, read or converted, before anything is computed.
     """
 
-    def __init__(self, settings: Settings, say: Callable[[str], None] = tqdm.write):
+    def __init__(self, settings: ConvertSettings, say: Callable[[str], None] = tqdm.write):
         self.settings, self.say = settings, say
         self.device = devices.resolve(settings.device)
         torch.set_num_threads(settings.threads or _THREADS)
@@ -66,7 +65,7 @@ class Run:
             packages=tuple((name, versions()[name]) for name in _PACKAGES),
             code=code_fingerprint(),
         )
-        # What only the spiking network knows of leaves the ANN's cells alone: every conversion shares them.
+        # What only the spiking network knows of leaves the keys of the ANN's episodes alone: every conversion shares them.
         self.ann_compute = dataclasses.replace(self.compute, dtype=None, max_batch_bytes=0)
         self.ann = ANNPolicy(self.policy.network, self.device)
         self.environments = Environments(self.make_envs, settings.num_envs)
@@ -139,7 +138,7 @@ class Run:
         )
 
     def method(self, thresholds: Thresholds) -> Method:
-        """The converted network's name in cells."""
+        """The converted network's part of an episode key."""
         settings, neuron = self.settings, self.settings.neuron
         return Method(
             kind="snn",
@@ -171,18 +170,18 @@ class Run:
             chunk_rows=rows,
         )
 
-    def cells(self, converted: Method, alpha: float | None, stream: str) -> list[Cell]:
+    def keys(self, converted: Method, alpha: float | None, stream: str) -> list[EpisodeKey]:
         """The episodes of one α of the converted method (None: of the ANN) on the "report" or "selection" stream."""
         settings = self.settings
         episodes = settings.report_episodes if stream == "report" else settings.selection_episodes
         method, compute = (ANN, self.ann_compute) if alpha is None else (converted, self.compute)
         return [
-            Cell(self.source, method, alpha, stream, settings.seed, episode, settings.max_decisions, compute)
+            EpisodeKey(self.source, method, alpha, stream, settings.seed, episode, settings.max_decisions, compute)
             for episode in range(episodes)
         ]
 
     def rollouts(self, thresholds: Thresholds) -> Rollouts:
-        """What plays cells of the ANN and of the converted network."""
+        """What plays episodes of the ANN and of the converted network."""
         rows = self.settings.chunk
 
         def make_policy(method: Method) -> Policy:
@@ -190,7 +189,7 @@ class Run:
 
         made = {"versions": versions(), "device": devices.describe(self.device)}
         return Rollouts(
-            self.environments, make_policy, chunk=rows, store=Store(self.settings.store, self.say), made=made
+            self.environments, make_policy, chunk=rows, store=EpisodeStore(self.settings.store, self.say), made=made
         )
 
     def video(self, thresholds: Thresholds, alpha: float, path: Path) -> None:
@@ -220,20 +219,22 @@ class Run:
         )
 
 
-def run(settings: Settings, config: dict[str, Any], folder: Path, say: Callable[[str], None] = tqdm.write) -> Result:
+def run(
+    settings: ConvertSettings, config: dict[str, Any], folder: Path, say: Callable[[str], None] = tqdm.write
+) -> Result:
     """Carries out a conversion run and writes its result to `folder`. `config`: the plain configuration, for the record.
 
     Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise.
     """
     started = time.monotonic()
-    this = Run(settings, say)
+    this = ConversionRun(settings, say)
     policy = this.policy
     say(f"policy {policy.path} (sha256 {policy.sha256[:12]}, {policy.frame:,} frames)")
     with this.environments:
         thresholds, origin = this.thresholds()
         method = this.method(thresholds)
         rollouts = this.rollouts(thresholds)
-        played = protocol.play(settings, functools.partial(this.cells, method), rollouts, this.environments, say)
+        played = protocol.play(settings, functools.partial(this.keys, method), rollouts, this.environments, say)
     layers = this.convert(thresholds, 1).layers
     result = record.result(
         settings,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from drqv2 import snapshot
 from drqv2.snapshot import LoadedPolicy
-from evaluation.settings import Settings
+from evaluation.settings import ConvertSettings
 from runtime.errors import UserError
 
 
-def find_policy(settings: Settings) -> Path:
+def find_policy(settings: ConvertSettings) -> Path:
     """The file of the policy that `settings` mean. Raises UserError, saying where it looked, where there is none."""
     named = settings.snapshot
     if settings.run is not None:
@@ -20,7 +20,7 @@ def find_policy(settings: Settings) -> Path:
     return snapshot.find(settings.task, settings.obs, named, settings.root)
 
 
-def why_skipped(settings: Settings) -> str | None:
+def why_skipped(settings: ConvertSettings) -> str | None:
     """Why this run is to be skipped: its policy is lacking, and `no_policy` says to go on without. None otherwise."""
     if settings.no_policy == "fail":
         return None
@@ -31,7 +31,7 @@ def why_skipped(settings: Settings) -> str | None:
         return str(error)
 
 
-def load(settings: Settings) -> LoadedPolicy:
+def load(settings: ConvertSettings) -> LoadedPolicy:
     """The policy that `settings` mean. Raises UserError where it can't be read or is another one than they say."""
     policy = snapshot.load_policy(find_policy(settings), task=settings.task)
     if (policy.task, policy.obs) != (settings.task, settings.obs):

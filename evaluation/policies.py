@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import snn
-from evaluation.store import LayerActivity
+from evaluation.episode_store import LayerActivity
 from runtime.errors import UserError
 
 

@@ -18,14 +18,14 @@ class Progress:
 
     def __init__(self, say: Callable[[str], None] = tqdm.write):
         self._say = say
-        self._cells = self._done = self._expected = self._rounds = self._measured = 0
+        self._episodes = self._done = self._expected = self._rounds = self._measured = 0
         self._since = 0.0
         self._bar = bar(0)
 
-    def plan(self, cells: int, decisions: int) -> None:
-        """From here on `cells` more episodes, of `decisions` decisions each (a guess where they may end early)."""
-        self._cells, self._expected = self._done + cells, decisions
-        self._bar.total = self._bar.n + cells * decisions
+    def plan(self, episodes: int, decisions: int) -> None:
+        """From here on `episodes` more, of `decisions` decisions each (a guess where they may end early)."""
+        self._episodes, self._expected = self._done + episodes, decisions
+        self._bar.total = self._bar.n + episodes * decisions
         self._show()
 
     def __enter__(self) -> Progress:
@@ -52,14 +52,14 @@ class Progress:
         self._show()
 
     def _show(self) -> None:
-        self._bar.set_description_str(f"episodes {self._done}/{self._cells}", refresh=False)
+        self._bar.set_description_str(f"episodes {self._done}/{self._episodes}", refresh=False)
 
     def _estimate(self) -> None:
         rate = self._measured / max(time.monotonic() - self._since, 1e-9)
         left = (self._bar.total - self._bar.n) / rate
         if left >= _LONG:
             self._say(
-                f"{self._cells} episodes to go, {self._bar.total:,} decisions at {rate:.0f} a second: about "
+                f"{self._episodes} episodes to go, {self._bar.total:,} decisions at {rate:.0f} a second: about "
                 f"{readable(left)}. Finished episodes are kept; after a break the same command goes on."
             )
 

@@ -10,15 +10,14 @@ import numpy as np
 from tqdm import tqdm
 
 from evaluation import selection
-from evaluation.cells import Cell
 from evaluation.environments import Environments
+from evaluation.episode_store import EpisodeKey, EpisodeOutcome
 from evaluation.progress import Progress
 from evaluation.rollout import Rollouts
-from evaluation.settings import Settings
-from evaluation.store import Outcome
+from evaluation.settings import ConvertSettings
 
-Episodes = list[tuple[Cell, Outcome]]
-Groups = dict[tuple[float | None, str], list[Cell]]
+Episodes = list[tuple[EpisodeKey, EpisodeOutcome]]
+Groups = dict[tuple[float | None, str], list[EpisodeKey]]
 
 
 @dataclass(frozen=True)
@@ -34,48 +33,55 @@ class Played:
 
 
 def play(
-    settings: Settings,
-    cells: Callable[[float | None, str], list[Cell]],
+    settings: ConvertSettings,
+    keys: Callable[[float | None, str], list[EpisodeKey]],
     rollouts: Rollouts,
     environments: Environments,
     say: Callable[[str], None] = tqdm.write,
 ) -> Played:
-    """Plays what `settings` asks for; `cells(alpha, stream)` names the episodes of one α on one stream.
+    """Plays what `settings` asks for; `keys(alpha, stream)` names the episodes of one α on one stream.
 
-    All that doesn't hang on the choice of α is played together, the chosen α's report afterwards.
+    The episodes that don't depend on the choice of α are played together, those of the chosen α afterwards.
     """
     started = time.monotonic()
     trying = selection.to_select(settings.alphas, settings.select)
     known = [0.0] if trying else list(settings.alphas)
-    keys = [(None, "report"), *((alpha, "selection") for alpha in trying), *((alpha, "report") for alpha in known)]
-    first = {key: cells(*key) for key in keys}
+    groups = [(None, "report"), *((alpha, "selection") for alpha in trying), *((alpha, "report") for alpha in known)]
+    first: Groups = {group: keys(*group) for group in groups}
     with Progress(say) as progress:
         later = settings.report_episodes if trying else 0
         computed = _plan(progress, first, later, settings, rollouts, environments)
-        outcomes = rollouts.run([cell for group in first.values() for cell in group], progress)
+        outcomes = rollouts.run([key for group in first.values() for key in group], progress)
         judged = {alpha: first[alpha, "selection" if trying else "report"] for alpha in settings.alphas}
         chosen = selection.best(
-            {alpha: _mean([outcomes[cell.digest] for cell in group]) for alpha, group in judged.items()}
+            {alpha: _mean([outcomes[key.digest] for key in group]) for alpha, group in judged.items()}
         )
         reported = selection.to_report(settings.alphas, settings.select, chosen)
-        second = {(alpha, "report"): cells(alpha, "report") for alpha in reported if (alpha, "report") not in first}
+        second: Groups = {
+            (alpha, "report"): keys(alpha, "report") for alpha in reported if (alpha, "report") not in first
+        }
         computed += _plan(progress, second, 0, settings, rollouts, environments)
-        outcomes |= rollouts.run([cell for group in second.values() for cell in group], progress)
-    episodes = {key: [(cell, outcomes[cell.digest]) for cell in group] for key, group in (first | second).items()}
+        outcomes |= rollouts.run([key for group in second.values() for key in group], progress)
+    episodes = {name: [(key, outcomes[key.digest]) for key in group] for name, group in (first | second).items()}
     return Played(episodes, chosen, computed, sum(map(len, episodes.values())) - computed, time.monotonic() - started)
 
 
 def _plan(
-    progress: Progress, groups: Groups, later: int, settings: Settings, rollouts: Rollouts, environments: Environments
+    progress: Progress,
+    groups: Groups,
+    later: int,
+    settings: ConvertSettings,
+    rollouts: Rollouts,
+    environments: Environments,
 ) -> int:
     """Tells `progress` what is to come, `later` episodes that can't be named yet included; returns how many are missing
     now. Nothing is started where nothing is missing."""
-    missing = sum(cell not in rollouts.store for group in groups.values() for cell in group)
+    missing = sum(key not in rollouts.store for group in groups.values() for key in group)
     if missing:
         decisions = environments.up_to(missing).max_episode_decisions
         progress.plan(missing + later, min(decisions, settings.max_decisions or decisions))
     return missing
 
 
-def _mean(outcomes: list[Outcome]) -> float:
+def _mean(outcomes: list[EpisodeOutcome]) -> float:
     return float(np.mean([outcome.reward_sum for outcome in outcomes]))

@@ -13,18 +13,17 @@ import snn
 from drqv2.snapshot import LoadedPolicy
 from evaluation import result as results
 from evaluation import selection
-from evaluation.cells import Cell, Compute, Method
+from evaluation.episode_store import Compute, EpisodeKey, EpisodeOutcome, Method
 from evaluation.protocol import Episodes, Played
-from evaluation.result import Activity, Conversion, Episode, Layer, Result, Rollouts
-from evaluation.settings import Settings
-from evaluation.store import Outcome
+from evaluation.result import ActivityRecord, ConversionRecord, EpisodeRecord, LayerRecord, Result, RolloutRecord
+from evaluation.settings import ConvertSettings
 from runtime.versions import versions
 from snn import neuron as neurons
 from snn.info import LayerInfo
 
 
 def result(
-    settings: Settings,
+    settings: ConvertSettings,
     config: dict[str, Any],
     policy: LoadedPolicy,
     method: Method,
@@ -87,21 +86,23 @@ def failed(config: dict[str, Any], cause: str) -> Result:
     )
 
 
-def _policy(policy: LoadedPolicy) -> results.Policy:
+def _policy(policy: LoadedPolicy) -> results.PolicyRecord:
     seed = policy.config.get("seed")
-    return results.Policy(
+    return results.PolicyRecord(
         path=str(Path(policy.path).absolute()),
         sha256=policy.sha256,
         frame=policy.frame,
         training_seed=seed if isinstance(seed, int) else None,
         actor_trunk=policy.actor_trunk,
-        macs=[results.Macs(*layer) for layer in snn.macs(policy.network, policy.observation_shape)],
+        macs=[results.MacsRecord(*layer) for layer in snn.macs(policy.network, policy.observation_shape)],
     )
 
 
-def _conversion(settings: Settings, method: Method, layers: list[Layer], thresholds_from: str) -> Conversion:
+def _conversion(
+    settings: ConvertSettings, method: Method, layers: list[LayerRecord], thresholds_from: str
+) -> ConversionRecord:
     neuron = neurons.make(settings.neuron.rule, settings.neuron.coding, settings.neuron.n_thresholds or 1)
-    return Conversion(
+    return ConversionRecord(
         neuron=settings.neuron.name,
         rule=settings.neuron.rule,
         coding=settings.neuron.coding,
@@ -118,9 +119,9 @@ def _conversion(settings: Settings, method: Method, layers: list[Layer], thresho
     )
 
 
-def _layer(spec: LayerInfo, units: int) -> Layer:
+def _layer(spec: LayerInfo, units: int) -> LayerRecord:
     alive = spec.theta[spec.theta > 0]
-    return Layer(
+    return LayerRecord(
         name=spec.name,
         kind=spec.kind,
         neuron=f"{spec.neuron.rule.name}, {spec.neuron.coding.name}",
@@ -132,20 +133,22 @@ def _layer(spec: LayerInfo, units: int) -> Layer:
     )
 
 
-def _rollouts(alpha: float | None, stream: str, episodes: Episodes, layers: list[Layer], method: Method) -> Rollouts:
+def _rollouts(
+    alpha: float | None, stream: str, episodes: Episodes, layers: list[LayerRecord], method: Method
+) -> RolloutRecord:
     spiking = alpha is not None and stream == "report"
-    return Rollouts(
+    return RolloutRecord(
         alpha=alpha,
         stream=stream,
-        episodes=[_episode(cell, outcome, spiking) for cell, outcome in episodes],
+        episodes=[_episode(key, outcome, spiking) for key, outcome in episodes],
         activity=[_activity(index, layer, episodes, method) for index, layer in enumerate(layers)] if spiking else [],
     )
 
 
-def _episode(cell: Cell, outcome: Outcome, spiking: bool) -> Episode:
-    return Episode(
-        seed=list(envs.episode_seed(cell.stream, cell.seed, cell.episode)),
-        episode=cell.episode,
+def _episode(key: EpisodeKey, outcome: EpisodeOutcome, spiking: bool) -> EpisodeRecord:
+    return EpisodeRecord(
+        seed=list(envs.episode_seed(key.stream, key.seed, key.episode)),
+        episode=key.episode,
         return_=None if outcome.capped else outcome.reward_sum,
         reward_sum=outcome.reward_sum,
         decisions=outcome.decisions,
@@ -156,10 +159,10 @@ def _episode(cell: Cell, outcome: Outcome, spiking: bool) -> Episode:
     )
 
 
-def _activity(index: int, layer: Layer, episodes: Episodes, method: Method) -> Activity:
+def _activity(index: int, layer: LayerRecord, episodes: Episodes, method: Method) -> ActivityRecord:
     decisions = sum(outcome.decisions for _, outcome in episodes)
     seen = [(outcome.decisions, outcome.layers[index]) for _, outcome in episodes]
-    return Activity(
+    return ActivityRecord(
         name=layer.name,
         spike_rate=sum(sum(found.spikes) for _, found in seen) / (layer.units * decisions * method.timesteps),
         above_threshold=sum(weight * found.above_threshold for weight, found in seen) / decisions,

@@ -23,7 +23,7 @@ RESULT, RETURNS = "result.json", "returns.npy"
 
 
 @dataclass
-class Macs:
+class MacsRecord:
     """Multiply-accumulates of one layer for one observation. `kind`: conv2d or linear."""
 
     name: str
@@ -32,7 +32,7 @@ class Macs:
 
 
 @dataclass
-class Policy:
+class PolicyRecord:
     """The ANN that was converted. `training_seed` is None where its own configuration names none; `frame`: environment
     steps it was trained for; `macs`: of every layer, the readout included."""
 
@@ -41,13 +41,13 @@ class Policy:
     frame: int
     training_seed: int | None
     actor_trunk: str
-    macs: list[Macs] = field(default_factory=list)
+    macs: list[MacsRecord] = field(default_factory=list)
 
 
 @dataclass
-class Conversion:
+class ConversionRecord:
     """How it was converted. `v_base` (in units of θ) and `clip` (the two ends of CRPI's correction, in units of θ) are
-    the rule's; `layers` has a `Layer` each; `thresholds_sha256` names the exact θ, `calibration["from"]` where it was
+    the rule's; `layers` has a `LayerRecord` each; `thresholds_sha256` names the exact θ, `calibration["from"]` where it was
     taken: "policy file" or "rollouts"."""
 
     neuron: str
@@ -62,11 +62,11 @@ class Conversion:
     clip: list[float]
     calibration: dict[str, Any]
     thresholds_sha256: str
-    layers: list[Layer]
+    layers: list[LayerRecord]
 
 
 @dataclass
-class Layer:
+class LayerRecord:
     """One spiking layer as converted. `theta_min`, `theta_max` are over the units that ever fired (None: all dead);
     `dead`: units whose θ is 0."""
 
@@ -80,7 +80,7 @@ class Layer:
 
 
 @dataclass
-class Episode:
+class EpisodeRecord:
     """One episode. `seed` is `envs.episode_seed`'s triple. `return_` ("return" in the file) is the undiscounted sum of
     rewards, None where `max_decisions` cut the episode short; `reward_sum` is that sum either way.
 
@@ -100,7 +100,7 @@ class Episode:
 
 
 @dataclass
-class Activity:
+class ActivityRecord:
     """One layer over the report episodes of one α. `spike_rate`: spikes per unit and simulation step, in [0, 1];
     `above_threshold`: share of activations (mean input currents) above θ; `sops`: per decision."""
 
@@ -111,13 +111,13 @@ class Activity:
 
 
 @dataclass
-class Rollouts:
+class RolloutRecord:
     """The episodes of the ANN (`alpha` None) or of one α on one stream of environment seeds, "report" or "selection"."""
 
     alpha: float | None
     stream: str
-    episodes: list[Episode]
-    activity: list[Activity] = field(default_factory=list)
+    episodes: list[EpisodeRecord]
+    activity: list[ActivityRecord] = field(default_factory=list)
 
     def returns(self) -> list[float]:
         """The episodes' returns; empty where any of them was cut short, because a part of an episode has none."""
@@ -130,7 +130,7 @@ class Rollouts:
 
 
 @dataclass
-class Alpha:
+class AlphaRecord:
     """`requested`: crpi.alpha, in order. `chosen`: the α that stands for CRPI, and `how`: "given" (one number),
     "honest" (best mean on the selection episodes) or "paper" (best mean on the very episodes reported: `optimistic`).
     `returns_stream`: which episodes the means in returns.npy are over."""
@@ -149,7 +149,7 @@ class Result:
 
     `capped`: some episode was cut short by `max_decisions`, so that this file holds no comparable return.
     `seeds`: the base seed and the streams used; `compute`: device, threads, chunk, renderer and the like;
-    `timing`: wall-clock seconds (`rollout_seconds`: of the episodes alone), cells computed and cells reused.
+    `timing`: wall-clock seconds (`rollout_seconds`: of the episodes alone), episodes computed and reused.
     """
 
     status: str
@@ -161,16 +161,16 @@ class Result:
     obs: str
     capped: bool = False
     seeds: dict[str, Any] = field(default_factory=dict)
-    policy: Policy | None = None
-    conversion: Conversion | None = None
-    alpha: Alpha | None = None
-    ann: Rollouts | None = None
-    snn: list[Rollouts] = field(default_factory=list)
+    policy: PolicyRecord | None = None
+    conversion: ConversionRecord | None = None
+    alpha: AlphaRecord | None = None
+    ann: RolloutRecord | None = None
+    snn: list[RolloutRecord] = field(default_factory=list)
     compute: dict[str, Any] = field(default_factory=dict)
     timing: dict[str, float] = field(default_factory=dict)
     version: int = VERSION
 
-    def of(self, alpha: float, stream: str = "report") -> Rollouts | None:
+    def of(self, alpha: float, stream: str = "report") -> RolloutRecord | None:
         """The rollouts of one α on one stream, or None where there are none."""
         return next((r for r in self.snn if r.alpha == alpha and r.stream == stream), None)
 

@@ -1,7 +1,7 @@
-"""Plays many cells at once: a batch holds episodes of any mix of methods, α and seeds, refilled as they end.
+"""Plays many episodes at once: a batch holds episodes of any mix of methods, α and seeds, refilled as they end.
 
 What an episode computes never depends on its company. Every network call has the same shape, `chunk` rows, however
-few of them are in use, and a cell always runs in its own row (`Cell.row`); environments are functions of their seed
+few of them are in use, and an episode always runs in its own row (`EpisodeKey.row`); environments are functions of their seed
 and take no part in this. A *lane* is one such batch: `chunk` rows and a policy per method. Lanes take turns, so that
 the workers step the environments of one while the network serves another; a lane without work costs nothing.
 """
@@ -17,19 +17,18 @@ from typing import Any
 import numpy as np
 
 import envs
-from evaluation.cells import Cell, Method
 from evaluation.environments import Environments, VectorEnvironment
+from evaluation.episode_store import EpisodeKey, EpisodeOutcome, EpisodeStore, Method
 from evaluation.policies import Policy
 from evaluation.progress import Progress
-from evaluation.store import Outcome, Store
 from runtime.errors import UserError
 
 
 class _Lane:
-    """`chunk` rows: the cell in each (None: free), its environment, and what it has earned so far."""
+    """`chunk` rows: the episode in each (None: free), its environment, and what it has earned so far."""
 
     def __init__(self, chunk: int, observations: np.ndarray):
-        self.cells: list[Cell | None] = [None] * chunk
+        self.keys: list[EpisodeKey | None] = [None] * chunk
         self.environments = np.zeros(chunk, np.int64)
         self.observations = np.zeros((chunk, *observations.shape[1:]), observations.dtype)
         self.sums = np.zeros(chunk, np.float64)
@@ -39,13 +38,13 @@ class _Lane:
         self.stepping = False
 
     def rows(self) -> np.ndarray:
-        return np.array([row for row, cell in enumerate(self.cells) if cell is not None], np.int64)
+        return np.array([row for row, key in enumerate(self.keys) if key is not None], np.int64)
 
 
 class Rollouts:
-    """Plays cells in `environments` with policies of `make_policy(method)`, each made when a lane first needs it.
+    """Plays episodes in `environments` with policies of `make_policy(method)`, each made when a lane first needs it.
 
-    `made`: goes into every outcome, for the record. Finished cells go to `store` at once, so that Ctrl-C loses only
+    `made`: goes into every outcome, for the record. Finished episodes go to `store` at once, so that Ctrl-C loses only
     the episodes under way.
     """
 
@@ -55,38 +54,40 @@ class Rollouts:
         make_policy: Callable[[Method], Policy],
         *,
         chunk: int,
-        store: Store,
+        store: EpisodeStore,
         made: dict[str, Any] | None = None,
     ):
         self._environments, self._make_policy = environments, make_policy
         self._chunk, self.store, self._made = chunk, store, made or {}
         self._lanes: list[_Lane] = []
 
-    def run(self, cells: Iterable[Cell], progress: Progress | None = None) -> dict[str, Outcome]:
-        """Outcome of every cell, by digest: from the store where it is there, played otherwise.
+    def run(self, keys: Iterable[EpisodeKey], progress: Progress | None = None) -> dict[str, EpisodeOutcome]:
+        """Outcome of every episode, by its key's digest: from the store where it is there, played otherwise.
 
         Raises what the environments raise; UserError where a reward is not finite.
         """
-        outcomes: dict[str, Outcome] = {}
-        missing: dict[str, Cell] = {}
-        for cell in cells:
-            stored = self.store.get(cell)
+        outcomes: dict[str, EpisodeOutcome] = {}
+        missing: dict[str, EpisodeKey] = {}
+        for key in keys:
+            stored = self.store.get(key)
             if stored is None:
-                missing[cell.digest] = cell
+                missing[key.digest] = key
             else:
-                outcomes[cell.digest] = stored
+                outcomes[key.digest] = stored
         if missing:
             outcomes |= self._play(list(missing.values()), self._environments.up_to(len(missing)), progress)
         return outcomes
 
-    def _play(self, cells: list[Cell], vector: VectorEnvironment, progress: Progress | None) -> dict[str, Outcome]:
+    def _play(
+        self, keys: list[EpisodeKey], vector: VectorEnvironment, progress: Progress | None
+    ) -> dict[str, EpisodeOutcome]:
         while len(self._lanes) * self._chunk < vector.num_envs:
             self._lanes.append(_Lane(self._chunk, vector.observations))
-        queues: list[deque[Cell]] = [deque() for _ in range(self._chunk)]
-        for cell in cells:
-            queues[cell.row].append(cell)
+        queues: list[deque[EpisodeKey]] = [deque() for _ in range(self._chunk)]
+        for key in keys:
+            queues[key.row].append(key)
         idle = deque(range(vector.num_envs))
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, EpisodeOutcome] = {}
         # In turn, so that the lane whose decision is waited for is always the one that began first.
         for lane in itertools.cycle(self._lanes):
             if lane.stepping:
@@ -96,36 +97,36 @@ class Rollouts:
             if len(rows):
                 vector.step_async(lane.environments[rows], self._act(lane, rows, vector))
                 lane.stepping = True
-            elif not any(any(other.cells) for other in self._lanes):
+            elif not any(any(other.keys) for other in self._lanes):
                 return outcomes
         raise AssertionError("there is always a lane")
 
-    def _start(self, lane: _Lane, vector: VectorEnvironment, queues: list[deque[Cell]], idle: deque[int]) -> None:
-        """Gives free rows their next cells, as far as there are idle environments, and resets what belongs to them."""
-        rows = [row for row, cell in enumerate(lane.cells) if cell is None and queues[row]][: len(idle)]
+    def _start(self, lane: _Lane, vector: VectorEnvironment, queues: list[deque[EpisodeKey]], idle: deque[int]) -> None:
+        """Gives free rows their next episodes, as far as there are idle environments, and resets what belongs to them."""
+        rows = [row for row, key in enumerate(lane.keys) if key is None and queues[row]][: len(idle)]
         if not rows:
             return
         for row in rows:
-            lane.cells[row], lane.environments[row] = queues[row].popleft(), idle.popleft()
+            lane.keys[row], lane.environments[row] = queues[row].popleft(), idle.popleft()
         lane.sums[rows], lane.decisions[rows], lane.started[rows] = 0.0, 0, time.monotonic()
-        cells = [lane.cells[row] for row in rows]
-        vector.reset(lane.environments[rows], [envs.episode_seed(c.stream, c.seed, c.episode) for c in cells])
-        for method in {cell.method for cell in cells}:
+        keys = [lane.keys[row] for row in rows]
+        vector.reset(lane.environments[rows], [envs.episode_seed(c.stream, c.seed, c.episode) for c in keys])
+        for method in {key.method for key in keys}:
             if method not in lane.policies:
                 lane.policies[method] = self._make_policy(method)
             mask = np.zeros(self._chunk, bool)
-            alphas, keys = np.zeros(self._chunk), np.zeros(self._chunk, np.int64)
-            for row, cell in zip(rows, cells):
-                if cell.method == method:
-                    mask[row], alphas[row], keys[row] = True, cell.alpha or 0.0, cell.environment_key()
-            lane.policies[method].reset(mask, alphas, keys)
+            alphas, drawn_by = np.zeros(self._chunk), np.zeros(self._chunk, np.int64)
+            for row, key in zip(rows, keys):
+                if key.method == method:
+                    mask[row], alphas[row], drawn_by[row] = True, key.alpha or 0.0, key.environment_key()
+            lane.policies[method].reset(mask, alphas, drawn_by)
 
     def _act(self, lane: _Lane, rows: np.ndarray, vector: VectorEnvironment) -> np.ndarray:
-        """Actions [len(rows), A] of the lane's busy rows, each by its own cell's method."""
+        """Actions [len(rows), A] of the lane's busy rows, each by its own episode's method."""
         lane.observations[rows] = vector.observations[lane.environments[rows]]
         actions = None
-        for method in {lane.cells[row].method for row in rows}:
-            mine = np.array([row for row in rows if lane.cells[row].method == method])
+        for method in {lane.keys[row].method for row in rows}:
+            mine = np.array([row for row in rows if lane.keys[row].method == method])
             output = lane.policies[method].act(lane.observations, mine)
             actions = np.zeros_like(output) if actions is None else actions
             actions[mine] = output[mine]
@@ -133,7 +134,7 @@ class Rollouts:
 
     def _receive(
         self, lane: _Lane, vector: VectorEnvironment, idle: deque[int], progress: Progress | None
-    ) -> dict[str, Outcome]:
+    ) -> dict[str, EpisodeOutcome]:
         """Books one decision of every busy row; returns the outcomes of the episodes that it ended."""
         rewards, _, lasts, capped = vector.step_wait()
         lane.stepping = False
@@ -144,22 +145,22 @@ class Rollouts:
             progress.advance(len(rows))
         outcomes = {}
         for row, was_capped in zip(rows[lasts], capped[lasts]):
-            cell = lane.cells[row]
-            outcome = Outcome(
+            key = lane.keys[row]
+            outcome = EpisodeOutcome(
                 reward_sum=float(lane.sums[row]),
                 decisions=int(lane.decisions[row]),
                 capped=bool(was_capped),
-                layers=lane.policies[cell.method].activity(int(row)),
+                layers=lane.policies[key.method].activity(int(row)),
                 made={**self._made, "seconds": round(time.monotonic() - lane.started[row], 3)},
             )
             if not np.isfinite(outcome.reward_sum):
                 raise UserError(
-                    f"{cell.source.task}, episode {cell.episode} of stream {cell.stream}, seed {cell.seed}: the sum of rewards is not finite; "
+                    f"{key.source.task}, episode {key.episode} of stream {key.stream}, seed {key.seed}: the sum of rewards is not finite; "
                     "the simulation became unstable, try another seed"
                 )
-            self.store.put(cell, outcome)
-            outcomes[cell.digest] = outcome
-            lane.cells[row] = None
+            self.store.put(key, outcome)
+            outcomes[key.digest] = outcome
+            lane.keys[row] = None
             idle.append(int(lane.environments[row]))
             if progress is not None:
                 progress.finish(outcome.decisions)

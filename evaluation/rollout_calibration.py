@@ -26,8 +26,8 @@ from tqdm import tqdm
 import envs
 import snn
 from drqv2.stored_thresholds import Plain, StoredCalibration, weights_sha256
-from evaluation.cells import Compute, Source
 from evaluation.environments import VectorEnvironment
+from evaluation.episode_store import Compute, Source
 from evaluation.policies import Policy
 from runtime.errors import UserError
 from runtime.files import atomic_write

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evaluation.result import Alpha
+from evaluation.result import AlphaRecord
 
 
 def to_select(alphas: Sequence[float], select: str) -> list[float]:
@@ -33,12 +33,12 @@ def best(means: Mapping[float, float]) -> float:
     return min(means, key=lambda alpha: (-means[alpha], alpha))
 
 
-def describe(alphas: Sequence[float], select: str, chosen: float) -> Alpha:
+def describe(alphas: Sequence[float], select: str, chosen: float) -> AlphaRecord:
     """The record of the choice for the result."""
     if len(alphas) == 1:
-        return Alpha(list(alphas), chosen, "given", False, "α was given, nothing was chosen", "report")
+        return AlphaRecord(list(alphas), chosen, "given", False, "α was given, nothing was chosen", "report")
     if select == "honest":
         note = "α chosen on selection episodes, reported on other environment seeds; returns.npy: selection episodes"
-        return Alpha(list(alphas), chosen, "honest", False, note, "selection")
+        return AlphaRecord(list(alphas), chosen, "honest", False, note, "selection")
     note = "optimistic: α was chosen on the very episodes that are reported, as in the paper"
-    return Alpha(list(alphas), chosen, "paper", True, note, "report")
+    return AlphaRecord(list(alphas), chosen, "paper", True, note, "report")

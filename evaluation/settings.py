@@ -31,7 +31,7 @@ _THREADS = {"pixels": None, "state": 1}
 
 
 @dataclass(frozen=True)
-class Neuron:
+class NeuronSettings:
     """A file of the cfgs/neuron group: `rule` under `coding`; `n_thresholds` is None for rules of one magnitude."""
 
     name: str
@@ -41,7 +41,7 @@ class Neuron:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ConvertSettings:
     """One conversion run. Made by `from_dict`; field for field the options of cfgs/convert.yaml.
 
     `alphas`: what was asked for, in that order; with more than one, `select` says how one of them is chosen.
@@ -55,7 +55,7 @@ class Settings:
     run: str | None
     no_policy: str
     timesteps: int
-    neuron: Neuron
+    neuron: NeuronSettings
     alphas: tuple[float, ...]
     mode: str
     select: str
@@ -80,7 +80,7 @@ class Settings:
     tune: bool
 
     @classmethod
-    def from_dict(cls, config: dict[str, Any]) -> Settings:
+    def from_dict(cls, config: dict[str, Any]) -> ConvertSettings:
         """Checks the plain nested dictionary of cfgs/convert.yaml and turns it into settings.
 
         Raises UserError, naming the option as it is written on the command line, for the first value that is wrong,
@@ -134,7 +134,7 @@ class Settings:
         )
 
 
-def _neuron(group: Any) -> Neuron:
+def _neuron(group: Any) -> NeuronSettings:
     if not isinstance(group, dict) or not {"name", "rule", "coding"} <= group.keys():
         raise UserError(f"neuron={group}: must name a file of cfgs/neuron, such as if, snm, mt or dc")
     count = _integer("neuron.n_thresholds", group.get("n_thresholds"), 1, 16, optional=True)
@@ -146,7 +146,7 @@ def _neuron(group: Any) -> Neuron:
         )
     if made.rule.levels and count is None:
         raise UserError(f"neuron.n_thresholds=null: the {made.rule.name} rule needs a number of magnitudes, such as 4")
-    return Neuron(str(group["name"]), made.rule.name, made.coding.name, count if made.rule.levels else None)
+    return NeuronSettings(str(group["name"]), made.rule.name, made.coding.name, count if made.rule.levels else None)
 
 
 def _alphas(value: Any) -> tuple[float, ...]:

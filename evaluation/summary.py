@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.result import Result, Rollouts
+from evaluation.result import Result, RolloutRecord
 from evaluation.statistics import half_std
 
 
@@ -42,7 +42,7 @@ def label(neuron: str, mode: str, alpha: float) -> str:
     return neuron.upper() + (f"+{'CRPI' if mode == 'residual' else mode} α={alpha:g}" if alpha else "")
 
 
-def _row(name: str, rollouts: Rollouts, ann: Rollouts, units: dict[str, int]) -> str:
+def _row(name: str, rollouts: RolloutRecord, ann: RolloutRecord, units: dict[str, int]) -> str:
     sums = [episode.reward_sum for episode in rollouts.episodes]
     spread = f"{np.mean(sums):.1f} ± {half_std(sums):.1f}"
     base = ann.mean_reward_sum()

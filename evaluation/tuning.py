@@ -14,38 +14,40 @@ from tqdm import tqdm
 
 import envs
 from evaluation import selection
-from evaluation.conversion import Run
-from evaluation.settings import Settings
+from evaluation.conversion import ConversionRun
+from evaluation.settings import ConvertSettings
 from runtime.files import write_json
 
 TRIAL = "trial.json"
 
 
-def run(settings: Settings, config: dict[str, Any], folder: Path, say: Callable[[str], None] = tqdm.write) -> float:
+def run(
+    settings: ConvertSettings, config: dict[str, Any], folder: Path, say: Callable[[str], None] = tqdm.write
+) -> float:
     """Plays `select_episodes` episodes of each α on the selection stream; returns the best α's mean return.
 
     Where max_decisions cuts episodes short, the mean is of their sums of rewards. Writes trial.json to `folder`: the
     value, the α behind it, every episode, and `config`, the plain configuration. Raises as `conversion.run`.
     """
-    this = Run(settings, say)
+    this = ConversionRun(settings, say)
     with this.environments:
         thresholds, _ = this.thresholds()
         method = this.method(thresholds)
-        groups = {alpha: this.cells(method, alpha, "selection") for alpha in settings.alphas}
-        outcomes = this.rollouts(thresholds).run([cell for group in groups.values() for cell in group])
+        groups = {alpha: this.keys(method, alpha, "selection") for alpha in settings.alphas}
+        outcomes = this.rollouts(thresholds).run([key for group in groups.values() for key in group])
     means = {
-        alpha: float(np.mean([outcomes[cell.digest].reward_sum for cell in group])) for alpha, group in groups.items()
+        alpha: float(np.mean([outcomes[key.digest].reward_sum for key in group])) for alpha, group in groups.items()
     }
     chosen = selection.best(means)
     episodes = [
         {
             "alpha": alpha,
-            "seed": list(envs.episode_seed(cell.stream, cell.seed, cell.episode)),
-            "reward_sum": outcomes[cell.digest].reward_sum,
-            "capped": outcomes[cell.digest].capped,
+            "seed": list(envs.episode_seed(key.stream, key.seed, key.episode)),
+            "reward_sum": outcomes[key.digest].reward_sum,
+            "capped": outcomes[key.digest].capped,
         }
         for alpha, group in groups.items()
-        for cell in group
+        for key in group
     ]
     trial = {
         "value": means[chosen],

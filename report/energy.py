@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from evaluation.result import Episode, Layer, Macs
+from evaluation.result import EpisodeRecord, LayerRecord, MacsRecord
 from report.method import Network
 
 
@@ -60,7 +60,9 @@ class Cost:
         return self.spikes_only(preset) + self.analog * self.analog_times * preset.mac
 
 
-def cost(network: Network, macs: list[Macs], layers: list[Layer], episodes: Iterable[Episode]) -> Cost:
+def cost(
+    network: Network, macs: list[MacsRecord], layers: list[LayerRecord], episodes: Iterable[EpisodeRecord]
+) -> Cost:
     """The cost of one decision, averaged over all decisions of `episodes`; `layers`: the spiking layers, in order.
 
     Raises ValueError where the episodes hold no counts.
@@ -83,7 +85,7 @@ def cost(network: Network, macs: list[Macs], layers: list[Layer], episodes: Iter
     )
 
 
-def analog_layers(macs: list[Macs], layers: list[Layer]) -> list[Macs]:
+def analog_layers(macs: list[MacsRecord], layers: list[LayerRecord]) -> list[MacsRecord]:
     """The layers of the source network that receive no spikes: the first one, and in a hybrid the one behind the part
     that stays analog."""
     spiking = {layer.name for layer in layers}

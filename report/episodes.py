@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evaluation.result import Episode, Result, Rollouts
+from evaluation.result import EpisodeRecord, Result, RolloutRecord
 from report.evidence import Evidence
 from runtime.files import atomic_write
 
@@ -70,7 +70,7 @@ def _rows(evidence: Evidence) -> Iterator[dict[str, Any]]:
                 yield {"folder": str(job.folder), **_row(result, rollouts, episode)}
 
 
-def _row(result: Result, rollouts: Rollouts, episode: Episode) -> dict[str, Any]:
+def _row(result: Result, rollouts: RolloutRecord, episode: EpisodeRecord) -> dict[str, Any]:
     policy, conversion, alpha = result.policy, result.conversion, result.alpha
     assert policy and conversion and alpha
     row = {

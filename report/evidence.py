@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluation.result import Episode, Layer, Macs, Policy, Result, Rollouts
+from evaluation.result import EpisodeRecord, LayerRecord, MacsRecord, PolicyRecord, Result, RolloutRecord
 from report import method
 from report.jobs import STATUSES, Job
 from report.method import Network, Variant
 
-Episodes = dict[tuple[int, ...], Episode]  # by seed triple
+Episodes = dict[tuple[int, ...], EpisodeRecord]  # by seed triple
 Strata = dict[str, Episodes]  # by the policy file's SHA-256
 
 
@@ -48,8 +48,8 @@ class Evidence:
     ann: dict[tuple[str, str], Strata] = field(default_factory=lambda: defaultdict(dict))
     reported: dict[tuple[Network, Variant, str], dict[str, Reported]] = field(default_factory=lambda: defaultdict(dict))
     curves: dict[tuple[Network, str, str, str], dict[float, Strata]] = field(default_factory=lambda: defaultdict(dict))
-    layers: dict[tuple[Network, str], list[Layer]] = field(default_factory=dict)
-    policies: dict[str, tuple[str, str, Policy]] = field(default_factory=dict)
+    layers: dict[tuple[Network, str], list[LayerRecord]] = field(default_factory=dict)
+    policies: dict[str, tuple[str, str, PolicyRecord]] = field(default_factory=dict)
     conflicts: int = 0
 
     def results(self) -> Iterator[Result]:
@@ -79,7 +79,7 @@ class Evidence:
     def networks(self, obs: str) -> list[Network]:
         return list(dict.fromkeys(network for network, _ in self.rows(obs)))
 
-    def macs(self, obs: str, task: str) -> list[Macs]:
+    def macs(self, obs: str, task: str) -> list[MacsRecord]:
         """The ANN's multiply-accumulates per layer; empty where no policy of the task finished."""
         return next((policy.macs for kind, name, policy in self.policies.values() if (kind, name) == (obs, task)), [])
 
@@ -129,7 +129,7 @@ def _add(evidence: Evidence, result: Result) -> None:
             _merge(by_seed.setdefault(seed, (alpha, {}))[1], rollouts)
 
 
-def _merge(episodes: Episodes, rollouts: Rollouts) -> int:
+def _merge(episodes: Episodes, rollouts: RolloutRecord) -> int:
     """Adds the episodes; returns how many were there already with another outcome."""
     conflicts = 0
     for episode in rollouts.episodes:

@@ -4,7 +4,7 @@
     python scripts/ship_checkpoint.py --calibrate checkpoints/state/*.pt     only their calibrations, anew
 
 Weights are rounded to float16; the returns on the page are those of the rounded weights, over 50 episodes on
-environment seeds that neither training nor conversion uses. Run it again for the same task to replace a checkpoint.
+environment seeds that neither training nor conversion uses. ConversionRun it again for the same task to replace a checkpoint.
 
 Each file carries the calibration of the rounded weights under convert.py's default settings, computed by the same code,
 so that convert.py needn't. It is used only under the very settings and releases of packages that it was made with:
@@ -33,9 +33,9 @@ from omegaconf import OmegaConf  # noqa: E402
 import snn  # noqa: E402
 from drqv2.snapshot import CHECKPOINTS, load_policy, policy_meta, store_calibration, write_policy  # noqa: E402
 from evaluation import statistics  # noqa: E402
-from evaluation.cells import ANN  # noqa: E402
-from evaluation.conversion import Run  # noqa: E402
-from evaluation.settings import Settings  # noqa: E402
+from evaluation.conversion import ConversionRun  # noqa: E402
+from evaluation.episode_store import ANN  # noqa: E402
+from evaluation.settings import ConvertSettings  # noqa: E402
 from runtime.errors import UserError  # noqa: E402
 from runtime.files import write_json  # noqa: E402
 
@@ -158,14 +158,14 @@ def calibrate(file: Path) -> None:
     )
 
 
-def conversion(file: Path, *words: str) -> Run:
+def conversion(file: Path, *words: str) -> ConversionRun:
     """What convert.py would do with a policy file under its default settings, changed by `words`."""
     policy = load_policy(file)
     named = [f"env_name={policy.task}", f"obs={policy.obs}", f"snapshot='{policy.path}'"]
     named += [f"hybrid={str(policy.actor_trunk == 'layernorm_tanh').lower()}"]
     with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
         config = OmegaConf.to_container(compose("convert", [*named, *words]), resolve=True)
-    return Run(Settings.from_dict(config))
+    return ConversionRun(ConvertSettings.from_dict(config))
 
 
 def shipped(task: str, obs: str) -> Path:
@@ -174,13 +174,13 @@ def shipped(task: str, obs: str) -> Path:
 
 
 def evaluate(file: Path) -> list[float]:
-    """Returns of the policy itself over EPISODES episodes: the ANN's cells of a conversion, by convert.py's own code."""
+    """Returns of the policy itself over EPISODES episodes: the ANN's episodes of a conversion, by convert.py's own code."""
     with tempfile.TemporaryDirectory() as folder:
         run = conversion(file, f"num_eval_episodes={EPISODES}", f"seed={SEED}", f"store='{folder}'")
         with run.environments:
-            cells = run.cells(ANN, None, "report")
-            outcomes = run.rollouts({}).run(cells)
-    return [float(outcomes[cell.digest].reward_sum) for cell in cells]
+            keys = run.keys(ANN, None, "report")
+            outcomes = run.rollouts({}).run(keys)
+    return [float(outcomes[key.digest].reward_sum) for key in keys]
 
 
 def picture(index: dict) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.document import Analysis, Curve, Estimate, Method
+from analysis.document import Analysis, Curve, Estimate, MethodRecord
 from report.document import Picture
 from runtime.files import atomic_write
 
@@ -80,7 +80,7 @@ def best(analysis: Analysis) -> float:
     return choice.by_return or choice.by_drift
 
 
-def shown(analysis: Analysis) -> list[Method]:
+def shown(analysis: Analysis) -> list[MethodRecord]:
     """Plain conversion first, then the best α, then any other."""
     return sorted(analysis.methods, key=lambda method: (method.alpha != 0, method.alpha != best(analysis)))
 

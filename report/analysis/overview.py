@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import ListedColormap
 
-from analysis.document import ANALYSIS, Analysis, Method, read
+from analysis.document import ANALYSIS, Analysis, MethodRecord, read
 from report import markdown
 from report.analysis import comparison
 from report.analysis.drawing import INK, best, figure, label, picture, saved
@@ -157,6 +157,6 @@ def _numbers(analyses: Sequence[Analysis]) -> Table:
     return Table("numbers", columns, rows, "Means over episodes; the intervals are in each analysis' own report.")
 
 
-def _pair(analysis: Analysis) -> list[Method]:
+def _pair(analysis: Analysis) -> list[MethodRecord]:
     """Plain conversion and the best α, where they differ."""
     return [analysis.of(alpha) for alpha in dict.fromkeys((0.0, best(analysis)))]

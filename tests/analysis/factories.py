@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.layers import NUMBERS
 from analysis.trial import Record, Trial
-from tests.evaluation.factories import cell
+from tests.evaluation.factories import episode_key
 
 
 def record(decisions=6, dims=2, depth=2, seed=0, **given):
@@ -29,4 +29,4 @@ def record(decisions=6, dims=2, depth=2, seed=0, **given):
 
 
 def trial(alpha=0.5, episode=0, **given):
-    return Trial(cell(alpha, episode), **given)
+    return Trial(episode_key(alpha, episode), **given)

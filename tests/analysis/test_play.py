@@ -7,14 +7,14 @@ import pytest
 import torch
 
 import envs
-from analysis.plan import Plan
+from analysis.plan import TrialPlan
 from analysis.play import Player
-from analysis.settings import Settings
-from analysis.store import Store
+from analysis.settings import AnalyzeSettings
+from analysis.store import TrialStore
 from analysis.trial import DISTURBANCES, FLIPPED, GAUSSIAN, ORDERED, RECORDED, Trial
-from evaluation.cells import ANN
-from evaluation.conversion import Run
+from evaluation.conversion import ConversionRun
 from evaluation.environments import Environments
+from evaluation.episode_store import ANN
 from evaluation.policies import SpikingPolicy
 from tests.analysis.test_settings import config
 
@@ -37,11 +37,11 @@ class House:
 
     def __init__(self, policies, folder, obs="state", **changes):
         values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder)) | changes))
-        self.settings = Settings.from_dict(values)
-        self.run = Run(self.settings.conversion, say=lambda line: None)
+        self.settings = AnalyzeSettings.from_dict(values)
+        self.run = ConversionRun(self.settings.conversion, say=lambda line: None)
         self.branches = Environments(self.run.make_envs, self.settings.conversion.num_envs)
         self.thresholds, _ = self.run.thresholds()
-        self.plan = Plan(self.settings, self.run, self.run.method(self.thresholds))
+        self.plan = TrialPlan(self.settings, self.run, self.run.method(self.thresholds))
         self.lines = []
         self.player = self.new_player(folder)
 
@@ -54,7 +54,7 @@ class House:
             lambda: self.run.convert(self.thresholds, chunk),
             chunk=chunk,
             device=torch.device("cpu"),
-            store=Store(folder / "analysis", self.lines.append),
+            store=TrialStore(folder / "analysis", self.lines.append),
         )
 
     def play(self, trials):
@@ -80,10 +80,10 @@ def test_the_leaders_episode_is_untouched_by_branching(policies, tmp_path, monke
         for name in ("actions", "reference", "rewards", "coordinates", "residual_cosines", "layers"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     # And it is the episode that convert.py plays, bit for bit.
-    cells = [trial.cell for trial in trials[:3]] + house.run.cells(house.plan.method, None, "report")
+    keys = [trial.key for trial in trials[:3]] + house.run.keys(house.plan.method, None, "report")
     with house.run.environments:
-        outcomes = house.run.rollouts(house.thresholds).run(cells)
-    assert [outcomes[cell.digest].reward_sum for cell in cells] == [float(record.rewards.sum()) for record in branched]
+        outcomes = house.run.rollouts(house.thresholds).run(keys)
+    assert [outcomes[key.digest].reward_sum for key in keys] == [float(record.rewards.sum()) for record in branched]
 
 
 @pytest.mark.parametrize("obs", ["state", "pixels"])
@@ -94,7 +94,7 @@ def test_branches_are_what_a_simulation_from_the_start_finds(policies, tmp_path,
         environment = envs.make("cartpole_swingup", obs=obs)
         for k in range(len(record.actions)):
             # The leader's actions up to k, then the shadow's.
-            step = environment.reset(envs.episode_seed("report", 1, trial.cell.episode))
+            step = environment.reset(envs.episode_seed("report", 1, trial.key.episode))
             for action in record.actions[:k]:
                 step = environment.step(action)
             np.testing.assert_array_equal(environment.save_state().coordinates, record.coordinates[k])
@@ -109,7 +109,7 @@ def test_branches_are_what_a_simulation_from_the_start_finds(policies, tmp_path,
 
 def test_a_shadow_that_agrees_branches_to_where_the_leader_goes(policies, tmp_path):
     house = House(policies, tmp_path)
-    trials = [Trial(trial.cell) for trial in house.plan.shadowed(0.6)]
+    trials = [Trial(trial.key) for trial in house.plan.shadowed(0.6)]
     for record in house.play(trials):
         np.testing.assert_array_equal(record.actions, record.reference)
         np.testing.assert_array_equal(record.rewards, record.branch_rewards)
@@ -155,9 +155,9 @@ def test_flipped_errors_are_the_networks_own_in_each_state(policies, tmp_path):
     network = SpikingPolicy(house.run.convert(house.thresholds, 1), 1, torch.device("cpu"))
     signs = set()
     for trial, record in zip(trials, house.play(trials)):
-        network.reset(np.ones(1, bool), np.array([0.6]), np.array([trial.cell.environment_key()]))
+        network.reset(np.ones(1, bool), np.array([0.6]), np.array([trial.key.environment_key()]))
         environment = envs.make("cartpole_swingup", obs="state")
-        step = environment.reset(envs.episode_seed("report", 1, trial.cell.episode))
+        step = environment.reset(envs.episode_seed("report", 1, trial.key.episode))
         for action, reference in zip(record.actions, record.reference):
             error = network.act(step.observation[None])[0].astype(np.float64) - reference
             np.testing.assert_allclose(np.abs(action - reference.astype(np.float64)), np.abs(error), atol=1e-5)

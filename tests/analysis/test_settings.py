@@ -5,7 +5,7 @@ import functools
 import pytest
 import yaml
 
-from analysis.settings import Settings
+from analysis.settings import AnalyzeSettings
 from runtime.errors import UserError
 from tests import configs
 from tests.configs import CFGS
@@ -14,14 +14,14 @@ config = functools.partial(configs.config, "analyze")
 
 
 def test_the_shipped_defaults():
-    settings = Settings.from_dict(config())
+    settings = AnalyzeSettings.from_dict(config())
     assert settings.alphas == (0.0, 0.2, 0.4, 0.6, 0.8, 1.0) and settings.layer_decisions == 20
     assert (settings.conversion.timesteps, settings.conversion.report_episodes) == (32, 10)
 
 
 @pytest.mark.parametrize("asked, compared", [(0.5, (0.0, 0.5)), ([0.9, 0.3], (0.0, 0.3, 0.9)), (0, (0.0,))])
 def test_plain_conversion_is_always_compared(asked, compared):
-    assert Settings.from_dict(config(crpi__alpha=asked)).alphas == compared
+    assert AnalyzeSettings.from_dict(config(crpi__alpha=asked)).alphas == compared
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_plain_conversion_is_always_compared(asked, compared):
 )
 def test_a_wrong_value_is_named(changes, said):
     with pytest.raises(UserError, match=said):
-        Settings.from_dict(config(**changes))
+        AnalyzeSettings.from_dict(config(**changes))
 
 
 def test_every_option_has_a_description_beside_its_default():

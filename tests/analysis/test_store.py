@@ -5,18 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from analysis.store import Store
+from analysis.store import TrialStore
 from analysis.trial import Disturbance
 from runtime.errors import UserError
 from tests.analysis.factories import record, trial
 
 
 def test_a_record_comes_back_as_it_was(tmp_path):
-    store = Store(tmp_path, lambda line: None)
+    store = TrialStore(tmp_path, lambda line: None)
     assert store.get(trial()) is None
     kept = record(residual_cosines=np.full((6, 2), np.nan, np.float32))
     store.put(trial(), kept)
-    found = Store(tmp_path, lambda line: None).get(trial())
+    found = TrialStore(tmp_path, lambda line: None).get(trial())
     for field in dataclasses.fields(kept):
         one, other = getattr(found, field.name), getattr(kept, field.name)
         assert one.dtype == other.dtype
@@ -28,7 +28,7 @@ def test_a_record_comes_back_as_it_was(tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "noise", "another's"])
 def test_a_damaged_file_counts_as_absent_and_is_said(tmp_path, damage):
     lines = []
-    store = Store(tmp_path, lines.append)
+    store = TrialStore(tmp_path, lines.append)
     store.put(trial(), record())
     store.put(trial(episode=1), record(seed=1))
     path = store.path(trial())
@@ -51,14 +51,14 @@ def test_a_damaged_file_counts_as_absent_and_is_said(tmp_path, damage):
 def test_a_disk_that_refuses_is_a_users_matter(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="store="):
-        Store(tmp_path / "file", lambda line: None).put(trial(), record())
+        TrialStore(tmp_path / "file", lambda line: None).put(trial(), record())
 
 
 def test_plain_conversion_is_the_same_trial_under_every_mode():
-    other = dataclasses.replace(trial(0.0).cell.method, mode="random", mode_seed=3)
-    renamed = dataclasses.replace(trial(0.0).cell, method=other)
-    assert trial(0.0).digest == dataclasses.replace(trial(0.0), cell=renamed).digest
+    other = dataclasses.replace(trial(0.0).key.method, mode="random", mode_seed=3)
+    renamed = dataclasses.replace(trial(0.0).key, method=other)
+    assert trial(0.0).digest == dataclasses.replace(trial(0.0), key=renamed).digest
     assert (
         trial(0.5).digest
-        != dataclasses.replace(trial(0.5), cell=dataclasses.replace(trial(0.5).cell, method=other)).digest
+        != dataclasses.replace(trial(0.5), key=dataclasses.replace(trial(0.5).key, method=other)).digest
     )

@@ -4,10 +4,10 @@ import pytest
 
 from analysis import document, study
 from analysis.document import VERSION
-from analysis.settings import Settings
+from analysis.settings import AnalyzeSettings
 from analysis.trial import FLIPPED, RECORDED
 from evaluation import conversion
-from evaluation.settings import Settings as ConversionSettings
+from evaluation.settings import ConvertSettings as ConversionSettings
 from runtime.errors import UserError
 from runtime.records import to_json
 from tests.analysis.test_play import SMALL
@@ -19,8 +19,8 @@ TINY = SMALL | dict(num_eval_episodes=2, max_decisions=5, crpi__select_episodes=
 
 
 def run(policies, folder, obs="state", **changes):
-    values = config(**(TINY | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "cells")) | changes))
-    return study.run(Settings.from_dict(values), values, folder, say=lambda line: None)
+    values = config(**(TINY | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "keys")) | changes))
+    return study.run(AnalyzeSettings.from_dict(values), values, folder, say=lambda line: None)
 
 
 @pytest.mark.parametrize("obs", ["state", "pixels"])
@@ -42,7 +42,7 @@ def test_an_analysis_is_written_and_read_back(policies, tmp_path, obs):
     assert found.windows == [[1, 5]] and found.chaos.growth[0].mean > 0
     assert set(found.map.visited) == {"ANN", *(f"{alpha:g}" for alpha in alphas)}
     assert {claim.alpha for claim in found.claims} == set(alphas)
-    again = run(policies, tmp_path / "again", obs, store=str(tmp_path / "cells"))
+    again = run(policies, tmp_path / "again", obs, store=str(tmp_path / "keys"))
     assert again.timing["trials_played"] == 0
     differing = {"created", "timing", "config"}
     assert all(

@@ -12,8 +12,8 @@ import torch
 
 from drqv2.snapshot import CHECKPOINTS, load_policy
 from evaluation import result as results
-from evaluation.conversion import Run
-from evaluation.settings import Settings
+from evaluation.conversion import ConversionRun
+from evaluation.settings import ConvertSettings
 from runtime.files import sha256_file
 from scripts.ship_checkpoint import training_seconds
 from tests.cli.command import ROOT, environment, run
@@ -78,7 +78,7 @@ def test_a_checkpoint_that_ships_carries_the_calibration_of_the_default_settings
     obs, task = name.split("/")
     path = CHECKPOINTS / (f"{task}.pt" if obs == "pixels" else f"state/{task}.pt")
     assert sha256_file(path) == INDEX[name]["sha256"] and path.stat().st_size <= 7e6
-    run = Run(Settings.from_dict(config("convert", env_name=task, obs=obs, snapshot=str(path))), say=lambda line: None)
+    run = ConversionRun(ConvertSettings.from_dict(config("convert", env_name=task, obs=obs, snapshot=str(path))), say=lambda line: None)
     assert run.thresholds()[1] == "policy file"
 
 

@@ -1,11 +1,11 @@
-"""Cells and results for tests."""
+"""Episodes and results for tests."""
 
-from evaluation.cells import ANN, Cell, Compute, Method, Source
+from evaluation.episode_store import ANN, Compute, EpisodeKey, Method, Source
 
 SNN = Method("snn", "if", "rate", None, 4, "residual", None, False, "theta")
 
 
-def cell(
+def episode_key(
     alpha=0.5, episode=0, *, stream="report", seed=1, method=SNN, chunk=4, max_decisions=None, snapshot="abc", **compute
 ):
     values = dict(
@@ -13,4 +13,4 @@ def cell(
     )
     source = Source(snapshot, "cartpole_swingup", "state", 3, 2)
     method, alpha = (ANN, None) if alpha is None else (method, alpha)
-    return Cell(source, method, alpha, stream, seed, episode, max_decisions, Compute(**(values | compute)))
+    return EpisodeKey(source, method, alpha, stream, seed, episode, max_decisions, Compute(**(values | compute)))

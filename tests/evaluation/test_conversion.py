@@ -10,8 +10,8 @@ import snn
 from drqv2.snapshot import load_policy, store_calibration
 from evaluation import conversion, summary
 from evaluation import result as results
-from evaluation.settings import Settings
-from evaluation.store import Store
+from evaluation.episode_store import EpisodeStore
+from evaluation.settings import ConvertSettings
 from runtime.errors import UserError
 from tests.evaluation.conftest import write_small_policy
 from tests.evaluation.test_settings import config
@@ -30,8 +30,8 @@ SMALL = dict(
 
 
 def _run(policies, folder, obs="state", say=lambda line: None, **changes):
-    values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "cells")) | changes))
-    return conversion.run(Settings.from_dict(values), values, folder, say)
+    values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "keys")) | changes))
+    return conversion.run(ConvertSettings.from_dict(values), values, folder, say)
 
 
 def _without_time(result):
@@ -160,10 +160,10 @@ def test_a_video_is_written_on_request(policies, tmp_path):
 
 def test_entries_of_the_store_name_their_makers(policies, tmp_path):
     _run(policies, tmp_path, crpi__alpha=0.5)
-    entries = [json.loads(path.read_text()) for path in (tmp_path / "cells").rglob("*.json")]
+    entries = [json.loads(path.read_text()) for path in (tmp_path / "keys").rglob("*.json")]
     assert len(entries) == 4 == len({entry["checksum"] for entry in entries})
     assert all("torch" in entry["outcome"]["made"]["versions"] for entry in entries)
-    assert Store(tmp_path / "cells").root.exists()
+    assert EpisodeStore(tmp_path / "keys").root.exists()
 
 
 # ---- the calibration that a policy's file carries ----
@@ -173,7 +173,7 @@ def _with_calibration(policies, tmp_path, obs, **changes):
     """A copy of a policy's file that carries its calibration, made as scripts/ship_checkpoint.py makes it."""
     path = shutil.copy(policies[obs], tmp_path / "carries.pt")
     values = config(**(SMALL | dict(obs=obs, snapshot=str(path), store=str(tmp_path / "own")) | changes))
-    run = conversion.Run(Settings.from_dict(values), say=lambda line: None)
+    run = conversion.ConversionRun(ConvertSettings.from_dict(values), say=lambda line: None)
     with run.environments:
         store_calibration(path, run.measured())
     return {obs: path}
@@ -190,7 +190,7 @@ def test_a_stored_calibration_is_what_the_run_would_have_computed_itself(policie
     assert [line for line in lines if line.startswith("thresholds: those in the policy's file (12 decisions")]
     assert ours.conversion.thresholds_sha256 == theirs.conversion.thresholds_sha256
     assert results.to_json(ours.snn[0]) == results.to_json(theirs.snn[0])
-    assert not (tmp_path / "a/cells/thresholds").exists() and (tmp_path / "b/cells/thresholds").exists()
+    assert not (tmp_path / "a/keys/thresholds").exists() and (tmp_path / "b/keys/thresholds").exists()
 
 
 @pytest.mark.parametrize(

@@ -7,21 +7,30 @@ import numpy as np
 import pytest
 
 from evaluation import result as results
-from evaluation.result import Activity, Alpha, Conversion, Episode, Layer, Policy, Result, Rollouts
+from evaluation.result import (
+    ActivityRecord,
+    AlphaRecord,
+    ConversionRecord,
+    EpisodeRecord,
+    LayerRecord,
+    PolicyRecord,
+    Result,
+    RolloutRecord,
+)
 from runtime.errors import UserError
 
 
 def episode(number, value, *, capped=False, spiking=True):
     counts = {"spikes": [[1, 2]], "sops": [[3, 4]], "above_threshold": [0.25]} if spiking else {}
-    return Episode([4, 1, number], number, None if capped else value, value, 500, capped, **counts)
+    return EpisodeRecord([4, 1, number], number, None if capped else value, value, 500, capped, **counts)
 
 
 def result(capped=False, returns_stream="report"):
-    made = lambda alpha, stream, values: Rollouts(  # noqa: E731
+    made = lambda alpha, stream, values: RolloutRecord(  # noqa: E731
         alpha,
         stream,
         [episode(i, v, capped=capped, spiking=alpha is not None and stream == "report") for i, v in enumerate(values)],
-        [Activity("policy.0", 0.1, 0.25, 12.0)] if alpha is not None and stream == "report" else [],
+        [ActivityRecord("policy.0", 0.1, 0.25, 12.0)] if alpha is not None and stream == "report" else [],
     )
     return Result(
         status="ok",
@@ -33,8 +42,8 @@ def result(capped=False, returns_stream="report"):
         obs="state",
         capped=capped,
         seeds={"seed": 1},
-        policy=Policy("/p/snapshot.pt", "ab", 1000, 1, "relu"),
-        conversion=Conversion(
+        policy=PolicyRecord("/p/snapshot.pt", "ab", 1000, 1, "relu"),
+        conversion=ConversionRecord(
             "if",
             "if",
             "rate",
@@ -47,9 +56,9 @@ def result(capped=False, returns_stream="report"):
             [-0.5, 0.5],
             {"steps": 5},
             "cd",
-            [Layer("policy.0", "linear", "if", 7, 0.1, 2.0, 1)],
+            [LayerRecord("policy.0", "linear", "if", 7, 0.1, 2.0, 1)],
         ),
-        alpha=Alpha([0.5, 0.0], 0.5, "honest", False, "", returns_stream),
+        alpha=AlphaRecord([0.5, 0.0], 0.5, "honest", False, "", returns_stream),
         ann=made(None, "report", [10.0, 20.0]),
         snn=[
             made(0.0, "selection", [1.0]),

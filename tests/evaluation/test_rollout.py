@@ -1,4 +1,4 @@
-"""Rollouts: an episode's outcome is its cell's alone, whatever shares the batch, and nothing is played twice."""
+"""Rollouts: an episode's outcome is its key's alone, whatever shares the batch, and nothing is played twice."""
 
 import dataclasses
 from collections import deque
@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 import envs
-from evaluation.cells import ANN
 from evaluation.environments import Environments
+from evaluation.episode_store import ANN, EpisodeStore, LayerActivity
 from evaluation.progress import Progress, readable
 from evaluation.rollout import Rollouts
-from evaluation.store import LayerActivity, Store
 from runtime.errors import UserError
-from tests.evaluation.factories import SNN, cell
+from tests.evaluation.factories import SNN, episode_key
 
 
 class Counting:
@@ -86,7 +85,7 @@ class House:
     def __init__(self, root, chunk=4, num_envs=4):
         self.environments, self.policies = [], []
         self.pool = Environments(self._envs, num_envs)
-        self.rollouts = Rollouts(self.pool, self._policy, chunk=chunk, store=Store(root))
+        self.rollouts = Rollouts(self.pool, self._policy, chunk=chunk, store=EpisodeStore(root))
         self.chunk = chunk
 
     def _envs(self, count):
@@ -97,18 +96,18 @@ class House:
         self.policies.append(Remembering(method, self.chunk))
         return self.policies[-1]
 
-    def run(self, cells, progress=None):
+    def run(self, keys, progress=None):
         with self.pool:
-            outcomes = self.rollouts.run(cells, progress)
+            outcomes = self.rollouts.run(keys, progress)
         return {key: dataclasses.replace(outcome, made={}) for key, outcome in outcomes.items()}
 
 
-SWEEP = [cell(alpha, episode) for alpha in (None, 0.0, 0.5) for episode in range(7)]
+SWEEP = [episode_key(alpha, episode) for alpha in (None, 0.0, 0.5) for episode in range(7)]
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """Every cell of the sweep by itself."""
+    """Every key of the sweep by itself."""
     return {c.digest: House(tmp_path_factory.mktemp("alone")).run([c])[c.digest] for c in SWEEP}
 
 
@@ -122,11 +121,11 @@ def test_company_changes_nothing(tmp_path, alone, num_envs):
 
 def test_an_episode_is_summed_by_hand(alone):
     # Episode 1: observation [2, x], 4 decisions of the ANN, which adds 2 / 16 to x each time.
-    outcome = alone[cell(None, 1).digest]
+    outcome = alone[episode_key(None, 1).digest]
     assert outcome.reward_sum == sum((2 + 0.125 * step) / 8 for step in (1, 2, 3, 4))
     assert (outcome.decisions, outcome.capped, outcome.layers) == (4, False, [])
-    assert alone[cell(0.5, 1).digest].layers[0].spikes == [4]
-    assert alone[cell(0.5, 4).digest].capped and not alone[cell(0.5, 1).digest].capped
+    assert alone[episode_key(0.5, 1).digest].layers[0].spikes == [4]
+    assert alone[episode_key(0.5, 4).digest].capped and not alone[episode_key(0.5, 1).digest].capped
 
 
 def test_a_second_sweep_plays_only_what_is_new(tmp_path, alone):
@@ -150,7 +149,7 @@ def test_a_sweep_that_was_cut_off_goes_on(tmp_path, alone):
     with pytest.raises(KeyboardInterrupt):
         house.run(SWEEP)
     assert house.environments[0].closed
-    kept = [c for c in SWEEP if Store(tmp_path).get(c)]
+    kept = [c for c in SWEEP if EpisodeStore(tmp_path).get(c)]
     assert 0 < len(kept) < len(SWEEP)
     second = House(tmp_path)
     assert second.run(SWEEP) == alone and second.environments[0].resets == len(SWEEP) - len(kept)
@@ -158,7 +157,7 @@ def test_a_sweep_that_was_cut_off_goes_on(tmp_path, alone):
 
 def test_a_damaged_entry_is_played_again(tmp_path, alone):
     House(tmp_path).run(SWEEP)
-    Store(tmp_path).path(SWEEP[3]).write_text("{")
+    EpisodeStore(tmp_path).path(SWEEP[3]).write_text("{")
     house = House(tmp_path)
     assert house.run(SWEEP) == alone and house.environments[0].resets == 1
 
@@ -170,7 +169,7 @@ def test_a_reward_that_is_not_finite_stops_the_run_and_is_not_kept(tmp_path):
     )(method, 4)
     with pytest.raises(UserError, match="not finite"):
         house.run(SWEEP[:1])
-    assert Store(tmp_path).get(SWEEP[0]) is None
+    assert EpisodeStore(tmp_path).get(SWEEP[0]) is None
 
 
 def test_phases_share_environments_and_policies(tmp_path):
@@ -184,13 +183,13 @@ def test_phases_share_environments_and_policies(tmp_path):
 def test_methods_do_not_share_a_policy(tmp_path):
     house = House(tmp_path)
     other = dataclasses.replace(SNN, rule="snm")
-    house.run([cell(0.5), cell(0.5, method=other), cell(None)])
+    house.run([episode_key(0.5), episode_key(0.5, method=other), episode_key(None)])
     assert {policy.method for policy in house.policies} == {ANN, SNN, other}
 
 
 def test_seeds_reach_the_environments_by_stream(tmp_path):
     house = House(tmp_path)
-    house.run([cell(0.5, 3, stream="selection", seed=9)])
+    house.run([episode_key(0.5, 3, stream="selection", seed=9)])
     assert house.environments[0].seeds[0] == envs.episode_seed("selection", 9, 3)
 
 

@@ -11,7 +11,7 @@ import envs
 from evaluation import rollout_calibration
 from evaluation.policies import ANNPolicy
 from evaluation.rollout_calibration import Calibration
-from tests.evaluation.factories import cell
+from tests.evaluation.factories import episode_key
 
 CPU = torch.device("cpu")
 
@@ -78,7 +78,7 @@ def test_episodes_that_end_early_are_followed_by_others():
 
 
 PACKAGES = {"torch": "2.13.0+cpu", "numpy": "2.3", "mujoco": "3.17.0", "dm_control": "1.0.50", "numba": "0.62"}
-BASE = cell(packages=tuple(PACKAGES.items()))
+BASE = episode_key(packages=tuple(PACKAGES.items()))
 
 
 def _calibration(**changes):

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from evaluation.settings import GRID, Settings
+from evaluation.settings import GRID, ConvertSettings
 from runtime.errors import UserError
 from tests import configs
 from tests.configs import CFGS
@@ -13,11 +13,11 @@ config = functools.partial(configs.config, "convert")
 
 
 def test_the_shipped_defaults_are_the_papers():
-    settings = Settings.from_dict(config())
+    settings = ConvertSettings.from_dict(config())
     assert (settings.timesteps, settings.calibration_steps, settings.report_episodes) == (32, 5000, 10)
     assert (settings.mode, settings.select, settings.percentile, settings.dtype) == ("residual", "honest", None, None)
     assert settings.store.is_absolute() and settings.num_envs == 2 * settings.chunk == 2 * settings.report_episodes
-    assert settings.threads is None and Settings.from_dict(config(obs="state")).threads == 1
+    assert settings.threads is None and ConvertSettings.from_dict(config(obs="state")).threads == 1
 
 
 def test_every_option_has_a_description_beside_its_default():
@@ -30,7 +30,7 @@ def test_every_option_has_a_description_beside_its_default():
     "value, expected", [(0.5, (0.5,)), (0, (0.0,)), ([0, 0.5, 1], (0.0, 0.5, 1.0)), ("grid", GRID)]
 )
 def test_alpha_is_a_number_a_list_or_the_grid(value, expected):
-    assert Settings.from_dict(config(crpi__alpha=value)).alphas == expected
+    assert ConvertSettings.from_dict(config(crpi__alpha=value)).alphas == expected
     assert GRID == tuple(i / 10 for i in range(11))
 
 
@@ -74,7 +74,7 @@ def test_alpha_is_a_number_a_list_or_the_grid(value, expected):
 )
 def test_a_value_out_of_range_is_one_line_that_names_the_option(option, value):
     with pytest.raises(UserError) as refusal:
-        Settings.from_dict(config(**{option.replace(".", "__"): value}))
+        ConvertSettings.from_dict(config(**{option.replace(".", "__"): value}))
     assert str(refusal.value).startswith(f"{option}=") and "\n" not in str(refusal.value)
 
 
@@ -91,5 +91,5 @@ def test_a_neuron_that_cannot_be_is_refused_by_name(change, named):
     values = config()
     values["neuron"] |= change
     with pytest.raises(Exception, match=named) as refusal:
-        Settings.from_dict(values)
+        ConvertSettings.from_dict(values)
     assert type(refusal.value).__name__ in ("UserError", "ConversionError")

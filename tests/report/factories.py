@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import copy
 
-from evaluation.result import Activity, Alpha, Conversion, Episode, Layer, Macs, Policy, Result, Rollouts
+from evaluation.result import (
+    ActivityRecord,
+    AlphaRecord,
+    ConversionRecord,
+    EpisodeRecord,
+    LayerRecord,
+    MacsRecord,
+    PolicyRecord,
+    Result,
+    RolloutRecord,
+)
 
 CONFIG = {
     "env_name": "cartpole_swingup",
@@ -22,7 +32,11 @@ CONFIG = {
     "max_decisions": None,
     "num_eval_episodes": 2,
 }
-MACS = [Macs("encoder.0", "conv2d", 1000), Macs("policy.0", "linear", 500), Macs("policy.2", "linear", 20)]
+MACS = [
+    MacsRecord("encoder.0", "conv2d", 1000),
+    MacsRecord("policy.0", "linear", 500),
+    MacsRecord("policy.2", "linear", 20),
+]
 
 
 def config(**changes):
@@ -59,8 +73,8 @@ def result(
         obs=values["obs"],
         capped=capped,
         seeds={"seed": seed, "streams": ["report"]},
-        policy=Policy(f"/runs/{sha}.pt", sha, 1000, training_seed, "relu", list(MACS)),
-        conversion=Conversion(
+        policy=PolicyRecord(f"/runs/{sha}.pt", sha, 1000, training_seed, "relu", list(MACS)),
+        conversion=ConversionRecord(
             neuron["name"],
             neuron["rule"],
             neuron["coding"],
@@ -73,9 +87,12 @@ def result(
             [-0.5, 0.5],
             values["calibration"],
             "theta",
-            [Layer("encoder.0", "conv2d", "if", 50, 0.1, 2.0, 0), Layer("policy.0", "linear", "if", 10, 0.1, 1.0, 3)],
+            [
+                LayerRecord("encoder.0", "conv2d", "if", 50, 0.1, 2.0, 0),
+                LayerRecord("policy.0", "linear", "if", 10, 0.1, 1.0, 3),
+            ],
         ),
-        alpha=Alpha(requested, requested[0] if chosen is None else chosen, how, how == "paper", "", "report"),
+        alpha=AlphaRecord(requested, requested[0] if chosen is None else chosen, how, how == "paper", "", "report"),
         ann=_rollouts(None, "report", ann, seed, steps, capped),
         snn=groups,
         compute={"device": "cpu", "threads": 1},
@@ -88,9 +105,9 @@ def _rollouts(alpha, stream, returns, seed, steps, capped):
     number = {"report": 4, "selection": 3}[stream]
     counts = dict(spikes=[[10] * steps, [4] * steps], sops=[[700] * steps, [80] * steps], above_threshold=[0.5, 0.0])
     episodes = [
-        Episode(
+        EpisodeRecord(
             [number, seed, i], i, None if capped else float(v), float(v), 500, capped, **(counts if spiking else {})
         )
         for i, v in enumerate(returns)
     ]
-    return Rollouts(alpha, stream, episodes, [Activity("encoder.0", 0.1, 0.5, 1.0)] if spiking else [])
+    return RolloutRecord(alpha, stream, episodes, [ActivityRecord("encoder.0", 0.1, 0.5, 1.0)] if spiking else [])

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from analysis import document, study
-from analysis.settings import Settings
+from analysis.settings import AnalyzeSettings
 from report.analysis import make
 from report.analysis.__main__ import main
 from tests.analysis.test_settings import config
@@ -20,8 +20,8 @@ from tests.evaluation.conftest import write_small_policy
 def analysis(tmp_path_factory):
     folder = tmp_path_factory.mktemp("analysis")
     path = write_small_policy(folder / "policy.pt")
-    values = config(**TINY | dict(obs="state", snapshot=str(path), store=str(folder / "cells")))
-    found = study.run(Settings.from_dict(values), values, folder, say=lambda line: None)
+    values = config(**TINY | dict(obs="state", snapshot=str(path), store=str(folder / "keys")))
+    found = study.run(AnalyzeSettings.from_dict(values), values, folder, say=lambda line: None)
     # A choice that leaves two α to compare, whatever these few decisions chose.
     return (
         found

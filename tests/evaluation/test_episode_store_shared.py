@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from evaluation.store import LayerActivity, Outcome, Store
-from tests.evaluation.factories import cell
+from evaluation.episode_store import EpisodeOutcome, EpisodeStore, LayerActivity
+from tests.evaluation.factories import episode_key
 
 CELLS = 8
 FORK = multiprocessing.get_context("fork")
@@ -19,31 +19,31 @@ FORK = multiprocessing.get_context("fork")
 def outcome(episode):
     """Large enough that a write takes several system calls; the same whoever computes it."""
     spikes = [(episode * 7919 + step) % 1000 for step in range(4_000)]
-    return Outcome(float(episode), 500, False, [LayerActivity("encoder.0", 7, spikes, spikes, 0.5)], {})
+    return EpisodeOutcome(float(episode), 500, False, [LayerActivity("encoder.0", 7, spikes, spikes, 0.5)], {})
 
 
 def work(root, seed, told, rounds, no_locks):
-    """Writes every cell `rounds` times, in an order of its own, and tells of each that is done."""
+    """Writes every key `rounds` times, in an order of its own, and tells of each that is done."""
     if no_locks:
         refuse_what_shared_file_systems_lack()
-    store, order = Store(root), list(range(CELLS))
+    store, order = EpisodeStore(root), list(range(CELLS))
     for _ in range(rounds):
         random.Random(seed).shuffle(order)
         for episode in order:
-            store.put(cell(episode=episode), outcome(episode))
+            store.put(episode_key(episode=episode), outcome(episode))
             told.put(episode)
 
 
 def read(root, stop, faults, no_locks):
-    """Reads every cell without pause: whatever is there must be whole. Sends what it was told of unusable entries."""
+    """Reads every key without pause: whatever is there must be whole. Sends what it was told of unusable entries."""
     if no_locks:
         refuse_what_shared_file_systems_lack()
     lines = []
-    store, expected = Store(root, say=lines.append), [outcome(episode) for episode in range(CELLS)]
+    store, expected = EpisodeStore(root, say=lines.append), [outcome(episode) for episode in range(CELLS)]
     wrong, seen = 0, 0
     while not stop.is_set():
         for episode in range(CELLS):
-            found = store.get(cell(episode=episode))
+            found = store.get(episode_key(episode=episode))
             seen += found is not None
             wrong += found is not None and found != expected[episode]
     faults.put((lines, wrong, seen))
@@ -75,7 +75,7 @@ def test_readers_beside_writers_of_the_same_cells_see_whole_entries_or_none(tmp_
         reader.join()
     assert set(done) == set(range(CELLS)) and [writer.exitcode for writer in writers] == [0, 0, 0]
     assert [(lines, wrong) for lines, wrong, _ in found] == [([], 0)] and all(seen for _, _, seen in found)
-    assert [Store(tmp_path).get(cell(episode=episode)) for episode in range(CELLS)] == [
+    assert [EpisodeStore(tmp_path).get(episode_key(episode=episode)) for episode in range(CELLS)] == [
         outcome(episode) for episode in range(CELLS)
     ]
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == CELLS
@@ -97,10 +97,10 @@ def test_writers_that_are_killed_take_nothing_with_them(tmp_path):
             writer.join()
         # A killed process may hold the queue's lock for ever.
         told = FORK.Queue()
-        store = Store(tmp_path, say=lines.append)
+        store = EpisodeStore(tmp_path, say=lines.append)
         for episode in range(CELLS):
-            assert store.get(cell(episode=episode)) in (None, outcome(episode))
-        assert all(store.get(cell(episode=episode)) is not None for episode in done), "a finished cell was lost"
+            assert store.get(episode_key(episode=episode)) in (None, outcome(episode))
+        assert all(store.get(episode_key(episode=episode)) is not None for episode in done), "a finished key was lost"
     assert done and lines == []
 
 
@@ -113,5 +113,5 @@ def test_a_folder_that_cannot_be_flushed_is_no_failure(tmp_path, monkeypatch):
         flush(handle)
 
     monkeypatch.setattr(os, "fsync", only_files)
-    Store(tmp_path).put(cell(), outcome(0))
-    assert Store(tmp_path).get(cell()) == outcome(0)
+    EpisodeStore(tmp_path).put(episode_key(), outcome(0))
+    assert EpisodeStore(tmp_path).get(episode_key()) == outcome(0)
