@@ -7,7 +7,7 @@ from analysis.document import VERSION
 from analysis.settings import AnalyzeSettings
 from analysis.trial import FLIPPED, RECORDED
 from evaluation import conversion
-from evaluation.settings import ConvertSettings as ConversionSettings
+from evaluation.settings import ConvertSettings
 from runtime.errors import UserError
 from runtime.records import to_json
 from tests.analysis.test_play import SMALL
@@ -60,7 +60,7 @@ def test_the_episodes_are_those_that_convert_reports(policies, tmp_path):
         crpi__alpha=[0.0, 0.6], crpi__select="paper"
     )
     values = convert_config(**changes, obs="state", snapshot=str(policies["state"]), store=str(tmp_path / "other"))
-    result = conversion.run(ConversionSettings.from_dict(values), values, tmp_path / "result", lambda line: None)
+    result = conversion.run(ConvertSettings.from_dict(values), values, tmp_path / "result", lambda line: None)
     assert found.ann.values == [episode.reward_sum for episode in result.ann.episodes]
     for method in found.methods:
         assert method.reward_sum.values == [episode.reward_sum for episode in result.of(method.alpha).episodes]
