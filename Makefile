@@ -22,4 +22,4 @@ test: setup
 	.venv/bin/python -m pytest -q -n auto --dist loadfile tests
 
 demo: setup
-	.venv/bin/python scripts/demo.py
+	.venv/bin/python -m scripts.demo

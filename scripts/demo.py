@@ -1,6 +1,6 @@
 """The main job in one command (`make demo`): a policy, its conversion to IF neurons with and without CRPI, a video.
 
-    python scripts/demo.py [convert options]          for instance: python demo.py neuron=dc SNN_ts=2
+    python -m scripts.demo [convert options]          for instance: python -m scripts.demo neuron=dc SNN_ts=2
 
 Uses a policy that is at hand (a run of yours, or the checkpoint that ships); where there is none it first trains a
 small one from states, which takes minutes and no GPU. Results go to results/demo/.

@@ -101,7 +101,7 @@ install_opengl() {
         if ! renders && apt-cache show libosmesa6 >/dev/null 2>&1; then
             apt_install "$need" libosmesa6
         fi
-        renders || fail "neither EGL nor OSMesa renders after installing Mesa; see README, headless rendering"
+        renders || fail "neither EGL nor OSMesa renders after installing Mesa; see docs/install.md, rendering"
     fi
     touch .venv/renders
 }

@@ -210,7 +210,7 @@ def test_a_venv_whose_python_is_gone_is_made_anew(machine):
     [
         ("check", "python -m mypy"),
         ("test", "python -m pytest -q -n auto --dist loadfile tests"),
-        ("demo", "python scripts/demo.py"),
+        ("demo", "python -m scripts.demo"),
         ("setup", None),
     ],
 )
