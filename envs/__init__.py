@@ -1,6 +1,8 @@
-"""Tasks of the DeepMind Control Suite as the DrQ-v2 benchmark uses them. Knows no learning and imports no torch.
+"""Tasks of the DeepMind Control Suite, as the DrQ-v2 benchmark uses them, and of Gymnasium. Knows no learning and
+imports no torch.
 
-Importing this package loads neither dm_control nor OpenGL: the backend is chosen when an environment is made.
+Importing this package loads neither dm_control nor Gymnasium nor OpenGL: the backend is chosen when an environment is
+made.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ def make(
     """Makes an environment of `task`.
 
     Args:
-        task: one of `TASKS`.
-        obs: "pixels" (uint8 [3 * frame_stack, 84, 84]) or "state" (float32 [D]; needs no renderer and ignores frame_stack).
+        task: one of `TASKS`, or the id of a Gymnasium environment, such as HalfCheetah-v4.
+        obs: "pixels" (uint8 [3 * frame_stack, 84, 84]; not of Gymnasium's tasks) or "state" (float32 [D], a Gymnasium
+            task's in its own shape; needs no renderer and ignores frame_stack).
         seed: of the task's random state, until a `reset` brings its own.
         frame_stack: frames per observation.
         action_repeat: environment steps per decision.

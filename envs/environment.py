@@ -1,4 +1,4 @@
-"""One environment: a dm_control task with action repeat, frame stack and actions in [-1, 1].
+"""One environment: a task with action repeat, frame stack and actions in [-1, 1].
 
 Semantics follow facebookresearch/drqv2, dmc.py, with one difference: a terminal discount of 0 stays 0.
 """
@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envs import gl, renderer, seeds, simulator, tasks
-from envs import state as states
+from envs import gl, seeds, simulator, tasks
 from envs.state import State
 from runtime.errors import UserError
 
@@ -58,33 +57,31 @@ class Environment:
         ):
             if value is not None and value < 1:
                 raise UserError(f"{name}={value}: must be at least 1")
+        if obs == "pixels" and tasks.is_gymnasium(task):
+            raise UserError(
+                f"obs=pixels: Gymnasium's tasks are observed by their states here; write obs=state for {task}"
+            )
         self.task, self.obs = task, obs
         self.frame_stack, self.action_repeat, self.max_decisions = frame_stack, action_repeat, max_decisions
         self._render_device = render_device
-        self._renderer: renderer.Renderer | None = None
         if obs == "pixels":
             gl.choose(render_device)
         self._simulator = simulator.load(task, seed)
-        self._camera = tasks.camera(task)
-        spec = self._simulator.action_spec()
-        # float32 as the agent's actions are, and as the published wrappers round the scaled ones.
-        self._low = spec.minimum.astype(np.float32)
-        self._scale = (spec.maximum.astype(np.float32) - self._low) / 2.0
-        self.action_dim = int(spec.shape[0])
-        self._state_dim = sum(int(np.prod(part.shape)) for part in self._simulator.observation_spec().values())
+        self._low = self._simulator.low
+        self._scale = (self._simulator.high - self._low) / 2.0
+        self.action_dim = len(self._low)
         self._frames: deque[np.ndarray] = deque(maxlen=frame_stack)
         self._decisions = 0
         self._over = True
-        self._origin: tuple[Any, ...] | None = None  # the task's random state when the episode started
-        self._observation: np.ndarray | None = None
+        self._observation: np.ndarray = np.zeros(0)  # a placeholder until the first reset
         self._features: np.ndarray | None = None
         self.render_seconds = 0.0  #: wall-clock time that observations have taken to render so far
         self._seed: tuple[int, ...] | None = None  # of the episode, where it has one
 
     @property
     def observation_shape(self) -> tuple[int, ...]:
-        """(3 * frame_stack, 84, 84) for pixels, (D,) for state."""
-        return (3 * self.frame_stack, PIXELS, PIXELS) if self.obs == "pixels" else (self._state_dim,)
+        """(3 * frame_stack, 84, 84) for pixels, (D,) for state (a Gymnasium task's own shape)."""
+        return (3 * self.frame_stack, PIXELS, PIXELS) if self.obs == "pixels" else self._simulator.state_shape
 
     @property
     def observation_dtype(self) -> np.dtype:
@@ -94,40 +91,42 @@ class Environment:
     @property
     def max_episode_decisions(self) -> int:
         """Decisions in an episode that runs into the task's own time limit (`max_decisions` is not counted in)."""
-        return math.ceil(simulator.time_limit_steps(self._simulator) / self.action_repeat)
+        return math.ceil(self._simulator.time_limit_steps / self.action_repeat)
 
     @property
     def control_timestep(self) -> float:
         """Simulated seconds per environment step; a decision is `action_repeat` of them."""
-        return float(self._simulator.control_timestep())
+        return self._simulator.control_timestep
 
     @property
     def physics(self) -> Any:
         """dm_control's physics; for pictures use `render`, since dm_control's own rendering stays switched off.
 
-        Tasks of dm_control.manipulation make a new one at every reset: don't keep it.
+        Tasks of dm_control.manipulation make a new one at every reset: don't keep it. Gymnasium's tasks have none.
         """
-        return self._simulator.physics
+        return self._simulator.physics  # type: ignore[attr-defined]  # of dm_control's simulators alone
 
     @property
     def state_observation(self) -> np.ndarray:
-        """float32 [D]: what the newest TimeStep would have observed with obs=state, whatever this environment observes."""
+        """float32 [D]: what the newest TimeStep would have observed with obs=state, whatever this environment observes.
+
+        Raises RuntimeError before the first reset.
+        """
+        if self._features is None:
+            raise RuntimeError(f"{self.task}: there is no state before the first reset")
         return self._features
 
     def reset(self, seed: tuple[int, ...] | None = None) -> TimeStep:
         """Starts an episode. With a seed tuple (see `envs.episode_seed`) the episode is a function of it and of the
         actions alone; without, the task's random state goes on from where it is. Raises UserError as `step` does."""
-        if seed is not None:
-            simulator.random_state(self._simulator).seed(seed)
-        self._origin = simulator.random_state(self._simulator).get_state()
         self._seed, self._decisions, self._over = seed, 0, True
         try:
-            step = simulator.reset(self._simulator)
+            features = self._simulator.reset(seed)
         except simulator.DivergedError as error:
             raise self._diverged(error) from error
         self._over = False
         self._frames.clear()
-        return TimeStep(self._observe(step.observation), 0.0, 1.0, first=True, last=False, capped=False)
+        return TimeStep(self._observe(features), 0.0, 1.0, first=True, last=False, capped=False)
 
     def step(self, action: np.ndarray) -> TimeStep:
         """Repeats `action` (float32 [A] in [-1, 1]) for `action_repeat` environment steps, or until the episode ends.
@@ -141,53 +140,38 @@ class Environment:
         reward, discount = 0.0, 1.0
         for _ in range(self.action_repeat):
             try:
-                step = simulator.step(self._simulator, control)
+                step = self._simulator.step(control)
             except simulator.DivergedError as error:
                 self._over = True
                 raise self._diverged(error) from error
-            reward += float(step.reward or 0.0) * discount
-            discount *= float(step.discount)
-            if step.last():
+            reward += step.reward * discount
+            discount *= step.discount
+            if step.last:
                 break
         self._decisions += 1
-        ended = step.last()
-        capped = not ended and self._decisions == self.max_decisions
-        self._over = ended or capped
-        return TimeStep(self._observe(step.observation), reward, discount, first=False, last=self._over, capped=capped)
+        capped = not step.last and self._decisions == self.max_decisions
+        self._over = step.last or capped
+        return TimeStep(self._observe(step.features), reward, discount, first=False, last=self._over, capped=capped)
 
     def save_state(self) -> State:
         """All that the episode's further course depends on, for `restore_state`. Changes nothing here.
 
         Raises RuntimeError before the first reset.
         """
-        if self._origin is None:
-            raise RuntimeError(f"{self.task}: there is no state before the first reset")
-        physics, sensors = states.read_physics(self.physics)
         return State(
-            physics=physics,
-            sensors=sensors,
-            coordinates=states.coordinates(self.physics),
-            origin=self._origin,
-            random=simulator.random_state(self._simulator).get_state(),
-            steps=simulator.step_count(self._simulator),
+            features=self.state_observation,
+            simulator=self._simulator.save(),
+            coordinates=self._simulator.coordinates(),
             decisions=self._decisions,
             over=self._over,
             frames=tuple(self._frames),
             observation=self._observation,
-            features=self._features,
         )
 
     def restore_state(self, state: State) -> np.ndarray:
         """Goes to a state that an environment made with the same arguments saved, this one or another; returns the
         observation there. From then on both do the same, bit for bit, if they are given the same actions."""
-        if not _same_random(self._origin, state.origin):
-            # Another episode: starting it anew brings the model to what it was there.
-            simulator.random_state(self._simulator).set_state(state.origin)
-            self._simulator.reset()
-            self._origin = state.origin
-        states.write_physics(self.physics, state.physics, state.sensors)
-        simulator.random_state(self._simulator).set_state(state.random)
-        simulator.resume(self._simulator, state.steps)
+        self._simulator.restore(state.simulator)
         self._decisions, self._over, self._seed = state.decisions, state.over, None
         self._frames.clear()
         self._frames.extend(state.frames)
@@ -199,19 +183,11 @@ class Environment:
 
         Works with obs=state as well: the renderer is made at the first call. Raises UserError if nothing renders.
         """
-        if self._renderer is None:
-            gl.choose(self._render_device)
-            self._renderer = renderer.acquire(self.task, self.physics.model)
-        return self._renderer.render(self.physics, height, width, self._camera)
+        return self._simulator.render(height, width, self._render_device)
 
     def close(self) -> None:
         """Frees the simulator and this environment's share of the renderer. May be called again."""
-        if self._renderer is not None:
-            self._renderer = None
-            renderer.release(self.task)
-        if self._simulator is not None:
-            self._simulator.close()
-            self._simulator = None
+        self._simulator.close()
 
     def _control(self, action: np.ndarray) -> np.ndarray:
         action = np.asarray(action, np.float32)
@@ -224,14 +200,14 @@ class Environment:
 
     def _diverged(self, error: simulator.DivergedError) -> UserError:
         return UserError(
-            f"{self.task}: the simulation became unstable at decision {self._decisions} of {seeds.describe(self._seed)} "
-            f"({error}); run again, or with another seed"
+            f"{self.task}: the simulation became unstable at decision {self._decisions} of "
+            f"{seeds.describe(self._seed)} ({error}); run again, or with another seed"
         )
 
-    def _observe(self, features: dict[str, np.ndarray]) -> np.ndarray:
-        self._features = np.concatenate([np.ravel(part) for part in features.values()]).astype(np.float32)
+    def _observe(self, features: np.ndarray) -> np.ndarray:
+        self._features = features
         if self.obs == "state":
-            self._observation = self._features
+            self._observation = features
         else:
             begun = time.perf_counter()
             frame = self.render(PIXELS, PIXELS).transpose(2, 0, 1)
@@ -240,7 +216,3 @@ class Environment:
             self._frames.extend([frame] * (self.frame_stack - len(self._frames) or 1))
             self._observation = np.concatenate(self._frames)
         return self._observation
-
-
-def _same_random(one: tuple[Any, ...] | None, other: tuple[Any, ...]) -> bool:
-    return one is not None and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))

@@ -21,7 +21,7 @@ class Spec(NamedTuple):
     control_timestep: float
 
 
-class Outcome(NamedTuple):
+class StepOutcome(NamedTuple):
     """What a decision led to, one entry per environment stepped. The fields are those of `TimeStep`."""
 
     rewards: np.ndarray  #: float64 [n]
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
     capped: np.ndarray  #: bool [n]
 
     @classmethod
-    def empty(cls, size: int) -> Outcome:
+    def empty(cls, size: int) -> StepOutcome:
         return cls(np.zeros(size), np.ones(size), np.zeros(size, bool), np.zeros(size, bool))
 
 
@@ -44,7 +44,7 @@ class Group:
         """`memory` is the descriptor of the shared array (see `envs.shared`)."""
         self._memory = memory
         self._environments: dict[int, Environment] = {}
-        self._observations: np.ndarray | None = None
+        self._observations = np.zeros(0)  # until `attach`
 
     def call(self, method: str, arguments: tuple[Any, ...]) -> Any:
         return getattr(self, method)(*arguments)
@@ -52,14 +52,8 @@ class Group:
     def make(self, indices: list[int], settings: dict[str, Any]) -> Spec:
         for index in indices:
             self._environments[index] = make(**settings)
-        one = self._environments[indices[0]]
-        return Spec(
-            one.observation_shape,
-            one.observation_dtype,
-            one.action_dim,
-            one.max_episode_decisions,
-            one.control_timestep,
-        )
+        first = self._environments[indices[0]]
+        return Spec(*(getattr(first, name) for name in Spec._fields))
 
     def attach(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self._observations = shared.attach(self._memory, shape, dtype)
@@ -68,8 +62,8 @@ class Group:
         for index, seed in zip(indices, seeds, strict=True):
             self._observations[index] = self._environments[index].reset(seed).observation
 
-    def step(self, indices: list[int], actions: np.ndarray) -> Outcome:
-        outcome = Outcome.empty(len(indices))
+    def step(self, indices: list[int], actions: np.ndarray) -> StepOutcome:
+        outcome = StepOutcome.empty(len(indices))
         for row, (index, action) in enumerate(zip(indices, actions, strict=True)):
             step = self._environments[index].step(action)
             self._observations[index] = step.observation
@@ -84,8 +78,8 @@ class Group:
         for index, state in zip(indices, states, strict=True):
             self._observations[index] = self._environments[index].restore_state(state)
 
-    def render(self, indices: list[int], height: int, width: int) -> np.ndarray:
-        return np.stack([self._environments[index].render(height, width) for index in indices])
+    def render(self, indices: list[int], height: int, width: int) -> list[np.ndarray]:
+        return [self._environments[index].render(height, width) for index in indices]
 
     def close(self) -> None:
         for environment in self._environments.values():

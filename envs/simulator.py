@@ -1,101 +1,65 @@
-"""Loads a task's simulator. The only module that imports dm_control's environments."""
+"""What steps a task: a simulator of dm_control (`envs.suite`) or of Gymnasium (`envs.gymnasium_task`)."""
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from envs import tasks
 
-_WARNINGS = re.compile("mjWARN_[A-Z]+")
-
 
 class DivergedError(Exception):
-    """The simulation became unstable, so that its state means nothing; the message names MuJoCo's warnings."""
+    """The simulation became unstable, so that its state means nothing; the message says how it showed."""
 
 
-def load(task: str, seed: int) -> Any:
-    """dm_control environment of `task`, without cameras among its observations, its random state seeded by `seed`."""
-    suite, manipulation = _import_dm_control()
-    if task not in tasks.MANIPULATION:
-        domain, name = tasks.suite_name(task)
-        return suite.load(domain, name, task_kwargs={"random": seed}, visualize_reward=False)
-    # Both variants hold the same scene; of the two, "features" observes without rendering.
-    return manipulation.load(f"{task}_features", seed=seed)
+class SimulatorStep(NamedTuple):
+    """What one environment step led to."""
+
+    features: np.ndarray  #: float32, the state observation
+    reward: float
+    discount: float  #: 0 after a true end, 1 after a time limit
+    last: bool  #: the episode is over
 
 
-def random_state(simulator: Any) -> np.random.RandomState:
-    """The generator that draws the task's initial states."""
-    return simulator.random_state if hasattr(simulator, "random_state") else simulator.task.random
+class Simulator(Protocol):
+    """One task's simulator, stepped by environment steps."""
+
+    low: np.ndarray  #: float32 [A], least control
+    high: np.ndarray  #: float32 [A], largest control
+    state_shape: tuple[int, ...]  #: of the state observation
+    time_limit_steps: int  #: environment steps after which an episode ends by the task's own time limit
+    control_timestep: float  #: simulated seconds per environment step
+
+    def reset(self, seed: tuple[int, ...] | None) -> np.ndarray:
+        """Starts an episode that is a function of `seed` (None: of the random state as it is); returns the state
+        observation. Raises DivergedError."""
+
+    def step(self, control: np.ndarray) -> SimulatorStep:
+        """One environment step under `control` (float64 [A], within the bounds). Raises DivergedError."""
+
+    def save(self) -> Any:
+        """All that the episode's further course depends on. Plain arrays and values: it may cross processes."""
+
+    def restore(self, saved: Any) -> None:
+        """Goes to where a simulator of the same task was when it made `saved`."""
+
+    def coordinates(self) -> np.ndarray:
+        """See `envs.state.coordinates`."""
+
+    def render(self, height: int, width: int, device: int | str | None) -> np.ndarray:
+        """uint8 [height, width, 3] picture of the current state. Raises UserError if nothing renders."""
+
+    def close(self) -> None:
+        """Frees the simulator. May be called again."""
 
 
-def reset(simulator: Any) -> Any:
-    """dm_env time step at the start of an episode. Raises DivergedError."""
-    return _advance(simulator.reset)
+def load(task: str, seed: int) -> Simulator:
+    """The simulator of `task`, its random state seeded by `seed`."""
+    if tasks.is_gymnasium(task):
+        from envs.gymnasium_task import GymnasiumTask
 
+        return GymnasiumTask(task, seed)
+    from envs.suite import SuiteTask
 
-def step(simulator: Any, control: np.ndarray) -> Any:
-    """dm_env time step after one environment step. Raises DivergedError."""
-    return _advance(simulator.step, control)
-
-
-def time_limit_steps(simulator: Any) -> int:
-    """Control steps after which an episode ends by the task's own time limit."""
-    if hasattr(simulator, "_step_limit"):
-        return int(np.ceil(simulator._step_limit))
-    # Composer compares MuJoCo's clock, a running sum in float64, with the limit; the same sum counts the same steps.
-    timestep = simulator.physics.timestep()
-    substeps = round(simulator.control_timestep() / timestep)
-    clock, steps = 0.0, 0
-    while clock < simulator._time_limit:
-        for _ in range(substeps):
-            clock += timestep
-        steps += 1
-    return steps
-
-
-def step_count(simulator: Any) -> int:
-    """Environment steps since the last reset. Composer's environments have MuJoCo's clock in place of a count: 0."""
-    return int(getattr(simulator, "_step_count", 0))
-
-
-def resume(simulator: Any, steps: int) -> None:
-    """Makes the simulator go on after `steps` environment steps, with a step and not with a reset."""
-    simulator._reset_next_step = False
-    if hasattr(simulator, "_step_count"):
-        simulator._step_count = steps
-
-
-def _advance(method: Any, *arguments: Any) -> Any:
-    from dm_control.rl.control import PhysicsError  # loaded by `load`, with its precautions
-
-    try:
-        return method(*arguments)
-    except PhysicsError as error:
-        raise DivergedError(", ".join(_WARNINGS.findall(str(error))) or "MuJoCo's state is invalid") from error
-
-
-def _import_dm_control() -> tuple[Any, Any]:
-    # On import dm_control opens the display or device that MUJOCO_GL names. With "disable" it loads no OpenGL, so that
-    # state needs none, wherever MUJOCO_GL points; pixels bring a context of their own (envs.renderer).
-    chosen = os.environ.get("MUJOCO_GL")
-    os.environ["MUJOCO_GL"] = "disable"
-    logging.getLogger("absl").addFilter(_is_news)
-    try:
-        from dm_control import manipulation, suite
-    finally:
-        if chosen is None:
-            del os.environ["MUJOCO_GL"]
-        else:
-            os.environ["MUJOCO_GL"] = chosen
-    return suite, manipulation
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """False for an attribute of its own models that MuJoCo has deprecated, and for what DivergedError says as well."""
-    said = record.getMessage()
-    return "is deprecated and will be removed" not in said and "The simulation is unstable" not in said
+    return SuiteTask(task, seed)

@@ -1,9 +1,5 @@
-"""An environment's whole state, so that an episode can be branched: stepped on in a second environment, from any decision.
-
-What an episode is made of lies in three places: in MuJoCo's data, in the task's random state, and in the model, which
-tasks change (a target's place, a terrain) only when an episode starts. The last is made anew where it is needed, by
-starting the episode again from the random state that it was started from.
-"""
+"""An environment's whole state, so that an episode can be branched: stepped on in a second environment, from any
+decision."""
 
 from __future__ import annotations
 
@@ -13,44 +9,34 @@ import numpy as np
 
 
 class State(NamedTuple):
-    """Everything that an episode's further course depends on. Plain arrays and numbers: it may cross processes."""
+    """Everything that an episode's further course depends on. Plain arrays and values: it may cross processes."""
 
-    physics: np.ndarray  #: float64, MuJoCo's integration state (mjSTATE_INTEGRATION)
-    sensors: np.ndarray  #: float64, sensor readings: those of forces belong to the step before and can't be made anew
+    simulator: Any  #: what the task's simulator saved
     coordinates: np.ndarray  #: float64 [S], see `coordinates`
-    origin: tuple[Any, ...]  #: the task's random state when the episode started
-    random: tuple[Any, ...]  #: the task's random state now
-    steps: int  #: environment steps since the episode started
-    decisions: int  #: the same in decisions
+    decisions: int  #: since the episode started
     over: bool  #: the episode has ended
     frames: tuple[np.ndarray, ...]  #: the frame stack, oldest first; empty for obs=state
     observation: np.ndarray  #: the latest observation
     features: np.ndarray  #: the same as obs=state would have it
 
 
-def read_physics(physics: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(integration state, sensor readings) of a dm_control physics, copied."""
+def read(model: Any, data: Any) -> np.ndarray:
+    """MuJoCo's integration state (mjSTATE_INTEGRATION), float64: all that the next step of `data` depends on."""
     import mujoco
 
-    spec = mujoco.mjtState.mjSTATE_INTEGRATION
-    model, data = physics.model.ptr, physics.data.ptr
-    values = np.empty(mujoco.mj_stateSize(model, spec), np.float64)
-    mujoco.mj_getState(model, data, values, spec)
-    return values, np.array(data.sensordata)
+    values = np.empty(mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION), np.float64)
+    mujoco.mj_getState(model, data, values, mujoco.mjtState.mjSTATE_INTEGRATION)
+    return values
 
 
-def write_physics(physics: Any, values: np.ndarray, sensors: np.ndarray) -> None:
-    """The opposite of `read_physics`: the physics then stands where a step of dm_control leaves it."""
+def write(model: Any, data: Any, values: np.ndarray) -> None:
+    """Puts back what `read` returned. What MuJoCo derives from it (poses, contacts, sensors) is left as it was."""
     import mujoco
 
-    model, data = physics.model.ptr, physics.data.ptr
     mujoco.mj_setState(model, data, values, mujoco.mjtState.mjSTATE_INTEGRATION)
-    # dm_control ends each step with the first half of MuJoCo's, which derives poses, contacts and velocities.
-    mujoco.mj_step1(model, data)
-    data.sensordata[:] = sensors
 
 
-def coordinates(physics: Any) -> np.ndarray:
+def coordinates(model: Any, data: Any) -> np.ndarray:
     """The configuration and its velocity as a vector in which near means near: float64 [S].
 
     Slides and limited hinges as they are; hinges that may turn round and round as cosine and sine; orientations as
@@ -58,7 +44,6 @@ def coordinates(physics: Any) -> np.ndarray:
     """
     import mujoco
 
-    model, data = physics.model.ptr, physics.data.ptr
     free, ball, hinge = (
         int(kind) for kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL, mujoco.mjtJoint.mjJNT_HINGE)
     )

@@ -1,4 +1,4 @@
-"""The DrQ-v2 benchmark's tasks: their names and what dm_control calls them.
+"""The names of tasks: those of the DrQ-v2 benchmark, and what dm_control calls them; Gymnasium's by their spelling.
 
 Source of the task list, the camera and the names: facebookresearch/drqv2, dmc.py and cfgs/task/.
 """
@@ -6,6 +6,7 @@ Source of the task list, the camera and the names: facebookresearch/drqv2, dmc.p
 from __future__ import annotations
 
 import difflib
+import re
 
 from runtime.errors import UserError
 
@@ -40,15 +41,27 @@ TASKS: tuple[str, ...] = (
 MANIPULATION = ("reach_duplo",)
 
 _DOMAIN = {"cup": "ball_in_cup"}
-_CAMERA = {"quadruped": 2, "reach": "front_close"}
+_CAMERA: dict[str, int | str] = {"quadruped": 2, "reach": "front_close"}
 
 
-def check(task: str) -> str:
-    """Returns `task`; raises UserError, with the nearest names, if there is none of that name."""
-    if task not in TASKS:
+def is_gymnasium(task: str) -> bool:
+    """Whether `task` is spelt like an environment of Gymnasium's registry: HalfCheetah-v4, namespace/Name-v0,
+    module:Name-v0 (Gymnasium imports the module, which registers the environment)."""
+    return re.fullmatch(r"([\w.]+:)?([\w-]+/)?[\w.-]+-v\d+", task) is not None
+
+
+def check(task: str, option: str = "task") -> str:
+    """Returns `task`. Raises UserError that names `option`, and the nearest names, if there is no such task."""
+    if is_gymnasium(str(task)):
+        from envs import gymnasium_task
+
+        gymnasium_task.check(task)
+    elif task not in TASKS:
         near = difflib.get_close_matches(str(task), TASKS, n=3, cutoff=0.5)
-        remedy = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(TASKS)}"
-        raise UserError(f"task={task}: no such task; {remedy}")
+        remedy = (
+            f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(TASKS)}, or a Gymnasium id"
+        )
+        raise UserError(f"{option}={task}: no such task; {remedy}")
     return task
 
 

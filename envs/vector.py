@@ -20,14 +20,15 @@ from typing import Any
 import numpy as np
 
 from envs import gl, shared
-from envs.group import Outcome
+from envs.group import Spec, StepOutcome
 from envs.process import InProcess, Worker, WorkerError
 from envs.state import State
 from runtime.errors import UserError
 
-__all__ = ["Outcome", "VectorEnv", "WorkerError"]
+__all__ = ["StepOutcome", "VectorEnv", "WorkerError"]
 
 _OVER, _READY, _STEPPING = 0, 1, 2
+_ENTRIES = {"reset": "seeds", "restore_state": "states"}  # what a request brings for each environment
 
 # A worker with a request under way, and the positions in the caller's indices that it works on.
 _Part = tuple[Worker | InProcess, np.ndarray]
@@ -56,7 +57,7 @@ class VectorEnv:
         Args:
             num_workers: processes; by default one per core that this process may use (never more than environments);
                 0 steps everything in this process.
-            The others are those of `envs.make`, which see.
+            The others are those of `envs.make`.
 
         Raises UserError for a value out of range, WorkerError if a worker dies while starting.
         """
@@ -64,14 +65,14 @@ class VectorEnv:
             raise UserError(f"num_envs={num_envs}: must be at least 1")
         if num_workers is not None and num_workers < 0:
             raise UserError(f"num_workers={num_workers}: must be 0 (no processes) or more")
-        settings = dict(
-            task=task,
-            obs=obs,
-            frame_stack=frame_stack,
-            action_repeat=action_repeat,
-            max_decisions=max_decisions,
-            render_device=render_device,
-        )
+        settings = {
+            "task": task,
+            "obs": obs,
+            "frame_stack": frame_stack,
+            "action_repeat": action_repeat,
+            "max_decisions": max_decisions,
+            "render_device": render_device,
+        }
         self.task, self.obs, self.num_envs = task, obs, num_envs
         self.num_workers = min(num_envs, _cores() if num_workers is None else num_workers)
         self._state = np.full(num_envs, _OVER)
@@ -96,10 +97,9 @@ class VectorEnv:
             workers.append(Worker(number, memory))
         for worker, indices in self._shares(np.arange(self.num_envs)):
             worker.send("make", indices.tolist(), settings)
-        spec = [worker.result() for worker in workers][0]
-        self.observation_shape, self.observation_dtype = spec.observation_shape, spec.observation_dtype
-        self.action_dim, self.max_episode_decisions = spec.action_dim, spec.max_episode_decisions
-        self.control_timestep = spec.control_timestep
+        spec: Spec = [worker.result() for worker in workers][0]
+        self.observation_shape, self.observation_dtype, self.action_dim = spec[:3]
+        self.max_episode_decisions, self.control_timestep = spec[3:]
         block = (self.num_envs, *spec.observation_shape), spec.observation_dtype
         shared.resize(memory, *block)
         for worker in workers:
@@ -114,14 +114,10 @@ class VectorEnv:
 
         The first observations are then in those rows of `observations`.
         """
-        indices = self._checked(indices, {_OVER, _READY})
-        if len(seeds) != len(indices):
-            raise ValueError(f"{len(seeds)} seeds for {len(indices)} environments")
-        begun = self._begin("reset", indices, lambda rows: ([seeds[row] for row in rows],))
-        self._fetch(begun, latest=True)
-        self._state[indices] = _READY
+        places, _ = self._request("reset", indices, seeds)
+        self._state[places] = _READY
 
-    def step(self, indices: Sequence[int], actions: np.ndarray) -> Outcome:
+    def step(self, indices: Sequence[int], actions: np.ndarray) -> StepOutcome:
         """`step_async`, then `step_wait`. Raises RuntimeError if an earlier `step_async` has not been waited for."""
         if self._pending:
             raise RuntimeError("an earlier step_async has not been waited for")
@@ -137,59 +133,44 @@ class VectorEnv:
         Raises ValueError for actions of the wrong shape or not finite, for an index out of range, named twice, whose
         episode is over or which is stepping already.
         """
-        indices = self._checked(indices, {_READY})
+        places = self._checked(indices, {_READY})
         actions = np.asarray(actions, np.float32)
-        if actions.shape != (len(indices), self.action_dim):
-            raise ValueError(f"actions of shape {actions.shape}, not ({len(indices)}, {self.action_dim})")
+        if actions.shape != (len(places), self.action_dim):
+            raise ValueError(f"actions of shape {actions.shape}, not ({len(places)}, {self.action_dim})")
         finite = np.isfinite(actions).all(axis=1)
         if not finite.all():
-            raise ValueError(f"actions of environments {indices[~finite].tolist()} are not finite")
-        self._state[indices] = _STEPPING
-        self._pending.append((indices, self._begin("step", indices, lambda rows: (actions[rows],))))
+            raise ValueError(f"actions of environments {places[~finite].tolist()} are not finite")
+        self._state[places] = _STEPPING
+        self._pending.append((places, self._begin("step", places, lambda rows: (actions[rows],))))
 
-    def step_wait(self) -> Outcome:
+    def step_wait(self) -> StepOutcome:
         """Waits for the earliest decision begun and not yet waited for; entries are in the order of its `indices`.
 
         Raises RuntimeError if there is none, WorkerError if a worker died or failed.
         """
         if not self._pending:
             raise RuntimeError("step_wait without step_async")
-        indices, begun = self._pending.popleft()
-        outcome = Outcome.empty(len(indices))
+        places, begun = self._pending.popleft()
+        outcome = StepOutcome.empty(len(places))
         for rows, part in self._fetch(begun, latest=False):
             for whole, values in zip(outcome, part, strict=True):
                 whole[rows] = values
-        self._state[indices] = np.where(outcome.lasts, _OVER, _READY)
+        self._state[places] = np.where(outcome.lasts, _OVER, _READY)
         return outcome
 
     def save_state(self, indices: Sequence[int]) -> list[State]:
         """The states of the environments of `indices`, in that order; see `Environment.save_state`."""
-        indices = self._checked(indices, {_OVER, _READY})
-        begun = self._begin("save_state", indices, lambda rows: ())
-        found: list[State | None] = [None] * len(indices)
-        for rows, part in self._fetch(begun, latest=True):
-            for row, state in zip(rows, part, strict=True):
-                found[row] = state
-        return found
+        return self._request("save_state", indices)[1]
 
     def restore_state(self, indices: Sequence[int], states: Sequence[State]) -> None:
         """Brings each environment of `indices` to the state at the same place in `states`, which any environment with
         this one's settings may have saved; its observation is then in its row of `observations`."""
-        indices = self._checked(indices, {_OVER, _READY})
-        if len(states) != len(indices):
-            raise ValueError(f"{len(states)} states for {len(indices)} environments")
-        begun = self._begin("restore_state", indices, lambda rows: ([states[row] for row in rows],))
-        self._fetch(begun, latest=True)
-        self._state[indices] = [_OVER if state.over else _READY for state in states]
+        places, _ = self._request("restore_state", indices, states)
+        self._state[places] = [_OVER if state.over else _READY for state in states]
 
     def render(self, indices: Sequence[int], height: int = 240, width: int = 320) -> np.ndarray:
         """uint8 [len(indices), height, width, 3] pictures; see `Environment.render`."""
-        indices = self._checked(indices, {_OVER, _READY})
-        begun = self._begin("render", indices, lambda rows: (height, width))
-        pictures = np.empty((len(indices), height, width, 3), np.uint8)
-        for rows, part in self._fetch(begun, latest=True):
-            pictures[rows] = part
-        return pictures
+        return np.stack(self._request("render", indices, common=(height, width))[1])
 
     def close(self) -> None:
         """Ends the workers and gives the shared memory back. May be called again, also after an error."""
@@ -203,19 +184,36 @@ class VectorEnv:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _request(
+        self, method: str, indices: Sequence[int], entries: Sequence[Any] | None = None, common: tuple[Any, ...] = ()
+    ) -> tuple[np.ndarray, list[Any]]:
+        """Has every environment of `indices` carry out `method`, with its own entry and what is common to all; returns
+        the checked indices and the results in their order (None each where the method has none)."""
+        places = self._checked(indices, {_OVER, _READY})
+        if entries is not None and len(entries) != len(places):
+            raise ValueError(f"{len(entries)} {_ENTRIES[method]} for {len(places)} environments")
+        begun = self._begin(
+            method, places, lambda rows: common if entries is None else ([entries[row] for row in rows], *common)
+        )
+        results: list[Any] = [None] * len(places)
+        for rows, part in self._fetch(begun, latest=True):
+            for row, result in zip(rows, part or ()):
+                results[row] = result
+        return places, results
+
     def _checked(self, indices: Sequence[int], allowed: set[int]) -> np.ndarray:
-        indices = np.asarray(indices, np.int64).reshape(-1)
-        if indices.size == 0 or len(set(indices.tolist())) != len(indices):
-            raise ValueError(f"indices {indices.tolist()}: at least one, none twice")
-        if indices.min() < 0 or indices.max() >= self.num_envs:
-            raise ValueError(f"indices {indices.tolist()}: there are environments 0 to {self.num_envs - 1}")
+        places = np.asarray(indices, np.int64).reshape(-1)
+        if places.size == 0 or len(set(places.tolist())) != len(places):
+            raise ValueError(f"indices {places.tolist()}: at least one, none twice")
+        if places.min() < 0 or places.max() >= self.num_envs:
+            raise ValueError(f"indices {places.tolist()}: there are environments 0 to {self.num_envs - 1}")
         if not self._end.alive:
             raise RuntimeError("this VectorEnv is closed")
-        for index in indices:
+        for index in places:
             if self._state[index] not in allowed:
                 trouble = "is stepping" if self._state[index] == _STEPPING else "has no episode running: reset it first"
                 raise ValueError(f"environment {index} {trouble}")
-        return indices
+        return places
 
     def _shares(self, indices: np.ndarray) -> list[_Part]:
         """The workers concerned, each with the positions in `indices` of those that are its own."""

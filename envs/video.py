@@ -24,7 +24,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
         count = 0
         with imageio.get_writer(unfinished, format="FFMPEG", fps=fps, codec="libx264", macro_block_size=2) as writer:
             for frame in frames:
-                writer.append_data(frame)
+                writer.append_data(frame)  # type: ignore[attr-defined]  # imageio's stub has no writers
                 count += 1
         if count == 0:
             raise ValueError(f"{path}: a video needs at least one frame")

@@ -12,19 +12,19 @@ from tests.evaluation.conftest import write_small_policy
 # convert.py as it is, but for a pole that is set spinning at 10⁹ rad/s in one of the environments' processes' steps.
 PROGRAM = f"""
 import runpy, sys
-from envs import simulator
+from envs.suite import SuiteTask
 
 sys.argv[0] = "{ROOT / "convert.py"}"
-step, count = simulator.step, 0
+step, count = SuiteTask.step, 0
 
-def spin(one, control):
+def spin(task, control):
     global count
     count += 1
     if count == 500:
-        one.physics.data.qvel[1] = 1e9
-    return step(one, control)
+        task.physics.data.qvel[1] = 1e9
+    return step(task, control)
 
-simulator.step = spin
+SuiteTask.step = spin
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 WORDS = (

@@ -41,5 +41,5 @@ class Scripted(dm_env.Environment):
 
 def install(monkeypatch, simulator):
     """Makes `envs.make` use `simulator` whatever the task."""
-    monkeypatch.setattr("envs.simulator.load", lambda task, seed: simulator)
+    monkeypatch.setattr("envs.suite.load", lambda task, seed: simulator)
     return simulator

@@ -73,9 +73,10 @@ def test_in_a_worker_it_is_the_same_line_and_all_workers_end(workers):
     started = pids(vector) if workers else []
     [state] = vector.save_state([1])
     # The last values of the integration state's velocities: 9 of them follow time and 9 positions.
-    physics = state.physics.copy()
+    physics, *others = state.simulator
+    physics = physics.copy()
     physics[1 + 9 : 1 + 18] = FAST
-    vector.restore_state([1], [state._replace(physics=physics)])
+    vector.restore_state([1], [state._replace(simulator=(physics, *others))])
     with pytest.raises(
         UserError, match=r"^cheetah_run: the simulation became unstable at decision 0 of .*mjWARN_BAD.*seed$"
     ):

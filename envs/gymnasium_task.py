@@ -1,0 +1,211 @@
+"""Tasks of Gymnasium as simulators: Box observations, one bounded Box of actions, a time limit of their own."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from envs import gl, state
+from envs.simulator import DivergedError, SimulatorStep
+from runtime.errors import UserError
+
+_PLAIN = (int, float, str, tuple, list, np.ndarray, np.generic, type(None))
+_BAD = ("mjWARN_BADQPOS", "mjWARN_BADQVEL", "mjWARN_BADQACC")
+
+
+class _Moment(NamedTuple):
+    """Where an environment was before its latest step, and that step's action; None: right after a reset."""
+
+    physics: np.ndarray
+    random: dict[str, Any]
+    control: np.ndarray | None
+
+
+class _Saved(NamedTuple):
+    """The moment before the latest step; random state, plain attributes and environment steps after it.
+
+    Gymnasium's tasks observe poses and contact forces that MuJoCo derived one substep ago and that its state doesn't
+    hold. Taking the latest step again from the state before it brings back all of them, whatever a task looks at.
+    """
+
+    before: _Moment
+    random: dict[str, Any]
+    attributes: dict[str, Any]
+    steps: int
+
+
+class GymnasiumTask:
+    """An environment of Gymnasium's registry (see `envs.simulator.Simulator`).
+
+    Raises UserError for an environment that can't be made or whose spaces are of another kind, and from `save` for one
+    whose physics isn't MuJoCo's.
+    """
+
+    def __init__(self, task: str, seed: int):
+        self._task = task
+        self._environment = _make(task)
+        self._inner = self._environment.unwrapped
+        observed, acted = self._environment.observation_space, self._environment.action_space
+        _box(task, "actions", acted, (1,))
+        self.low, self.high = acted.low.astype(np.float32), acted.high.astype(np.float32)
+        if not np.isfinite([self.low, self.high]).all():
+            raise UserError(f"env_name={task}: its actions have no bounds, so there is nothing to scale them to")
+        self.state_shape = _box(task, "observations", observed, (1, 3)).shape
+        limit = self._environment.spec.max_episode_steps
+        if limit is None:
+            raise UserError(f"env_name={task}: it has no time limit; register it with max_episode_steps")
+        self.time_limit_steps = limit
+        self._mujoco = hasattr(self._inner, "model") and hasattr(self._inner, "data")
+        self.control_timestep = float(self._inner.dt if self._mujoco else 1 / self._inner.metadata["render_fps"])
+        self._before: _Moment | None = None
+        self._steps = 0
+        self._environment.reset(seed=seed)
+
+    def reset(self, seed: tuple[int, ...] | None) -> np.ndarray:
+        # One integer, and another one for every tuple of words of 32 bits.
+        number = None if seed is None else sum(word << 32 * place for place, word in enumerate(reversed(seed)))
+        observation, _ = self._environment.reset(seed=number)
+        self._before, self._steps = self._moment(None), 0
+        return self._checked(observation)
+
+    def step(self, control: np.ndarray) -> SimulatorStep:
+        control = control.astype(np.float32)
+        self._before = self._moment(control)
+        observation, reward, terminated, truncated, _ = self._environment.step(control)
+        self._steps += 1
+        features = self._checked(observation, reward)
+        return SimulatorStep(features, float(reward), 0.0 if terminated else 1.0, bool(terminated or truncated))
+
+    def save(self) -> _Saved:
+        if self._before is None:
+            raise UserError(
+                f"env_name={self._task}: its physics isn't MuJoCo's, so its states can't be saved and gone back to, "
+                "which analyze.py needs; convert.py doesn't"
+            )
+        return _Saved(self._before, self._random, dict(self._attributes()), self._steps)
+
+    def restore(self, saved: _Saved) -> None:
+        import mujoco
+
+        state.write(self._inner.model, self._inner.data, saved.before.physics)
+        self._inner.np_random.bit_generator.state = saved.before.random
+        if saved.before.control is None:
+            mujoco.mj_forward(self._inner.model, self._inner.data)
+        else:
+            self._inner.step(saved.before.control)
+        self._inner.np_random.bit_generator.state = saved.random
+        vars(self._inner).update(saved.attributes)
+        self._before, self._steps = saved.before, saved.steps
+        layer = self._environment
+        while layer is not self._inner:
+            if hasattr(layer, "_elapsed_steps"):
+                layer._elapsed_steps = saved.steps
+            layer = layer.env
+
+    def coordinates(self) -> np.ndarray:
+        return state.coordinates(self._inner.model, self._inner.data)
+
+    def render(self, height: int, width: int, device: int | str | None) -> np.ndarray:
+        from PIL import Image, ImageOps
+
+        gl.choose(device)
+        try:
+            picture = self._environment.render()
+        except Exception as error:  # of any library that an environment draws with
+            raise UserError(f"env_name={self._task}: can't render ({_line(error)})") from error
+        return np.asarray(ImageOps.pad(Image.fromarray(picture), (width, height)))
+
+    def close(self) -> None:
+        self._environment.close()
+
+    @property
+    def _random(self) -> dict[str, Any]:
+        return self._inner.np_random.bit_generator.state
+
+    def _attributes(self) -> list[tuple[str, Any]]:
+        """What the task itself remembers, such as a goal: copies, so that later steps change nothing in them."""
+        plain = ((name, value) for name, value in vars(self._inner).items() if isinstance(value, _PLAIN))
+        return [(name, value.copy() if isinstance(value, np.ndarray) else value) for name, value in plain]
+
+    def _moment(self, control: np.ndarray | None) -> _Moment | None:
+        if not self._mujoco:
+            return None
+        return _Moment(state.read(self._inner.model, self._inner.data), self._random, control)
+
+    def _checked(self, observation: np.ndarray, reward: float = 0.0) -> np.ndarray:
+        """The observation as float32. Raises DivergedError where it or the reward isn't finite or MuJoCo gave up."""
+        signs = [] if np.isfinite(observation).all() and np.isfinite(reward) else ["a value is not finite"]
+        if self._mujoco:
+            import mujoco
+
+            # MuJoCo then starts the simulation anew by itself, as if nothing had been.
+            counts = self._inner.data.warning
+            signs += [name for name in _BAD if counts[int(getattr(mujoco.mjtWarning, name))].number]
+        if signs:
+            raise DivergedError(", ".join(signs))
+        return observation.astype(np.float32)
+
+
+def check(task: str) -> None:
+    """Raises UserError, with the nearest names, where Gymnasium is missing or has no environment `task`."""
+    gymnasium = _gymnasium(task)
+    try:
+        gymnasium.spec(task)
+    except (gymnasium.error.Error, ImportError) as error:
+        near = difflib.get_close_matches(task, gymnasium.registry, n=3, cutoff=0.6)
+        remedy = f"did you mean {' or '.join(near)}?" if near else _line(error)
+        raise UserError(f"env_name={task}: no such Gymnasium environment; {remedy}") from None
+
+
+def action_bounds(task: str) -> tuple[np.ndarray, np.ndarray]:
+    """(least, largest) action of `task`, float32 [A] each. Raises UserError as `GymnasiumTask` does."""
+    simulator = GymnasiumTask(task, 0)
+    simulator.close()
+    return simulator.low, simulator.high
+
+
+def _gymnasium(task: str) -> Any:
+    try:
+        import gymnasium
+    except ImportError:
+        raise UserError(f"env_name={task}: needs Gymnasium, which isn't installed: pip install '.[gym]'") from None
+    return gymnasium
+
+
+def _make(task: str) -> Any:
+    check(task)
+    gymnasium = _gymnasium(task)
+    _silence_mujoco()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # v4 is out of date, which whoever asks for it knows
+        try:
+            return gymnasium.make(task, render_mode="rgb_array", disable_env_checker=True)
+        except (gymnasium.error.Error, ImportError, OSError) as error:
+            raise UserError(f"env_name={task}: can't be made here ({_line(error)})") from None
+
+
+def _silence_mujoco() -> None:
+    """Without a handler MuJoCo prints its warnings and writes them to MUJOCO_LOG.TXT in the working directory. They
+    tell of deprecated words in Gymnasium's models, and of instability, which the data's counts tell as well."""
+    try:
+        import mujoco
+    except ImportError:
+        return  # there are environments without physics
+    if mujoco.get_mju_user_warning() is None:
+        mujoco.set_mju_user_warning(lambda message: None)
+
+
+def _box(task: str, what: str, space: Any, dimensions: tuple[int, ...]) -> Any:
+    """`space`, if it is a Box of so many dimensions."""
+    shape = getattr(space, "shape", None)
+    if type(space).__name__ != "Box" or len(shape or ()) not in dimensions:
+        kind = f"a {type(space).__name__}" + (f" of shape {shape}" if shape else "")
+        raise UserError(f"env_name={task}: its {what} are {kind}; a Box of numbers is what a spiking policy can take")
+    return space
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
