@@ -20,6 +20,7 @@ from torch import Tensor
 
 import snn
 from snn import codings
+from snn.device import beside
 from snn.neuron import Neuron
 
 PARTS = ("clipping", "quantisation", "carry", "unevenness")
@@ -56,11 +57,11 @@ def response(neuron: Neuron, current: Tensor, v0: Tensor, theta: Tensor, steps: 
     for step in range(1, steps + 1):
         if neuron.coding is codings.DIFFERENTIAL:
             _, v, sent, _, mean = codings.differential_step(
-                neuron.fire, neuron.slack, theta, torch.zeros_like(v), step, v, sent, current, mean
+                neuron.fire, neuron.slack, theta, torch.zeros_like(v), beside(step, v), v, sent, current, mean
             )
         else:
             _, v, sent = codings.rate_step(neuron.fire, neuron.slack, theta, current, v, sent)
-    return mean if neuron.coding is codings.DIFFERENTIAL else sent / steps
+    return mean if neuron.coding is codings.DIFFERENTIAL else sent / beside(steps, sent)
 
 
 def row_cosines(before: list[Tensor], now: list[Tensor], rows: np.ndarray) -> np.ndarray:

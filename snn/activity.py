@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from snn.device import placed
+from snn.layer import Layer
 
 
 @dataclass(frozen=True)
@@ -30,57 +35,57 @@ class Activity:
 
 
 class Recorder:
-    """Whole-number counts per layer, step and slot."""
+    """Whole-number counts per layer and slot, kept on the layer's device until they are read.
+
+    A layer's are [2 T + 1, slots]: spikes by step, synaptic operations by step, units whose mean current exceeds theta.
+    """
 
     def __init__(self) -> None:
         self.on = False
-        self._counts: dict[int, np.ndarray] = {}
-        self._above: dict[int, np.ndarray] = {}
+        self._counts: dict[int, Tensor] = {}
         self._decisions = np.zeros(0, np.int64)
 
-    def room(self, rows: int, timesteps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Zeros for one block: counts [2, T, rows] ([2, 0, rows] while not counting) and above [rows]."""
-        return np.zeros((2, timesteps if self.on else 0, rows), np.int64), np.zeros(rows, np.int64)
-
-    def add(self, layer: int, lo: int, hi: int, counts: np.ndarray, above: np.ndarray) -> None:
-        """Add one block's counts of slots lo..hi."""
+    def room(self, layer: Layer, lo: int, hi: int, timesteps: int) -> tuple[Tensor, Tensor]:
+        """What a block of slots lo..hi adds its counts to: [2, T, rows] ([2, 0, rows] while not counting) and [rows]."""
+        steps = timesteps if self.on else 0
+        counts = _grown(self._counts.get(layer.index) if self.on else None, steps, hi, layer.theta)
         if self.on:
-            total = self._counts[layer] = _grown(self._counts.get(layer), (2, counts.shape[1], hi))
-            total[:, :, lo:hi] += counts
-            over = self._above[layer] = _grown(self._above.get(layer), (hi,))
-            over[lo:hi] += above
+            self._counts[layer.index] = counts
+        return counts[:-1].view(2, steps, counts.shape[1])[:, :, lo:hi], counts[-1, lo:hi]
 
     def decided(self, slots: np.ndarray) -> None:
         if self.on and len(slots):
-            self._decisions = _grown(self._decisions, (int(slots.max()) + 1,))
+            missing = int(slots.max()) + 1 - len(self._decisions)
+            self._decisions = np.pad(self._decisions, (0, max(0, missing)))
             self._decisions[slots] += 1
 
     def reset(self, mask=None) -> None:
         if mask is None:
-            self._counts, self._above, self._decisions = {}, {}, np.zeros(0, np.int64)
+            self._counts, self._decisions = {}, np.zeros(0, np.int64)
             return
         slots = np.flatnonzero(np.asarray(torch.as_tensor(mask).cpu(), dtype=bool))
-        for array in (*self._counts.values(), *self._above.values(), self._decisions):
-            array[..., slots[slots < array.shape[-1]]] = 0
+        for counts in self._counts.values():
+            counts[:, placed(slots[slots < counts.shape[1]], counts.device)] = 0
+        self._decisions[slots[slots < len(self._decisions)]] = 0
 
-    def read(self, layers, slots: int, timesteps: int) -> list[Activity]:
-        decisions = _grown(self._decisions, (slots,))[:slots].copy()
+    def read(self, layers: list[Layer], slots: int, timesteps: int) -> list[Activity]:
+        """See `SpikingNetwork.activity`."""
+        if not layers:
+            return []
+        decisions = np.pad(self._decisions, (0, slots))[:slots]
+        of_layers = [_grown(self._counts.get(x.index), timesteps, slots, x.theta)[:, :slots] for x in layers]
+        every = torch.stack(of_layers).cpu().numpy()  # one transfer
         result = []
-        for layer in layers:
-            counts = _grown(self._counts.get(layer.index), (2, timesteps, slots))[:, :, :slots]
-            over = _grown(self._above.get(layer.index), (slots,))[:slots]
+        for layer, counts in zip(layers, every, strict=True):
             with np.errstate(invalid="ignore"):
-                above = over / (decisions * float(layer.units))
-            spikes, sops = counts.copy()
+                above = counts[-1] / (decisions * float(layer.units))
+            spikes, sops = counts[:timesteps], counts[timesteps:-1]
             result.append(Activity(layer.name, layer.units, layer.dead, decisions, spikes, sops, above))
         return result
 
 
-def _grown(array: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
-    """The array, its last axis filled up with zeros to at least `shape`."""
-    if array is None:
-        return np.zeros(shape, np.int64)
-    missing = shape[-1] - array.shape[-1]
-    if missing <= 0:
-        return array
-    return np.concatenate([array, np.zeros((*array.shape[:-1], missing), np.int64)], axis=-1)
+def _grown(counts: Tensor | None, timesteps: int, slots: int, like: Tensor) -> Tensor:
+    """A layer's counts for at least `slots` slots, new ones 0."""
+    if counts is None:
+        return like.new_zeros(2 * timesteps + 1, slots, dtype=torch.int64)
+    return F.pad(counts, (0, slots - counts.shape[1])) if slots > counts.shape[1] else counts

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snn.device import placed
 from snn.errors import ConversionError
+from snn.layer import Layer
 
 _POOL = 4096  # residuals kept per environment and layer: a uniform sample of all shown in the episode
 _DRAW, _KEEP = 0, 1  # two independent streams
@@ -53,36 +55,36 @@ class Controls:
             self._keys[slots] = np.array([int(key) for key in keys], np.uint64)[slots]
             self._index[slots] = 0
 
-    def start(self, layer: int, slots: np.ndarray, theta: Tensor, kept: Tensor) -> Tensor:
+    def start(self, layer: Layer, slots: np.ndarray, kept: Tensor) -> Tensor:
         """The residuals [rows, units] that the coming decision starts from, in place of those `kept`."""
         if self._idle:
             return kept
-        live = np.flatnonzero((theta > 0).cpu().numpy())
+        live = layer.live
         relative = np.zeros(kept.shape)
-        source = _relative(kept, theta) if self.mode == "shuffled" else None
+        source = _relative(kept, layer.theta) if self.mode == "shuffled" else None
         for row, slot in enumerate(slots):
             if slot >= len(self._keys) or self._age[slot] == 0 or len(live) == 0:
                 continue
-            rng = self._rng(_DRAW, layer, slot)
+            rng = self._rng(_DRAW, layer.index, slot)
             if self.mode == "shuffled":
                 relative[row, live] = rng.permutation(source[row, live])
             else:
-                relative[row, live] = self._pools[layer][slot, rng.integers(_POOL, size=len(live))]
-        return torch.from_numpy(relative).to(theta.device, theta.dtype) * theta
+                relative[row, live] = self._pools[layer.index][slot, rng.integers(_POOL, size=len(live))]
+        return placed(relative, kept.device).to(kept.dtype) * layer.theta
 
-    def observe(self, layer: int, slots: np.ndarray, active: Tensor, theta: Tensor, kept: Tensor) -> None:
-        """Mode random: take the decision's residuals into the environments' pools."""
+    def observe(self, layer: Layer, slots: np.ndarray, places: np.ndarray, kept: Tensor) -> None:
+        """Mode random: take the residuals of the `places` that decided into the environments' pools."""
         if self.mode != "random":
             return
-        live = np.flatnonzero((theta > 0).cpu().numpy())
-        pools = self._pools.get(layer, np.zeros((0, _POOL)))
+        live = layer.live
+        pools = self._pools.get(layer.index, np.zeros((0, _POOL)))
         if len(pools) < len(self._keys):
             pools = np.concatenate([pools, np.zeros((len(self._keys) - len(pools), _POOL))])
-        self._pools[layer] = pools
-        relative, active = _relative(kept, theta), active.cpu().numpy()
-        for row, slot in enumerate(slots):
-            if active[row] and len(live):
-                rng = self._rng(_KEEP, layer, slot)
+        self._pools[layer.index] = pools
+        relative = _relative(kept, layer.theta)
+        for row, slot in zip(places, slots[places]):
+            if len(live):
+                rng = self._rng(_KEEP, layer.index, slot)
                 # Reservoir: after k decisions each place holds any of them with equal chance.
                 replaced = rng.random(_POOL) < 1 / (self._age[slot] + 1)
                 drawn = relative[row, live[rng.integers(len(live), size=_POOL)]]

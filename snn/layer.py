@@ -1,5 +1,6 @@
 """A spiking layer as the network runs it, built for one input shape."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ class Layer:
     name, index  the source layer's name, and its place among all layers
     theta        [units] thresholds, units in memory order; gain 1/theta (0 for dead units)
     fan_out      [units] synapses into the next layer, int32
+    live         indices of the units that have a threshold, on the host; `dead`: how many have none
     shape        logical shape of the units: (C, H, W) or (units,)
     """
 
@@ -29,8 +31,9 @@ class Layer:
         self.theta = per_unit(theta, self.shape).contiguous()
         self.gain = torch.where(self.theta > 0, 1 / self.theta, torch.zeros_like(self.theta))
         self.units = self.theta.numel()
-        self.dead = int((self.theta == 0).sum())
-        self.fan_out = torch.zeros(self.units, dtype=torch.int32)
+        self.live = np.flatnonzero((self.theta > 0).cpu().numpy())
+        self.dead = self.units - len(self.live)
+        self.fan_out = torch.zeros_like(self.theta, dtype=torch.int32)
 
 
 class BuiltSegment:

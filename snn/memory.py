@@ -6,6 +6,7 @@ from torch import Tensor
 
 from snn import crpi
 from snn.controls import Controls
+from snn.device import placed
 from snn.errors import ConversionError
 from snn.layer import Layer
 from snn.neuron import Neuron
@@ -48,9 +49,8 @@ class Memory:
             raise ConversionError(f"keys must hold one number for each of {len(mask)} environments, got {len(keys)}")
         self.grow(len(mask))
         self.controls.restart(mask, keys)
-        rows = torch.from_numpy(mask)
         for kept, layer in zip(self.kept, self._layers, strict=True):
-            kept[: len(mask)][rows.to(kept.device)] = self._blank(layer)
+            kept[placed(np.flatnonzero(mask), kept.device)] = self._blank(layer)
 
     def grow(self, slots: int, capacity: int = 0) -> None:
         """Know at least `slots` environments and have room for `capacity`; new ones stand at an episode's start."""
@@ -68,10 +68,10 @@ class Memory:
         """What the coming decision of these slots starts from, [rows, units]; a copy."""
         i = layer.index
         if i < len(self.kept) and slots.max() < len(self.kept[i]):
-            kept = self.kept[i][torch.from_numpy(slots).to(layer.theta.device)]
+            kept = self.kept[i][placed(slots, layer.theta.device)]
         else:
             kept = self._blank(layer).repeat(len(slots), 1)
-        return self.controls.start(i, slots, layer.theta, kept)
+        return self.controls.start(layer, slots, kept)
 
     def residuals(self) -> list[Tensor]:
         """See `SpikingNetwork.residuals`."""

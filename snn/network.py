@@ -6,6 +6,7 @@ from torch import Tensor
 
 from snn.activity import Activity, Recorder
 from snn.chunks import Chunking
+from snn.device import placed
 from snn.errors import ConversionError
 from snn.graph.chain import Chain
 from snn.info import LayerInfo
@@ -152,13 +153,12 @@ class SpikingNetwork:
             if len(members) == 0:
                 continue
             places = slots[members] - lo
-            active = torch.zeros(hi - lo, dtype=torch.bool, device=self.device)
-            active[self._index(places)] = True
-            chunk = Chunk(lo, hi, active, self._alpha_of(np.arange(lo, hi)), plan.steps)
+            active = placed(np.isin(np.arange(hi - lo), places), self.device)
+            chunk = Chunk(lo, hi, places, active, self._alpha_of(np.arange(lo, hi)), plan.steps)
             h = self._placed(x, members, places, hi - lo)
             for segment in self._segments:
                 h = simulation.run(segment, h, chunk)
-            y[self._index(members)] = h[self._index(places)]
+            y[placed(members, self.device)] = h[placed(places, self.device)]
         self._memory.controls.decided(slots)
         self._recorder.decided(slots)
         return y
@@ -172,7 +172,7 @@ class SpikingNetwork:
         known = self._memory.slots
         if slots is None and known not in (0, len(x)):
             raise ConversionError(f"the batch has {len(x)} rows, but {known} environments run; name their slots")
-        slots = np.arange(len(x)) if slots is None else np.asarray(slots, np.int64)
+        slots = _numbers(slots, len(x))
         starts = [self._memory.start(layer, slots) for layer in self._built_layers]
         return trace(self, x, starts, self._alpha_of(slots))
 
@@ -224,10 +224,7 @@ class SpikingNetwork:
                     f"the batch has {batch} rows, but {known} environments are running; name the rows' slots, or begin "
                     "anew with reset()"
                 )
-            slots = np.arange(batch)
-        slots = np.asarray(torch.as_tensor(slots).cpu()).astype(np.int64)
-        if slots.shape != (batch,) or len(np.unique(slots)) != batch or (batch and slots.min() < 0):
-            raise ConversionError(f"slots must be {batch} different whole numbers >= 0, one per row")
+        slots = _numbers(slots, batch)
         known = max(known, int(slots.max()) + 1 if batch else 0)
         if isinstance(self._alpha, Tensor) and len(self._alpha) < known:
             raise ConversionError(f"alpha holds {len(self._alpha)} values for {known} environments")
@@ -253,15 +250,22 @@ class SpikingNetwork:
             alpha[given] = self._alpha.numpy()[slots[given]]
         else:
             alpha[:] = self._alpha
-        return torch.from_numpy(alpha).to(self.device, self.state_dtype)
-
-    def _index(self, rows: np.ndarray) -> Tensor:
-        return torch.from_numpy(rows).to(self.device)
+        return placed(alpha, self.device).to(self.state_dtype)
 
     def _placed(self, x: Tensor, members: np.ndarray, places: np.ndarray, rows: int) -> Tensor:
         """The rows `members` of x at `places` of a batch of `rows`, zeros elsewhere."""
         if len(members) == rows and (places == np.arange(rows)).all() and (np.diff(members) == 1).all():
             return x[members[0] : members[0] + rows]
-        placed = x.new_zeros(rows, *x.shape[1:])
-        placed[self._index(places)] = x[self._index(members)]
-        return placed
+        batch = x.new_zeros(rows, *x.shape[1:])
+        batch[placed(places, self.device)] = x[placed(members, self.device)]
+        return batch
+
+
+def _numbers(slots, batch: int) -> np.ndarray:
+    """The slots of a batch's rows on the host, int64. Raises ConversionError where they can't be that."""
+    if slots is None:
+        return np.arange(batch)
+    numbers = np.asarray(torch.as_tensor(slots).cpu()).astype(np.int64)
+    if numbers.shape != (batch,) or len(np.unique(numbers)) != batch or (batch and numbers.min() < 0):
+        raise ConversionError(f"slots must be {batch} different whole numbers >= 0, one per row")
+    return numbers

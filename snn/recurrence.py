@@ -12,6 +12,7 @@ from torch import Tensor
 from snn import codings, crpi
 from snn.cpu import events, kernels
 from snn.cpu.kernels import M_IN, M_OUT, STATE_ROWS, C, V
+from snn.device import beside
 from snn.neuron import Neuron
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
@@ -21,8 +22,8 @@ _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 class Block:
     """What a layer's recurrence reads and writes for R environments and S of the T steps.
 
-    See `snn.kernels.compiled` for the arrays; here all are tensors but `counts`, `above`, `units_of` and `fired_of`
-    (numpy, on the CPU; the last two for the compiled way only).
+    See `snn.kernels.compiled` for the arrays; here all are tensors but `units_of` and `fired_of` (numpy,
+    for the compiled way only).
     """
 
     current: Tensor
@@ -38,8 +39,8 @@ class Block:
     bias: Tensor
     gain: Tensor
     fan_out: Tensor
-    counts: np.ndarray
-    above: np.ndarray
+    counts: Tensor
+    above: Tensor
     t0: int
     timesteps: int
     units_of: np.ndarray = field(default_factory=lambda: events.NOTHING[0])
@@ -64,7 +65,9 @@ def by_kernel(neuron: Neuron, mode: str, block: Block) -> None:
     arrays = (b.start, b.kept, b.active, b.alpha, b.state, b.theta, b.bias, b.gain, b.fan_out)
     spikes = (_array(b.out), b.emit, b.units_of, b.fired_of)
     head = (mode == "carry", _array(b.current), b.constant, *spikes, *map(_array, arrays))
-    kernels.run(kernel, (b.out.shape[0], *b.kept.shape), (head, (b.t0 == 0, b.last, b.t0)), b.counts, b.above)
+    kernels.run(
+        kernel, (b.out.shape[0], *b.kept.shape), (head, (b.t0 == 0, b.last, b.t0)), b.counts.numpy(), b.above.numpy()
+    )
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -87,15 +90,15 @@ def by_torch(neuron: Neuron, mode: str, block: Block) -> None:
         if differential:
             wx = torch.zeros_like(wx) if b.constant and t > 1 else wx
             x, v, c, m_in, m_out = codings.differential_step(
-                neuron.fire, neuron.slack, b.theta, wx, t, v, c, m_in, m_out
+                neuron.fire, neuron.slack, b.theta, wx, beside(t, wx), v, c, m_in, m_out
             )
         else:
             x, v, c = codings.rate_step(neuron.fire, neuron.slack, b.theta, wx + b.bias, v, c)
         x = torch.where(silent, torch.zeros_like(x), x)
         if b.counts.shape[1]:
             fired = x != 0
-            b.counts[0, t - 1] += fired.sum(1).cpu().numpy()
-            b.counts[1, t - 1] += (fired * b.fan_out).sum(1).cpu().numpy()
+            b.counts[0, t - 1] += fired.sum(1)
+            b.counts[1, t - 1] += (fired * b.fan_out).sum(1)
         if b.emit:
             b.out[step] = x if b.out.dtype is dtype else x * b.gain
     keep = b.active[:, None]
@@ -104,9 +107,9 @@ def by_torch(neuron: Neuron, mode: str, block: Block) -> None:
     if b.last:
         b.kept.copy_(torch.where(keep, crpi.residual(v, v0, c, mode), b.kept))
         if b.counts.shape[1]:
-            mean = m_in if differential else (c - v0 + v) / b.timesteps
+            mean = m_in if differential else (c - v0 + v) / beside(b.timesteps, v)
             over = (mean > b.theta) & (b.theta > 0) & keep
-            b.above += over.sum(1).cpu().numpy()
+            b.above += over.sum(1)
 
 
 def new_state(rows: int, units: int, like: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from snn import codings, crpi
+from snn.device import beside
 from snn.synapse import flatten, unflatten
 
 
@@ -81,7 +82,7 @@ class _Neurons:
         if n.coding is codings.DIFFERENTIAL:
             current, before = self.m_in + wx, self.m_out
             x, self.v, self.c, self.m_in, self.m_out = codings.differential_step(
-                n.fire, n.slack, theta, wx, t, self.v, self.c, self.m_in, self.m_out
+                n.fire, n.slack, theta, wx, beside(t, wx), self.v, self.c, self.m_in, self.m_out
             )
             rate = before + x
         else:
@@ -95,7 +96,7 @@ class _Neurons:
     @property
     def mean(self) -> Tensor:
         steps = len(self.history["spikes"])
-        return self.m_out if self.neuron.coding is codings.DIFFERENTIAL else self.c / steps
+        return self.m_out if self.neuron.coding is codings.DIFFERENTIAL else self.c / beside(steps, self.c)
 
 
 def _simulate(spiking, layers, x: Tensor, starts, alpha) -> list[_Neurons]:

@@ -10,6 +10,7 @@ from snn import codings
 from snn.activity import Recorder
 from snn.cpu.events import NOTHING, Events
 from snn.cpu.kernels import M_OUT, C
+from snn.device import beside
 from snn.layer import BuiltSegment, Layer
 from snn.memory import Memory
 from snn.neuron import Neuron
@@ -19,10 +20,12 @@ from snn.synapse import flatten, unflatten
 
 @dataclass
 class Chunk:
-    """Slots lo..hi of which `active` [rows] decide, with their `alpha` [rows]; `steps` are simulated at a time."""
+    """Slots lo..hi of which those at `places` (on the host; `active` [rows] on the device) decide, with their `alpha`
+    [rows]; `steps` are simulated at a time."""
 
     lo: int
     hi: int
+    places: np.ndarray
     active: Tensor
     alpha: Tensor
     steps: int
@@ -43,7 +46,7 @@ class Simulation:
             return segment.decode(x)
         controls, slots = self.memory.controls, np.arange(chunk.lo, chunk.hi)
         analog = segment.layers[0].synapse(flatten(x))[None]  # the input's current, computed once for all T steps
-        starts = [controls.start(layer.index, slots, layer.theta, self._kept(layer, chunk)) for layer in segment.layers]
+        starts = [controls.start(layer, slots, self._kept(layer, chunk)) for layer in segment.layers]
         states = [new_state(len(slots), layer.units, layer.theta) for layer in segment.layers]
         for t0 in range(0, self.timesteps, chunk.steps):
             steps, current = min(chunk.steps, self.timesteps - t0), analog
@@ -55,10 +58,10 @@ class Simulation:
                 elif following is not None:
                     current = following.synapse(spikes.flatten(0, 1)).view(steps, len(slots), following.units)
         for layer in segment.layers:
-            controls.observe(layer.index, slots, chunk.active, layer.theta, self._kept(layer, chunk))
+            controls.observe(layer, slots, chunk.places, self._kept(layer, chunk))
         differential = self.neuron.coding is codings.DIFFERENTIAL
-        mean = states[-1][M_OUT] if differential else states[-1][C] / self.timesteps
-        if not chunk.active.all():
+        mean = states[-1][M_OUT] if differential else states[-1][C] / beside(self.timesteps, states[-1])
+        if len(chunk.places) < len(slots):
             mean = torch.where(chunk.active[:, None], mean, torch.zeros_like(mean))
         return segment.decode(unflatten(mean, segment.layers[-1].shape))
 
@@ -76,7 +79,7 @@ class Simulation:
             out = current  # spikes replace the currents that made them
         events = Events.room(out, chunk.active) if following is not None and following.synapse.event_driven else None
         units_of, fired_of = NOTHING if events is None else (events.units, events.fired)
-        counts, above = self.recorder.room(rows, self.timesteps)
+        counts, above = self.recorder.room(layer, chunk.lo, chunk.hi, self.timesteps)
         block = Block(
             current=current,
             constant=constant,
@@ -99,5 +102,4 @@ class Simulation:
             fired_of=fired_of,
         )
         advance(self.neuron, self.mode, block)
-        self.recorder.add(layer.index, chunk.lo, chunk.hi, counts, above)
         return out if events is None else events

@@ -26,7 +26,7 @@ def _block(rng, dtype, ties, rows, units, steps, t0, timesteps, constant, record
         theta = theta * torch.from_numpy(rng.uniform(0.5, 1, units)).to(dtype)
     current = numbers(1 if constant else steps, rows, units)
     out = current if in_place and not constant else torch.full((steps, rows, units), 7, dtype=dtype)
-    counts = np.zeros((2, timesteps if record else 0, rows), np.int64)
+    counts = torch.zeros(2, timesteps if record else 0, rows, dtype=torch.int64)
     return Block(
         current,
         constant,
@@ -42,7 +42,7 @@ def _block(rng, dtype, ties, rows, units, steps, t0, timesteps, constant, record
         torch.where(theta > 0, 1 / theta, 0 * theta),
         torch.from_numpy(rng.integers(0, 99, units).astype(np.int32)),
         counts,
-        np.zeros(rows, np.int64),
+        torch.zeros(rows, dtype=torch.int64),
         t0,
         timesteps,
     )
