@@ -32,7 +32,7 @@ from runtime.errors import UserError
 
 
 class SweepReport(Callback):
-    """Of one sweep."""
+    """The jobs of one sweep, as they finish."""
 
     def __init__(self) -> None:
         self._plan = Plan([], [])

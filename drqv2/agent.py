@@ -75,7 +75,7 @@ class DrQV2Agent(PolicyLearner):
         return explore(self.act_mean(observation[None])[0], self.settings.stddev_schedule(step), random)
 
     def update(self, batch: Batch, step: int, update: int) -> dict[str, Tensor]:
-        """One critic and one actor step on `batch`; returns scalar tensors that no one has waited for yet."""
+        """One critic and one actor step on `batch`; returns 0-d tensors, not yet synchronised with the device."""
         stddev = self.settings.stddev_schedule(step)
         draws = generator(self.settings.seed, Purpose.TARGET, update).standard_normal(
             (2, *batch.action.shape), dtype=np.float32

@@ -1,4 +1,4 @@
-"""What states say and pictures don't: entries whose common sign no camera sees, forgotten by random flips.
+"""Augment state observations by random sign flips: for entries whose common sign no camera sees.
 
 finger_spin's state holds the tip of a spinner that looks, and behaves, the same turned by 180 degrees. A policy that uses
 the difference is as good as any, but one from pixels can't be taught by it: in one picture it does two things. Flipping

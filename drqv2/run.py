@@ -115,7 +115,7 @@ class Run(abc.ABC):
 
     @abc.abstractmethod
     def _update(self, batch: dict[str, Tensor], update: int) -> dict[str, Tensor]:
-        """Learns from a batch; returns METRICS as scalar tensors that no one has waited for yet."""
+        """Learns from a batch; returns METRICS as 0-d tensors, not yet synchronised with the device."""
 
     @abc.abstractmethod
     def _first_update_step(self) -> int:

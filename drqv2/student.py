@@ -70,7 +70,7 @@ class Student(PolicyLearner):
             self._telling["state_scale"].include(torch.as_tensor(observations.copy(), device=self.device))
 
     def update(self, lesson: Lesson, step: int) -> dict[str, Tensor]:
-        """One gradient step on `lesson`, at decision `step`; returns scalar tensors that no one has waited for yet."""
+        """One gradient step on `lesson`, at decision `step`; returns 0-d tensors, not yet synchronised with the device."""
         s = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = s.lr_schedule(step)

@@ -33,7 +33,7 @@ def lines(result: Result) -> list[str]:
     if len(result.alpha.requested) > 1:
         found.append(f"chosen: α={result.alpha.chosen:g}; {result.alpha.note}")
     if result.capped:
-        found.append("max_decisions cut episodes short: these sums are no returns and say nothing about the conversion")
+        found.append("max_decisions cut episodes short: sums of their rewards are not returns and say nothing of it")
     return found
 
 

@@ -49,7 +49,7 @@ def gaps(jobs: list[Job]) -> Section | None:
 
 
 def cut_short(jobs: list[Job]) -> Section | None:
-    """Sums of rewards of runs that max_decisions cut short: they are no returns."""
+    """Sums of rewards of runs that max_decisions cut short: they are not returns."""
     rows = []
     for job in jobs:
         result = job.result
@@ -79,7 +79,7 @@ def cut_short(jobs: list[Job]) -> Section | None:
         Column("Sum of rewards", "mean over the episodes; not a return"),
     ]
     warning = Text(
-        "max_decisions cut these episodes short. Their sums of rewards are no returns and stand in no other table.",
+        "max_decisions cut these episodes short. Their sums of rewards are not returns and appear in no other table.",
         warning=True,
     )
     return Section("Runs cut short", [warning, Table("cut_short", columns, rows)])
@@ -114,7 +114,7 @@ def policies(evidence: Evidence) -> Section | None:
 
 
 def provenance(evidence: Evidence) -> Section:
-    """With what all this was computed."""
+    """Provenance: versions, machines and configurations behind the numbers."""
     results = [job.result for job in evidence.jobs if job.result is not None and job.result.status == "ok"]
     facts: dict[str, set[str]] = {}
     for result in results:

@@ -30,7 +30,7 @@ LONGEST = 60.0  # seconds that one file may take
 
 
 def write_published(folder: Path, *kinds: str) -> None:
-    """Runs published_agent.py, which see."""
+    """Runs published_agent.py."""
     program = ROOT / "tests" / "drqv2" / "published_agent.py"
     subprocess.run([sys.executable, "-W", "ignore", str(program), str(folder), *kinds], check=True, cwd=folder)
 

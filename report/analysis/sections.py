@@ -24,7 +24,7 @@ def document(analysis: Analysis, pictures: dict[str, Picture]) -> Document:
         chosen = f"α={choice.by_return:g} by return, α={choice.by_drift:g} by least drift, which needs no rewards"
         lead.append(Text(f"The two ways of choosing α {agree}: {chosen}."))
     if analysis.capped:
-        text = "Episodes were cut short by max_decisions: sums of rewards are no returns, and say nothing about the conversion."
+        text = "Episodes were cut short by max_decisions: sums of rewards are not returns, and say nothing about the conversion."
         lead.append(Text(text, warning=True))
     if analysis.actions == 1:
         lead.append(

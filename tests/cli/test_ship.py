@@ -78,7 +78,9 @@ def test_a_checkpoint_that_ships_carries_the_calibration_of_the_default_settings
     obs, task = name.split("/")
     path = CHECKPOINTS / (f"{task}.pt" if obs == "pixels" else f"state/{task}.pt")
     assert sha256_file(path) == INDEX[name]["sha256"] and path.stat().st_size <= 7e6
-    run = ConversionRun(ConvertSettings.from_dict(config("convert", env_name=task, obs=obs, snapshot=str(path))), say=lambda line: None)
+    run = ConversionRun(
+        ConvertSettings.from_dict(config("convert", env_name=task, obs=obs, snapshot=str(path))), say=lambda line: None
+    )
     assert run.thresholds()[1] == "policy file"
 
 

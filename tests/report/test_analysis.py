@@ -42,7 +42,7 @@ def test_the_pages_hold_every_figure_and_table(analysis, tmp_path):
         assert f"(figures/{name}.png)" in markdown
     assert text.count("data:image/svg+xml;base64,") == len(NAMES)
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text), "the page needs no other file"
-    assert "sums of rewards are no returns" in markdown and "only a sign" in markdown
+    assert "sums of rewards are not returns" in markdown and "only a sign" in markdown
     for claim in analysis.claims:
         assert claim.name in text
     assert analysis.policy.sha256 in text
@@ -59,7 +59,7 @@ def test_numbers_are_those_of_the_file(analysis, tmp_path):
     make.write(changed, tmp_path)
     markdown = (tmp_path / "report.md").read_text()
     assert "123 ([120, 126])" in markdown.replace("\\", "")
-    assert "no returns" not in markdown and "only a sign" not in markdown
+    assert "not returns" not in markdown and "only a sign" not in markdown
     summary = "\n".join(make.summary(changed))
     assert "IF: 123 [120, 126]" in summary and "α by return" in summary
 

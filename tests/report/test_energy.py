@@ -46,7 +46,8 @@ def test_the_papers_first_layer_costs_three_times_its_whole_if_network():
 
 def test_a_hybrid_has_analog_layers_behind_its_trunk_too():
     macs = [
-        MacsRecord(name, "linear", count) for name, count in (("conv", 1), ("trunk", 10), ("hidden", 100), ("action", 1000))
+        MacsRecord(name, "linear", count)
+        for name, count in (("conv", 1), ("trunk", 10), ("hidden", 100), ("action", 1000))
     ]
     layers = [LayerRecord(name, "linear", "if", 5, 0.1, 1.0, 0) for name in ("conv", "hidden")]
     assert [layer.name for layer in energy.analog_layers(macs, layers)] == ["conv", "hidden"]
