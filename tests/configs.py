@@ -14,7 +14,7 @@ CFGS = Path(__file__).resolve().parents[1] / "cfgs"
 
 
 def config(program: str, **changes: Any) -> dict[str, Any]:
-    """cfgs/<program>.yaml with the neuron group, if it has one, filled in; `changes` by dotted name, dots written as __."""
+    """cfgs/<program>.yaml with its neuron group filled in; `changes` by dotted name, dots written as __."""
     values = yaml.safe_load((CFGS / f"{program}.yaml").read_text())
     values = {name: value for name, value in values.items() if name not in ("defaults", "hydra")}
     if program != "train":

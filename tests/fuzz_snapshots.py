@@ -4,8 +4,9 @@
     python -m tests.fuzz_snapshots --of networks                saved converted networks, to snn.load, and one decision
 
 Each file is loaded in a process whose address space is limited to 1 GiB more than it starts with. Allowed is one
-UserError (of snn: ConversionError) of one line, or, where damage hit nothing that matters, what the whole file gives. Printed per kind
-of file: how many were refused, how many loaded unchanged, the longest time and the largest growth of memory.
+UserError (of snn: ConversionError) of one line, or, where damage hit nothing that matters, what the whole file gives.
+Printed per kind of file: how many were refused, how many loaded unchanged, the longest time and the largest growth of
+memory.
 Exit code 1 for anything else: a traceback, another policy than the one in the file, code that ran, a process that died.
 """
 
@@ -101,7 +102,7 @@ def read_bases(
 
 
 def identity(path: Path, kind: str = "") -> dict:
-    """What a loaded policy does, in short, or, where `kind` is of a network, a network. Raises UserError, ConversionError."""
+    """What a loaded policy, or a network where `kind` says so, does, in short. Raises UserError, ConversionError."""
     import hashlib
 
     from drqv2.snapshot import load_policy

@@ -2,8 +2,9 @@
 
     python -m tests.kill_training [--kills 12] [--frames 1600] [--seed 0]
 
-Moments are drawn over the time that the uninterrupted run took with its folder, imports left out, so that a kill can hit an episode, an update, an evaluation, a segment or a snapshot being written. Exit code 1 where
-CSV columns (times aside) or any tensor of the last snapshot differ.
+Moments are drawn over the time that the uninterrupted run took with its folder, imports left out, so that a kill can
+hit an episode, an update, an evaluation, a segment or a snapshot being written. Exit code 1 where CSV columns (times
+aside) or any tensor of the last snapshot differ.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
 from tests.cli.command import run, start
 from tests.cli.test_train import STATE, rows, weights
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     words = (*STATE, f"num_train_frames={options.frames}")
-    random = np.random.default_rng(options.seed)
+    rng = np.random.default_rng(options.seed)
     with tempfile.TemporaryDirectory() as name:
         whole, killed = Path(name) / "whole", Path(name) / "killed"
         whole.mkdir()
@@ -51,7 +51,7 @@ def main() -> None:
             before = count(killed)
             wait_for_lock(process, killed)
             # A part of the whole, so that it takes about that many kills to get to the end.
-            time.sleep(random.uniform(0, 2 * span / options.kills))
+            time.sleep(rng.uniform(0, 2 * span / options.kills))
             if process.poll() is not None:
                 break
             os.killpg(process.pid, signal.SIGKILL)
@@ -59,10 +59,8 @@ def main() -> None:
             kills += 1
             half = [path.name for path in (killed / FOLDER).rglob("*.tmp")]
             lost += bool(half)
-            print(
-                f"kill {kills}: {before} → {count(killed)} episodes{', caught writing ' + ', '.join(half) if half else ''}",
-                flush=True,
-            )
+            caught = f", caught writing {', '.join(half)}" if half else ""
+            print(f"kill {kills}: {before} → {count(killed)} episodes{caught}", flush=True)
         done = run("train.py", *words, cwd=killed)
         assert done.returncode == 0, done.stderr
         same = all(
@@ -70,9 +68,8 @@ def main() -> None:
         )
         want, got = weights(whole / FOLDER), weights(killed / FOLDER)
         same = same and want.keys() == got.keys() and all(bool((want[name] == got[name]).all()) for name in want)
-        print(
-            f"{kills} kills, {lost} of them while a file was being written; the end is {'the same, bit for bit' if same else 'ANOTHER'}"
-        )
+        end = "the same, bit for bit" if same else "ANOTHER"
+        print(f"{kills} kills, {lost} of them while a file was being written; the end is {end}")
     sys.exit(0 if same else 1)
 
 

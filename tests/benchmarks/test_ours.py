@@ -1,4 +1,4 @@
-"""Our side of the benchmarks starts and answers, so that a change elsewhere can't break them unseen. Nothing is timed."""
+"""Our side of the benchmarks starts and answers, so that no change elsewhere breaks them unseen. Nothing is timed."""
 
 import os
 import subprocess
