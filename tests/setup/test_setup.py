@@ -141,27 +141,23 @@ def test_no_python_and_no_rights(machine):
     assert "apt-get install python3 python3-venv" in refused.stderr
 
 
-def test_python_without_venv_gets_it(machine):
-    machine.lack("venv")
+@pytest.mark.parametrize(
+    "lacking, having, used, unused",
+    [
+        ("venv", (), "python3-venv", "libegl1"),
+        ("gl", ("egl helps", "osmesa packaged"), "libegl1", "libosmesa6"),
+        ("gl", ("osmesa helps", "osmesa packaged"), "libosmesa6", "python3-venv"),
+    ],
+    ids=["Python's venv", "EGL first", "OSMesa as the fallback where it is packaged"],
+)
+def test_root_gets_what_is_lacking(machine, lacking, having, used, unused):
+    machine.lack(lacking)
+    machine.have(*having)
     machine.as_root()
     assert machine.set_up().returncode == 0
-    assert "apt-get install -y" in machine.used and "python3-venv" in machine.used
-
-
-def test_egl_is_installed_first(machine):
-    machine.lack("gl")
-    machine.have("egl helps", "osmesa packaged")
-    machine.as_root()
-    assert machine.set_up().returncode == 0
-    assert "libegl1" in machine.used and "libosmesa6" not in machine.used
-
-
-def test_osmesa_is_the_fallback_where_packaged(machine):
-    machine.lack("gl")
-    machine.have("osmesa helps", "osmesa packaged")
-    machine.as_root()
-    assert machine.set_up().returncode == 0
-    assert machine.used.index("libegl1") < machine.used.index("libosmesa6")
+    installed = [line for line in machine.used.splitlines() if line.startswith("apt-get install -y")]
+    assert used in installed[-1] and unused not in machine.used
+    assert lacking != "gl" or "libegl1" in installed[0]
 
 
 def test_nothing_renders_even_after_installing(machine):
@@ -172,23 +168,15 @@ def test_nothing_renders_even_after_installing(machine):
     assert "libosmesa6" not in machine.used
 
 
-def test_sudo_is_used_where_it_asks_nothing(machine):
+@pytest.mark.parametrize("sudo", [True, False])
+def test_without_root_sudo_is_used_where_it_asks_nothing_else_one_line_says_what_to_install(machine, sudo):
     machine.lack("gl")
     machine.have("egl helps")
     machine.as_root()
-    machine.as_user(sudo='[ "$1" = -n ] && shift\nexec "$@"')
-    assert machine.set_up().returncode == 0
-    assert "sudo env DEBIAN_FRONTEND=noninteractive apt-get install" in machine.used
-
-
-def test_without_rights_one_line_says_what_to_install(machine):
-    machine.lack("gl")
-    machine.as_root()
-    machine.as_user()
-    refused = machine.set_up()
-    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
-    assert "apt-get install libegl1" in refused.stderr
-    assert "apt-get install" not in machine.used
+    machine.as_user(sudo='[ "$1" = -n ] && shift\nexec "$@"' if sudo else "exit 1")
+    done = machine.set_up()
+    assert (done.returncode == 0) == ("sudo env DEBIAN_FRONTEND=noninteractive apt-get install" in machine.used) == sudo
+    assert sudo or done.stderr.count("\n") == 1 and "apt-get install libegl1" in done.stderr
 
 
 def test_who_sets_mujoco_gl_has_decided(machine):
