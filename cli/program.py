@@ -62,6 +62,10 @@ _FLAGS = {
 # What the file system refuses, which is a person's to mend and no fault of the program.
 _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
+# The options that memory goes by.
+_LOWER = {"train": "batch_size", "distill": "batch_size"}
+_LOWER |= {"convert": "chunk or max_batch_bytes", "analyze": "chunk or max_batch_bytes"}
+
 # What brings Hydra's plugins, which are optional.
 _PLUGINS = ("joblib", "submitit_local", "submitit_slurm", "optuna")
 
@@ -93,6 +97,8 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
                 _check_groups_of_options(config_name, values)
                 return job(values, run_dir)
             except Exception as error:
+                if _is_out_of_memory(error):
+                    error = UserError(f"out of memory: {one_line(error):.100}; lower {_LOWER[config_name]}")
                 # Not raised through Hydra, which would add lines of its own and end a sweep.
                 if isinstance(error, user_errors()) or _is_refusal(error):
                     _say(error)
@@ -229,6 +235,12 @@ def _say(error: BaseException, config_name: str | None = None) -> None:
 
 def _is_refusal(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in _REFUSALS
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # Torch has a class for a GPU's memory, and none for the CPU's and for page-locked memory.
+    said = isinstance(error, RuntimeError) and re.search("out of memory|can't allocate memory", str(error))
+    return bool(said) or isinstance(error, MemoryError)
 
 
 def _known(config_name: str) -> list[str]:

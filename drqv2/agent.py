@@ -18,6 +18,7 @@ from drqv2.learner import ACTION_LIMIT, LearnerSettings, PolicyLearner, explore
 from drqv2.networks import Critic
 from drqv2.randomness import Purpose, generator
 from drqv2.schedule import LinearSchedule
+from snn.device import placed
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class DrQV2Agent(PolicyLearner):
             (2, *batch.action.shape), dtype=np.float32
         )
         clip = self.settings.stddev_clip
-        target_noise, actor_noise = torch.as_tensor(draws, device=self.device).mul_(stddev).clamp_(-clip, clip)
+        target_noise, actor_noise = placed(draws, self.device).mul_(stddev).clamp_(-clip, clip)
         observation = self._encode(batch.observation)
         with torch.no_grad():
             next_observation = self._encode(batch.next_observation)

@@ -22,6 +22,7 @@ from drqv2.settings import DistillSettings
 from drqv2.snapshot import LoadedPolicy
 from drqv2.student import Lesson, Student, StudentSettings
 from runtime.errors import UserError
+from snn.device import placed
 
 
 class Distiller(Run):
@@ -72,7 +73,7 @@ class Distiller(Run):
 
     @torch.inference_mode()
     def _teach(self) -> np.ndarray:
-        state = torch.as_tensor(self.env.state_observation[None], device=self.device)
+        state = placed(self.env.state_observation[None], self.device)
         return torch.tanh(self._teacher(state))[0].cpu().numpy()
 
     def _act(self, time_step: envs.TimeStep) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from drqv2 import normalizer
 from drqv2.networks import Actor, PolicyNetwork, make_encoder, orthogonal_
 from drqv2.normalizer import ObservationNormalizer
 from drqv2.randomness import Purpose, generator
+from snn.device import placed
 
 ACTION_LIMIT = 1.0 - 1e-6  # actions stay inside the open interval, as in the published truncated normal
 
@@ -96,8 +97,7 @@ class PolicyLearner(abc.ABC):
     @torch.inference_mode()
     def act_mean(self, observations: np.ndarray) -> np.ndarray:
         """The policy's own actions [B, A] for observations [B, ...], without exploration."""
-        batch = torch.as_tensor(observations, device=self.device)
-        return self._mean(self._encode_eager(batch)).cpu().numpy()
+        return self._mean(self._encode_eager(placed(observations, self.device))).cpu().numpy()
 
     def _encode_eager(self, observation: Tensor) -> Tensor:
         if not self._pixels:

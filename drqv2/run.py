@@ -30,7 +30,7 @@ from drqv2.settings import RunSettings
 from drqv2.snapshot import POLICY, SNAPSHOT, policy_meta, write_policy
 from envs import gl
 from envs.vector import VectorEnv
-from runtime.device import describe, resolve, resolve_precision
+from runtime.device import describe, prepare, resolve, resolve_precision
 from runtime.errors import UserError
 
 _THREADS = torch.get_num_threads()  # torch's own choice, before a run of a sweep changes it
@@ -46,8 +46,11 @@ class Run(abc.ABC):
         self.settings = s = settings
         self.device = resolve(s.device)
         self.precision = resolve_precision(s.precision, self.device)
+        prepare(self.device, self.precision, s.deterministic)
         torch.use_deterministic_algorithms(s.deterministic)
         torch.set_num_threads(s.threads or (_THREADS if s.obs == "pixels" else 1))
+        if s.obs == "pixels":
+            gl.choose(s.render["device"], self.device.index)
         make = {
             "obs": s.obs,
             "frame_stack": s.frame_stack,
@@ -63,7 +66,9 @@ class Run(abc.ABC):
         self.room = check_room(
             folder, capacity * bytes_per_decision(element, self._pixels, packed, self.env.action_dim)
         )
-        self.run_dir = RunDir(folder, s.to_dict())
+        # As computed here: on another machine the same word may mean another precision.
+        self._config = s.to_dict() | {"precision": self.precision}
+        self.run_dir = RunDir(folder, self._config)
         nstep, discount = self._returns()
         self.replay = Replay(
             self.run_dir.path / "replay",
@@ -91,7 +96,7 @@ class Run(abc.ABC):
         self._last_eval_step = -1
         try:
             if s.start_from is not None:
-                continuation.begin(self.run_dir.path, Path(s.start_from), s.to_dict())
+                continuation.begin(self.run_dir.path, Path(s.start_from), self._config)
             self._resume()
         except UserError:
             self.run_dir.close()  # another run of this process may want the folder
@@ -295,7 +300,7 @@ class Run(abc.ABC):
             hidden_dim=s.hidden_dim,
             actor_trunk=s.actor_trunk,
             frame=self._frame,
-            config=s.to_dict() | {"precision": self.precision},
+            config=self._config,
         )
         meta = {
             "policy": policy,

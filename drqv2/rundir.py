@@ -65,6 +65,8 @@ class RunDir:
                 before = json.loads(file.read_text())
             except ValueError:
                 raise UserError(f"{file}: can't be read; move the folder away or give another name=") from None
+            if before.get("precision") == "auto":  # of a version that kept the word and not what it came to
+                before["precision"] = config["precision"]
             differ = sorted(
                 k for k in before.keys() | config.keys() if k not in MAY_CHANGE and before.get(k) != config.get(k)
             )

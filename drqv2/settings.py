@@ -52,7 +52,7 @@ _MAY_BE_NULL = ("max_decisions", "eval_workers", "threads", "episode_decisions")
 _CHOICES = {
     "obs": ("pixels", "state"),
     "actor_trunk": ACTOR_TRUNKS,
-    "precision": ("fp32", "bf16", "auto"),
+    "precision": ("published", "fp32", "tf32", "bf16", "auto"),
     "replay_compression": ("zstd", "none"),
 }
 _WITHIN = {

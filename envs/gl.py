@@ -6,6 +6,7 @@ dm_control and mujoco read MUJOCO_GL when they are imported, so nothing in `envs
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import logging
 import os
@@ -38,21 +39,32 @@ with mujoco.Renderer(model, 32, 32) as renderer:
     raise SystemExit(0 if renderer.render().any() else 1)
 """
 
+_DEVICE = "MUJOCO_EGL_DEVICE_ID"
+_EGL_CUDA_DEVICE_NV = 0x323A
+_matched: str | None = None  # what `choose` itself wrote there for a CUDA device
+
 log = logging.getLogger(__name__)
 
 
-def choose(render_device: int | str | None = None) -> str:
+def choose(render_device: int | str | None = None, cuda_device: int | None = None) -> str:
     """Settles on a backend, writes it to MUJOCO_GL and returns its name: "egl", "osmesa" or "glfw".
 
     A MUJOCO_GL that is set already is respected. Otherwise EGL is tried, then OSMesa, each by really rendering in a
     subprocess, since a library that loads may still find no device. `render_device` (an index of EGL devices) goes
-    to MUJOCO_EGL_DEVICE_ID; whoever names one gets EGL or nothing.
+    to MUJOCO_EGL_DEVICE_ID; whoever names one gets EGL or nothing. Where neither names one, EGL renders on the GPU that
+    CUDA calls `cuda_device`, if it is told and found.
 
     Raises UserError if MUJOCO_GL switches rendering off or is misspelt, if `render_device` is no index,
     or if nothing renders.
     """
+    global _matched
     if render_device is not None:
-        os.environ["MUJOCO_EGL_DEVICE_ID"] = str(_device_index(render_device))
+        os.environ[_DEVICE] = str(_device_index(render_device))
+    elif cuda_device is not None and os.environ.get(_DEVICE) in (None, _matched):
+        # Another run of this process may have matched another GPU.
+        os.environ.pop(_DEVICE, None)
+        if (index := _egl_index(cuda_device)) is not None:
+            _matched = os.environ[_DEVICE] = str(index)
     if "MUJOCO_GL" in os.environ:
         return _users_choice()
     candidates = ("egl", "osmesa") if render_device is None else ("egl",)
@@ -69,7 +81,7 @@ def choose(render_device: int | str | None = None) -> str:
 
 def device() -> str:
     """The EGL device in use, for logs: MUJOCO_EGL_DEVICE_ID or "default"."""
-    return os.environ.get("MUJOCO_EGL_DEVICE_ID", "default")
+    return os.environ.get(_DEVICE, "default")
 
 
 def failed(backend: str, cause: Exception) -> UserError:
@@ -101,6 +113,31 @@ def _device_index(render_device: int | str) -> int:
     if index < 0:
         raise UserError(f"render.device={render_device}: must be the index of an EGL device: 0, 1, ...")
     return index
+
+
+def _egl_index(cuda_device: int) -> int | None:
+    """The index in EGL's list of the GPU that CUDA calls `cuda_device`: the two number GPUs in orders of their own.
+
+    None where EGL or its extension EGL_NV_device_cuda is missing, or no device of EGL's is that one.
+    """
+    try:
+        egl = ctypes.CDLL("libEGL.so.1")
+    except OSError:
+        return None
+    egl.eglGetProcAddress.restype = ctypes.c_void_p
+    addresses = [egl.eglGetProcAddress(name) for name in (b"eglQueryDevicesEXT", b"eglQueryDeviceAttribEXT")]
+    if not all(addresses):
+        return None
+    pointer, boolean, integer, attribute = ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_ssize_t
+    to = ctypes.POINTER
+    query_devices = ctypes.CFUNCTYPE(boolean, integer, to(pointer), to(integer))(addresses[0])
+    query_attribute = ctypes.CFUNCTYPE(boolean, pointer, integer, to(attribute))(addresses[1])
+    devices, count, number = (pointer * 64)(), integer(), attribute()
+    query_devices(len(devices), devices, count)
+    for index, handle in enumerate(devices[: count.value]):
+        if query_attribute(handle, _EGL_CUDA_DEVICE_NV, number) and number.value == cuda_device:
+            return index
+    return None
 
 
 def _renders(backend: str) -> bool:

@@ -30,6 +30,7 @@ from evaluation.settings import ConvertSettings
 from runtime import device as devices
 from runtime.errors import UserError
 from runtime.versions import versions
+from snn.device import batch_bytes
 
 VIDEO, NETWORK = "video.mp4", "spiking.pt"
 # Torch's own choice, before a run of this process sets another.
@@ -49,9 +50,10 @@ class ConversionRun:
     def __init__(self, settings: ConvertSettings, say: Callable[[str], None] = tqdm.write):
         self.settings, self.say = settings, say
         self.device = devices.resolve(settings.device)
+        devices.prepare(self.device, "fp32", repeatable=True)
         torch.set_num_threads(settings.threads or _THREADS)
         self.policy = finding.load(settings)
-        renderer = gl.choose(settings.render_device) if settings.obs == "pixels" else None
+        renderer = gl.choose(settings.render_device, self.device.index) if settings.obs == "pixels" else None
         self.source = Source(
             self.policy.sha256, self.policy.task, self.policy.obs, self.policy.frame_stack, self.policy.action_repeat
         )
@@ -60,7 +62,7 @@ class ConversionRun:
             threads=torch.get_num_threads(),
             dtype=settings.dtype,
             chunk=settings.chunk,
-            max_batch_bytes=settings.max_batch_bytes,
+            max_batch_bytes=settings.max_batch_bytes or batch_bytes(self.device),
             renderer=renderer,
             packages=tuple((name, versions()[name]) for name in _PACKAGES),
             code=code_fingerprint(),
@@ -166,7 +168,7 @@ class ConversionRun:
             mode=settings.mode,
             seed=settings.seed,
             hybrid=settings.hybrid,
-            max_batch_bytes=settings.max_batch_bytes,
+            max_batch_bytes=self.compute.max_batch_bytes,
             chunk_rows=rows,
         )
 
@@ -258,4 +260,7 @@ def run(
 
 
 def _hardware(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    """What an episode's bits may depend on, in its key. On a GPU the convolutions are cuDNN's."""
+    if device.type == "cpu":
+        return "cpu"
+    return f"{torch.cuda.get_device_name(device)}, cuDNN {torch.backends.cudnn.version()}"

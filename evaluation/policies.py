@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import snn
 from evaluation.episode_store import LayerActivity
 from runtime.errors import UserError
+from snn.device import placed
 
 
 class Policy(Protocol):
@@ -42,7 +43,7 @@ class ANNPolicy:
 
     @torch.no_grad()
     def act(self, observations: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        return _actions(self.network(_tensor(observations, self._device)))
+        return _actions(self.network(placed(observations, self._device)))
 
     def activity(self, row: int) -> list[LayerActivity]:
         return []
@@ -74,7 +75,7 @@ class SpikingPolicy:
 
     def act(self, observations: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         rows = np.arange(len(observations)) if rows is None else rows
-        output = self._spiking(_tensor(observations[rows], self._device), slots=rows)
+        output = self._spiking(placed(observations[rows], self._device), slots=rows)
         actions = np.zeros((len(observations), *output.shape[1:]), np.float32)
         actions[rows] = _actions(output)
         return actions
@@ -90,10 +91,6 @@ class SpikingPolicy:
             )
             for layer in self._spiking.activity()
         ]
-
-
-def _tensor(observations: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(observations).to(device)
 
 
 def _actions(output: Tensor) -> np.ndarray:

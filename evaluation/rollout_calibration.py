@@ -31,6 +31,7 @@ from evaluation.episode_store import Compute, Source
 from evaluation.policies import Policy
 from runtime.errors import UserError
 from runtime.files import atomic_write
+from snn.device import placed
 
 Thresholds = list[Tensor]  # one per ReLU, as snn.calibrate makes them
 
@@ -123,7 +124,7 @@ def thresholds(
     path = Path(root) / "thresholds" / f"{calibration.digest}.pt"
     found = _read(path, say)
     if found is None:
-        batches = (torch.from_numpy(batch).to(device) for batch in make_rollout())
+        batches = (placed(batch, device) for batch in make_rollout())
         found = [
             theta.cpu() for theta in snn.calibrate(network, batches, calibration.percentile, hybrid=calibration.hybrid)
         ]

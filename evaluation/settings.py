@@ -68,7 +68,7 @@ class ConvertSettings:
     hybrid: bool
     device: str
     dtype: str | None
-    max_batch_bytes: int
+    max_batch_bytes: int | None
     chunk: int
     num_envs: int
     threads: int | None
@@ -121,7 +121,7 @@ class ConvertSettings:
             hybrid=_flag("hybrid", config["hybrid"]),
             device=str(config["device"]),
             dtype=None if config["dtype"] is None else _one_of("dtype", config["dtype"], DTYPES),
-            max_batch_bytes=_integer("max_batch_bytes", config["max_batch_bytes"], 1),
+            max_batch_bytes=_integer("max_batch_bytes", config["max_batch_bytes"], 1, optional=True),
             chunk=chunk,
             num_envs=num_envs,
             threads=_integer("threads", config["threads"], 1, optional=True) or _THREADS[obs],

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from runtime.errors import UserError
 
+_CUBLAS, _REPEATABLE = "CUBLAS_WORKSPACE_CONFIG", (":4096:8", ":16:8")  # as torch documents them
+
 
 def resolve(name: str) -> torch.device:
-    """The torch device for `name`: "auto" (CUDA where present, else CPU), "cpu", "cuda", "cuda:N".
+    """The torch device for `name`: "auto" (CUDA where present, else CPU), "cpu", "cuda" (the first one), "cuda:N".
 
     Raises UserError for any other name and for a CUDA device that this machine lacks.
     """
     name = str(name)
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -29,14 +33,23 @@ def resolve(name: str) -> torch.device:
             )
         if device.index is not None and device.index >= count:
             raise UserError(f"device={name}: this machine has {count} CUDA device(s); use cuda:0 to cuda:{count - 1}")
+        return torch.device("cuda", device.index or 0)
     return device
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """ "fp32" or "bf16" for `name`: either of them, or "auto", which is bf16 where `device` multiplies it in hardware.
+    """ "fp32", "tf32" or "bf16" for `name`: one of them, "published" or "auto".
 
-    Where it doesn't, torch still computes in bf16, many times slower than in float32.
+    published  tf32 on a GPU that has it, else fp32: what torch did by itself when DrQ-v2 was published
+    auto       bf16 where `device` multiplies it in hardware, else fp32. Elsewhere torch computes in bf16 too, many times
+               slower than in float32.
+    Raises UserError for tf32 where `device` doesn't have it.
     """
+    has_tf32 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    if name == "published":
+        return "tf32" if has_tf32 else "fp32"
+    if name == "tf32" and not has_tf32:
+        raise UserError(f"precision=tf32: {describe(device)} does not compute in it; use fp32, or published")
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -45,6 +58,24 @@ def resolve_precision(name: str, device: torch.device) -> str:
         capabilities = torch.cpu.get_capabilities()
         native = any(capabilities.get(unit, False) for unit in ("amx_bf16", "avx512_bf16"))
     return "bf16" if native else "fp32"
+
+
+def prepare(device: torch.device, precision: str, repeatable: bool) -> None:
+    """Settles for this process how `device`, of `resolve`, computes.
+
+    precision   float32 numbers are multiplied as such, unless it is "tf32". By itself torch rounds what convolutions
+                multiply on a GPU to tf32's 10 bits of mantissa.
+    repeatable  the same numbers give the same bits, every time. Raises UserError where the environment forbids it.
+    """
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.deterministic = repeatable
+    if device.type == "cuda":
+        # cuBLAS reads it once, when it begins to work, and divides its sums differently from run to run without it.
+        space = os.environ.setdefault(_CUBLAS, _REPEATABLE[0])
+        if repeatable and space not in _REPEATABLE:
+            raise UserError(f"{_CUBLAS}={space}: results would differ from run to run; use {' or '.join(_REPEATABLE)}")
+        # Page-locked memory, streams and libraries besides torch go by the current device.
+        torch.cuda.set_device(device)
 
 
 def describe(device: torch.device) -> str:

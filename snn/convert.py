@@ -5,12 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from snn import crpi, neuron
+from snn.device import batch_bytes
 from snn.errors import ConversionError
 from snn.graph.tracing import trace
 from snn.network import SpikingNetwork
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
-MAX_BATCH_BYTES = 64 * 2**20
 
 
 def convert(
@@ -26,7 +26,7 @@ def convert(
     mode: str = "residual",
     seed: int = 0,
     hybrid: bool = False,
-    max_batch_bytes: int = MAX_BATCH_BYTES,
+    max_batch_bytes: int | None = None,
     chunk_rows: int | None = None,
 ) -> SpikingNetwork:
     """Convert a trained ReLU module, which is copied and never changed (Xu et al. 2026, Section 4).
@@ -44,7 +44,7 @@ def convert(
     mode, seed       CRPI or one of its controls: residual | random | shuffled | carry; the controls' randomness
     hybrid           allow LayerNorm and Tanh: the layers before are decoded, the operation runs on the decoded values,
                      its result is a constant current into the layers behind
-    max_batch_bytes  bound on one chunk's currents and spikes; chunk_rows: see `SpikingNetwork`
+    max_batch_bytes  bound on one chunk's currents and spikes; None: 64 MiB, on a GPU 512 MiB. chunk_rows: see `SpikingNetwork`
 
     Raises ConversionError, naming layer or option, for what can't be converted.
     """
@@ -59,7 +59,7 @@ def convert(
         compute,
         mode,
         seed,
-        max_batch_bytes,
+        batch_bytes(chain.device) if max_batch_bytes is None else max_batch_bytes,
         chunk_rows,
     )
 
