@@ -44,12 +44,9 @@ class Point(NamedTuple):
     reward: float
 
 
-class Seeds(NamedTuple):
-    """Return of the published seeds at one frame."""
-
-    mean: float
-    lowest: float
-    highest: float
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def read(run: Path) -> list[Point]:
@@ -57,11 +54,8 @@ def read(run: Path) -> list[Point]:
     points = []
     for kind, (name, _) in KINDS.items():
         try:
-            with open(run / name, newline="", encoding="utf-8") as file:
-                points += [
-                    Point(kind, int(r["frame"]), float(r["total_time"]), float(r["episode_reward"]))
-                    for r in csv.DictReader(file)
-                ]
+            for row in rows(run / name):
+                points.append(Point(kind, int(row["frame"]), float(row["total_time"]), float(row["episode_reward"])))
         except (OSError, KeyError, ValueError) as error:
             sys.exit(f"error: {run / name}: not the log of a training run ({error})")
     return points
@@ -75,41 +69,56 @@ def task_of(run: Path) -> str:
         return ""
 
 
-def published(task: str, source: Path) -> dict[int, Seeds]:
-    """Frame → the published seeds' returns; empty where the task has none. Exits with one line on a bad file.
+def published(task: str, source: Path) -> dict[int, tuple[float, float, float]]:
+    """Frame → mean, lowest and highest return of the published seeds; empty where the task has none.
 
-    source   MILESTONES, or a folder of dmc_<task>.csv with a row for each seed and frame
+    source   MILESTONES, or a folder of dmc_<task>.csv with a row for each seed and frame. Exits with one line on a bad one.
     """
     path = source if source == MILESTONES else source / f"dmc_{task}.csv"
     if source != MILESTONES and not any(source.glob("dmc_*.csv")):
         sys.exit(
             f"error: --published {source}: no dmc_<task>.csv in it; name the folder curves/ of facebookresearch/drqv2"
         )
-    if not path.exists():
-        return {}
+    returns: dict[int, list[float]] = defaultdict(list)
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["task"] == task]
-        if source == MILESTONES:
-            return {int(r["frame"]): Seeds(float(r["mean"]), float(r["lowest"]), float(r["highest"])) for r in rows}
-        returns = defaultdict(list)
-        for row in rows:
-            returns[int(float(row["frame"]))].append(float(row["episode_reward"]))
+        for row in rows(path) if path.exists() else ():
+            if row["task"] == task:
+                columns = ("mean", "lowest", "highest") if source == MILESTONES else ("episode_reward",)
+                returns[int(float(row["frame"]))] += [float(row[column]) for column in columns]
     except (OSError, KeyError, ValueError) as error:
         sys.exit(f"error: {path}: not a table of published returns ({error})")
-    return {frame: Seeds(mean(values), min(values), max(values)) for frame, values in sorted(returns.items())}
+    if source == MILESTONES:
+        return {frame: (values[0], values[1], values[2]) for frame, values in returns.items()}
+    return {frame: (mean(values), min(values), max(values)) for frame, values in sorted(returns.items())}
 
 
-def compare(run: Path, task: str, points: list[Point], seeds: dict[int, Seeds]) -> None:
+def compare(name: str, points: list[Point], seeds: dict[int, tuple[float, float, float]]) -> None:
     """Prints a line for every evaluation at a frame at which the published seeds were evaluated, too."""
-    for point in points:
-        if point.kind == "evaluation" and point.frame in seeds:
-            known = seeds[point.frame]
-            where = "below" if point.reward < known.lowest else "above" if point.reward > known.highest else "within"
-            print(
-                f"{task} {run.name}, {point.frame:,} frames: {point.reward:.0f}; published mean {known.mean:.0f}, "
-                f"range {known.lowest:.0f} to {known.highest:.0f}: {where}"
-            )
+    for _, frame, _, reward in (point for point in points if point.kind == "evaluation" and point.frame in seeds):
+        middle, low, high = seeds[frame]
+        where = "below" if reward < low else "above" if reward > high else "within"
+        known = f"published mean {middle:.0f}, range {low:.0f} to {high:.0f}"
+        print(f"{name}, {frame:,} frames: {reward:.0f}; {known}: {where}")
+
+
+def draw(axis: Any, runs: list[tuple[str, list[Point]]], seeds: dict[int, tuple[float, float, float]]) -> None:
+    """One task's panel: its runs, (name, points), over the published seeds."""
+    for number, (name, points) in enumerate(runs):
+        for kind, (_, style) in KINDS.items():
+            line = [(point.frame / 1e3, point.reward) for point in points if point.kind == kind]
+            label = name if kind == "evaluation" else None
+            axis.plot([x for x, _ in line], [y for _, y in line], color=f"C{number}", label=label, **style)
+    last = max((point.frame for _, points in runs for point in points), default=0)
+    # The published curves go on for a million frames: drawn as far as the first that lies past ours.
+    frames = [frame for frame in seeds if frame <= last] + [frame for frame in seeds if frame > last][:1]
+    if frames:
+        thousands = [frame / 1e3 for frame in frames]
+        middle, low, high = zip(*(seeds[frame] for frame in frames))
+        axis.fill_between(thousands, low, high, color="0.85", zorder=0, label="published seeds, range")
+        axis.plot(thousands, middle, color="0.5", zorder=1, label="published seeds, mean")
+    axis.set(xlabel="thousand frames", ylabel="return", ylim=(0, None))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize="small")
 
 
 def main() -> None:
@@ -125,46 +134,29 @@ def main() -> None:
         help="draw DrQ-v2's published seeds, too; FOLDER: curves/ of facebookresearch/drqv2 (without it: milestones)",
     )
     words = parser.parse_args()
-    panels = defaultdict(list)
+    panels: dict[str, list[tuple[str, list[Point]]]] = defaultdict(list)
     for run in words.runs:
-        panels[task_of(run)].append(run)
-    if words.published is not None and "" in panels:
-        sys.exit(
-            f"error: {panels[''][0] / 'config.json'}: names no task, so --published doesn't know which curve to draw"
-        )
+        if not (task := task_of(run)) and words.published:
+            sys.exit(f"error: {run / 'config.json'}: names no task, so --published doesn't know which curve to draw")
+        panels[task].append((run.name, read(run)))
     columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    size = (7, 4) if len(panels) == 1 else (4.5 * columns, 3 * rows)
-    figure, axes = pyplot.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    lines = math.ceil(len(panels) / columns)
+    size = (7, 4) if len(panels) == 1 else (4.5 * columns, 3 * lines)
+    figure, axes = pyplot.subplots(lines, columns, figsize=size, layout="constrained", squeeze=False)
     table: list[tuple[object, ...]] = [HEADER]
     for axis, (task, runs) in zip(axes.flat, panels.items()):
-        seeds = {} if words.published is None else published(task, words.published)
-        last = 0
-        for number, run in enumerate(runs):
-            points = read(run)
-            compare(run, task, points, seeds)
-            for kind, (_, style) in KINDS.items():
-                line = [(point.frame / 1e3, point.reward) for point in points if point.kind == kind]
-                if line:
-                    label = run.name if kind == "evaluation" else None
-                    axis.plot(*zip(*line), color=f"C{number}", label=label, **style)
-            table += [(task, run.name, *p, *(seeds.get(p.frame, ()) if p.kind == "evaluation" else ())) for p in points]
-            last = max([last, *(point.frame for point in points)])
-        # The published curves go on for a million frames: drawn as far as the first that lies past ours.
-        frames = [frame for frame in seeds if frame <= last] + [frame for frame in seeds if frame > last][:1]
-        if frames:
-            low, high = [seeds[f].lowest for f in frames], [seeds[f].highest for f in frames]
-            thousands = [frame / 1e3 for frame in frames]
-            axis.fill_between(thousands, low, high, color="0.85", zorder=0, label="published seeds, range")
-            axis.plot(thousands, [seeds[f].mean for f in frames], color="0.5", zorder=1, label="published seeds, mean")
-        axis.set(xlabel="thousand frames", ylabel="return", ylim=(0, None), title=task)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False, fontsize="small")
+        seeds = published(task, words.published) if words.published else {}
+        draw(axis, runs, seeds)
+        axis.set_title(task)
+        for name, points in runs:
+            compare(f"{task} {name}", points, seeds)
+            beside = [seeds.get(point.frame) if point.kind == "evaluation" else None for point in points]
+            table += [(task, name, *point, *(known or ("", "", ""))) for point, known in zip(points, beside)]
     for axis in axes.flat[len(panels) :]:
         axis.remove()
     figure.savefig(words.out, dpi=110)
     with open(words.out.with_suffix(".csv"), "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([(*row, *[""] * (len(HEADER) - len(row))) for row in table])
+        csv.writer(file).writerows(table)
 
 
 if __name__ == "__main__":
