@@ -242,7 +242,7 @@ class Store(Generic[Key, Value]):
             return self.decode(key, path.read_bytes())
         except FileNotFoundError:
             return None
-        except Exception as error:  # noqa: BLE001  damaged bytes make readers raise anything
+        except Exception as error:  # damaged bytes make readers raise anything
             self._say(f"{path}: unusable entry ({error!s:.100}); {self.what} again")
             return None
 
