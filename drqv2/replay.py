@@ -120,16 +120,19 @@ class Replay:
         """The batch of update number `update`, from the episodes held now.
 
         Windows start uniformly at every decision with `nstep` decisions left in its episode, so that none crosses
-        an episode's end. Returns observation, next_observation [B, *observation_shape], action [B, A],
+        an episode's end; where that is a true end (discount 0), also later, since nothing is to come. Returns observation, next_observation [B, *observation_shape], action [B, A],
         reward and discount [B, 1]: Σ γ^i·Πd·r over the window, and γ^n·Πd (Yarats et al. 2021, Equation 1).
         """
         s = self.settings
         episode, step, row = self._draw(update)
         reward = np.zeros(s.batch_size, np.float32)
         discount = np.ones(s.batch_size, np.float32)
+        length = self._lengths[episode]
         for i in range(s.nstep):
-            reward += discount * self._reward[row + i]
-            discount *= self._discount[row + i] * np.float32(s.discount)
+            # Behind a true end the discount is 0, whatever stands in the row.
+            at = row + np.minimum(i, length - step - 1)
+            reward += discount * self._reward[at]
+            discount *= self._discount[at] * np.float32(s.discount)
         shifts = self._shifts(update, 2)
         address, scratch = self._locate(episode, step, s.nstep)
         batch = {
@@ -137,7 +140,7 @@ class Replay:
             "action": self._action[row],
             "reward": reward[:, None],
             "discount": discount[:, None],
-            "next_observation": self._gather(address, step + s.nstep, shifts[1]),
+            "next_observation": self._gather(address, np.minimum(step + s.nstep, length), shifts[1]),
         }
         del scratch  # the addresses point into it: it must live until everything is gathered
         return batch
@@ -190,8 +193,9 @@ class Replay:
 
     def _rebuild(self) -> None:
         """Tables over all episodes; made anew once per episode, which is cheap beside writing it."""
-        lengths = np.array([len(e) for e in self._episodes], np.int64)
-        self._windows = np.maximum(lengths - self.settings.nstep + 1, 0)
+        self._lengths = lengths = np.array([len(e) for e in self._episodes], np.int64)
+        ended = np.array([e.discount[-1] == 0 for e in self._episodes], bool)
+        self._windows = np.where(ended, lengths, np.maximum(lengths - self.settings.nstep + 1, 0))
         self._windows_end = np.cumsum(self._windows)
         self._first_row = np.cumsum(lengths) - lengths
         if not self.settings.packed:

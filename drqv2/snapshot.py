@@ -19,6 +19,7 @@ from drqv2 import normalizer, published, stored_thresholds
 from drqv2.archive import read_archive, write_archive
 from drqv2.networks import PolicyNetwork, make_policy
 from drqv2.stored_thresholds import StoredCalibration
+from envs.tasks import is_gymnasium
 from runtime.archives import ArchiveError, inspect, printable
 from runtime.errors import UserError
 from runtime.files import sha256_file
@@ -192,7 +193,8 @@ def _check_description(policy: Any) -> None:
     if policy["obs"] == "pixels" and shape[0] != 3 * policy["frame_stack"]:
         raise ValueError(f"{shape[0]} channels for frame_stack {policy['frame_stack']!r:.40}")
     # Both are printed: a name can't break the line or steer the terminal.
-    if not (isinstance(policy["task"], str) and policy["task"].isidentifier() and len(policy["task"]) < 100):
+    task = policy["task"]
+    if not (isinstance(task, str) and (task.isidentifier() or is_gymnasium(task)) and len(task) < 100):
         raise ValueError("task")
     if not isinstance(policy["config"], dict):
         raise ValueError("config")
