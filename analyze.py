@@ -25,14 +25,14 @@ def main(config: dict[str, Any], run_dir: Path) -> None:
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
     from analysis import study
     from analysis.settings import AnalyzeSettings
-    from report.analysis import make
+    from report.analysis import page
 
     settings = AnalyzeSettings.from_dict(config)
     program.end_on_sigterm()
     found = study.run(settings, config, run_dir)
-    page = make.write(found, run_dir)
-    print("\n".join(make.summary(found)))
-    print(f"written: {page}")
+    path = page.write(found, run_dir)
+    print("\n".join(page.summary(found)))
+    print(f"written: {path}")
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from cli import tuning
-from report import plan
+from evaluation.progress import readable
 from report.__main__ import FOLDER
-from report.estimate import Estimator, readable
-from report.plan import Plan, PlannedJob
+from report.estimate import Estimator
+from report.plan import PLAN, PlannedJob, SweepPlan
 from runtime.errors import UserError
 
 
@@ -35,7 +35,7 @@ class SweepReport(Callback):
     """The jobs of one sweep, as they finish."""
 
     def __init__(self) -> None:
-        self._plan = Plan([], [])
+        self._plan = SweepPlan(command=[], jobs=[])
         self._seconds: list[float] = []
         self._done = 0
         self._started = 0.0
@@ -51,8 +51,12 @@ class SweepReport(Callback):
             planned = jobs(config)
         except (HydraException, OmegaConfBaseException):
             return  # the sweeper meets the same mistake at once, and cli.py puts it in one line
-        self._plan = Plan(list(config.hydra.overrides.task), planned)
-        plan.write(self._plan, config.hydra.sweep.dir)
+        try:
+            self._plan = SweepPlan.of(list(config.hydra.overrides.task), planned)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        self._plan.write(Path(config.hydra.sweep.dir) / PLAN)
         if skipped := Counter(str(job.config["env_name"]) for job in planned if job.skipped):
             lacking = ", ".join(f"{task} ({number})" for task, number in skipped.items())
             print(f"skipped for want of a trained policy (jobs): {lacking}")
@@ -117,7 +121,7 @@ def jobs(config: DictConfig) -> list[PlannedJob]:
             del composed["hydra"]
         values = OmegaConf.to_container(composed, resolve=True)
         assert isinstance(values, dict)
-        planned.append(PlannedJob(folder, values, _skipped(values)))
+        planned.append(PlannedJob(folder=folder, config=values, skipped=_skipped(values)))
     return planned
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation import statistics
+from evaluation import selection, statistics
 from evaluation.statistics import Interval
 from report.evidence import Evidence, Strata
-from report.method import Network
+from report.method import Network, ann
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,15 @@ class Curves:
     stream: str
     tasks: dict[str, list[Point]]
 
+    @property
+    def label(self) -> str:
+        return self.network.label + ("" if self.mode == "residual" else f", {self.mode}")
+
+    @property
+    def which(self) -> str:
+        """Which episodes the curves are over."""
+        return "reported episodes" if self.stream == "report" else "selection episodes"
+
 
 @dataclass(frozen=True)
 class OneAlpha:
@@ -41,7 +50,6 @@ class OneAlpha:
     Each is the best of several on these very episodes, so that each APR is optimistic, the second more so.
     """
 
-    curves: Curves
     alpha: float
     apr: float
     per_task: dict[str, float]
@@ -49,17 +57,20 @@ class OneAlpha:
     apr_off: float | None
 
 
+def of_observation(evidence: Evidence, obs: str) -> list[Curves]:
+    """The curves of every network and mode that has any."""
+    modes = {(network, mode) for network, mode, _, _ in evidence.curves if network.obs == obs}
+    ordered = sorted(modes, key=lambda key: (key[0].order, key[1]))
+    return [curves for network, mode in ordered if (curves := of_network(evidence, network, mode))]
+
+
 def of_network(evidence: Evidence, network: Network, mode: str) -> Curves | None:
     """The curves of a network, over the report episodes where three α or more played them for every task that has a
     curve at all, else over the selection episodes; None where there is no curve."""
-    found = {stream: _tasks(evidence, network, mode, stream) for stream in ("report", "selection")}
-    covered = found["report"].keys() | found["selection"].keys()
-    for stream, tasks in found.items():
-        if tasks and tasks.keys() == covered:
-            return Curves(network, mode, stream, tasks)
-    # Some tasks have one kind and some the other: the kind with more tasks, never both in one figure.
-    stream = max(found, key=lambda name: len(found[name]))
-    return Curves(network, mode, stream, found[stream]) if found[stream] else None
+    streams = {stream: _tasks(evidence, network, mode, stream) for stream in ("report", "selection")}
+    # Where some tasks have one kind and some the other: the kind with more tasks, never both in one figure.
+    stream = max(streams, key=lambda name: len(streams[name]))
+    return Curves(network, mode, stream, streams[stream]) if streams[stream] else None
 
 
 def one_alpha(curves: Curves) -> OneAlpha | None:
@@ -69,27 +80,32 @@ def one_alpha(curves: Curves) -> OneAlpha | None:
     if not shared:
         return None
     apr = {alpha: float(np.mean([values[alpha] for values in ratios.values()])) for alpha in shared}
-    per_task = {task: _best({alpha: values[alpha] for alpha in shared}) for task, values in ratios.items()}
-    alpha = _best(apr)
+    per_task = {task: selection.best({a: values[a] for a in shared}) for task, values in ratios.items()}
+    alpha = selection.best(apr)
     apr_per_task = float(np.mean([ratios[task][best] for task, best in per_task.items()]))
-    return OneAlpha(curves, alpha, apr[alpha], per_task, apr_per_task, apr.get(0.0))
+    return OneAlpha(alpha, apr[alpha], per_task, apr_per_task, apr.get(0.0))
 
 
-def _best(values: dict[float, float]) -> float:
-    # Of equals the smallest, which departs least from plain conversion, as evaluation chooses too.
-    return min(values, key=lambda alpha: (-values[alpha], alpha))
+def reported_ratio(evidence: Evidence, curves: Curves, alpha: float, tasks: list[str]) -> float | None:
+    """APR of one α of that network and mode over the report episodes, or None where a task has one that only α = 0 played."""
+    ratios = []
+    for task in tasks:
+        by_alpha = evidence.curves.get((curves.network, curves.mode, "report", task), {})
+        wanted, played = by_alpha.get(0.0, {}), by_alpha.get(alpha, {})
+        if not wanted or not all(episodes.keys() <= played.get(sha, {}).keys() for sha, episodes in wanted.items()):
+            return None
+        values = [played[sha][triple].reward_sum for sha, episodes in wanted.items() for triple in episodes]
+        ratios.append(np.mean(values) / _level(evidence, curves.network, task))
+    return float(np.mean(ratios))
 
 
 def _tasks(evidence: Evidence, network: Network, mode: str, stream: str) -> dict[str, list[Point]]:
     curves = {}
     for (other, of_mode, of_stream, task), by_alpha in sorted(evidence.curves.items(), key=lambda item: item[0][3]):
-        if (other, of_mode, of_stream) != (network, mode, stream):
-            continue
-        shared = _shared(by_alpha)
-        level = _level(evidence, network, task)
-        points = [_point(alpha, strata, level) for alpha, strata in sorted(shared.items())]
-        if level > 0 and len(points) >= 3:
-            curves[task] = points
+        level = _level(evidence, network, task) if (other, of_mode, of_stream) == (network, mode, stream) else 0.0
+        # A task whose ANN earns nothing has no ratio, and no place here.
+        if level > 0 and len(shared := _shared(by_alpha)) >= 3:
+            curves[task] = [_point(alpha, strata, level) for alpha, strata in sorted(shared.items())]
     return curves
 
 
@@ -111,24 +127,10 @@ def _shared(by_alpha: dict[float, Strata]) -> dict[float, Strata]:
 
 def _level(evidence: Evidence, network: Network, task: str) -> float:
     """The ANN's mean return."""
-    strata = evidence.ann[network.obs, task].values()
-    return float(np.mean([episode.return_ for episodes in strata for episode in episodes.values()]))
+    return float(np.mean([episode.reward_sum for episode in evidence.episodes(ann(network.obs), task)]))
 
 
 def _point(alpha: float, strata: Strata, level: float) -> Point:
-    values = [[episode.return_ / level for episode in episodes.values()] for episodes in strata.values()]
+    values = [[episode.reward_sum / level for episode in episodes.values()] for episodes in strata.values()]
     flat = np.concatenate(values)
     return Point(alpha, float(flat.mean()), statistics.bootstrap(values), len(flat))
-
-
-def reported_ratio(evidence: Evidence, network: Network, mode: str, alpha: float, tasks: list[str]) -> float | None:
-    """APR of one α over the report episodes, or None where a task has one that only α = 0 played."""
-    ratios = []
-    for task in tasks:
-        by_alpha = evidence.curves.get((network, mode, "report", task), {})
-        wanted, found = by_alpha.get(0.0, {}), by_alpha.get(alpha, {})
-        if not wanted or not all(episodes.keys() <= found.get(sha, {}).keys() for sha, episodes in wanted.items()):
-            return None
-        values = [found[sha][triple].return_ for sha, episodes in wanted.items() for triple in episodes]
-        ratios.append(np.mean(values) / _level(evidence, network, task))
-    return float(np.mean(ratios))

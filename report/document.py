@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from report.formats import plain
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One place in a table. `note`: a second, smaller line; `sort`: what the column sorts by (None: last, whatever the
-    direction); `mark`: "" or why it holds no number ("failed", "missing", ...)."""
+    """One place in a table. `note`: a second, smaller line, its parts separated by "; "; `sort`: what the column sorts
+    by (None: last, whatever the direction); `mark`: "" or why it holds no number ("failed", "missing", ...)."""
 
     text: str
     note: str = ""
@@ -82,9 +84,14 @@ class Document:
     sections: list[Section]
 
 
-def words(text: str) -> Entry:
+def head(*names: str) -> list[Column]:
+    """Columns of words."""
+    return [Column(name, number=False) for name in names]
+
+
+def words(text: str, note: str = "") -> Entry:
     """An entry of words, sorted by them."""
-    return Entry(text, sort=text)
+    return Entry(text, note, sort=text)
 
 
 def number(value: float | None, text: str | None = None, note: str = "") -> Entry:
@@ -94,30 +101,11 @@ def number(value: float | None, text: str | None = None, note: str = "") -> Entr
     return Entry(plain(value) if text is None else text, note, value)
 
 
-def plain(value: float) -> str:
-    """Three significant figures at least, no decimals from 100 on, as the paper prints returns."""
-    if abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+def count(value: int, note: str = "") -> Entry:
+    """A whole number: "4,357,000"."""
+    return Entry(f"{value:,}", note, value)
 
 
-def span(low: float, high: float, sign: bool = False) -> str:
-    """An interval of returns: "[812, 833]"; with `sign`, of differences: "[-3.20, +14.1]"."""
-    return f"[{', '.join(signed(end) if sign else plain(end) for end in (low, high))}]"
-
-
-def percent(low: float, high: float, sign: bool = False) -> str:
-    """An interval of fractions, in percent with one decimal: "[97.7, 100.3]"."""
-    # Rounded first, so that what is next to nothing gets no sign.
-    ends = [round(100 * end, 1) + 0.0 for end in (low, high)]
-    return f"[{', '.join(('+' if sign and end > 0 else '') + f'{end:.1f}' for end in ends)}]"
-
-
-def signed(value: float) -> str:
-    """As `plain`, with a plus before what is above zero."""
-    return ("+" if value > 0 else "") + plain(value)
-
-
-def gap(status: str, reason: str) -> Entry:
+def gap(status: str, reason: str = "") -> Entry:
     """A place without a number: the status, never a zero."""
     return Entry(status, mark=status, note=reason if len(reason) <= 60 else "")

@@ -7,8 +7,10 @@ observation, which no spike count covers: hence three sums.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from evaluation.result import EpisodeRecord, LayerRecord, MacsRecord
 from report.method import Network
@@ -36,12 +38,12 @@ PRESETS = (
 class Cost:
     """Operations of one decision. `macs`: of the ANN, all layers; `analog`: multiply-accumulates of the spiking
     network's layers whose input is analog; `analog_times`: how often the network's input reaches them within a
-    decision; `sops`: mean over decisions, layer by layer (each layer's spikes times their fan-out)."""
+    decision; `sops`: mean over decisions, all layers (each layer's spikes times their fan-out)."""
 
     macs: int
     analog: int
     analog_times: int
-    sops: dict[str, float]
+    sops: float
 
     def ann(self, preset: Preset) -> float:
         """Joules of the ANN."""
@@ -49,7 +51,7 @@ class Cost:
 
     def spikes_only(self, preset: Preset) -> float:
         """Joules of the spikes alone, the paper's way: the analog layers left out."""
-        return sum(self.sops.values()) * preset.sop
+        return self.sops * preset.sop
 
     def analog_once(self, preset: Preset) -> float:
         """Joules with every analog layer computed once, its current kept for the other simulation steps."""
@@ -60,6 +62,19 @@ class Cost:
         return self.spikes_only(preset) + self.analog * self.analog_times * preset.mac
 
 
+def sops_per_decision(episodes: Iterable[EpisodeRecord]) -> float:
+    """Synaptic operations of all layers, averaged over all decisions. Raises ValueError where nothing was counted."""
+    decisions, operations = 0, 0
+    for episode in episodes:
+        if episode.sops is None:
+            raise ValueError("these episodes hold no counts of synaptic operations")
+        decisions += episode.decisions
+        operations += sum(map(sum, episode.sops))
+    if not decisions:
+        raise ValueError("no episode to count synaptic operations in")
+    return operations / decisions
+
+
 def cost(
     network: Network, macs: list[MacsRecord], layers: list[LayerRecord], episodes: Iterable[EpisodeRecord]
 ) -> Cost:
@@ -67,22 +82,19 @@ def cost(
 
     Raises ValueError where the episodes hold no counts.
     """
-    decisions, totals = 0, [0] * len(layers)
-    for episode in episodes:
-        if episode.sops is None:
-            raise ValueError("these episodes hold no counts of synaptic operations")
-        decisions += episode.decisions
-        totals = [total + sum(steps) for total, steps in zip(totals, episode.sops, strict=True)]
-    if not decisions:
-        raise ValueError("no episode to count synaptic operations in")
-    # Differential coding sends the observation once, rate coding at every step.
-    steps = int(network.timesteps) if network.coding == "rate" else 1
     return Cost(
         macs=sum(layer.macs for layer in macs),
         analog=sum(layer.macs for layer in analog_layers(macs, layers)),
-        analog_times=steps,
-        sops={layer.name: total / decisions for layer, total in zip(layers, totals)},
+        # Differential coding sends the observation once, rate coding at every step.
+        analog_times=int(network.timesteps) if network.coding == "rate" else 1,
+        sops=sops_per_decision(episodes),
     )
+
+
+def mean(costs: Sequence[Cost]) -> Cost:
+    """The mean over tasks, which may differ in their networks' widths."""
+    macs, analog = (round(np.mean([getattr(cost, name) for cost in costs])) for name in ("macs", "analog"))
+    return Cost(macs, analog, costs[0].analog_times, float(np.mean([cost.sops for cost in costs])))
 
 
 def analog_layers(macs: list[MacsRecord], layers: list[LayerRecord]) -> list[MacsRecord]:

@@ -13,33 +13,10 @@ from report.evidence import Evidence
 from runtime.files import atomic_write
 
 COLUMNS = (
-    "folder",
-    "task",
-    "obs",
-    "policy_sha256",
-    "training_seed",
-    "frames",
-    "method",
-    "neuron",
-    "rule",
-    "coding",
-    "n_thresholds",
-    "timesteps",
-    "mode",
-    "alpha",
-    "alpha_how",
-    "alpha_chosen",
-    "stream",
-    "seed",
-    "episode",
-    "environment_seed",
-    "return",
-    "reward_sum",
-    "decisions",
-    "capped",
-    "spikes",
-    "sops",
-    "sops_per_decision",
+    *("folder", "task", "obs", "policy_sha256", "training_seed", "frames", "method"),
+    *("neuron", "rule", "coding", "n_thresholds", "timesteps", "mode", "alpha", "alpha_how", "alpha_chosen"),
+    *("stream", "seed", "episode", "environment_seed", "return", "reward_sum", "decisions", "capped"),
+    *("spikes", "sops", "sops_per_decision"),
 )
 
 
@@ -58,22 +35,21 @@ def _rows(evidence: Evidence) -> Iterator[dict[str, Any]]:
     seen = set()
     for job in evidence.jobs:
         result = job.result
-        if result is None or result.status != "ok" or result.ann is None or result.policy is None:
+        if result is None or result.ann is None or result.policy is None:
             continue
         for rollouts in [result.ann, *result.snn]:
             for episode in rollouts.episodes:
+                key = (result.policy.sha256, tuple(episode.seed), episode.reward_sum)
+                if rollouts.alpha is not None or key not in seen:
+                    yield {"folder": str(job.folder), **_row(result, rollouts, episode)}
                 if rollouts.alpha is None:
-                    key = (result.policy.sha256, tuple(episode.seed), episode.reward_sum)
-                    if key in seen:
-                        continue
                     seen.add(key)
-                yield {"folder": str(job.folder), **_row(result, rollouts, episode)}
 
 
 def _row(result: Result, rollouts: RolloutRecord, episode: EpisodeRecord) -> dict[str, Any]:
     policy, conversion, alpha = result.policy, result.conversion, result.alpha
     assert policy and conversion and alpha
-    row = {
+    row: dict[str, Any] = {
         "task": result.task,
         "obs": result.obs,
         "policy_sha256": policy.sha256,
@@ -89,20 +65,10 @@ def _row(result: Result, rollouts: RolloutRecord, episode: EpisodeRecord) -> dic
         "decisions": episode.decisions,
         "capped": int(episode.capped),
     }
-    if rollouts.alpha is None:
-        return row
-    row |= {
-        "method": f"{conversion.neuron}_{conversion.timesteps}",
-        "neuron": conversion.neuron,
-        "rule": conversion.rule,
-        "coding": conversion.coding,
-        "n_thresholds": conversion.n_thresholds,
-        "timesteps": conversion.timesteps,
-        "mode": conversion.mode,
-        "alpha": rollouts.alpha,
-        "alpha_how": alpha.how,
-        "alpha_chosen": int(rollouts.alpha == alpha.chosen),
-    }
+    if rollouts.alpha is not None:
+        row |= {name: getattr(conversion, name) for name in COLUMNS[COLUMNS.index("neuron") : COLUMNS.index("alpha")]}
+        row |= {"method": f"{conversion.neuron}_{conversion.timesteps}", "alpha": rollouts.alpha}
+        row |= {"alpha_how": alpha.how, "alpha_chosen": int(rollouts.alpha == alpha.chosen)}
     if episode.sops is not None and episode.spikes is not None:
         sops = sum(map(sum, episode.sops))
         row |= {"spikes": sum(map(sum, episode.spikes)), "sops": sops, "sops_per_decision": sops / episode.decisions}

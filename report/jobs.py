@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from evaluation import result as results
 from evaluation.result import RESULT, Result
-from report import plan as plans
+from report import method
+from report.method import Method
+from report.plan import PLAN, PlannedJob, SweepPlan
 from runtime.errors import UserError
 
-# From the best to the worst; where several jobs were to fill one place in a table, the best one speaks for it.
-STATUSES = ("ok", "cut short", "failed", "damaged", "missing", "skipped")
+# From the best to the worst, each with its meaning; where several jobs were to fill one place in a table, the best one
+# speaks for it.
+STATUSES = {
+    "ok": "finished",
+    "cut short": "cut short by max_decisions",
+    "failed": "failed",
+    "damaged": "with a result that can't be read",
+    "missing": "without a result",
+    "skipped": "skipped for want of a policy",
+    "foreign": "of another sweep in the same folder",
+}
 
 # Options of convert.py that change none of a job's numbers.
 _BESIDE = ("store", "max_batch_bytes", "num_envs", "num_workers", "video", "save", "no_policy")
@@ -24,8 +36,9 @@ class Job:
     """One job of a sweep, or one run by itself.
 
     `status`: "ok"; "cut short" (by max_decisions: it has no return); "failed" (it says why); "damaged" (its result
-    can't be read); "missing" (planned, but it left nothing); "skipped" (there was no policy). `reason` is empty for
-    finished jobs. `config` is empty where nothing readable tells it.
+    can't be read); "missing" (planned, but it left nothing); "skipped" (there was no policy); "foreign" (a result in a
+    sweep's folder that the sweep didn't plan). `reason` is empty for finished jobs. `config` is empty where nothing
+    readable tells it.
     """
 
     folder: Path
@@ -36,7 +49,18 @@ class Job:
 
     @property
     def task(self) -> str:
-        return str(self.config.get("env_name", "unknown"))
+        return self.result.task if self.result else str(self.config.get("env_name", "unknown"))
+
+    @property
+    def obs(self) -> str:
+        return self.result.obs if self.result else str(self.config.get("obs"))
+
+    @cached_property
+    def methods(self) -> list[Method]:
+        """What it computed, or was to compute; empty where nothing readable tells."""
+        if self.result is not None and self.result.status == "ok":
+            return method.of_result(self.result)
+        return method.of_config(self.config) if self.config else []
 
 
 def collect(folders: Iterable[str | Path]) -> tuple[list[Job], list[str]]:
@@ -45,49 +69,55 @@ def collect(folders: Iterable[str | Path]) -> tuple[list[Job], list[str]]:
     What one sweep left out and another finished, under the same configuration, is not missing.
     Raises UserError for a folder that doesn't exist, and where there is nothing to report at all.
     """
-    folders = [Path(folder) for folder in folders]
     jobs: dict[Path, Job] = {}
     notes: list[str] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; give a sweep, a run, or a folder that holds some")
-        for path in sorted(folder.rglob(plans.PLAN)):
+    sweeps: set[Path] = set()
+    places = [Path(folder) for folder in folders]
+    for place in places:
+        if not place.is_dir():
+            raise UserError(f"{place}: no such folder; give a sweep, a run, or a folder that holds some")
+        for path in sorted(place.rglob(PLAN)):
             try:
-                plan = plans.read(path)
+                planned = SweepPlan.read(path).jobs
             except UserError as error:
                 notes.append(f"{error}; what this sweep left out is unknown")
                 continue
-            for planned in plan.jobs:
-                place = (path.parent / planned.folder).resolve()
-                jobs[place] = _job(place, planned)
-        for path in _results(folder):
-            jobs.setdefault(path.parent.resolve(), _job(path.parent.resolve(), None))
+            sweeps.add(path.parent.resolve())
+            for one in planned:
+                folder = (path.parent / one.folder).resolve()
+                jobs[folder] = _job(folder, one)
+        for path in sorted(place.rglob(RESULT)):
+            folder = path.parent.resolve()
+            if folder not in jobs:
+                jobs[folder] = _foreign(_job(folder)) if sweeps & set(folder.parents) else _job(folder)
     if not jobs:
-        raise UserError(f"{', '.join(map(str, folders))}: no {RESULT} and no sweep there; nothing to report")
-    done = [_what(job) for job in jobs.values() if job.status == "ok"]
-    wanted = [job for job in jobs.values() if job.status != "missing" or _what(job) not in done]
+        raise UserError(f"{', '.join(map(str, places))}: no {RESULT} and no sweep there; nothing to report")
+    done = [_what(job.config) for job in jobs.values() if job.status == "ok"]
+    wanted = [job for job in jobs.values() if job.status != "missing" or _what(job.config) not in done]
     return sorted(wanted, key=lambda job: _natural(job.folder)), notes
 
 
-def _what(job: Job) -> dict[str, Any]:
-    return {name: value for name, value in job.config.items() if name not in _BESIDE}
+def _what(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in _BESIDE}
 
 
-def _results(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob(RESULT)) if path.is_file())
-
-
-def _job(folder: Path, planned: plans.PlannedJob | None) -> Job:
+def _job(folder: Path, planned: PlannedJob | None = None) -> Job:
     config = planned.config if planned else {}
-    if not (folder / RESULT).exists():
+    path = folder / RESULT
+    if not path.exists():
         if planned and planned.skipped:
             return Job(folder, "skipped", planned.skipped, config)
         return Job(folder, "missing", "it left no result: the sweep was cut off, or is still running", config)
     try:
+        if not path.is_file():
+            raise UserError("not a file")
         result = results.read(folder)
     except UserError as error:
-        reason = str(error).removeprefix(f"{folder / RESULT}: ")
-        return Job(folder, "damaged", reason, config)
+        return Job(folder, "damaged", str(error).removeprefix(f"{path}: "), config)
+    shared = result.config.keys() & _what(config).keys()
+    if other := sorted(name for name in shared if result.config[name] != config[name]):
+        reason = f"its folder holds the result of another sweep, which differs in {', '.join(other)}"
+        return Job(folder, "missing", reason, config)
     if result.status == "failed":
         return Job(folder, "failed", str(result.cause), result.config, result)
     if result.capped:
@@ -95,6 +125,11 @@ def _job(folder: Path, planned: plans.PlannedJob | None) -> Job:
     return Job(folder, "ok", "", result.config, result)
 
 
-def _natural(folder: Path) -> tuple:
+def _foreign(job: Job) -> Job:
+    reason = "the sweep whose folder it lies in did not plan it; report on it by its own folder"
+    return Job(job.folder, "foreign", reason, job.config, job.result)
+
+
+def _natural(folder: Path) -> tuple[tuple[int, int, str], ...]:
     # Hydra's job folders are numbers: 10 comes after 9.
     return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in folder.parts)

@@ -1,6 +1,6 @@
-"""What a row of a table is about: a converted network, and what it carries between decisions.
+"""What a row of a table is about: the ANN, or a converted network and what it carries between decisions.
 
-Both are read off the configuration of a job, which failed and never started jobs have too.
+Read off what a finished job computed, and off the configuration of one that failed or never started.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-# How the methods stand in tables: the paper's order, then any other neuron by name.
-_ORDER = ("if", "snm", "mt", "dc")
+from evaluation.result import Result
+
+# How methods stand in tables: the paper's order, then any other neuron by name.
+_ORDER = ("ann", "if", "snm", "mt", "dc")
 _MODES = (None, "residual", "random", "shuffled", "carry")
 _HOW = ("off", "given", "honest", "paper")
 _STANDARD = {"if": ("if", "rate"), "snm": ("snm", "rate"), "mt": ("mt", "rate"), "dc": ("mt", "differential")}
@@ -17,25 +19,28 @@ _STANDARD = {"if": ("if", "rate"), "snm": ("snm", "rate"), "mt": ("mt", "rate"),
 
 @dataclass(frozen=True)
 class Network:
-    """A converted network, whatever its α: everything on which its spikes depend but the policy.
+    """A converted network, whatever its α: everything on which its spikes depend but the policy. Of the ANN, only `obs`
+    and `neuron` ("ann") say something.
 
     The values of a failed job may be anything that a user typed.
     """
 
     obs: str
     neuron: str
-    rule: str
-    coding: str
-    timesteps: int | str
-    n_thresholds: int | None
-    calibration_steps: int | None
-    percentile: float | None
-    hybrid: bool
-    dtype: str | None
+    rule: str = ""
+    coding: str = ""
+    timesteps: int | str = 0
+    n_thresholds: int | None = None
+    calibration_steps: int | None = None
+    percentile: float | None = None
+    hybrid: bool = False
+    dtype: str | None = None
 
     @property
     def label(self) -> str:
-        """Its name in tables: "IF, T=32", with whatever departs from the paper's settings."""
+        """Its name in tables: "IF, T=32", with whatever departs from the paper's settings; "ANN"."""
+        if self.neuron == "ann":
+            return "ANN"
         words = [self.neuron.upper(), f"T={self.timesteps}"]
         if _STANDARD.get(self.neuron, (self.rule, self.coding)) != (self.rule, self.coding):
             words.append(f"{self.rule} rule, {self.coding} coding")
@@ -55,16 +60,11 @@ class Network:
     def is_standard(self) -> bool:
         """Whether it is what the paper ran: its neuron, four magnitudes, θ as the maximum, nothing analog inside."""
         magnitudes = self.rule != "mt" or self.n_thresholds == 4
-        return (
-            self.neuron in _STANDARD
-            and magnitudes
-            and self.percentile is None
-            and not self.hybrid
-            and self.dtype is None
-        )
+        changed = self.percentile is not None or self.hybrid or self.dtype is not None
+        return self.neuron in _STANDARD and magnitudes and not changed
 
     @property
-    def order(self) -> tuple:
+    def order(self) -> tuple[Any, ...]:
         """Sorts networks as tables show them."""
         place = _ORDER.index(self.neuron) if self.neuron in _ORDER else len(_ORDER)
         steps = self.timesteps if isinstance(self.timesteps, int) else 0
@@ -88,11 +88,16 @@ class Variant:
         return self.how == "off"
 
     @property
+    def is_control(self) -> bool:
+        """Whether something else than CRPI's residual is carried."""
+        return self.mode not in (None, "residual")
+
+    @property
     def label(self) -> str:
         """ "no", or what is carried and how α came about."""
         if self.is_off:
             return "no"
-        name = "yes" if self.mode == "residual" else str(self.mode)
+        name = str(self.mode) if self.is_control else "yes"
         if self.how == "given":
             return f"{name}, α={self.alpha:g}"
         return f"{name}, α chosen" + (" on the reported episodes (optimistic)" if self.how == "paper" else "")
@@ -102,18 +107,11 @@ class Variant:
         """Its name in figures: "CRPI off", "CRPI", "CRPI, optimistic α", "carry, α=0.5"."""
         if self.is_off:
             return "CRPI off"
-        name = "CRPI" if self.mode == "residual" else str(self.mode)
-        if self.how == "given":
-            return f"{name}, α={self.alpha:g}"
-        return name + (", optimistic α" if self.how == "paper" else "")
+        suffix = {"given": f", α={self.alpha or 0:g}", "paper": ", optimistic α"}.get(self.how, "")
+        return (str(self.mode) if self.is_control else "CRPI") + suffix
 
     @property
-    def is_control(self) -> bool:
-        """Whether something else than CRPI's residual is carried."""
-        return self.mode not in (None, "residual")
-
-    @property
-    def order(self) -> tuple:
+    def order(self) -> tuple[Any, ...]:
         mode = _MODES.index(self.mode) if self.mode in _MODES else len(_MODES)
         return (mode, _HOW.index(self.how), self.alpha or 0.0)
 
@@ -121,29 +119,89 @@ class Variant:
 OFF = Variant(None, "off")
 
 
-def network(config: dict[str, Any]) -> Network:
-    """The network of a job's configuration (cfgs/convert.yaml), however wrong its values are."""
+@dataclass(frozen=True)
+class Method:
+    """A row of a table: a network and what it carries."""
+
+    network: Network
+    variant: Variant = OFF
+
+    @property
+    def is_ann(self) -> bool:
+        return self.network.neuron == "ann"
+
+    @property
+    def carried(self) -> str:
+        """The column CRPI."""
+        return "–" if self.is_ann else self.variant.label
+
+    @property
+    def label(self) -> str:
+        """Its whole name, in figures."""
+        return self.network.label + ("" if self.is_ann else f"   {self.variant.short}")
+
+    @property
+    def ann(self) -> Method:
+        """The ANN that was converted."""
+        return ann(self.network.obs)
+
+    @property
+    def off(self) -> Method:
+        """The same network with CRPI off."""
+        return Method(self.network)
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        return (self.network.order, self.variant.order)
+
+
+def ann(obs: str) -> Method:
+    """The policy itself."""
+    return Method(Network(obs, "ann"))
+
+
+def of_result(result: Result) -> list[Method]:
+    """What a finished job computed."""
+    conversion, alpha = result.conversion, result.alpha
+    assert conversion is not None and alpha is not None
+    return of_config(
+        {
+            "obs": result.obs,
+            "neuron": {name: getattr(conversion, name) for name in ("rule", "coding", "n_thresholds")}
+            | {"name": conversion.neuron},
+            "SNN_ts": conversion.timesteps,
+            "calibration": conversion.calibration,
+            "hybrid": conversion.hybrid,
+            "dtype": conversion.dtype,
+            "crpi": {"alpha": alpha.requested, "mode": conversion.mode, "select": alpha.how},
+        }
+    )
+
+
+def of_config(config: dict[str, Any]) -> list[Method]:
+    """What a job of this configuration (cfgs/convert.yaml) reports, CRPI off, on, or both, however wrong its values."""
     neuron = config.get("neuron")
     neuron = neuron if isinstance(neuron, dict) else {"name": neuron}
-    calibration = _mapping(config, "calibration")
-    count = neuron.get("n_thresholds")
-    return Network(
+    calibration, crpi = (value if isinstance(value := config.get(key), dict) else {} for key in ("calibration", "crpi"))
+    network = Network(
         obs=str(config.get("obs")),
         neuron=str(neuron.get("name")),
         rule=str(neuron.get("rule")),
         coding=str(neuron.get("coding")),
         timesteps=_whole(config.get("SNN_ts")),
-        n_thresholds=count if isinstance(count, int) else None,
-        calibration_steps=calibration.get("steps") if isinstance(calibration.get("steps"), int) else None,
+        # Rules of one magnitude have none, whatever was written.
+        n_thresholds=count
+        if isinstance(count := neuron.get("n_thresholds"), int) and neuron.get("rule") == "mt"
+        else None,
+        calibration_steps=steps if isinstance(steps := calibration.get("steps"), int) else None,
         percentile=_number(calibration.get("percentile")),
         hybrid=config.get("hybrid") is True,
         dtype=None if config.get("dtype") is None else str(config["dtype"]),
     )
+    return [Method(network, variant) for variant in _variants(crpi)]
 
 
-def variants(config: dict[str, Any]) -> list[Variant]:
-    """What a job of this configuration reports: CRPI off, on, or both."""
-    crpi = _mapping(config, "crpi")
+def _variants(crpi: dict[str, Any]) -> list[Variant]:
     alpha, mode = crpi.get("alpha"), str(crpi.get("mode"))
     if isinstance(alpha, list) and len(alpha) == 1:
         alpha = alpha[0]
@@ -152,16 +210,11 @@ def variants(config: dict[str, Any]) -> list[Variant]:
         # Honest selection always reports α = 0, the paper's way only where the list has it.
         return [OFF, chosen] if chosen.how == "honest" or alpha == "grid" or 0 in alpha else [chosen]
     value = _number(alpha)
-    return [OFF if not value else Variant(mode, "given", value)]
-
-
-def _mapping(config: dict[str, Any], key: str) -> dict[str, Any]:
-    value = config.get(key)
-    return value if isinstance(value, dict) else {}
+    return [Variant(mode, "given", value) if value else OFF]
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _whole(value: Any) -> int | str:

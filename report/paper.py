@@ -7,12 +7,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from report.method import Network, Variant
+from report.method import Method, Network
 
 
 @dataclass(frozen=True)
-class Row:
+class PaperRow:
     """One row of Table 3. `returns`: task → (mean, half standard deviation); `apr` in percent, as printed.
     The ANN's row has neuron "ann" and neither `timesteps` nor `crpi`."""
 
@@ -42,7 +43,7 @@ class Energy:
 
 
 @functools.cache
-def _data() -> dict:
+def _data() -> dict[str, Any]:
     return json.loads((Path(__file__).parent / "paper.json").read_text())
 
 
@@ -57,31 +58,40 @@ def tasks() -> tuple[str, ...]:
 
 
 @functools.cache
-def table3() -> tuple[Row, ...]:
+def table3() -> tuple[PaperRow, ...]:
     """Every row of Table 3 that gives returns per task, the ANN's first."""
     return tuple(
-        Row(
-            neuron=row["neuron"],
-            timesteps=row["timesteps"],
-            crpi=row["crpi"],
-            returns={task: (mean, half) for task, (mean, half) in zip(tasks(), row["returns"], strict=True)},
-            apr=row["apr"],
-        )
+        PaperRow(**row | {"returns": dict(zip(tasks(), map(tuple, row["returns"]), strict=True))})
         for row in _data()["table3"]
     )
 
 
-def ann() -> Row:
+def ann() -> PaperRow:
     """The ANN's row."""
     return table3()[0]
 
 
-def row(network: Network, variant: Variant) -> Row | None:
-    """The row of Table 3 for this network with CRPI off or on, or None where the paper has no such row."""
+def row(method: Method) -> PaperRow | None:
+    """The row of Table 3 for the ANN or for a converted network with CRPI off or on, or None where the paper has no
+    such row."""
+    if method.is_ann:
+        return ann()
+    network, variant = method.network, method.variant
     if not network.is_standard or variant.is_control:
         return None
     wanted = (network.neuron, network.timesteps, not variant.is_off)
     return next((row for row in table3() if (row.neuron, row.timesteps, row.crpi) == wanted), None)
+
+
+def cosine_range(name: str) -> tuple[float, float]:
+    """Table 1's lowest and highest cosine over its tasks: of "correction", "consistency" or "drift" (Eqs. 31-33)."""
+    low, high = _data()["table1"][name]
+    return low, high
+
+
+def cosine_source() -> str:
+    """What Table 1 was measured on."""
+    return _data()["table1"]["source"]
 
 
 def trained_directly() -> list[tuple[str, int, float]]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from pathlib import PurePath
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import ValidationError, model_validator
 
 from runtime.errors import UserError
-from runtime.files import write_json
+from runtime.schema import Document, Record
 
 PLAN = "sweep.json"
-VERSION = 1
 
 
-@dataclass(frozen=True)
-class PlannedJob:
+class PlannedJob(Record):
     """One job. `folder` is relative to the sweep's; `skipped`: why it will do nothing, None where it runs."""
 
     folder: str
@@ -23,27 +22,32 @@ class PlannedJob:
     skipped: str | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
-    """`command`: the words of the command line; `jobs`: in the order in which they run."""
+class SweepPlan(Document):
+    """`command`: the words of the command line; `jobs`: in the order in which they run, each in a folder of its own."""
 
+    KIND: ClassVar[str] = "plan of a sweep"
+
+    version: Literal[1] = 1
     command: list[str]
     jobs: list[PlannedJob]
 
+    @classmethod
+    def of(cls, command: list[str], jobs: list[PlannedJob]) -> Self:
+        """Raises UserError for jobs that would overwrite each other's results, or write outside the sweep's folder."""
+        try:
+            return cls(command=command, jobs=jobs)
+        except ValidationError as error:
+            raise UserError(str(error.errors()[0]["ctx"]["error"])) from None
 
-def write(plan: Plan, sweep: str | Path) -> Path:
-    """Writes sweep.json into the sweep's folder, atomically."""
-    path = Path(sweep) / PLAN
-    write_json(path, {"version": VERSION, **asdict(plan)})
-    return path
-
-
-def read(path: str | Path) -> Plan:
-    """Reads a sweep.json. Raises UserError, one line, where it isn't one."""
-    try:
-        document = json.loads(Path(path).read_bytes())
-        if document.pop("version") != VERSION:
-            raise ValueError(f"its version is not {VERSION}")
-        return Plan(list(document["command"]), [PlannedJob(**job) for job in document["jobs"]])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not a readable plan of a sweep ({error})") from None
+    @model_validator(mode="after")
+    def _folders(self) -> Self:
+        folders = [PurePath(job.folder) for job in self.jobs]
+        shared = [f"{folder} ({times} jobs)" for folder, times in Counter(folders).items() if times > 1]
+        outside = [str(folder) for folder in folders if folder.is_absolute() or ".." in folder.parts]
+        if shared or outside:
+            words = f"the same folder for several jobs: {', '.join(shared)}" if shared else f"outside: {outside[0]}"
+            raise ValueError(
+                f"hydra.sweep.subdir: {words}; each job needs a folder of its own within the sweep's, such as "
+                "hydra.sweep.subdir='${hydra.job.num}'"
+            )
+        return self

@@ -1,14 +1,22 @@
-"""The sections on returns: Table 3 as the paper has it, and every place of it in detail."""
+"""The sections on returns: Table 3 as the paper has it, return against α, CRPI beside its controls, and every place in
+detail."""
 
 from __future__ import annotations
 
-from report import paper
-from report.document import Column, Entry, Section, Table, Text, gap, number, percent, plain, signed, span, words
-from report.numbers import Row
+from pathlib import Path
+
+from report import curves, figures, paper
+from report.curves import Curves
+from report.document import Block, Column, Entry, Section, Table, Text, count, gap, head, number, words
+from report.evidence import Evidence
+from report.formats import interval, percent, plain
+from report.numbers import Cell, Estimate, Row
+
+_HOW = {"off": "–", "given": "given", "honest": "selection episodes", "paper": "reported episodes: optimistic"}
 
 
-def overview(obs: str, rows: list[Row], tasks: list[str]) -> Table:
-    """The paper's Table 3 with ours: `rows` starts with the ANN's."""
+def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Block]:
+    """The paper's Table 3 with ours, what limits it, and its picture: `rows` starts with the ANN's."""
     columns = [
         Column("Method", "neuron and simulation steps T", number=False),
         Column("CRPI", "what is carried between decisions, and how α came about", number=False),
@@ -24,34 +32,130 @@ def overview(obs: str, rows: list[Row], tasks: list[str]) -> Table:
         ),
         Column("CRPI's gain", "paired over the same episodes, in % of the ANN's return, with its 95 % interval"),
     ]
-    body = []
-    for row in rows:
-        first = "ANN" if row.network is None else row.network.label
-        label = "–" if row.network is None else row.variant.label
-        body.append(
-            [
-                words(first),
-                words(label),
-                *(_return(row, task) for task in tasks),
-                _apr(row, len(tasks)),
-                _iqm(row),
-                _gain(row),
-            ]
-        )
-    body += _trained_directly(len(columns)) if obs == "pixels" else []
+    body = [
+        [
+            words(row.method.network.label),
+            words(row.method.carried),
+            *(_return(row, task) for task in tasks),
+            _apr(row),
+            _ratio(row.iqm),
+            _ratio(row.gain, sign=True),
+        ]
+        for row in rows
+    ]
+    if obs == "pixels":
+        for name, timesteps, apr in paper.trained_directly():
+            blank = [Entry("") for _ in tasks]
+            theirs = Entry("", f"paper {apr:.2f}", apr / 100)
+            body.append(
+                [words(f"{name}, T={timesteps}"), words("trained directly"), *blank, theirs, Entry(""), Entry("")]
+            )
     caption = (
         "Episode return, mean ± half a standard deviation (ddof 0). Lines headed “paper” are the paper's own figures"
     )
     caption += ", from pixels; ours here are from states." if obs == "state" else "."
-    return Table(f"returns_{obs}", columns, body, caption)
+    pictures = figures.ratios(rows, out, f"apr_{obs}", obs)
+    return [Table(f"returns_{obs}", columns, body, caption), *_limits(rows), *pictures]
+
+
+def _limits(rows: list[Row]) -> list[Text]:
+    """What the table of returns can't say."""
+    told = {
+        "An APR over some of the tasks can't be compared with one over all; the paper's is over the same tasks.": any(
+            row.counted and row.lacking for row in rows
+        ),
+        "* some of the policies or seeds that belong here are lacking; see the jobs below.": any(
+            cell.reason and cell.status == "ok" for row in rows for cell in row.cells.values()
+        ),
+        "A task whose ANN earns nothing has no ratio and counts in no APR.": any(
+            cell.status == "ok" and cell.mean <= 0 for cell in rows[0].cells.values()
+        ),
+        "Where α was chosen on the reported episodes, as in the paper, the row is optimistic: they chose and report.": any(
+            row.method.variant.how == "paper" and row.counted for row in rows
+        ),
+    }
+    return [Text(text, warning=True) for text, holds in told.items() if holds]
+
+
+def over_alpha(evidence: Evidence, all_curves: list[Curves], obs: str, out: Path) -> Section | None:
+    """Return against α, and one α for all tasks beside one for each."""
+    if not all_curves:
+        return None
+    columns = [
+        *head("Method", "Episodes", "α per task"),
+        Column("APR %, α per task", "on the episodes named"),
+        Column("One α", "the best for all tasks together, on the episodes named"),
+        Column("APR %, one α", "on the episodes named"),
+        Column("APR %, α = 0", "on the episodes named"),
+        Column("APR %, one α, reported episodes", "where all tasks played them with this α"),
+    ]
+    rows = []
+    for one in all_curves:
+        choice = curves.one_alpha(one)
+        if choice is None:
+            continue
+        counts = sorted({point.episodes for points in one.tasks.values() for point in points})
+        several = " to ".join(str(end) for end in dict.fromkeys((counts[0], counts[-1])))
+        fresh = curves.reported_ratio(evidence, one, choice.alpha, list(choice.per_task))
+        rows.append(
+            [
+                words(one.label),
+                words(f"{one.which}, {several} per task and α"),
+                words(", ".join(f"{task} {alpha:g}" for task, alpha in choice.per_task.items())),
+                _fraction(choice.apr_per_task, 2),
+                number(choice.alpha, f"{choice.alpha:g}"),
+                *(_fraction(ratio, 2) for ratio in (choice.apr, choice.apr_off, fresh)),
+            ]
+        )
+    caption = (
+        "One α for all tasks beside one for each. Each APR but the last is measured on the episodes that the α was chosen "
+        "on, so that it is optimistic, the one with an α per task more so. The ANN's returns are those of the report "
+        "episodes."
+    )
+    table = [Table(f"one_alpha_{obs}", columns, rows, caption)] if rows else []
+    return Section("Return against α", [figures.alphas(all_curves, out, f"alpha_{obs}"), *table])
+
+
+def controls(rows: list[Row], tasks: list[str], all_curves: list[Curves], obs: str, out: Path) -> Section | None:
+    """The gain over plain conversion of CRPI and of each control, the same perturbation with its meaning taken away;
+    None where no control was run or planned. `all_curves`: the controls'."""
+    controlled = {row.method.network for row in rows if row.method.variant.is_control}
+    shown = [row for row in rows if row.method.network in controlled and not row.method.variant.is_off]
+    if not shown:
+        return None
+    columns = [
+        *head("Method"),
+        Column("Carried", "CRPI's residual, or what a control carries instead", number=False),
+        *(
+            Column(task, "gain over plain conversion in returns, over the same episodes, with its 95 % interval")
+            for task in tasks
+        ),
+        Column("All, % of ANN", "mean gain relative to each task's ANN, with its 95 % interval"),
+    ]
+    body = [
+        [
+            words(row.method.network.label),
+            words(row.method.variant.short),
+            *(_cell_gain(row.cells[task]) for task in tasks),
+            _ratio(row.gain, sign=True),
+        ]
+        for row in shown
+    ]
+    lead = Text(
+        "Random draws from the residuals that the episode has shown; shuffled permutes them across units; carry takes "
+        "the last membrane itself, unclipped: v[0] = (1 − α)·v_base + α·v[T]. What a control gains can't be owed to "
+        "CRPI's residual."
+    )
+    pictures = figures.controls(shown, out, f"controls_{obs}")
+    if all_curves:
+        pictures.append(figures.alphas(all_curves, out, f"alpha_controls_{obs}"))
+    return Section("CRPI beside its controls", [lead, Table(f"controls_{obs}", columns, body), *pictures])
 
 
 def details(obs: str, rows: list[Row], tasks: list[str]) -> Section:
     """A row per method and task."""
     columns = [
-        Column("Task", number=False),
-        Column("Method", number=False),
-        Column("CRPI", number=False),
+        *head("Task", "Method", "CRPI"),
         Column("Episodes", "report episodes, all policies together"),
         Column("Policies", "training seeds"),
         Column("Mean", "mean return"),
@@ -82,97 +186,85 @@ def details(obs: str, rows: list[Row], tasks: list[str]) -> Section:
 
 def _detail(row: Row, task: str) -> list[Entry]:
     cell = row.cells[task]
-    name = "ANN" if row.network is None else row.network.label
-    head = [words(task), words(name), words("–" if row.network is None else row.variant.label)]
-    theirs = number(*_paper(row, task))
+    first = [words(task), words(row.method.network.label), words(row.method.carried)]
+    theirs = number(*_printed(row, task))
     if cell.status != "ok":
-        return [*head, gap(cell.status, cell.reason), *(Entry("–") for _ in range(11)), theirs]
-    assert cell.interval and cell.iqm_interval
-    gain = number(None)
-    if cell.gain:
-        gain = number(cell.gain[0], signed(cell.gain[0]), span(*cell.gain[1], sign=True))
+        return [*first, gap(cell.status, cell.reason), *(Entry("–") for _ in range(11)), theirs]
     return [
-        *head,
-        number(cell.episodes, str(cell.episodes), cell.reason),
-        number(cell.policies, str(cell.policies)),
+        *first,
+        count(cell.episodes, cell.reason),
+        count(cell.policies),
         number(cell.mean),
         number(cell.half_std),
-        number(cell.interval.low, span(*cell.interval)),
-        number(cell.iqm, note=span(*cell.iqm_interval)),
-        number(cell.ratio, f"{100 * cell.ratio:.1f}" if cell.ratio is not None else None),
-        gain,
-        number(min(cell.alphas, default=None), ", ".join(f"{alpha:g}" for alpha in cell.alphas)),
-        words(how(row)),
+        number(cell.interval and cell.interval.low, cell.interval and interval(*cell.interval)),
+        _estimate(cell.iqm),
+        _fraction(cell.ratio, 1),
+        _estimate(cell.gain, sign=True),
+        number(min(cell.alphas, default=None), _alphas(cell)),
+        words(_HOW[row.method.variant.how]),
         number(cell.within),
         number(cell.between),
         theirs,
     ]
 
 
-def how(row: Row) -> str:
-    """How a row's α came about."""
-    if row.network is None or row.variant.is_off:
-        return "–"
-    return {"given": "given", "honest": "selection episodes", "paper": "reported episodes: optimistic"}[row.variant.how]
+def _estimate(value: Estimate | None, sign: bool = False, more: str = "") -> Entry:
+    """A mean with its interval, in returns."""
+    if value is None:
+        return Entry("–")
+    note = interval(*value.interval, sign=sign) if value.interval else ""
+    return number(value.mean, plain(value.mean, sign), note + more)
+
+
+def _ratio(value: Estimate | None, sign: bool = False) -> Entry:
+    """The same in percent of the ANN's return."""
+    if value is None or value.interval is None:
+        return Entry("–")
+    return number(value.mean, percent(value.mean, sign=sign), interval(*value.interval, percent, sign))
+
+
+def _fraction(value: float | None, digits: int) -> Entry:
+    return number(value, None if value is None else percent(value, digits))
+
+
+def _cell_gain(cell: Cell) -> Entry:
+    if cell.status != "ok":
+        return gap(cell.status)
+    if cell.gain is None:
+        return Entry("–", "no plain conversion on the same episodes")
+    return _estimate(cell.gain, sign=True, more=f" α={_alphas(cell)}")
 
 
 def _return(row: Row, task: str) -> Entry:
     cell = row.cells[task]
-    value, text = _paper(row, task)
+    value, text = _printed(row, task)
     theirs = f"paper {text}" if value is not None else ""
     if cell.status != "ok":
         return Entry(cell.status, theirs, mark=cell.status)
-    mine = f"{plain(cell.mean)} ± {plain(cell.half_std)}" + ("*" if cell.reason else "")
-    alphas = ", ".join(f"{alpha:g}" for alpha in cell.alphas)
-    chosen = f"α={alphas}" if alphas and row.variant.how != "given" else ""
-    return number(cell.mean, mine, "; ".join(filter(None, (chosen, theirs))))
+    ours = f"{plain(cell.mean)} ± {plain(cell.half_std)}" + ("*" if cell.reason else "")
+    chosen = f"α={_alphas(cell)}" if cell.alphas and row.method.variant.how != "given" else ""
+    return number(cell.mean, ours, "; ".join(filter(None, (chosen, theirs))))
 
 
-def _apr(row: Row, tasks: int) -> Entry:
-    theirs = f"paper {row.paper_apr:.2f}" if row.paper_apr is not None else ""
+def _apr(row: Row) -> Entry:
+    theirs = f"paper {row.printed_apr:.2f}" if row.printed_apr is not None else ""
     if row.apr is None:
         return Entry("–", theirs)
-    part = "" if len(row.counted) == tasks else f"{len(row.counted)} of {tasks} tasks"
-    interval = percent(*row.apr_interval) if row.apr_interval else ""
-    return number(row.apr, f"{100 * row.apr:.2f}", "; ".join(filter(None, (interval, part, theirs))))
+    part = f"{len(row.counted)} of {len(row.cells)} tasks" if row.lacking else ""
+    ends = interval(*row.apr.interval, percent) if row.apr.interval else ""
+    return number(row.apr.mean, percent(row.apr.mean, 2), "; ".join(filter(None, (ends, part, theirs))))
 
 
-def _iqm(row: Row) -> Entry:
-    return (
-        Entry("–")
-        if row.iqm is None or not row.iqm_interval
-        else number(row.iqm, f"{100 * row.iqm:.1f}", percent(*row.iqm_interval))
-    )
-
-
-def _gain(row: Row) -> Entry:
-    if row.gain is None:
-        return Entry("–")
-    return number(row.gain[0], f"{100 * row.gain[0]:+.1f}", percent(*row.gain[1], sign=True))
-
-
-def _paper(row: Row, task: str) -> tuple[float | None, str | None]:
-    if row.paper is None or task not in row.paper.returns:
+def _printed(row: Row, task: str) -> tuple[float | None, str | None]:
+    """The paper's return, and how it prints it."""
+    if row.printed is None or task not in row.printed.returns:
         return None, None
-    mean, half = row.paper.returns[task]
+    mean, half = row.printed.returns[task]
     return mean, f"{mean:g} ± {half:g}"
 
 
-def _trained_directly(width: int) -> list[list[Entry]]:
-    rows = []
-    for name, timesteps, apr in paper.trained_directly():
-        rest = [Entry("") for _ in range(width - 5)]
-        rows.append(
-            [
-                words(f"{name}, T={timesteps}"),
-                words("trained directly"),
-                *rest,
-                Entry("", f"paper {apr:.2f}", apr / 100),
-                Entry(""),
-                Entry(""),
-            ]
-        )
-    return rows
+def _alphas(cell: Cell) -> str:
+    return ", ".join(f"{alpha:g}" for alpha in cell.alphas)
 
 
 def _short(task: str) -> str:

@@ -3,9 +3,9 @@
     python scripts/keep_report.py results/sweeps/A docs/tables/table3_pixels
     python scripts/keep_report.py --beside docs/tables/table3_pixels results/sweeps/B docs/tables/table3_pixels
 
-Beside report.md, results.csv and figures/*.png lies jobs.tar.xz: every job's result.json and each sweep's plan. It takes
-little room, and a later report can be made over these jobs and others, long after the machine that ran them is gone:
---beside takes the jobs of a report that was kept before into the new one. Their videos lie in videos/.
+Beside report.md, results.csv and figures/*.png lies jobs.tar.xz: every job's result.json and each sweep's plan. It is
+small, and a later report can be made over these jobs and others, long after the machine that ran them is gone: --beside
+takes the jobs of a report that was kept before into the new one. Their videos lie in videos/.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ sys.path.insert(0, str(ROOT))
 from PIL import Image  # noqa: E402
 
 from evaluation.result import RESULT  # noqa: E402
-from report import markdown  # noqa: E402
 from report.context import VIDEO  # noqa: E402
-from report.make import CSV, FIGURES, MARKDOWN, make  # noqa: E402
+from report.make import CSV, make  # noqa: E402
+from report.pages import FIGURES, escaped  # noqa: E402
 from report.plan import PLAN  # noqa: E402
 from runtime.errors import UserError  # noqa: E402
 
-JOBS, VIDEOS = "jobs.tar.xz", "videos"
+MARKDOWN, JOBS, VIDEOS = "report.md", "jobs.tar.xz", "videos"
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def keep(sweeps: list[Path], kept: list[Path], target: Path) -> None:
             text = (out / name).read_text()
             for path, place in videos.items():
                 text = text.replace(f"(<{Path(os.path.relpath(path, out)).as_posix()}>)", f"(<{place.as_posix()}>)")
-            for folder_name in (f"{jobs}/", markdown.words(f"{jobs}/")):
+            for folder_name in (f"{jobs}/", escaped(f"{jobs}/")):
                 text = text.replace(folder_name, "")
             (target / name).write_text(text)
         with tarfile.open(target / JOBS, "w:xz", preset=9) as archive:

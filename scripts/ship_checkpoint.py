@@ -36,20 +36,14 @@ from evaluation import statistics  # noqa: E402
 from evaluation.conversion import ConversionRun  # noqa: E402
 from evaluation.episode_store import ANN  # noqa: E402
 from evaluation.settings import ConvertSettings  # noqa: E402
+from report import paper  # noqa: E402
 from runtime.errors import UserError  # noqa: E402
 from runtime.files import write_json  # noqa: E402
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
-PAPER_ANN = {
-    "acrobot_swingup": 225,
-    "cartpole_swingup": 880,
-    "cheetah_run": 733,
-    "finger_spin": 976,
-    "quadruped_walk": 751,
-    "reacher_easy": 929,
-}
+PAPER_ANN = {task: mean for task, (mean, _) in paper.ann().returns.items()}
 EPISODES, SEED = 50, 2026  # a base seed of its own: no reported conversion uses it
 INDEX = CHECKPOINTS / "checkpoints.json"
 
@@ -222,8 +216,8 @@ def page(index: dict) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for entry in index.values():
-        paper = PAPER_ANN.get(entry["task"])
-        beside = f"{paper} | {entry['mean'] / paper:.2f}" if paper else "- | -"
+        theirs = PAPER_ANN.get(entry["task"])
+        beside = f"{theirs} | {entry['mean'] / theirs:.2f}" if theirs else "- | -"
         lines.append(
             f"| {entry['task']} | {entry['obs']} | {entry['mean']:.0f} [{entry['low']:.0f}, {entry['high']:.0f}] | {beside} | "
             f"{entry['route']} | {entry['seed']} | {entry['frames']:,} | {entry['hours']:.1f} |"

@@ -1,1 +1,1 @@
-"""Pages of one analysis (analysis.json): what was found, as Markdown, HTML and figures."""
+"""Pages of analyses (analysis.json), of one or several side by side: Markdown, HTML and figures."""

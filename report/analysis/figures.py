@@ -1,25 +1,300 @@
-"""All figures of an analysis."""
+"""The figures of one analysis."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.document import Analysis
-from report.analysis import errors, layers, loss, trajectories
+import numpy as np
+from matplotlib.axes import Axes
+
+from analysis.document import Analysis, Curve, Estimate
+from report import paper, plot
+from report.analysis.labels import INKS, NOISES, SHORT, TITLES, ink, label, shown, unit
 from report.document import Picture
+from report.formats import plain
+from report.plot import INK
 
-_MAKERS = {
-    "loss": loss.loss,
-    "cosines": errors.cosines,
-    "alpha": errors.over_alpha,
-    "growth": trajectories.growth,
-    "map": trajectories.state_map,
-    "order": loss.order,
-    "layers": layers.layers,
-}
+_STEPS = {"states": "#4b5a75", "actions": "#a86f00"}
+_PARTS = {"clipping": "#7a6f9b", "quantisation": "#56B4E9", "carry": "#E69F00", "unevenness": "#CC79A7"}
 
 
-def all_of(analysis: Analysis, folder: Path) -> dict[str, Picture]:
-    """By name, drawn into `folder`; figures that this analysis has nothing for are left out."""
-    made = {name: maker(analysis, folder) for name, maker in _MAKERS.items()}
-    return {name: found for name, found in made.items() if found is not None}
+def all_of(analysis: Analysis, out: Path) -> dict[str, Picture]:
+    """By name; figures that this analysis has nothing for are left out."""
+    makers = {
+        "loss": loss,
+        "cosines": cosines,
+        "alpha": over_alpha,
+        "growth": growth,
+        "map": state_map,
+        "order": order,
+        "layers": layers,
+    }
+    pictures = {name: maker(analysis, out) for name, maker in makers.items()}
+    return {name: picture for name, picture in pictures.items() if picture is not None}
+
+
+def loss(analysis: Analysis, out: Path) -> Picture:
+    """From the ANN's return to the converted network's, in two orders."""
+    alt = "From the ANN's return to the converted network's, split into what states and what actions cost"
+    caption = (
+        "How the ANN's return becomes the converted network's. The upper row first moves to the states that the network "
+        "visits, with the ANN's actions there (ANN|SNN), and then changes the actions; the lower row first changes the "
+        "actions in the ANN's states (SNN|ANN). Means over episodes."
+    )
+    methods, ann = shown(analysis), analysis.ann.mean
+    with plot.picture(out, "loss", alt, caption) as picture:
+        _, panels = plot.axes(7.5, 1.1 + 1.6 * len(methods), len(methods), sharex=True)
+        for panel, method in zip(panels, methods):
+            own, colour = method.reward_sum.mean, ink(analysis, method.alpha)
+            for row, middle, kinds in (
+                (0, method.ann_on_snn.mean, ("states", "actions")),
+                (1, method.snn_on_ann.mean, ("actions", "states")),
+            ):
+                # Each step on a line of its own: the second may lead back over the first.
+                _step(panel, row - 0.1, ann, middle, kinds[0])
+                _step(panel, row + 0.12, middle, own, kinds[1])
+            for x, line in ((ann, INK), (own, colour)):
+                panel.axvline(x, color=line, linewidth=2, zorder=0)
+            panel.set_title(label(analysis, method.alpha), color=colour)
+            plot.labels(panel, ["states first", "actions first"])
+            plot.note(panel, "ANN", (ann, -0.6), INK, xytext=(4, -2), va="top")
+        sums = [one.mean for m in methods for one in (analysis.ann, m.reward_sum, m.ann_on_snn, m.snn_on_ann)]
+        margin = 0.12 * (max(sums) - min(sums) or 1.0)
+        panels[-1].set(xlim=(min(sums) - margin, max(sums) + margin), xlabel=unit(analysis))
+    return picture
+
+
+def _step(panel: Axes, place: float, start: float, end: float, kind: str) -> None:
+    arrow = {"arrowstyle": "-|>", "color": _STEPS[kind], "linewidth": 4, "shrinkA": 0, "shrinkB": 0}
+    panel.annotate("", (end, place), (start, place), arrowprops=arrow)
+    above = place % 1 > 0.5
+    text = f"{kind} {plain(end - start, sign=True)}"
+    plot.note(panel, text, ((start + end) / 2, place), _STEPS[kind], xytext=(0, 7 if above else -16), ha="center")
+
+
+def cosines(analysis: Analysis, out: Path) -> Picture:
+    """Table 1's quantities on the report episodes, with the disturbed ANN as control."""
+    rows = [(label(analysis, one.alpha), ink(analysis, one.alpha), one.cosines, "o") for one in shown(analysis)]
+    noise = shown(analysis)[0].disturbed
+    rows += [(f"ANN + {SHORT[kind]}", INKS[kind], noise[kind].cosines, "D") for kind in reversed(SHORT)]
+    alt = "Cosines of neighbouring action errors: correction, consistency and drift, by policy"
+    caption = (
+        "Do errors of neighbouring decisions point the same way? Large marks: means over episodes with their 95 % "
+        f"interval; dots: episodes; grey bands: {paper.cosine_source()}. Diamonds: the ANN with noise of the same size in "
+        "place of the spiking network's errors (those at α = 0)."
+    )
+    sign = " Actions have one dimension here, so each cosine is a sign." if analysis.actions == 1 else ""
+    with plot.picture(out, "cosines", alt, caption + sign) as picture:
+        _, panels = plot.axes(8.5, plot.lines(len(rows)), 1, 3, sharey=True, sharex=True)
+        for panel, name in zip(panels, TITLES):
+            cosine_panel(panel, name)
+            for place, (_, colour, values, marker) in enumerate(rows):
+                estimate(panel, place, values[name].mean, colour, marker)
+        plot.labels(panels[0], [row[0] for row in rows])
+        panels[1].set_xlabel("cosine between the errors of neighbouring decisions")
+    return picture
+
+
+def cosine_panel(panel: Axes, name: str) -> None:
+    """An axis for one kind of cosine, with the paper's range."""
+    panel.axvspan(*paper.cosine_range(name), color=plot.PALE, zorder=0, linewidth=0)
+    plot.reference(panel, x=0, style="-")
+    panel.set(title=TITLES[name], xlim=(-1.05, 1.05))
+    panel.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−½", "0", "½", "1"])
+
+
+def estimate(panel: Axes, place: float, value: Estimate | None, colour: str, marker: str = "o") -> None:
+    """A mean with its interval and its episodes, or nothing; diamonds are smaller."""
+    if value is not None:
+        size = 7 if marker == "o" else 5
+        plot.mark(panel, place, value.mean, (value.low, value.high), value.values, colour, marker, size)
+
+
+def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
+    """Cosines and sums of rewards against α, on the episodes that choose it."""
+    choice = analysis.choice
+    if len(choice.candidates) < 2:
+        return None
+    alphas = [one.alpha for one in choice.candidates]
+    alt = "Correction, consistency and drift against α, beside the sum of rewards against α"
+    caption = (
+        "Two ways to choose α. Left, without any reward: the α with the least drift. Right, by return. Each on episodes "
+        "of its own, on which nothing else here is reported."
+    )
+    with plot.picture(out, "alpha", alt, caption) as picture:
+        figure, [panel, *others] = plot.axes(7.5, 4, 1, 1 if choice.given else 2)
+        for name, colour in zip(TITLES, ("#56B4E9", "#CC79A7", INK)):
+            points = [(one.alpha, mean) for one in choice.candidates if (mean := one.cosines[name].mean)]
+            x = [alpha for alpha, _ in points]
+            panel.fill_between(x, [e.low for _, e in points], [e.high for _, e in points], color=colour, alpha=0.15)
+            panel.plot(x, [e.mean for _, e in points], "o-", color=colour, markersize=4.5, label=TITLES[name])
+        plot.reference(panel, y=0, style="-")
+        _chosen(panel, choice.by_drift, "least drift")
+        panel.set(title="calibration episodes", xlabel="α", ylabel="cosine")
+        for panel in others:
+            for one in choice.candidates:
+                panel.plot([one.alpha] * len(one.selection), one.selection, ".", color=INK, alpha=0.3)
+            panel.plot(alphas, [np.mean(one.selection) for one in choice.candidates], "o-", color=INK, markersize=4.5)
+            plot.reference(panel, y=analysis.ann.mean)
+            plot.note(panel, "ANN (report episodes)", (alphas[-1], analysis.ann.mean), xytext=(0, 3), ha="right")
+            _chosen(panel, choice.by_return, "most return")
+            panel.set(title="selection episodes", xlabel="α", ylabel=unit(analysis))
+        plot.key(figure, columns=3)
+    return picture
+
+
+def _chosen(panel: Axes, alpha: float, words: str) -> None:
+    plot.reference(panel, x=alpha, ink=plot.CRPI, style="--")
+    panel.margins(y=0.15)
+    ha, x = ("right", -4) if alpha > 0.5 else ("left", 4)
+    place = {"xycoords": ("data", "axes fraction"), "xytext": (x, -3), "va": "top", "ha": ha}
+    plot.note(panel, f"{words}: α={alpha:g}", (alpha, 1), plot.CRPI, **place)
+
+
+def growth(analysis: Analysis, out: Path) -> Picture:
+    """Distance from the ANN's trajectory, size of the action error, and reward, decision by decision."""
+    methods, length = shown(analysis), len(analysis.ann_reward.mean)
+    smooth, chaos = max(1, length // 50), analysis.chaos
+    alt = "Distance from the ANN's trajectory, action error and reward against the decision index"
+    caption = (
+        f"Paired trajectories. Bands: 95 % intervals over episodes; the lower two panels are running means over {smooth} "
+        "decisions. The black line is the control for chaos: whatever lies above it is not the system's own sensitivity "
+        "to rounding. The dotted line is as far as two episodes with different initial states are apart."
+    )
+    with plot.picture(out, "growth", alt, caption) as picture:
+        figure, [far, wrong, reward] = plot.axes(7.5, 8.4, 3, height_ratios=[2, 1, 1])
+        for method in methods:
+            colour = ink(analysis, method.alpha)
+            plot.band(far, _parts(method.distance), colour, label(analysis, method.alpha))
+            plot.band(wrong, _parts(method.action_error), colour, smooth=smooth)
+            plot.band(reward, _parts(method.reward), colour, smooth=smooth)
+        for kind in ("flipped", "shuffled"):
+            name = f"ANN + {SHORT[kind]} ({label(analysis, 0)})"
+            plot.band(far, _parts(methods[0].disturbed[kind].distance), INKS[kind], name)
+        far.plot(
+            range(1, len(chaos.unrelated) + 1), chaos.unrelated, ":", color=plot.GREY, label="two unrelated episodes"
+        )
+        plot.band(far, _parts(chaos.distance), INK, "ANN, each action one ulp away")
+        plot.band(reward, _parts(analysis.ann_reward), INK, smooth=smooth)
+        visible = [value for value in chaos.distance.mean[1:] if value > 0]
+        far.set(
+            xscale="log", yscale="log", xlim=(2, length), ylabel="distance, in standard\ndeviations of the ANN's states"
+        )
+        far.set_ylim(bottom=max(min(visible, default=1e-4), 1e-9) / 2)
+        ticks = [tick for tick in (2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= length]
+        far.set_xticks(ticks, [str(tick) for tick in ticks])
+        far.set_xticks([], minor=True)
+        far.set(
+            title="How far from the ANN's trajectory out of the same initial state", xlabel="decision (logarithmic)"
+        )
+        wrong.set(title="How wrong the actions are in the network's own states", ylabel="‖δ‖", xlim=(1, length))
+        wrong.set_ylim(bottom=0)
+        reward.set(title="Reward (black: ANN)", ylabel="per decision", xlabel="decision", xlim=(1, length))
+        plot.key(figure)
+    return picture
+
+
+def _parts(curve: Curve) -> tuple[list[float], list[float], list[float]]:
+    return curve.mean, curve.low, curve.high
+
+
+def state_map(analysis: Analysis, out: Path) -> Picture:
+    """Trajectories of one episode, and the states that each policy visits, in the ANN's principal plane."""
+    names = {"ANN": ("ANN", INK)}
+    names |= {f"{m.alpha:g}": (label(analysis, m.alpha), ink(analysis, m.alpha)) for m in shown(analysis)}
+    places = analysis.map
+    alt = "Trajectories and visited states in the plane of the ANN's two principal axes"
+    caption = (
+        "States in the plane in which the ANN's vary most (PCA of normalised states). First panel: the first report "
+        "episode of each policy. The others: states drawn evenly from all report episodes."
+    )
+    with plot.picture(out, "map", alt, caption) as picture:
+        figure, [paths, *panels] = plot.panels(len(names))
+        for name, (words, colour) in names.items():
+            paths.plot(*np.transpose(places.trajectories[name]), color=colour, linewidth=0.8, alpha=0.75, label=words)
+        start = places.trajectories["ANN"][0]
+        paths.plot(*start, "o", color="white", markeredgecolor=INK, markersize=8, zorder=5)
+        paths.set(title="One episode, same start (○)", ylabel=f"second axis, {100 * places.shares[1]:.0f} %")
+        for panel, (name, (words, colour)) in zip(panels, list(names.items())[1:]):
+            panel.plot(*np.transpose(places.visited["ANN"]), ".", color="#c3c9d1", markersize=8, markeredgewidth=0)
+            panel.plot(
+                *np.transpose(places.visited[name]), ".", color=colour, markersize=3.2, markeredgewidth=0, alpha=0.6
+            )
+            panel.set_title(f"{words} (grey: ANN)", color=colour)
+        for panel in (paths, *panels):
+            panel.set_xlabel(f"first axis, {100 * places.shares[0]:.0f} % of the variance")
+        plot.key(figure, columns=4)
+    return picture
+
+
+def order(analysis: Analysis, out: Path) -> Picture:
+    """Returns of the ANN with the converted network's errors in other orders, against the network itself."""
+    methods = shown(analysis)
+    alt = "Returns of the ANN disturbed by errors of equal size, against the converted network's"
+    caption = (
+        "Is it the size of the errors, or how they hang together? The ANN with errors of the spiking network's size in "
+        "place of its own course of errors. Were it only how they hang together, the rows below the network's would lie "
+        "near the ANN's."
+    )
+    with plot.picture(out, "order", alt, caption) as picture:
+        _, panels = plot.axes(8, 0.8 + 2.2 * len(methods), len(methods), sharex=True)
+        for panel, method in zip(panels, methods):
+            name, colour = label(analysis, method.alpha), ink(analysis, method.alpha)
+            rows = [("ANN", analysis.ann, INK), (name, method.reward_sum, colour)]
+            rows += [(f"ANN + {text}", method.disturbed[kind].reward_sum, INKS[kind]) for kind, text in NOISES.items()]
+            for place, (_, value, line) in enumerate(rows):
+                estimate(panel, place, value, line)
+            plot.reference(panel, x=method.reward_sum.mean, ink=colour, style="--")
+            plot.reference(panel, x=analysis.ann.mean, ink=INK)
+            plot.labels(panel, [row[0] for row in rows])
+            panel.set_title(f"errors of {name}, root mean square {plain(method.error.mean)}", color=colour)
+        panels[-1].set_xlabel(unit(analysis))
+    return picture
+
+
+def layers(analysis: Analysis, out: Path) -> Picture | None:
+    """Sizes of the parts of each layer's error, and cosines of neighbouring residuals."""
+    methods = [method for method in shown(analysis) if any(layer.error for layer in method.layers)]
+    if not methods:
+        return None
+    names = [layer.name.replace(".", ".\n", 1) for layer in methods[0].layers]
+    alt = "Parts of each spiking layer's error, and cosines of neighbouring residual potentials"
+    caption = (
+        "Each layer on its own input: what clipping at the threshold, quantisation to T steps, CRPI's carry and the "
+        "uneven arrival of spikes contribute (bars; they add up vectorially to the dot), and what was wrong before "
+        "(triangle). Below: do the residual potentials of neighbouring decisions point the same way?"
+    )
+    with plot.picture(out, "layers", alt, caption) as picture:
+        figure, [*panels, last] = plot.axes(8, 2.4 * (len(methods) + 1) + 0.6, len(methods) + 1)
+        for offset, (panel, method) in enumerate(zip(panels, methods)):
+            name, colour = label(analysis, method.alpha), ink(analysis, method.alpha)
+            for place, layer in enumerate(method.layers):
+                bars = [(layer.sizes.get(part), line) for part, line in _PARTS.items()]
+                for x, (size, line) in zip(place + 0.19 * (np.arange(len(bars)) - 1.5), bars):
+                    if size is not None:
+                        panel.bar(x, 100 * size.mean, 0.17, color=line)
+                        panel.plot([x, x], [100 * size.low, 100 * size.high], color=INK, linewidth=1)
+                for size, marker, fill in ((layer.error, "o", INK), (layer.inherited, "v", "white")):
+                    if size is not None:
+                        panel.plot(place + 0.43, 100 * size.mean, marker, color=fill, markeredgecolor=INK, markersize=6)
+                if (cosine := layer.residuals) is not None:
+                    x = place + 0.16 * (offset - (len(methods) - 1) / 2)
+                    last.errorbar(
+                        x, cosine.mean, [[cosine.mean - cosine.low], [cosine.high - cosine.mean]], fmt="o", color=colour
+                    )
+            panel.set_title(name, color=colour)
+            panel.set_ylabel("% of the activations'\nroot mean square")
+        top = max(panel.get_ylim()[1] for panel in panels)
+        for panel in panels:
+            panel.set_ylim(0, top)
+        plot.reference(last, y=0, style="-")
+        last.set(title="What neighbouring decisions leave in the membranes", ylabel="cosine")
+        for panel in (*panels, last):
+            panel.set_xticks(range(len(names)), names)
+            panel.set_xlim(-0.6, len(names) - 0.3)
+        entries = {part: (line, "s") for part, line in _PARTS.items()}
+        entries |= {"whole error of the layer": (INK, "o"), "already wrong in its input": (plot.GREY, "v")}
+        plot.key(
+            figure, entries | {label(analysis, m.alpha): (ink(analysis, m.alpha), "o") for m in methods}, columns=3
+        )
+    return picture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 from evaluation.result import (
     ActivityRecord,
@@ -15,6 +16,9 @@ from evaluation.result import (
     Result,
     RolloutRecord,
 )
+from report import method
+from report.method import Network
+from report.plan import PLAN, PlannedJob, SweepPlan
 
 CONFIG = {
     "env_name": "cartpole_swingup",
@@ -52,6 +56,11 @@ def config(**changes):
     return values | changes
 
 
+def network(**changes) -> Network:
+    """The network of such a configuration."""
+    return method.of_config(config(**changes))[0].network
+
+
 def result(
     ann, snn, *, selection=None, chosen=None, sha="a", training_seed=1, created="2026-01-01", capped=False, **changes
 ):
@@ -78,7 +87,7 @@ def result(
             neuron["name"],
             neuron["rule"],
             neuron["coding"],
-            None,
+            neuron["n_thresholds"] if neuron["rule"] == "mt" else None,
             steps,
             values["crpi"]["mode"],
             False,
@@ -100,10 +109,24 @@ def result(
     )
 
 
+def write_plan(folder: Path, configs: dict, skipped: dict | None = None) -> SweepPlan:
+    """Writes sweep.json: job folder → configuration."""
+    jobs = [
+        PlannedJob(folder=name, config=values, skipped=(skipped or {}).get(name)) for name, values in configs.items()
+    ]
+    plan = SweepPlan(command=["+paper=table3"], jobs=jobs)
+    plan.write(folder / PLAN)
+    return plan
+
+
 def _rollouts(alpha, stream, returns, seed, steps, capped):
     spiking = alpha is not None and stream == "report"
     number = {"report": 4, "selection": 3}[stream]
-    counts = dict(spikes=[[10] * steps, [4] * steps], sops=[[700] * steps, [80] * steps], above_threshold=[0.5, 0.0])
+    counts = {
+        "spikes": [[10] * steps, [4] * steps],
+        "sops": [[700] * steps, [80] * steps],
+        "above_threshold": [0.5, 0.0],
+    }
     episodes = [
         EpisodeRecord(
             [number, seed, i], i, None if capped else float(v), float(v), 500, capped, **(counts if spiking else {})

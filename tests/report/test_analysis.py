@@ -9,8 +9,8 @@ from PIL import Image
 
 from analysis import document, study
 from analysis.settings import AnalyzeSettings
-from report.analysis import make
-from report.analysis.__main__ import main
+from report.__main__ import main
+from report.analysis import page
 from tests.analysis.test_settings import config
 from tests.analysis.test_study import TINY
 from tests.evaluation.conftest import write_small_policy
@@ -20,7 +20,7 @@ from tests.evaluation.conftest import write_small_policy
 def analysis(tmp_path_factory):
     folder = tmp_path_factory.mktemp("analysis")
     path = write_small_policy(folder / "policy.pt")
-    values = config(**TINY | dict(obs="state", snapshot=str(path), store=str(folder / "keys")))
+    values = config(**TINY | dict(obs="state", snapshot=str(path), store=str(folder / "cells")))
     found = study.run(AnalyzeSettings.from_dict(values), values, folder, say=lambda line: None)
     # A choice that leaves two α to compare, whatever these few decisions chose.
     return (
@@ -34,15 +34,14 @@ NAMES = {"loss", "cosines", "alpha", "growth", "map", "order", "layers"}
 
 
 def test_the_pages_hold_every_figure_and_table(analysis, tmp_path):
-    page = make.write(analysis, tmp_path)
-    text, markdown = page.read_text(), (tmp_path / "report.md").read_text()
+    text, markdown = page.write(analysis, tmp_path).read_text(), (tmp_path / "report.md").read_text()
     for name in NAMES:
         picture = np.asarray(Image.open(tmp_path / "figures" / f"{name}.png").convert("RGB"))
         assert picture.std() > 10 and min(picture.shape[:2]) > 200, name
         assert f"(figures/{name}.png)" in markdown
     assert text.count("data:image/svg+xml;base64,") == len(NAMES)
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text), "the page needs no other file"
-    assert "sums of rewards are not returns" in markdown and "only a sign" in markdown
+    assert "is not a return" in markdown and "only a sign" in markdown
     for claim in analysis.claims:
         assert claim.name in text
     assert analysis.policy.sha256 in text
@@ -56,24 +55,24 @@ def test_numbers_are_those_of_the_file(analysis, tmp_path):
         actions=3,
         methods=[dataclasses.replace(analysis.methods[0], reward_sum=rising), *analysis.methods[1:]],
     )
-    make.write(changed, tmp_path)
+    page.write(changed, tmp_path)
     markdown = (tmp_path / "report.md").read_text()
     assert "123 ([120, 126])" in markdown.replace("\\", "")
-    assert "not returns" not in markdown and "only a sign" not in markdown
-    summary = "\n".join(make.summary(changed))
+    assert "not a return" not in markdown and "only a sign" not in markdown
+    summary = "\n".join(page.summary(changed))
     assert "IF: 123 [120, 126]" in summary and "α by return" in summary
 
 
 def test_without_layers_or_a_choice_the_pages_do_without_them(analysis, tmp_path):
-    bare = [layer for layer in analysis.methods[0].layers]
-    bare = [dataclasses.replace(layer, error=None, inherited=None, sizes={}, shares={}) for layer in bare]
+    layers = analysis.methods[0].layers
+    bare = [dataclasses.replace(layer, error=None, inherited=None, sizes={}, shares={}) for layer in layers]
     methods = [dataclasses.replace(method, layers=bare) for method in analysis.methods]
     choice = dataclasses.replace(
         analysis.choice,
         given=True,
         candidates=[dataclasses.replace(one, selection=[]) for one in analysis.choice.candidates],
     )
-    make.write(dataclasses.replace(analysis, methods=methods, choice=choice), tmp_path)
+    page.write(dataclasses.replace(analysis, methods=methods, choice=choice), tmp_path)
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == NAMES - {"layers"}
     assert "Layer by layer" not in (tmp_path / "report.md").read_text()
 
@@ -84,17 +83,18 @@ def test_an_overview_of_several(analysis, tmp_path, capsys):
         document.write(dataclasses.replace(analysis, conversion=conversion), tmp_path / "in" / str(timesteps))
     assert main([str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out" / "overview.md").read_text()
-    assert str(tmp_path / "out" / "overview.md") in capsys.readouterr().out
+    assert str(tmp_path / "out" / "overview.html") in capsys.readouterr().out
     [head] = [line for line in text.splitlines() if line.startswith("| claim")]
     assert head.index("T=2") < head.index("T=4")
     of_loss = next(claim for claim in analysis.claims if (claim.name, claim.alpha) == ("loss", 0.0))
     [line] = [line for line in text.splitlines() if line.startswith("| loss |")]
-    assert line.split("|")[2].strip() == {"holds": "✓", "contrary": "✗", "open": "·"}[of_loss.verdict]
-    for name in ("overview", "overview_cosines", "overview_returns"):
-        assert np.asarray(Image.open(tmp_path / "out" / f"{name}.png").convert("RGB")).std() > 10
+    assert line.split("|")[2].strip() == {"holds": "✓", "contrary": "**✗**", "open": "·"}[of_loss.verdict]
+    for name in ("cosines", "returns"):
+        picture = Image.open(tmp_path / "out" / "figures" / f"overview_{name}.png")
+        assert np.asarray(picture.convert("RGB")).std() > 10
     assert (tmp_path / "in" / "2" / "report.html").exists()
 
 
 def test_an_overview_of_nothing_is_a_line(tmp_path, capsys):
     assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    assert "no analysis.json" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert "nothing to report" in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -6,8 +6,7 @@ import pytest
 from report import curves
 from report.evidence import gather
 from report.jobs import Job
-from report.method import network
-from tests.report.factories import config, result
+from tests.report.factories import network, result
 
 GRID = [0.0, 0.5, 1.0]
 
@@ -24,7 +23,7 @@ def selected(task, ann, means, chosen, **changes):
 
 
 def of(evidence, **changes):
-    return curves.of_network(evidence, network(config(**changes)), "residual")
+    return curves.of_network(evidence, network(**changes), "residual")
 
 
 def test_selection_curve_relative_to_the_ann():
@@ -81,7 +80,7 @@ def test_reported_ratio_needs_every_task():
     evidence = ok(
         selected("cheetah_run", 10.0, [5.0, 8.0, 6.0], 0.5), selected("finger_spin", 10.0, [5.0, 8.0, 9.0], 1.0)
     )
-    this = network(config())
-    assert curves.reported_ratio(evidence, this, "residual", 0.5, ["cheetah_run"]) == pytest.approx(0.4)
-    assert curves.reported_ratio(evidence, this, "residual", 0.5, ["cheetah_run", "finger_spin"]) is None
-    assert curves.reported_ratio(evidence, this, "residual", 0.0, ["cheetah_run", "finger_spin"]) == pytest.approx(0.3)
+    both = ["cheetah_run", "finger_spin"]
+    assert curves.reported_ratio(evidence, of(evidence), 0.5, ["cheetah_run"]) == pytest.approx(0.4)
+    assert curves.reported_ratio(evidence, of(evidence), 0.5, both) is None
+    assert curves.reported_ratio(evidence, of(evidence), 0.0, both) == pytest.approx(0.3)

@@ -3,30 +3,16 @@
 import pytest
 
 from evaluation.statistics import Interval
-from report import figures
+from report import figures, plot
 from report.curves import Curves, Point
-from report.method import OFF, Network, Variant
-from report.numbers import Row
-
-
-def network(timesteps: int) -> Network:
-    return Network(
-        "state",
-        "if",
-        "if",
-        "rate",
-        timesteps,
-        n_thresholds=None,
-        calibration_steps=None,
-        percentile=None,
-        hybrid=False,
-        dtype=None,
-    )
+from report.method import OFF, Method, Variant
+from report.numbers import Estimate, Row
+from tests.report.factories import network
 
 
 def rows(high: float) -> list[Row]:
     return [
-        Row(network(timesteps), variant, {}, counted=("a",), apr=0.8, apr_interval=Interval(0.6, high))
+        Row(Method(network(SNN_ts=timesteps), variant), {}, ("a",), apr=Estimate(0.8, Interval(0.6, high)))
         for timesteps in (8, 32)
         for variant in (OFF, Variant("residual", "given", 0.5))
     ]
@@ -35,14 +21,14 @@ def rows(high: float) -> list[Row]:
 @pytest.fixture
 def drawn(monkeypatch) -> list:
     """The figures that were drawn and closed."""
-    found, close = [], figures.plt.close
-    monkeypatch.setattr(figures.plt, "close", lambda figure: (found.append(figure), close(figure)))
-    return found
+    figures, close = [], plot.plt.close
+    monkeypatch.setattr(plot.plt, "close", lambda figure: (figures.append(figure), close(figure)))
+    return figures
 
 
 @pytest.mark.parametrize("high, reaches, says", [(1.1, 1.1, False), (170.0, 2.0, True)])
 def test_an_interval_without_bound_does_not_set_the_scale(tmp_path, drawn, high, reaches, says):
-    pictures = [figures.timesteps(rows(high), tmp_path, "t"), figures.ratios(rows(high), tmp_path, "r", "state")]
+    pictures = [figures.timesteps(rows(high), tmp_path, "t"), *figures.ratios(rows(high), tmp_path, "r", "state")]
     first, second = (figure.axes[0] for figure in drawn)
     for picture, top in zip(pictures, (first.get_ylim()[1], second.get_xlim()[1])):
         assert 100 * reaches <= top <= 200
@@ -54,7 +40,10 @@ def test_no_point_against_alpha_is_cut_off(tmp_path, drawn, ratios):
     """Panels share their axis; the first one's points once set it for all."""
     curves = [
         Curves(
-            network(timesteps), "residual", "report", {"a": [Point(0.0, ratio, Interval(0.9 * ratio, 1.1 * ratio), 2)]}
+            network(SNN_ts=timesteps),
+            "residual",
+            "report",
+            {"a": [Point(0.0, ratio, Interval(0.9 * ratio, 1.1 * ratio), 2)]},
         )
         for timesteps, ratio in zip((8, 32), ratios)
     ]

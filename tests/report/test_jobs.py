@@ -1,16 +1,17 @@
 """What a folder holds: finished, failed, missing, damaged, skipped."""
 
 import json
+import os
 
 import pytest
 
 from evaluation import result as results
-from evaluation.result import Result
-from report import plan as plans
+from evaluation.result import RESULT, Result
+from report.evidence import gather
 from report.jobs import collect
-from report.plan import Plan, PlannedJob
+from report.plan import PLAN, PlannedJob, SweepPlan
 from runtime.errors import UserError
-from tests.report.factories import config, result
+from tests.report.factories import config, result, write_plan
 
 
 def failed(values, cause="no such thing"):
@@ -22,8 +23,7 @@ def sweep(tmp_path):
     """A sweep of eleven jobs whose parent died: 0 finished, 1 failed, 2 half-written, 3 empty, 4 skipped, the others
     never started."""
     folder = tmp_path / "sweep"
-    jobs = [PlannedJob(str(i), config(SNN_ts=i + 1), "no trained policy" if i == 4 else None) for i in range(11)]
-    plans.write(Plan(["+paper=table3"], jobs), folder)
+    write_plan(folder, {str(i): config(SNN_ts=i + 1) for i in range(11)}, {"4": "no trained policy"})
     results.write(result([1.0], {0.5: [2.0]}, SNN_ts=1), folder / "0")
     results.write(failed(config(SNN_ts=2)), folder / "1")
     whole = results.write(result([1.0], {0.5: [2.0]}, SNN_ts=3), folder / "2")
@@ -48,13 +48,7 @@ def test_a_folder_within_another_counts_once(sweep):
 
 def test_what_another_sweep_finished_is_not_missing(sweep, tmp_path):
     other = tmp_path / "other"
-    plans.write(
-        Plan(
-            [],
-            [PlannedJob("0", config(SNN_ts=8, num_workers=7, num_envs=40)), PlannedJob("1", config(SNN_ts=9, seed=2))],
-        ),
-        other,
-    )
+    write_plan(other, {"0": config(SNN_ts=8, num_workers=7, num_envs=40), "1": config(SNN_ts=9, seed=2)})
     results.write(result([1.0], {0.5: [2.0]}, SNN_ts=8, num_workers=7, num_envs=40), other / "0")
     results.write(result([1.0], {0.5: [2.0]}, SNN_ts=9, seed=2), other / "1")
     found = [job for job in collect([sweep, other])[0] if job.status == "missing"]
@@ -64,13 +58,13 @@ def test_what_another_sweep_finished_is_not_missing(sweep, tmp_path):
 
 
 def test_results_without_a_plan(sweep):
-    (sweep / plans.PLAN).unlink()
+    (sweep / PLAN).unlink()
     assert [job.status for job in collect([sweep])[0]] == ["ok", "failed", "damaged"]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"version": 99, "command": [], "jobs": []}', '{"version": 1}'])
 def test_a_damaged_plan_is_told(sweep, text):
-    (sweep / plans.PLAN).write_text(text)
+    (sweep / PLAN).write_text(text)
     jobs, notes = collect([sweep])
     assert len(jobs) == 3 and len(notes) == 1 and "not a readable plan" in notes[0]
 
@@ -81,9 +75,46 @@ def test_what_max_decisions_cut_short_is_not_ok(tmp_path):
 
 
 def test_plans_come_back_as_written(tmp_path):
-    plan = Plan(["a=1"], [PlannedJob("0", {"b": [1, None]}), PlannedJob("1", {}, "why")])
-    assert plans.read(plans.write(plan, tmp_path)) == plan
+    plan = write_plan(tmp_path, {"0": {"b": [1, None]}, "1": {}}, {"1": "why"})
+    assert SweepPlan.read(tmp_path / PLAN) == plan
     assert json.loads((tmp_path / "sweep.json").read_text())["version"] == 1
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("a", "b/../a"), ("a", "../b"), ("a", "/tmp/b")])
+def test_jobs_that_would_overwrite_each_other_are_refused(names, tmp_path):
+    jobs = [PlannedJob(folder=name, config={}) for name in names]
+    with pytest.raises(UserError, match=r"hydra\.sweep\.subdir.*a folder of its own") as error:
+        SweepPlan.of([], jobs)
+    assert "\n" not in str(error.value)
+
+
+def test_a_plan_that_leads_out_of_its_folder_is_told_and_not_followed(tmp_path):
+    results.write(result([1.0], {0.5: [2.0]}), tmp_path / "elsewhere")
+    write_plan(tmp_path / "sweep", {"0": config()})
+    text = (tmp_path / "sweep" / PLAN).read_text().replace('"folder": "0"', '"folder": "../elsewhere"')
+    (tmp_path / "sweep" / PLAN).write_text(text)
+    results.write(result([1.0], {0.5: [2.0]}), tmp_path / "sweep" / "1")
+    jobs, notes = collect([tmp_path / "sweep"])
+    assert [job.folder.name for job in jobs] == ["1"] and "outside: ../elsewhere" in notes[0]
+
+
+def test_results_that_a_sweep_did_not_plan_are_foreign(tmp_path):
+    """A second sweep of two jobs into the folder of a first one of three, cut off after its first job."""
+    for number, steps in enumerate((1, 2, 3)):
+        results.write(result([1.0], {0.5: [2.0]}, SNN_ts=steps), tmp_path / str(number))
+    write_plan(tmp_path, {"0": config(SNN_ts=1), "1": config(SNN_ts=9)})
+    jobs = collect([tmp_path])[0]
+    assert [job.status for job in jobs] == ["ok", "missing", "foreign"]
+    assert "the result of another sweep, which differs in SNN_ts" in jobs[1].reason
+    assert [method.network.timesteps for method in gather(jobs).methods("pixels")] == [1, 9]
+
+
+def test_a_result_that_is_no_file_is_damaged(tmp_path):
+    write_plan(tmp_path, {"0": config(), "1": config()})
+    (tmp_path / "0").mkdir()
+    os.mkfifo(tmp_path / "0" / RESULT)
+    (tmp_path / "1" / RESULT).mkdir(parents=True)
+    assert [(job.status, job.reason) for job in collect([tmp_path])[0]] == [("damaged", "not a file")] * 2
 
 
 def test_nothing_to_report_is_one_line(tmp_path):

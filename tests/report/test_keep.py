@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from evaluation import result as results
-from report import plan as plans
-from report.plan import Plan, PlannedJob
-from tests.report.factories import config, result
+from tests.report.factories import config, result, write_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,12 +31,7 @@ def sweep(folder: Path, task: str, mean: float, video: bytes) -> Path:
     done = result([800.0, 900.0], {0.0: [mean, mean]}, env_name=task, neuron="if", SNN_ts=32, alpha=0.0)
     results.write(done, folder / "0")
     (folder / "0" / "video.mp4").write_bytes(video)
-    plans.write(
-        Plan(
-            [], [PlannedJob("0", done.config), PlannedJob("1", config(env_name=task, neuron="mt", SNN_ts=2, alpha=0.0))]
-        ),
-        folder,
-    )
+    write_plan(folder, {"0": done.config, "1": config(env_name=task, neuron="mt", SNN_ts=2, alpha=0.0)})
     return folder
 
 

@@ -13,11 +13,9 @@ import pytest
 
 from evaluation import result as results
 from evaluation.result import Result
-from report import plan as plans
 from report.__main__ import main
 from report.make import make
-from report.plan import Plan, PlannedJob
-from tests.report.factories import config, result
+from tests.report.factories import config, result, write_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 GRID = [0.0, 0.5, 1.0]
@@ -74,8 +72,7 @@ def _sweep(folder):
     )
     half = results.write(result([1.0], {0.0: [1.0]}, env_name="cheetah_run", neuron="snm", alpha=0.0), folder / "2")
     half.write_bytes(half.read_bytes()[:1000])
-    jobs = [PlannedJob("0", done.config), *(PlannedJob(str(i + 1), one) for i, one in enumerate(values))]
-    plans.write(Plan([], jobs), folder)
+    write_plan(folder, {"0": done.config} | {str(i + 1): one for i, one in enumerate(values)})
     return folder
 
 
@@ -219,7 +216,7 @@ def test_controls_and_timesteps_have_their_sections(tmp_path):
     page = Page(make([tmp_path], out).read_text())
     gains = {(row[0], row[1]): row[2] for row in page.tables["controls_pixels"][1:]}
     assert gains["IF, T=2", "CRPI"].startswith("+3.00 / [+3.00, +3.00] α=0.5")
-    assert gains["IF, T=4", "shuffled"].startswith("-1.00") and len(gains) == 8
+    assert gains["IF, T=4", "shuffled"].startswith("−1.00") and len(gains) == 8
     modes = {row[1] for row in page.tables["returns_pixels"][1:-3]}
     assert modes == {"–", "no", "yes, α chosen"}, "controls never stand among the methods"
     assert {"CRPI beside its controls", "Return against simulation steps"} <= set(page.headings)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from report import method
 from report.method import OFF, Variant
-from tests.report.factories import config
+from tests.report.factories import config, network, result
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from tests.report.factories import config
     ],
 )
 def test_labels(changes, label):
-    assert method.network(config() | config(**changes)).label == label
+    assert network(**changes).label == label
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_labels(changes, label):
     ],
 )
 def test_what_a_job_reports(changes, expected):
-    assert method.variants(config(**changes)) == expected
+    assert [one.variant for one in method.of_config(config(**changes))] == expected
 
 
 anything = st.sampled_from(
@@ -48,17 +48,20 @@ anything = st.sampled_from(
 )
 
 
-@given(st.dictionaries(st.sampled_from(sorted(config())), anything))
-def test_no_value_that_a_user_can_type_breaks_a_report(values):
-    network, variants = method.network(config() | values), method.variants(config() | values)
-    assert network.label and all(variant.label for variant in variants)
-    (
-        hash((network, *variants)),
-        sorted([network.order, method.network(config()).order]),
-        [variant.order for variant in variants],
-    )
+@given(
+    st.dictionaries(st.sampled_from(sorted(config())), anything),
+    st.dictionaries(st.sampled_from(["alpha", "mode", "select"]), anything),
+)
+def test_no_value_that_a_user_can_type_breaks_a_report(values, crpi):
+    methods = method.of_config(config() | values)
+    methods += method.of_config(config() | {"crpi": config()["crpi"] | crpi})
+    assert all(one.label and one.carried for one in methods)
+    assert sorted({*methods, method.ann("pixels"), *method.of_config(config())}, key=lambda one: one.order)
 
 
-@given(st.dictionaries(st.sampled_from(["alpha", "mode", "select"]), anything))
-def test_nor_does_any_value_of_crpi(values):
-    assert all(variant.label for variant in method.variants(config() | {"crpi": config()["crpi"] | values}))
+def test_a_finished_job_is_what_was_computed_and_not_what_its_configuration_says():
+    done = result([1.0], {0.0: [1.0], 0.5: [2.0]}, alpha=[0.0, 0.5], neuron="mt", SNN_ts=4, mode="carry")
+    told = method.of_result(done)
+    assert told == method.of_config(done.config)
+    done.config = config(obs="state", alpha=0.0)
+    assert method.of_result(done) == told

@@ -6,8 +6,8 @@ import pytest
 from report import numbers
 from report.evidence import gather
 from report.jobs import Job
-from report.method import OFF, Variant, network
-from tests.report.factories import config, result
+from report.method import OFF, Method, Variant, ann
+from tests.report.factories import config, network, result
 
 HONEST, PAPERS_WAY = Variant("residual", "honest"), Variant("residual", "paper")
 GIVEN = Variant("residual", "given", 0.5)
@@ -22,7 +22,7 @@ def job(status, **changes):
 
 
 def row(evidence, variant=HONEST, tasks=("cartpole_swingup",), **changes):
-    return numbers.row(evidence, network(config(**changes)), variant, list(tasks))
+    return numbers.row(evidence, Method(network(**changes), variant), list(tasks))
 
 
 def honest(ann, off, on, **changes):
@@ -34,7 +34,7 @@ def test_one_policy():
     cell = row(evidence).cells["cartpole_swingup"]
     assert (cell.status, cell.episodes, cell.policies, cell.alphas) == ("ok", 2, 1, (0.4,))
     assert (cell.mean, cell.half_std, cell.ratio) == (120.0, 15.0, 0.6)
-    assert cell.gain[0] == pytest.approx(60.0)
+    assert cell.gain.mean == pytest.approx(60.0)
     assert cell.between is None and cell.within == 30.0
     off = row(evidence, OFF).cells["cartpole_swingup"]
     assert (off.mean, off.gain, off.alphas) == (60.0, None, ())
@@ -49,7 +49,7 @@ def test_training_seeds_are_strata():
     assert (cell.episodes, cell.policies, cell.mean, cell.half_std) == (4, 2, 50.0, 20.0)
     assert (cell.between, cell.within) == (40.0, 0.0)
     # Redrawn within each policy there is nothing that varies.
-    assert tuple(cell.interval) == (50.0, 50.0) and tuple(cell.gain[1]) == (50.0, 50.0)
+    assert tuple(cell.interval) == (50.0, 50.0) and tuple(cell.gain.interval) == (50.0, 50.0)
 
 
 def test_apr_is_the_mean_of_ratios_and_not_the_ratio_of_means():
@@ -58,16 +58,16 @@ def test_apr_is_the_mean_of_ratios_and_not_the_ratio_of_means():
         honest([1000.0], [10.0], [500.0], sha="a"), honest([10.0], [1.0], [9.0], sha="b", env_name="cheetah_run")
     )
     found = row(evidence, tasks=tasks)
-    assert found.apr == pytest.approx(0.7)
-    assert found.gain[0] == pytest.approx(np.mean([0.49, 0.8]))
-    assert found.counted == tasks and found.paper_apr is None
+    assert found.apr.mean == pytest.approx(0.7)
+    assert found.gain.mean == pytest.approx(np.mean([0.49, 0.8]))
+    assert found.counted == tasks and found.printed_apr is None
 
 
 def test_intervals_of_a_row_shrink_to_the_ratio_when_episodes_share_their_luck():
     luck = np.array([100.0, 500.0, 900.0, 300.0])
     found = row(ok(honest(luck, luck / 4, luck / 2)))
-    assert tuple(found.apr_interval) == pytest.approx((0.5, 0.5))
-    assert found.gain[0] == pytest.approx(0.25) and found.gain[1].low < 0.25 < found.gain[1].high
+    assert tuple(found.apr.interval) == pytest.approx((0.5, 0.5))
+    assert found.gain.mean == pytest.approx(0.25) and found.gain.interval.low < 0.25 < found.gain.interval.high
 
 
 def test_alpha_zero_is_shared_by_all_modes_and_by_single_numbers():
@@ -76,8 +76,8 @@ def test_alpha_zero_is_shared_by_all_modes_and_by_single_numbers():
         result([100.0], {0.5: [50.0]}, alpha=0.5),
         result([100.0], {0.5: [30.0]}, alpha=0.5, mode="random"),
     )
-    assert row(evidence, GIVEN).cells["cartpole_swingup"].gain[0] == pytest.approx(30.0)
-    assert row(evidence, Variant("random", "given", 0.5)).cells["cartpole_swingup"].gain[0] == pytest.approx(10.0)
+    assert row(evidence, GIVEN).cells["cartpole_swingup"].gain.mean == pytest.approx(30.0)
+    assert row(evidence, Variant("random", "given", 0.5)).cells["cartpole_swingup"].gain.mean == pytest.approx(10.0)
 
 
 def test_no_gain_over_other_episodes():
@@ -128,9 +128,9 @@ def test_a_gap_is_a_gap_and_no_zero(status):
     evidence = gather([Job("/0", "ok", "", done.config, done), lacking])
     found = row(evidence, tasks=tasks)
     assert found.cells["cheetah_run"].status == status and found.cells["cheetah_run"].reason == f"because {status}"
-    assert found.apr == pytest.approx(0.5), "the mean over the tasks that have numbers"
+    assert found.apr.mean == pytest.approx(0.5), "the mean over the tasks that have numbers"
     assert (found.counted, found.lacking) == (("cartpole_swingup",), ("cheetah_run",))
-    assert numbers.ann_row(evidence, "pixels", list(tasks)).cells["cheetah_run"].status == status
+    assert numbers.row(evidence, ann("pixels"), list(tasks)).cells["cheetah_run"].status == status
 
 
 def test_a_finished_job_speaks_for_a_failed_one_of_the_same_work():
@@ -154,4 +154,7 @@ def test_no_ratio_to_an_ann_that_earns_nothing():
 
 def test_methods_of_jobs_that_never_ran_are_rows_too():
     evidence = gather([job("missing", neuron="dc", SNN_ts=2, alpha=[0.0, 0.5])])
-    assert [(n.label, v.label) for n, v in evidence.rows("pixels")] == [("DC, T=2", "no"), ("DC, T=2", "yes, α chosen")]
+    assert [(one.network.label, one.carried) for one in evidence.methods("pixels")] == [
+        ("DC, T=2", "no"),
+        ("DC, T=2", "yes, α chosen"),
+    ]

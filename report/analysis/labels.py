@@ -1,0 +1,47 @@
+"""How an analysis' policies are called and coloured."""
+
+from __future__ import annotations
+
+from analysis.document import Analysis, MethodRecord
+from evaluation.summary import label as method_label
+from report import plot
+
+INKS = {"flipped": "#E69F00", "ordered": "#CC79A7", "shuffled": "#56B4E9", "gaussian": "#7a6f9b"}
+TITLES = {"correction": "ANN correction", "consistency": "SNN consistency", "drift": "SNN drift"}
+NOISES = {
+    "flipped": "its error in each state, with a random sign",
+    "ordered": "its errors, in order, from another episode",
+    "shuffled": "its errors, shuffled in time",
+    "gaussian": "Gaussian noise of their covariance",
+}
+SHORT = {
+    "flipped": "errors with random signs",
+    "ordered": "errors in order",
+    "shuffled": "errors shuffled",
+    "gaussian": "Gaussian noise",
+}
+
+
+def label(analysis: Analysis, alpha: float) -> str:
+    """A converted network's name: "IF", "IF+CRPI α=0.4"; the controls by their mode's name."""
+    return method_label(analysis.conversion.neuron, analysis.conversion.mode, alpha)
+
+
+def unit(analysis: Analysis) -> str:
+    """What a sum of rewards is called."""
+    return "sum of rewards (episodes cut short)" if analysis.capped else "return"
+
+
+def ink(analysis: Analysis, alpha: float) -> str:
+    """Plain conversion's colour, the best α's, or that of a third one."""
+    return plot.PLAIN if alpha == 0 else plot.CRPI if alpha == best(analysis) else plot.OTHER
+
+
+def best(analysis: Analysis) -> float:
+    """The α that stands for CRPI: the one chosen by return, or by drift where return chose plain conversion."""
+    return analysis.choice.by_return or analysis.choice.by_drift
+
+
+def shown(analysis: Analysis) -> list[MethodRecord]:
+    """Plain conversion first, then the best α, then any other."""
+    return sorted(analysis.methods, key=lambda method: (method.alpha != 0, method.alpha != best(analysis)))

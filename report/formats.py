@@ -1,0 +1,38 @@
+"""How numbers are written: one minus sign, no sign before a zero, as many digits as say something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+MINUS = "−"
+
+
+def plain(value: float, sign: bool = False) -> str:
+    """Three significant figures or so: "823", "12.4", "0.57", "0.0312", "4.2e−05"; below 1e-9 it is "0.00".
+
+    `sign`: with a plus before what is above zero.
+    """
+    size = abs(value)
+    if 1e-9 <= size < 1e-3:
+        return _signed(value, f"{size:.1e}".replace("-", MINUS), sign)
+    return fixed(value, 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 or size < 1e-9 else 4, sign)
+
+
+def fixed(value: float, digits: int, sign: bool = False) -> str:
+    """With a given number of decimals."""
+    text = f"{abs(value):.{digits}f}"
+    return text if float(text) == 0 else _signed(value, text, sign)
+
+
+def percent(fraction: float, digits: int = 1, sign: bool = False) -> str:
+    """A fraction in percent, without the percent sign."""
+    return fixed(100 * fraction, digits, sign)
+
+
+def interval(low: float, high: float, write: Callable[..., str] = plain, sign: bool = False) -> str:
+    """ "[812, 833]"; of differences, with `sign`: "[−3.20, +14.1]"."""
+    return f"[{write(low, sign=sign)}, {write(high, sign=sign)}]"
+
+
+def _signed(value: float, size: str, sign: bool) -> str:
+    return (MINUS if value < 0 else "+" if sign else "") + size

@@ -1,0 +1,146 @@
+"""What all figures share: colours, axes, marks with their intervals, and files."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from report.document import Picture
+from report.pages import FIGURES
+from runtime.files import atomic_write
+
+# Okabe and Ito's colours, told apart by all kinds of colour vision, the pale yellow left out.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#1b1f26")
+INK, GREY, PALE = "#1b1f26", "#5f6772", "#d9dde2"
+# Plain conversion, CRPI, and whatever stands beside them.
+PLAIN, CRPI, OTHER = "#D55E00", "#0072B2", "#009E73"
+_MARKERS = "osD^vPX"
+_STYLE: Any = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.solid_capstyle": "round",
+    "svg.hashsalt": "report",
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextmanager
+def picture(out: Path, name: str, alt: str, caption: str = "") -> Iterator[Picture]:
+    """Draw one figure inside: it becomes figures/<name>.png and .svg in `out`."""
+    with matplotlib.rc_context(_STYLE):
+        yield Picture(name, alt, caption)
+        figure = plt.gcf()
+        for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=suffix, dpi=150, metadata=metadata)
+            atomic_write(out / FIGURES / f"{name}.{suffix}", buffer.getvalue())
+            figure.set_layout_engine("none")  # laid out once is enough
+        plt.close(figure)
+
+
+def axes(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A new figure (inches) and its axes, row by row."""
+    figure, grid = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, **options)
+    return figure, list(grid.flat)
+
+
+def panels(count: int, height: float = 3.0) -> tuple[Figure, list[Axes]]:
+    """`count` panels that share their vertical axis, two in a row: more would be too small on a telephone."""
+    columns, rows = min(count, 2), math.ceil(count / 2)
+    figure, grid = axes(7.5, 0.8 + height * rows, rows, columns, sharey=True)
+    for panel in grid[count:]:
+        panel.set_visible(False)
+    return figure, grid[:count]
+
+
+def lines(count: int) -> float:
+    """The height of a figure with so many lines of marks, in inches."""
+    return 1.2 + 0.42 * count
+
+
+def labels(panel: Axes, names: Sequence[str]) -> None:
+    """One line of marks for each name, the first on top: the n-th name's marks stand at height n."""
+    panel.set_yticks(range(len(names)), names)
+    panel.set_ylim(len(names) - 0.4, -0.6)
+    panel.tick_params(axis="y", length=0)
+
+
+def mark(
+    panel: Axes,
+    place: float,
+    mean: float,
+    interval: tuple[float, float] | None = None,
+    values: Sequence[float] = (),
+    ink: str = CRPI,
+    marker: str = "o",
+    size: float = 7,
+) -> None:
+    """A mean on its horizontal interval, over single `values` as faint dots."""
+    spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(len(values))
+    panel.plot(values, place + spread, ".", color=ink, alpha=0.3, markersize=4, markeredgewidth=0)
+    if interval is not None:
+        panel.plot(interval, [place, place], color=ink, linewidth=2.2)
+    panel.plot(mean, place, marker, color=ink, markersize=size, markeredgecolor="white", markeredgewidth=0.8)
+
+
+def reference(panel: Axes, x: float | None = None, y: float | None = None, ink: str = GREY, style: str = ":") -> None:
+    """A thin line at a value that others are compared with."""
+    if x is not None:
+        panel.axvline(x, color=ink, linewidth=1, linestyle=style, zorder=0)
+    if y is not None:
+        panel.axhline(y, color=ink, linewidth=1, linestyle=style, zorder=0)
+
+
+def key(figure: Figure, entries: Mapping[str, tuple[str, str]] | None = None, columns: int = 2) -> None:
+    """A legend below everything: name → (colour, marker), or else of all that is labelled."""
+    if entries is None:
+        handles = {name: handle for panel in figure.axes for handle, name in zip(*panel.get_legend_handles_labels())}
+    else:
+        panel = figure.axes[0]
+        handles = {
+            name: panel.plot([], [], marker, color=ink, linestyle="")[0] for name, (ink, marker) in entries.items()
+        }
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(columns, len(handles)))
+
+
+def look(index: int) -> dict[str, Any]:
+    """Colour and marker of the n-th curve."""
+    return {"color": COLOURS[index % len(COLOURS)], "marker": _MARKERS[index % len(_MARKERS)]}
+
+
+def band(panel: Axes, parts: Sequence[Sequence[float]], ink: str, label: str | None = None, smooth: int = 1) -> None:
+    """A curve over decisions with its interval: `parts` are mean, low and high; running means over `smooth` decisions."""
+    width = min(smooth, len(parts[0]))
+    mean, low, high = (np.convolve(values, np.ones(width) / width, mode="valid") for values in parts)
+    x = np.arange(1, len(mean) + 1) + (width - 1) / 2
+    panel.fill_between(x, low, high, color=ink, alpha=0.15, linewidth=0)
+    panel.plot(x, mean, color=ink, label=label, linewidth=1.5)
+
+
+def note(panel: Axes, text: str, place: tuple[float, float], ink: str = GREY, **options: Any) -> None:
+    """A few words beside a point, moved by `xytext` points."""
+    panel.annotate(text, place, textcoords="offset points", color=ink, fontsize=8.5, **options)

@@ -1,0 +1,31 @@
+"""How numbers are written, against what a reader expects to see."""
+
+import pytest
+
+from report.formats import fixed, interval, percent, plain
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (823.4, "823"),
+        (12.36, "12.4"),
+        (-0.567, "−0.57"),
+        (0.03124, "0.0312"),
+        (-4.21e-5, "−4.2e−05"),
+        (-3e-11, "0.00"),
+        (-0.0, "0.00"),
+    ],
+)
+def test_plain(value, text):
+    assert plain(value) == text
+
+
+def test_what_rounds_to_zero_has_no_sign():
+    assert fixed(-0.04, 1) == fixed(-0.04, 1, sign=True) == percent(-0.0004, sign=True) == "0.0"
+    assert percent(-0.0006, sign=True) == "−0.1" and percent(0.25, 2, sign=True) == "+25.00"
+
+
+def test_intervals():
+    assert interval(-3.2, 14.14, sign=True) == "[−3.20, +14.1]"
+    assert interval(0.977, 1.003, percent) == "[97.7, 100.3]"
