@@ -2,16 +2,16 @@
 
     python benchmarks/replay_size.py [--tasks cheetah_run,quadruped_walk] [--decisions 500000] [--rounds 5] [--out table.md]
 
-A few episodes are played from pixels by the state policy that ships, with the noise of training, and their segments are
-copied until `decisions` are held: every copy is a file of its own, so that disk, page cache and sampling see the whole
-size. Milliseconds are for a batch of 256: on the clock, with all cores (what a learner would wait without prefetching),
-and of processor time; the baseline is an fp32 update on such a batch, taking turns with them.
+A few episodes are played from pixels by the state policy that ships, with the noise of training, and stored again and
+again until `decisions` are held, so that disk, page cache and sampling see the whole size. Milliseconds are for a batch
+of 256: on the clock, with all cores (what a learner would wait without prefetching), and of processor time; the baseline
+is an fp32 update on such a batch, taking turns with them.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import dataclasses
 import statistics
 import sys
 import tempfile
@@ -31,7 +31,7 @@ def record(task: str, episodes: int, max_decisions: int | None) -> tuple[list, i
     import torch
 
     import envs
-    from drqv2.segments import Episode
+    from drqv2.episode_files import StoredEpisode
     from drqv2.snapshot import load_policy
 
     network = load_policy(machine.ROOT / "checkpoints" / "state" / f"{task}.pt").network
@@ -50,7 +50,7 @@ def record(task: str, episodes: int, max_decisions: int | None) -> tuple[list, i
             actions.append(action)
             rewards.append(step.reward)
             discounts.append(step.discount)
-        recorded.append(Episode(np.stack(frames), np.stack(actions), np.float32(rewards), np.float32(discounts)))
+        recorded.append(StoredEpisode(np.stack(frames), np.stack(actions), np.float32(rewards), np.float32(discounts)))
     size = env.action_dim
     env.close()
     return recorded, size
@@ -58,6 +58,7 @@ def record(task: str, episodes: int, max_decisions: int | None) -> tuple[list, i
 
 def fill(folder: Path, episodes: list, decisions: int):
     """A packed replay in `folder` that holds `decisions` decisions, of copies of `episodes`."""
+    from drqv2.frames import pack
     from drqv2.replay import Replay, ReplaySettings
 
     channels, height, width = episodes[0].observation.shape[1:]
@@ -65,12 +66,9 @@ def fill(folder: Path, episodes: list, decisions: int):
         (channels * STACK, height, width), (channels, height, width), decisions, BATCH, NSTEP, 0.99, 1, packed=True
     )
     replay = Replay(folder, settings)
-    for episode in episodes:
-        replay.add(episode)
-    copies = -(-decisions // len(episodes[0]))
-    for number in range(len(episodes), copies):
-        shutil.copyfile(folder / f"{number % len(episodes):08d}.seg", folder / f"{number:08d}.seg")
-    replay.restore({"segments": list(range(copies)), "next": copies})
+    packed = [dataclasses.replace(episode, observation=pack(episode.observation)) for episode in episodes]
+    for number in range(-(-decisions // len(episodes[0]))):
+        replay.add(packed[number % len(packed)])
     return replay
 
 
@@ -115,7 +113,7 @@ def measure(task: str, decisions: int, episodes: int, rounds: int, max_decisions
     played, action_dim = record(task, episodes, max_decisions)
     with tempfile.TemporaryDirectory() as scratch:
         replay = fill(Path(scratch), played, decisions)
-        size = sum(file.stat().st_size for file in Path(scratch).glob("*.seg"))
+        size = sum(file.stat().st_size for file in Path(scratch).iterdir())
         step = update(action_dim)
         step(replay.sample(0), 0)
         sampling, learning = [], []

@@ -47,10 +47,10 @@ def serve_ours(precision: str, batch_size: int, folder: Path) -> None:
     import torch
 
     from drqv2.agent import AgentSettings, Batch, DrQV2Agent
+    from drqv2.episode_files import StoredEpisode
     from drqv2.prefetch import Prefetcher
     from drqv2.replay import Replay, ReplaySettings
     from drqv2.schedule import parse_schedule
-    from drqv2.segments import Episode
 
     settings = AgentSettings(
         observation_shape=(9, 84, 84),
@@ -71,7 +71,7 @@ def serve_ours(precision: str, batch_size: int, folder: Path) -> None:
     agent = DrQV2Agent(settings, torch.device("cpu"))
     replay = Replay(folder, ReplaySettings((9, 84, 84), (3, 84, 84), 10**6, batch_size, 3, 0.99, 1))
     for arrays in _episodes(frames=3):
-        replay.add(Episode(**arrays))
+        replay.add(StoredEpisode(**arrays))
     prefetch = Prefetcher(replay.sample, torch.device("cpu"))
     number = 0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drqv2.archive import ArchiveError
+from drqv2.replay import file_names
 from drqv2.snapshot import SNAPSHOT, read_snapshot
 from runtime.errors import UserError
 from runtime.files import sha256_file, write_json
@@ -65,8 +66,8 @@ def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
                 f"state_weight={config['state_weight']}: the run of start_from={source} has {before.get('state_weight', 0)}; give {right}"
             )
         (folder / "replay").mkdir(exist_ok=True)
-        for number in meta["replay"]["segments"]:
-            shutil.copyfile(source / "replay" / f"{number:08d}.seg", folder / "replay" / f"{number:08d}.seg")
+        for name in file_names(meta["replay"]):
+            shutil.copyfile(source / "replay" / name, folder / "replay" / name)
         for name in ("train.csv", "eval.csv"):
             shutil.copyfile(source / name, folder / name)
     except (ArchiveError, KeyError, TypeError, FileNotFoundError) as error:

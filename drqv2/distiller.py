@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 import envs
+from drqv2.episode_files import StoredEpisode
 from drqv2.learner import explore
 from drqv2.randomness import Purpose, generator
 from drqv2.run import Run
 from drqv2.schedule import parse_schedule
-from drqv2.segments import Episode
 from drqv2.settings import DistillSettings
 from drqv2.snapshot import LoadedPolicy
 from drqv2.student import Lesson, Student, StudentSettings
@@ -84,7 +84,7 @@ class Distiller(Run):
         lesson = np.concatenate([label, self.env.state_observation]) if self.settings.state_weight > 0 else label
         return explore(mean, self._stddev(self.step), random), lesson
 
-    def _include(self, episode: Episode) -> None:
+    def _include(self, episode: StoredEpisode) -> None:
         if self.settings.state_weight > 0:
             self.agent.include(episode.action[:, self.env.action_dim :])
 

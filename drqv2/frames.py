@@ -8,7 +8,6 @@ docs/performance.md has the bytes and the milliseconds that KEY and LEVEL were c
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numba
@@ -48,41 +47,24 @@ def window_length(span: int) -> int:
     return span + KEY - 1
 
 
-def unpack_windows(
-    episodes: list[PackedFrames],
-    first: np.ndarray,
-    last: np.ndarray,
-    out: np.ndarray,
-    pool: ThreadPoolExecutor | None = None,
-) -> np.ndarray:
-    """Frames first[b] ... last[b] of episodes[b], from the whole frame before first[b] on, into out[b].
+def unpack_window(frames: PackedFrames, first: int, last: int, out: np.ndarray) -> int:
+    """Decodes the frames `first` ... `last`, from the whole frame before `first` on, into `out` uint8 [≥ window, ...].
 
-    out: uint8 [B, window_length(span), ...]. Returns int64 [B]: the number of the frame at out[b, 0].
+    Returns the number of the frame at out[0].
     """
-    begins = first // KEY * KEY
-
-    def one(b: int) -> None:
-        packed, begin = episodes[b], begins[b]
-        ends = packed.ends[max(0, begin - 1) : last[b] + 1].tolist()
-        starts = [0, *ends[:-1]] if begin == 0 else ends[:-1]
-        decompress, data = _decompressor().decompress, packed.data
-        parts = [decompress(data[start:end]) for start, end in zip(starts, ends if begin == 0 else ends[1:])]
-        deltas = np.frombuffer(b"".join(parts), np.uint8).reshape(len(parts), -1)
-        _accumulate(deltas, KEY, out[b].reshape(out.shape[1], -1))
-
-    list((pool.map if pool else map)(one, range(len(episodes))))
-    return begins
-
-
-def _decompressor() -> zstandard.ZstdDecompressor:
+    begin = first // KEY * KEY
+    ends = [0, *frames.ends[: last + 1].tolist()] if begin == 0 else frames.ends[begin - 1 : last + 1].tolist()
     # One per thread: an instance must not be used by two threads at once.
     if not hasattr(_local, "decompressor"):
         _local.decompressor = zstandard.ZstdDecompressor()
-    return _local.decompressor
+    decompress, data = _local.decompressor.decompress, frames.data
+    parts = [decompress(data[start:end]) for start, end in zip(ends, ends[1:])]
+    _accumulate(np.frombuffer(b"".join(parts), np.uint8).reshape(len(parts), -1), KEY, out.reshape(len(out), -1))
+    return begin
 
 
 @numba.njit(cache=True, nogil=True)
-def _accumulate(deltas, key, out):
+def _accumulate(deltas: np.ndarray, key: int, out: np.ndarray) -> None:
     """out[i] = deltas[i] for every key-th frame, out[i-1] + deltas[i] mod 256 for the others."""
     for i in range(len(deltas)):
         if i % key == 0:

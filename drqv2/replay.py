@@ -1,6 +1,6 @@
-"""Replay of whole episodes kept as segments on disk, with batches that are functions of (seed, update number).
+"""Replay of whole episodes kept on disk, with batches that are functions of (seed, update number).
 
-Only finished episodes are sampled. The list of segments that make up the buffer (`index`) belongs to the
+Only finished episodes are sampled. The list of episodes that make up the buffer (`index`) belongs to the
 snapshot: a run that is cut off goes on with exactly the episodes that its snapshot knew.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from drqv2.frames import PackedFrames, pack, unpack_windows, window_length
+from drqv2.episode_files import DamagedEpisode, EpisodeFiles, Row, StoredEpisode, data_file, observation_offset
+from drqv2.frames import PackedFrames, pack, unpack_window, window_length
 from drqv2.gather import gather_rows, gather_shifted
 from drqv2.randomness import Purpose, generator
-from drqv2.segments import Episode, SegmentError, open_segment, write_segment
+from drqv2.segments import read_segment, segment_path
 
 SHIFT_PAD = 4
 PACKED_RATIO = 2  # quadruped_walk, whose background moves most, packs to 9.9 kB of 21.2 while it walks; others to less
+FILE_BYTES = 256 * 2**20
+MOST_FILES = 64  # of a full buffer, apart from the file that loses its last episode and the one that gains its first
+_FILE, _DECISIONS = Row._fields.index("file"), Row._fields.index("decisions")
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class ReplaySettings:
     """observation_shape: of what the agent sees (stacks); element_shape: of what is stored per decision.
 
     capacity: decisions kept; nstep: rewards per transition; discount: γ per decision; packed: whether frames are
-    compressed (pixels only).
+    compressed (pixels only); file_bytes: the least size at which a data file is full.
     """
 
     observation_shape: tuple[int, ...]
@@ -40,81 +45,85 @@ class ReplaySettings:
     discount: float
     seed: int
     packed: bool = False
+    file_bytes: int = FILE_BYTES
 
 
 class Replay:
-    """Segments in `folder`, oldest dropped first once more than `capacity` decisions are held."""
+    """Episodes in data files in `folder`, oldest dropped first once more than `capacity` decisions are held."""
 
     def __init__(self, folder: Path, settings: ReplaySettings) -> None:
-        self.settings = settings
+        self.settings = s = settings
+        most = s.capacity * bytes_per_decision(s.element_shape, s.packed, 0)
+        self._files = EpisodeFiles(folder, s.element_shape, s.packed, max(s.file_bytes, most // MOST_FILES))
         self._folder = folder
-        self._episodes: list[Episode] = []
-        self._numbers: list[int] = []
-        self._next = 0
-        self._decisions = 0
-        self._pool = ThreadPoolExecutor(os.cpu_count(), "unpack") if settings.packed else None
-        folder.mkdir(parents=True, exist_ok=True)
-        self._rebuild()
+        self._pool = ThreadPoolExecutor(os.cpu_count(), "unpack") if s.packed else None
+        self._forget()
 
     def __len__(self) -> int:
         """Decisions held."""
-        return self._decisions
+        return int(self._rows[:, _DECISIONS].sum())
 
     @property
     def sampleable(self) -> bool:
         """Whether any episode is long enough for one n-step window."""
         return bool(self._windows_end.size and self._windows_end[-1] > 0)
 
-    def add(self, episode: Episode) -> None:
+    def add(self, episode: StoredEpisode) -> None:
         """Writes a finished episode to disk and makes it sampleable. Raises OSError where the disk is full."""
-        path = self._path(self._next)
-        if self.settings.packed:
+        if self.settings.packed and not isinstance(episode.observation, PackedFrames):
             episode = dataclasses.replace(episode, observation=pack(episode.observation))
-        write_segment(path, episode)
-        self._episodes.append(open_segment(path, verify=False))
-        self._numbers.append(self._next)
-        self._next += 1
-        self._decisions += len(episode)
-        while self._decisions - len(self._episodes[0]) >= self.settings.capacity:
-            self._decisions -= len(self._episodes.pop(0))
-            self._numbers.pop(0)
-        self._rebuild()
+        self._extend([self._files.append(episode)], [episode])
 
     def index(self) -> dict[str, Any]:
-        """What a snapshot stores to find the same buffer again."""
-        return {"segments": list(self._numbers), "next": self._next}
+        """What a snapshot stores to find the same buffer again, once all of it is on the disk."""
+        self._files.flush()
+        return {"episodes": self._rows.tolist()}
 
-    def restore(self, index: dict[str, Any], without_damaged: bool = False) -> list[SegmentError]:
-        """Opens the segments of `index`, checking each one's contents.
+    def restore(self, index: dict[str, Any], without_damaged: bool = False) -> list[DamagedEpisode]:
+        """Takes up the episodes of `index`, each one's contents checked; those in files of their own, as earlier versions
+        wrote them, are copied into data files.
 
-        Raises SegmentError for a damaged one; or, `without_damaged`, leaves such out and returns what is wrong with them.
+        Raises DamagedEpisode for a damaged one; or, `without_damaged`, leaves such out and returns what is wrong with
+        them. Raises OSError where a file can't be read, which says nothing about its contents.
         """
-        episodes, losses = {}, []
-        for number in index["segments"]:
+        losses: list[DamagedEpisode] = []
+        self._forget()
+        if "segments" in index:
+            print(f"{self._folder}: copying {len(index['segments'])} episodes into data files", flush=True)
+        whole = []
+        for entry in index["segments"] if "segments" in index else map(Row._make, index["episodes"]):
             try:
-                episodes[number] = self._open(number)
-            except SegmentError as error:
+                if isinstance(entry, Row):
+                    self._files.check(entry)
+                    whole.append(entry)
+                else:
+                    self.add(read_segment(segment_path(self._folder, entry)))
+            except DamagedEpisode as error:
                 if not without_damaged:
                     raise
                 losses.append(error)
-        self._episodes, self._numbers, self._next = list(episodes.values()), list(episodes), index["next"]
-        self._decisions = sum(map(len, self._episodes))
-        self._rebuild()
+        if "episodes" in index:
+            self._files.open(whole)
+            self._extend(whole, [self._files.read(row) for row in whole])
         return losses
 
-    def _open(self, number: int) -> Episode:
-        episode = open_segment(self._path(number))
-        packed = isinstance(episode.observation, PackedFrames)
-        if episode.observation.shape[1:] != self.settings.element_shape or packed != self.settings.packed:
-            raise SegmentError(f"{self._path(number)}: observations of another kind than this run's")
-        return episode
+    def episodes(self) -> list[StoredEpisode]:
+        """Those held, oldest first, as views of the mapped files: to be let go before the next `add`."""
+        return [self._files.read(self._row(number)) for number in range(len(self._rows))]
 
     def delete_unreferenced(self, indices: list[dict[str, Any]]) -> None:
-        """Deletes segments that neither the buffer nor any snapshot's index in `indices` names."""
-        wanted = set(self._numbers).union(*(index["segments"] for index in indices))
-        for path in self._folder.glob("*.seg"):
-            if not path.stem.isdigit() or int(path.stem) not in wanted:
+        """Deletes files that neither the buffer nor any snapshot's index in `indices` names."""
+        rows = [*self._rows.tolist(), *(row for index in indices for row in index.get("episodes", ()))]
+        self._files.delete_except({row[_FILE] for row in rows})
+        if not any("segments" in index for index in indices):
+            for path in self._folder.glob("*.seg"):
                 path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Ends threads and closes files."""
+        self._files.close()
+        if self._pool is not None:
+            self._pool.shutdown()
 
     def sample(self, update: int) -> dict[str, np.ndarray]:
         """The batch of update number `update`, from the episodes held now.
@@ -124,92 +133,124 @@ class Replay:
         reward and discount [B, 1]: Σ γ^i·Πd·r over the window, and γ^n·Πd (Yarats et al. 2021, Equation 1).
         """
         s = self.settings
-        episode, step, row = self._draw(update)
+        episode, step, decision = self._draw(update)
         reward = np.zeros(s.batch_size, np.float32)
         discount = np.ones(s.batch_size, np.float32)
-        length = self._lengths[episode]
+        left = self._rows[episode, _DECISIONS] - step
         for i in range(s.nstep):
-            # Behind a true end the discount is 0, whatever stands in the row.
-            at = row + np.minimum(i, length - step - 1)
-            reward += discount * self._reward[at]
-            discount *= self._discount[at] * np.float32(s.discount)
-        shifts = self._shifts(update, 2)
-        address, scratch = self._locate(episode, step, s.nstep)
-        batch = {
-            "observation": self._gather(address, step, shifts[0]),
-            "action": self._action[row],
+            # Behind a true end the discount is 0, whatever stands there.
+            at = decision + np.minimum(i, left - 1)
+            reward += discount * self._held["reward"][at]
+            discount *= self._held["discount"][at] * np.float32(s.discount)
+        observation, next_observation = self._observations(update, episode, step, step + np.minimum(s.nstep, left))
+        return {
+            "observation": observation,
+            "action": self._held["action"][decision],
             "reward": reward[:, None],
             "discount": discount[:, None],
-            "next_observation": self._gather(address, np.minimum(step + s.nstep, length), shifts[1]),
+            "next_observation": next_observation,
         }
-        del scratch  # the addresses point into it: it must live until everything is gathered
-        return batch
 
     def sample_pairs(self, update: int) -> dict[str, np.ndarray]:
         """Observations [B, *observation_shape] and what was stored as actions there [B, A], of update number `update`;
         drawn as in `sample`."""
-        episode, step, row = self._draw(update)
-        address, scratch = self._locate(episode, step, 0)
-        pairs = {"observation": self._gather(address, step, self._shifts(update, 1)[0]), "action": self._action[row]}
-        del scratch
-        return pairs
+        episode, step, decision = self._draw(update)
+        return {"observation": self._observations(update, episode, step)[0], "action": self._held["action"][decision]}
 
     def _draw(self, update: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where the windows of a batch start: the episode, the decision in it, and its row in the tables of all decisions."""
+        """Where a batch's windows start: the episode, the decision in it, and that decision's place among all held."""
         random = generator(self.settings.seed, Purpose.SAMPLE, update)
         window = random.integers(self._windows_end[-1], size=self.settings.batch_size)
         episode = np.searchsorted(self._windows_end, window, side="right")
         step = window - (self._windows_end[episode] - self._windows[episode])
-        return episode, step, self._first_row[episode] + step
+        return episode, step, self._first_decision[episode] + step
 
-    def _shifts(self, update: int, sets: int) -> np.ndarray:
-        random = generator(self.settings.seed, Purpose.SHIFT, update)
-        return random.integers(2 * SHIFT_PAD + 1, size=(sets, self.settings.batch_size, 2))
-
-    def _locate(self, episode: np.ndarray, step: np.ndarray, ahead: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Where each sample's episode's first observation lies, or would lie if all of it were unpacked; of packed frames
-        only those from the stack at `step` to `ahead` decisions later are."""
-        s = self.settings
-        if not s.packed:
-            return self._address[episode], None
+    def _observations(self, update: int, episode: np.ndarray, *steps: np.ndarray) -> Sequence[np.ndarray]:
+        """What the agent saw at each of `steps` [B], the last of which are the latest, [B, *observation_shape] each."""
+        s, count = self.settings, len(episode)
+        pixels = len(s.element_shape) == 3
         stack = s.observation_shape[0] // s.element_shape[0]
-        scratch = np.empty((len(step), window_length(stack + ahead), *s.element_shape), np.uint8)
-        first = np.maximum(step - stack + 1, 0)
-        sources = [self._episodes[i].observation for i in episode]
-        begins = unpack_windows(sources, first, step + ahead, scratch, self._pool)
-        rows = scratch.ctypes.data + np.arange(len(step)) * scratch.strides[0]
-        return rows - begins * scratch.strides[1], scratch
+        out = np.empty((len(steps) * count, *s.observation_shape), np.uint8 if pixels else np.float32)
+        if pixels:
+            random = generator(s.seed, Purpose.SHIFT, update)
+            shifts = random.integers(2 * SHIFT_PAD + 1, size=(len(out), 2))
+        # All in one call for each source, because starting its threads costs more than gathering a few images.
+        for contents, starts, samples in self._sources(episode, steps[0] - stack + 1, steps[-1]):
+            rows = np.concatenate([samples + i * count for i in range(len(steps))])
+            wanted = np.concatenate([step[samples] for step in steps])
+            starts = np.tile(starts, len(steps))
+            if pixels:
+                gather_shifted(contents, starts, wanted, rows, stack, SHIFT_PAD, shifts[rows], out)
+            else:
+                gather_rows(contents[: len(contents) // 4 * 4].view(np.float32), starts // 4, wanted, rows, out)
+        return np.split(out, len(steps))
 
-    def _gather(self, address: np.ndarray, step: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-        s = self.settings
-        if len(s.observation_shape) == 1:
-            out = np.empty((len(step), *s.observation_shape), np.float32)
-            gather_rows(address, step, out)
-            return out
-        channels, size = s.element_shape[0], s.element_shape[1]
-        out = np.empty((len(step), *s.observation_shape), np.uint8)
-        gather_shifted(address, step, s.observation_shape[0] // channels, channels, size, SHIFT_PAD, shifts, out)
-        return out
+    def _sources(
+        self, episode: np.ndarray, first: np.ndarray, last: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Bytes that hold the observations `first` to `last` of the samples' episodes, where in them those episodes
+        begin, and which samples these are."""
+        if self._pool is None:
+            files = self._rows[episode, _FILE]
+            for number in np.unique(files):
+                rows = np.flatnonzero(files == number)
+                yield self._files.mapped(number), self._observation_offset[episode[rows]], rows
+            return
+        first = np.maximum(first, 0)
+        span = int((last - first).max()) + 1
+        windows = np.empty((len(first), window_length(span), *self.settings.element_shape), np.uint8)
 
-    def _rebuild(self) -> None:
-        """Tables over all episodes; made anew once per episode, which is cheap beside writing it."""
-        self._lengths = lengths = np.array([len(e) for e in self._episodes], np.int64)
-        ended = np.array([e.discount[-1] == 0 for e in self._episodes], bool)
+        def fill(b: int) -> int:
+            number = episode[b]
+            if number not in self._packed:
+                self._packed[number] = self._files.observations(self._row(number))
+            return unpack_window(self._packed[number], first[b], last[b], windows[b])
+
+        begins = np.fromiter(self._pool.map(fill, range(len(first))), np.int64, len(first))
+        window, frame = windows.strides[:2]
+        yield windows.reshape(-1), np.arange(len(first)) * window - begins * frame, np.arange(len(first))
+
+    def _row(self, episode: int) -> Row:
+        return Row._make(self._rows[episode].tolist())
+
+    def _forget(self) -> None:
+        self._rows = np.empty((0, len(Row._fields)), np.int64)
+        self._held: dict[str, np.ndarray] = {}
+        self._tabulate()
+
+    def _extend(self, rows: list[Row], episodes: list[StoredEpisode]) -> None:
+        """Appends episodes to the tables and drops the oldest. Costs a copy of all numbers: milliseconds an episode."""
+        if not rows:
+            return
+        self._rows = np.concatenate([self._rows, rows])
+        ends = np.cumsum(self._rows[:, _DECISIONS])
+        gone = int((ends[-1] - ends >= self.settings.capacity).sum())
+        self._rows = self._rows[gone:]
+        for name in ("action", "reward", "discount"):
+            before = [self._held[name]] if name in self._held else []
+            joined = np.concatenate([*before, *(getattr(episode, name) for episode in episodes)])
+            self._held[name] = joined[ends[gone - 1] if gone else 0 :]
+        self._tabulate()
+
+    def _tabulate(self) -> None:
+        lengths = self._rows[:, _DECISIONS]
+        ends = np.cumsum(lengths)
+        ended = self._held["discount"][ends - 1] == 0 if self._held else np.empty(0, bool)
         self._windows = np.where(ended, lengths, np.maximum(lengths - self.settings.nstep + 1, 0))
         self._windows_end = np.cumsum(self._windows)
-        self._first_row = np.cumsum(lengths) - lengths
-        if not self.settings.packed:
-            self._address = np.array([e.observation.ctypes.data for e in self._episodes], np.int64)
-        if self._episodes:
-            self._action = np.concatenate([e.action for e in self._episodes])
-            self._reward = np.concatenate([e.reward for e in self._episodes])
-            self._discount = np.concatenate([e.discount for e in self._episodes])
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{number:08d}.seg"
+        self._first_decision = ends - lengths
+        self._observation_offset = observation_offset(self._rows.T)
+        self._packed: dict[int, Any] = {}  # views of the mapped files, which are mapped anew with every episode
 
 
-def bytes_per_decision(element_shape: tuple[int, ...], pixels: bool, packed: bool, action_dim: int) -> int:
+def file_names(index: dict[str, Any]) -> list[str]:
+    """The files in a replay's folder that an `index` needs."""
+    if "segments" in index:
+        return [segment_path(Path(), number).name for number in index["segments"]]
+    return [data_file(Path(), number).name for number in sorted({row[_FILE] for row in index["episodes"]})]
+
+
+def bytes_per_decision(element_shape: tuple[int, ...], packed: bool, action_size: int) -> int:
     """What one decision takes on disk and in the page cache; for packed frames the most that was measured on a task."""
-    observation = int(np.prod(element_shape)) * (1 if pixels else 4)
-    return (observation // PACKED_RATIO if packed else observation) + 4 * (action_dim + 2)
+    observation = int(np.prod(element_shape)) * (1 if len(element_shape) == 3 else 4)
+    return (observation // PACKED_RATIO if packed else observation) + 4 * (action_size + 2)

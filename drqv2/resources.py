@@ -17,7 +17,7 @@ def check_room(folder: Path, needed: int) -> str:
     Segments are mapped, so memory holds them as cache; more of them than memory makes every batch wait for the disk.
     Raises UserError where the disk's free space (what the run already wrote counted in) or 90 % of the memory can't hold them.
     """
-    written = sum(path.stat().st_size for path in folder.glob("replay/*.seg"))
+    written = sum(path.stat().st_size for path in folder.glob("replay/*"))
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free + written
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 import envs
 from drqv2 import continuation
+from drqv2.episode_files import StoredEpisode
 from drqv2.evaluator import Evaluator
 from drqv2.learner import PolicyLearner
 from drqv2.logger import TIMES, Logger
@@ -25,7 +26,6 @@ from drqv2.prefetch import Prefetcher
 from drqv2.replay import Replay, ReplaySettings, bytes_per_decision
 from drqv2.resources import check_room
 from drqv2.rundir import RunDir
-from drqv2.segments import Episode
 from drqv2.settings import RunSettings
 from drqv2.snapshot import POLICY, SNAPSHOT, policy_meta, write_policy
 from envs import gl
@@ -63,9 +63,7 @@ class Run(abc.ABC):
         capacity = min(s.replay_buffer_size, s.num_train_steps)
         folder = Path(s.root) / s.task_name / s.name
         packed = self._pixels and s.replay_compression == "zstd"
-        self.room = check_room(
-            folder, capacity * bytes_per_decision(element, self._pixels, packed, self.env.action_dim)
-        )
+        self.room = check_room(folder, capacity * bytes_per_decision(element, packed, self.env.action_dim))
         # As computed here: on another machine the same word may mean another precision.
         self._config = s.to_dict() | {"precision": self.precision}
         self.run_dir = RunDir(folder, self._config)
@@ -130,7 +128,7 @@ class Run(abc.ABC):
         """Rewards per n-step return and the discount per decision of the transitions in the replay buffer."""
         return 1, 1.0
 
-    def _include(self, episode: Episode) -> None:
+    def _include(self, episode: StoredEpisode) -> None:
         """Takes a finished episode into the learner's statistics, where it has any."""
         self.agent.include(episode.observation)
 
@@ -268,12 +266,12 @@ class Run(abc.ABC):
                 raise UserError(f"{name}: not finite; {self._remedy}")
         return dict(zip(losses[0], means))
 
-    def _as_episode(self, steps: list[envs.TimeStep], actions: list[np.ndarray]) -> Episode:
+    def _as_episode(self, steps: list[envs.TimeStep], actions: list[np.ndarray]) -> StoredEpisode:
         observations = np.stack([t.observation[-3:] if self._pixels else t.observation for t in steps])
         rewards, discounts = (
             np.array([getattr(t, name) for t in steps[1:]], np.float32) for name in ("reward", "discount")
         )
-        return Episode(observations, np.stack(actions), rewards, discounts)
+        return StoredEpisode(observations, np.stack(actions), rewards, discounts)
 
     def _checked(self, step: envs.TimeStep) -> envs.TimeStep:
         for name, value in (("reward", step.reward), ("observation", 0 if self._pixels else step.observation)):
@@ -343,6 +341,7 @@ class Run(abc.ABC):
     def close(self) -> None:
         """Ends threads and processes and closes files."""
         self._prefetch.close()
+        self.replay.close()
         self.evaluator.close()
         self.env.close()
         self.run_dir.close()

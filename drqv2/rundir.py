@@ -11,8 +11,8 @@ from typing import Any, TextIO
 from torch import Tensor
 
 from drqv2.archive import ArchiveError
+from drqv2.episode_files import DamagedEpisode
 from drqv2.replay import Replay
-from drqv2.segments import SegmentError
 from drqv2.settings import MAY_CHANGE
 from drqv2.snapshot import SNAPSHOT, read_snapshot, write_snapshot
 from runtime.errors import UserError
@@ -104,7 +104,7 @@ class RunDir:
                     meta, tensors = read_snapshot(path)
                     for loss in replay.restore(meta["replay"], without_damaged=without_damaged):
                         print(f"{loss}; going on without this episode", flush=True)
-                except (ArchiveError, SegmentError) as error:
+                except (ArchiveError, DamagedEpisode) as error:
                     if not without_damaged:
                         problems.append(str(error))
                         print(f"{error}; trying the snapshot before it", flush=True)

@@ -41,11 +41,16 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
         Path(name).unlink(missing_ok=True)
         raise
     # Without this the new name may be lost in a power cut although the contents are safe.
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until the names of new files in `folder` are on the disk."""
+    directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)
     except OSError as error:
-        # Some network file systems can't flush a folder; the file stands there all the same.
+        # Some network file systems can't flush a folder; its files stand there all the same.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise
     finally:

@@ -144,9 +144,8 @@ def test_the_crop_equals_bilinear_resampling_of_the_padded_image():
     frames = random.integers(256, size=(6, 3, 84, 84), dtype=np.uint8)
     shifts = random.integers(9, size=(6, 2))
     shifts[0], shifts[1] = (0, 8), (8, 0)
-    address = np.array([frames[i].ctypes.data for i in range(6)])
-    out = np.empty((6, 3, 84, 84), np.uint8)
-    gather_shifted(address, np.zeros(6, np.int64), 1, 3, 84, 4, shifts, out)
+    out, first = np.empty((6, 3, 84, 84), np.uint8), np.zeros(6, np.int64)
+    gather_shifted(frames.reshape(-1), np.arange(6) * 3 * 84 * 84, first, np.arange(6), 1, 4, shifts, out)
     # DrQ-v2 samples the padded image on a grid moved by whole pixels, in coordinates where the image spans -1..1.
     padded = F.pad(torch.from_numpy(frames).double(), (4, 4, 4, 4), mode="replicate")
     at = (2 * torch.arange(84, dtype=torch.float64) + 1) / 92 - 1

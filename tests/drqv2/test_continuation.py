@@ -66,7 +66,7 @@ def test_what_was_cut_short_is_begun_again(tmp_path):
     cut = whole.parent / "cut"
     (cut / "replay").mkdir(parents=True)
     (cut / ".snapshot.pt.tmp").write_bytes(b"half")
-    (cut / "replay" / "00000000.seg").write_bytes(b"half")
+    (cut / "replay" / "000000.episodes").write_bytes(b"half")
     assert same(whole, train(tmp_path, "cut", start_from=str(half)))
 
 
@@ -79,8 +79,8 @@ def test_a_run_that_does_not_fit_is_refused_and_nothing_is_left_that_would_count
     ):
         with pytest.raises(UserError, match=message):
             train(tmp_path, "new", **({"start_from": str(half)} | changes))
-    (half / "replay" / "00000001.seg").unlink()
-    with pytest.raises(UserError, match=r"start_from=.*00000001.seg"):
+    (half / "replay" / "000000.episodes").unlink()
+    with pytest.raises(UserError, match=r"start_from=.*000000.episodes"):
         train(tmp_path, "new", start_from=str(half))
     (half / "snapshot.pt").write_bytes(b"nonsense")
     with pytest.raises(UserError, match=r"start_from=.*can't be used"):

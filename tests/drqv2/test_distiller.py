@@ -101,7 +101,7 @@ def test_the_teacher_acts_first_and_labels_every_state_that_comes(tmp_path, teac
         "cartpole_swingup", seed=1, obs="state", frame_stack=3, action_repeat=2, max_decisions=10, render_device=None
     )
     rewards = []
-    for episode, stored in enumerate(run.replay._episodes[:2]):  # the teacher's two episodes: 40 frames
+    for episode, stored in enumerate(run.replay.episodes()[:2]):  # the teacher's two episodes: 40 frames
         step = state.reset(envs.episode_seed("train", 1, episode))
         total = 0.0
         for label in stored.action:
@@ -111,7 +111,7 @@ def test_the_teacher_acts_first_and_labels_every_state_that_comes(tmp_path, teac
         rewards.append(total)
     # The student's episodes follow its own actions, but their labels are the teacher's: replayed with the labels as
     # actions the states are others.
-    stored = run.replay._episodes[2]
+    stored = run.replay.episodes()[2]
     step = state.reset(envs.episode_seed("train", 1, 2))
     np.testing.assert_allclose(stored.action[0], numpy_policy(teacher, step.observation), atol=1e-5)
     for label in stored.action[:-1]:
@@ -198,7 +198,7 @@ def test_with_a_state_weight_updates_equal_regression_on_the_actions_and_the_nor
 
 def test_with_a_state_weight_the_state_that_the_teacher_saw_is_stored_behind_its_action(tmp_path, teacher):
     run = finished(tmp_path, teacher, state_weight=1.0)
-    stored = np.concatenate([episode.action for episode in run.replay._episodes])
+    stored = np.concatenate([episode.action for episode in run.replay.episodes()])
     assert stored.shape == (40, 1 + 5)
     np.testing.assert_allclose(stored[:, :1], [numpy_policy(teacher, state) for state in stored[:, 1:]], atol=1e-5)
     scale = run.agent.modules()["state_scale"]
@@ -229,7 +229,7 @@ def test_a_run_stopped_and_resumed_ends_as_a_whole_one(tmp_path, teacher, weight
 def test_only_the_episodes_learned_from_are_cut_short(tmp_path, teacher):
     run = finished(tmp_path, teacher, episode_decisions=4, max_decisions=12, num_train_frames=40, eval_every_frames=40)
     lines = (run.run_dir.path / "eval.csv").read_text().splitlines()
-    assert [len(episode) for episode in run.replay._episodes] == [4] * 5
+    assert [len(episode) for episode in run.replay.episodes()] == [4] * 5
     assert all(line.split(",")[lines[0].split(",").index("episode_length")] == "24" for line in lines[1:])
 
 

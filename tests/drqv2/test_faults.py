@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from drqv2.segments import Episode, SegmentError, open_segment, write_segment
 from drqv2.snapshot import load_policy, read_snapshot
 from drqv2.trainer import Trainer
 from runtime.errors import UserError
@@ -46,28 +45,6 @@ def root(interrupted, tmp_path) -> Path:
 # ---- bytes that go bad ----
 
 
-def test_a_segment_cut_or_flipped_anywhere_is_noticed(tmp_path):
-    path, random = tmp_path / "0.seg", np.random.default_rng(0)
-    write_segment(
-        path,
-        Episode(
-            random.random((6, 3), np.float32),
-            random.random((5, 2), np.float32),
-            np.ones(5, np.float32),
-            np.ones(5, np.float32),
-        ),
-    )
-    whole = path.read_bytes()
-    for place in {*range(400), *random.integers(len(whole), size=200).tolist()}:
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
-        with pytest.raises(SegmentError, match="0.seg"):
-            open_segment(path)
-    for size in random.integers(len(whole), size=40):
-        path.write_bytes(whole[:size])
-        with pytest.raises(SegmentError, match="0.seg"):
-            open_segment(path)
-
-
 @pytest.mark.parametrize("damage", ["cut", "flip"])
 def test_a_damaged_snapshot_gives_way_to_the_one_before_and_is_never_kept_in_its_place(root, capsys, damage):
     folder = root / "cartpole_swingup/run"
@@ -86,23 +63,21 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before_and_is_never_kept_in_its
     assert read_snapshot(snapshot)[0]["step"] == 140 and read_snapshot(previous)[0]["step"] > before
 
 
-def test_a_damaged_newest_segment_gives_way_to_the_snapshot_before(root, capsys):
+def test_a_damaged_newest_episode_gives_way_to_the_snapshot_before(root, capsys):
     folder = root / "cartpole_swingup/run"
-    newest = max((folder / "replay").glob("*.seg"))
-    newest.write_bytes(newest.read_bytes()[:-1])
+    data, newest = folder / "replay/000000.episodes", read_snapshot(folder / "snapshot.pt")[0]["replay"]["episodes"][-1]
+    os.truncate(data, newest[1] + newest[2] - 1)
     trainer = Trainer(train_settings(root, num_train_frames=280))
     said = capsys.readouterr().out
-    assert newest.name in said and "trying the snapshot before it" in said and trainer.step == 80
+    assert data.name in said and "trying the snapshot before it" in said and trainer.step == 80
     trainer.run()
     assert read_snapshot(folder / "snapshot.pt")[0]["step"] == 140
 
 
-def test_a_damaged_segment_that_both_snapshots_need_costs_its_episode_and_not_the_run(root, capsys):
+def test_a_damaged_episode_that_both_snapshots_need_costs_its_episode_and_not_the_run(root, capsys):
     folder = root / "cartpole_swingup/run"
-    oldest = min((folder / "replay").glob("*.seg"))
-    data = bytearray(oldest.read_bytes())
-    data[-1] ^= 1
-    oldest.write_bytes(data)
+    with open(folder / "replay/000000.episodes", "r+b") as data:
+        data.write(b"?")  # in the oldest
     trainer = Trainer(train_settings(root, num_train_frames=280))
     assert trainer.step == 100 and len(trainer.replay) == 80
     assert "going on without this episode" in capsys.readouterr().out

@@ -72,7 +72,7 @@ def finished(root, **changes) -> Trainer:
 
 def test_a_run_includes_every_observation_that_it_learns_from_and_writes_a_policy_on_raw_ones(tmp_path):
     run = finished(tmp_path)
-    everything = np.concatenate([episode.observation for episode in run.replay._episodes]).astype(np.float64)
+    everything = np.concatenate([episode.observation for episode in run.replay.episodes()]).astype(np.float64)
     np.testing.assert_allclose(run.agent.normalizer.mean, everything.mean(0), rtol=1e-9, atol=1e-12)
     assert int(run.agent.normalizer.count) == len(everything) == 6 * 11
     rows = everything[::3].astype(np.float32)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import builtins
+import errno
+import os
+import resource
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drqv2.episode_files import DamagedEpisode, StoredEpisode, data_file
 from drqv2.randomness import Purpose, generator
-from drqv2.replay import SHIFT_PAD, Replay, ReplaySettings
-from drqv2.segments import Episode, SegmentError, open_segment, write_segment
+from drqv2.replay import SHIFT_PAD, Replay, ReplaySettings, file_names
 
 
-def make_episode(random: np.random.Generator, length: int, element: tuple[int, ...], terminal: bool) -> Episode:
+def make_episode(random: np.random.Generator, length: int, element: tuple[int, ...], terminal: bool) -> StoredEpisode:
     if len(element) == 3:
         observation = random.integers(256, size=(length + 1, *element), dtype=np.uint8)
     else:
@@ -21,10 +28,10 @@ def make_episode(random: np.random.Generator, length: int, element: tuple[int, .
     discount[-1] = 0.0 if terminal else 1.0
     # Actions tell which episode and decision they belong to, so that the test can find the window again.
     action = np.stack([np.full(length, random.random()), np.arange(length)], 1).astype(np.float32)
-    return Episode(observation, action, random.standard_normal(length, dtype=np.float32), discount)
+    return StoredEpisode(observation, action, random.standard_normal(length, dtype=np.float32), discount)
 
 
-def stacked(episode: Episode, step: int, stack: int) -> np.ndarray:
+def stacked(episode: StoredEpisode, step: int, stack: int) -> np.ndarray:
     return np.concatenate([episode.observation[max(0, step - k)] for k in reversed(range(stack))])
 
 
@@ -36,24 +43,25 @@ def shifted(image: np.ndarray, shift: np.ndarray) -> np.ndarray:
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
-    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    lengths=st.lists(st.integers(1, 20), min_size=1, max_size=5),
     nstep=st.integers(1, 5),
     kind=st.sampled_from(["state", "raw frames", "packed frames"]),
+    file_bytes=st.sampled_from([1, 5000, 10**6]),
 )
-def test_windows_equal_brute_force(tmp_path_factory, seed, lengths, nstep, kind):
+def test_windows_equal_brute_force(tmp_path_factory, seed, lengths, nstep, kind, file_bytes):
     pixels = kind != "state"
     element, stack = ((3, 12, 12), 3) if pixels else ((4,), 1)
     observation_shape = (9, 12, 12) if pixels else (4,)
     gamma = 0.9
     replay = Replay(
         tmp_path_factory.mktemp("replay"),
-        ReplaySettings(observation_shape, element, 10**6, 16, nstep, gamma, seed, packed=kind == "packed frames"),
+        ReplaySettings(observation_shape, element, 100, 16, nstep, gamma, seed, kind == "packed frames", file_bytes),
     )
     random = np.random.default_rng(seed)
     episodes = [make_episode(random, n, element, terminal=bool(i % 2)) for i, n in enumerate(lengths)]
     for episode in episodes:
         replay.add(episode)
-    assert replay.sampleable == (max(lengths) >= nstep)
+    assert replay.sampleable == any(len(e) >= nstep or e.discount[-1] == 0 for e in episodes)
     if not replay.sampleable:
         return
     for update in range(3):
@@ -62,15 +70,17 @@ def test_windows_equal_brute_force(tmp_path_factory, seed, lengths, nstep, kind)
         for i in range(16):
             (episode,) = [e for e in episodes if e.action[0, 0] == batch["action"][i, 0]]
             start = int(batch["action"][i, 1])
-            assert start + nstep <= len(episode), "a window crosses the episode's end"
+            # A window ends with its episode only where that is a true end, behind which nothing is to come.
+            assert start + nstep <= len(episode) or episode.discount[-1] == 0
+            taken = min(nstep, len(episode) - start)
             reward = sum(
                 gamma**k * np.prod(episode.discount[start : start + k], dtype=np.float64) * episode.reward[start + k]
-                for k in range(nstep)
+                for k in range(taken)
             )
-            discount = gamma**nstep * np.prod(episode.discount[start : start + nstep], dtype=np.float64)
+            discount = gamma**nstep * np.prod(episode.discount[start : start + taken], dtype=np.float64)
             assert batch["reward"][i, 0] == pytest.approx(reward, abs=1e-5)
             assert batch["discount"][i, 0] == pytest.approx(discount, abs=1e-6)
-            for name, step, which in (("observation", start, 0), ("next_observation", start + nstep, 1)):
+            for name, step, which in (("observation", start, 0), ("next_observation", start + taken, 1)):
                 want = stacked(episode, step, stack)
                 want = shifted(want, shifts[which, i]) if pixels else want
                 np.testing.assert_array_equal(batch[name][i], want)
@@ -90,49 +100,134 @@ def test_every_window_is_drawn_equally_often(tmp_path):
     assert all(abs(n - 10_000) < 500 for n in counts.values())
 
 
-def test_oldest_episodes_leave_and_their_files_go_once_no_snapshot_needs_them(tmp_path):
-    replay = Replay(tmp_path, ReplaySettings((4,), (4,), 10, 4, 1, 0.99, 0))
+def states(folder: Path, lengths: list[int], capacity: int = 2000, file_bytes: int = 1000) -> Replay:
+    """A replay of episodes of 4 numbers a state: an episode of 5 decisions takes 184 bytes."""
+    replay = Replay(folder, ReplaySettings((4,), (4,), capacity, 8, 1, 0.99, 0, file_bytes=file_bytes))
     random = np.random.default_rng(0)
-    for _ in range(2):
-        replay.add(make_episode(random, 5, (4,), False))
+    for length in lengths:
+        replay.add(make_episode(random, length, (4,), False))
+    return replay
+
+
+def test_oldest_episodes_leave_and_their_files_go_once_no_snapshot_needs_them(tmp_path):
+    replay, random = states(tmp_path, [5] * 10, capacity=50), np.random.default_rng(0)
+    assert len(list(tmp_path.iterdir())) == 2  # five episodes each
     index = replay.index()
-    for _ in range(2):
+    for _ in range(10):
         replay.add(make_episode(random, 5, (4,), False))
-    assert len(replay) == 10
-    assert len(list(tmp_path.glob("*.seg"))) == 4
+    assert len(replay) == 50 and len(list(tmp_path.iterdir())) == 4
     replay.delete_unreferenced([index])
-    assert len(list(tmp_path.glob("*.seg"))) == 4
+    assert len(list(tmp_path.iterdir())) == 4
     replay.delete_unreferenced([])
-    assert len(list(tmp_path.glob("*.seg"))) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == file_names(replay.index()) and len(replay) == 50
+    assert len(file_names(replay.index())) == 2 and replay.sample(0)["action"].shape == (8, 2)
+
+
+@pytest.mark.parametrize("kind", ["state", "raw frames", "packed frames"])
+@pytest.mark.parametrize("file_bytes", [500, 10**6])
+def test_restored_buffer_draws_the_same_batches_and_goes_on_alike(tmp_path, kind, file_bytes):
+    element, stacked_ = ((4,), (4,)) if kind == "state" else ((3, 8, 8), (9, 8, 8))
+    made = ReplaySettings(stacked_, element, 20, 8, 3, 0.99, 5, kind == "packed frames", file_bytes)
+    replay = Replay(tmp_path / "replay", made)
+    random = np.random.default_rng(1)
+    episodes = [make_episode(random, length, element, False) for length in (7, 9, 5, 12)]
+    for episode in episodes[:2]:
+        replay.add(episode)
+    index, batch = replay.index(), replay.sample(11)
+    replay.add(make_episode(random, 30, element, False))  # after the snapshot: must be forgotten
+    newest = max((tmp_path / "replay").iterdir())
+    with open(newest, "ab") as file:
+        file.write(b"what a killed process was writing")
+    again = Replay(tmp_path / "replay", made)
+    assert again.restore(index) == []
+    for name, array in again.sample(11).items():
+        np.testing.assert_array_equal(array, batch[name])
+    whole = Replay(tmp_path / "whole", made)
+    for episode in episodes[:2]:
+        whole.add(episode)
+    for episode in episodes[2:]:
+        again.add(episode)
+        whole.add(episode)
+        np.testing.assert_array_equal(again.sample(3)["observation"], whole.sample(3)["observation"])
+    once_more = Replay(tmp_path / "replay", made)
+    once_more.restore(again.index())
+    np.testing.assert_array_equal(once_more.sample(4)["observation"], whole.sample(4)["observation"])
+
+
+def test_an_episode_altered_at_any_byte_or_cut_off_is_refused_and_costs_no_other(tmp_path):
+    replay = states(tmp_path, [5, 2, 5])
+    index, path = replay.index(), data_file(tmp_path, 0)
+    whole, (_, begin, size, *_) = path.read_bytes(), index["episodes"][1]
+    damaged = [whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :] for at in range(begin, begin + size)]
+    cut = [whole[:size] for size in (begin, begin + 1, begin + size - 1)]
+    for contents in damaged + cut:
+        path.write_bytes(contents)
+        again = states(tmp_path, [])
+        with pytest.raises(DamagedEpisode, match=r"000000.episodes"):
+            again.restore(index)
+        losses = again.restore(index, without_damaged=True)
+        assert len(losses) == 1 + 1 * (contents in cut) and len(again) == (5 if contents in cut else 10)
+    path.unlink()
+    assert [str(loss).endswith("is gone") for loss in again.restore(index, without_damaged=True)] == [True] * 3
+
+
+def test_descriptors_and_mappings_are_as_few_as_files_whatever_the_number_of_episodes(tmp_path):
+    held = len(os.listdir("/proc/self/fd"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held + 20, hard))
+    try:
+        replay = states(tmp_path, [5] * 400, file_bytes=20_000)
+        again = states(tmp_path, [], file_bytes=20_000)
+        again.restore(replay.index())
+        assert len(file_names(replay.index())) == 4
+        assert len(again) == 2000 and len(os.listdir("/proc/self/fd")) <= held + 10
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_data_files_grow_with_the_buffer_so_that_their_number_is_bounded(tmp_path):
+    frames = ReplaySettings((9, 84, 84), (3, 84, 84), 10**8, 8, 3, 0.99, 0, packed=False)
+    assert 10**8 * 3 * 84 * 84 / Replay(tmp_path, frames)._files.file_bytes < 65
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_a_file_that_cannot_be_read_now_is_not_taken_for_damaged(tmp_path, monkeypatch, code):
+    index = states(tmp_path, [5, 5]).index()
+
+    def refuse(path, *arguments, **words):
+        raise OSError(code, os.strerror(code), str(path))
+
+    again = states(tmp_path, [])
+    monkeypatch.setattr(builtins, "open", refuse)
+    for without_damaged in (False, True):
+        with pytest.raises(OSError) as caught:
+            again.restore(index, without_damaged)
+        assert caught.value.errno == code
+
+
+RECORDED = Path(__file__).parent / "recorded"
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_restored_buffer_draws_the_same_batches(tmp_path, packed):
-    settings_ = ReplaySettings((9, 8, 8), (3, 8, 8), 100, 8, 3, 0.99, 5, packed)
-    replay = Replay(tmp_path, settings_)
-    random = np.random.default_rng(1)
-    for length in (7, 9):
-        replay.add(make_episode(random, length, (3, 8, 8), False))
-    index, batch = replay.index(), replay.sample(11)
-    replay.add(make_episode(random, 5, (3, 8, 8), False))  # after the snapshot: must be forgotten
-    again = Replay(tmp_path, settings_)
-    again.restore(index)
-    for name, array in again.sample(11).items():
-        np.testing.assert_array_equal(array, batch[name])
-
-
-def test_a_segment_altered_at_any_byte_is_refused(tmp_path):
-    path = tmp_path / "0.seg"
-    write_segment(path, make_episode(np.random.default_rng(0), 3, (2,), True))
-    whole = path.read_bytes()
-    used = len(whole.rstrip(b"\0"))
-    header_end = 12 + int.from_bytes(whole[8:12], "little") + 4
-    places = [*range(0, header_end, 7), *range(4096, used)]  # the padding between holds nothing
-    for place in places:
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
-        with pytest.raises(SegmentError, match="0.seg"):
-            open_segment(path)
-    for size in (0, 5, 11, 100, 4095, 4096, len(whole) - 1):
-        path.write_bytes(whole[:size])
-        with pytest.raises(SegmentError, match="0.seg"):
-            open_segment(path)
+def test_episodes_in_files_of_their_own_are_taken_over(tmp_path, packed):
+    """The folder was written by commit fb88437; see recorded/README.md."""
+    folder = tmp_path / "replay"
+    shutil.copytree(RECORDED / ("segments_packed" if packed else "segments_raw"), folder)
+    replay = Replay(folder, ReplaySettings((9, 8, 8), (3, 8, 8), 100, 8, 3, 0.99, 5, packed))
+    index = {"segments": [0, 1], "next": 2}
+    assert replay.restore(index) == [] and len(replay) == 16
+    want = np.load(RECORDED / "batch.npz")
+    for name, array in replay.sample(11).items():
+        np.testing.assert_array_equal(array, want[name])
+    again = Replay(folder, replay.settings)
+    again.restore(replay.index())
+    np.testing.assert_array_equal(again.sample(11)["observation"], want["observation"])
+    replay.delete_unreferenced([index])
+    assert len(list(folder.glob("*.seg"))) == 2
+    replay.delete_unreferenced([replay.index()])
+    assert [path.name for path in folder.iterdir()] == ["000000.episodes"]
+    contents = (RECORDED / "segments_raw/00000000.seg").read_bytes()
+    for place in (0, 9, 40, 5000):
+        (folder / "00000000.seg").write_bytes(contents[:place] + bytes([contents[place] ^ 1]) + contents[place + 1 :])
+        with pytest.raises(DamagedEpisode, match="00000000.seg"):
+            replay.restore(index)

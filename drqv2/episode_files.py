@@ -1,0 +1,184 @@
+"""Finished episodes in a few large files, mapped rather than read.
+
+An episode is appended to the newest data file; a file that is full is followed by the next, so that descriptors and
+mappings are as few as files, however many episodes there are. Files have no header: the table of rows (`ROW`) that says
+which bytes are which episode's, and their CRC-32, belongs to the snapshot. What lies behind the last row is what a killed
+process was writing, and is overwritten.
+
+Observations are single elements, one more than there are actions: stacks are assembled when a batch is sampled, which
+keeps 10⁶ decisions of 84×84 RGB at 21 GB instead of 63.5 GB raw, and at a fraction of that where frames are packed
+(drqv2.frames).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from drqv2.frames import PackedFrames
+from runtime.files import sync_folder
+
+_ALIGNED = 8  # bytes; of every episode and of the observations in it
+
+
+class DamagedEpisode(Exception):
+    """An episode on disk that is gone, cut off or altered; the message names the file."""
+
+
+@dataclass(frozen=True)
+class StoredEpisode:
+    """An episode of L decisions.
+
+    observation: [L+1, *element shape] (single frames uint8 [3, 84, 84], or states float32 [D]), or such frames packed;
+    action: float32 [L, A]; reward, discount: float32 [L]. A discount of 0 marks a terminal state.
+    """
+
+    observation: np.ndarray | PackedFrames
+    action: np.ndarray
+    reward: np.ndarray
+    discount: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+
+class Row(NamedTuple):
+    """Where an episode lies: file number, offset and length in bytes, their CRC-32, decisions L and action size A."""
+
+    file: int
+    offset: int
+    bytes: int
+    crc32: int
+    decisions: int
+    action_size: int
+
+
+class EpisodeFiles:
+    """The data files in `folder`, of up to `file_bytes` each. Methods raise OSError as the file system does."""
+
+    def __init__(self, folder: Path, element_shape: tuple[int, ...], packed: bool, file_bytes: int) -> None:
+        self.folder = folder
+        self._element_shape, self._packed, self.file_bytes = element_shape, packed, file_bytes
+        self._mapped: dict[int, np.ndarray] = {}
+        self._newest: BinaryIO | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        # Never into a file that a snapshot might name.
+        self._number = max((int(path.stem) for path in self._paths()), default=-1) + 1
+        self._end = 0
+
+    def append(self, episode: StoredEpisode) -> Row:
+        """Writes an episode behind the last one."""
+        observation = episode.observation
+        arrays = [episode.action, episode.reward, episode.discount]
+        numbers = b"".join(np.ascontiguousarray(array, np.float32) for array in arrays)
+        if isinstance(observation, PackedFrames):
+            tail: Sequence[np.ndarray] = (observation.ends, observation.data)
+        else:
+            tail = (np.ascontiguousarray(observation),)
+        contents = b"".join([numbers, bytes(_aligned(len(numbers)) - len(numbers)), *tail])
+        if self._end + len(contents) > self.file_bytes and self._end > 0:
+            self.flush()
+            self.close()
+            self._number, self._end = self._number + 1, 0
+        if self._newest is None:
+            self._newest = open(data_file(self.folder, self._number), "r+b" if self._end else "wb", buffering=0)
+            self._newest.truncate(self._end)
+        rest, place = memoryview(contents), self._end
+        while rest:
+            written = os.pwrite(self._newest.fileno(), rest, place)
+            rest, place = rest[written:], place + written
+        row = Row(self._number, self._end, len(contents), zlib.crc32(contents), *episode.action.shape)
+        self._end = _aligned(place)
+        self._map(self._number)
+        return row
+
+    def flush(self) -> None:
+        """Waits until all that was appended is on the disk."""
+        if self._newest is not None:
+            os.fsync(self._newest.fileno())
+            sync_folder(self.folder)
+
+    def open(self, rows: Iterable[Row]) -> None:
+        """Maps what `rows` name, which must be whole; the next episode is appended behind the last of them."""
+        self.close()
+        self._mapped.clear()
+        for row in rows:
+            if row.file not in self._mapped:
+                self._map(row.file)
+            self._number, self._end = row.file, _aligned(row.offset + row.bytes)
+
+    def check(self, row: Row) -> None:
+        """Reads an episode's bytes. Raises DamagedEpisode where they aren't those that were written."""
+        path = data_file(self.folder, row.file)
+        try:
+            with open(path, "rb") as file:
+                file.seek(row.offset)
+                contents = file.read(row.bytes)
+        except FileNotFoundError:
+            raise DamagedEpisode(f"{path}: is gone") from None
+        if len(contents) < row.bytes:
+            raise DamagedEpisode(f"{path}: cut off in the episode at byte {row.offset}")
+        if zlib.crc32(contents) != row.crc32:
+            raise DamagedEpisode(f"{path}: the episode at byte {row.offset} is damaged")
+
+    def mapped(self, number: int) -> np.ndarray:
+        """The bytes, uint8 [N], of data file `number`. To be let go before the next `append`, which maps it anew."""
+        return self._mapped[number]
+
+    def observations(self, row: Row) -> np.ndarray | PackedFrames:
+        """An episode's observations, as a view of the mapped file."""
+        shape = (row.decisions + 1, *self._element_shape)
+        stored = self._mapped[row.file][observation_offset(row) : row.offset + row.bytes]
+        if self._packed:
+            ends = 8 * shape[0]
+            return PackedFrames(shape, stored[ends:], stored[:ends].view(np.int64))
+        return stored.view(np.uint8 if len(shape) == 4 else np.float32).reshape(shape)
+
+    def read(self, row: Row) -> StoredEpisode:
+        """A whole episode, as views of the mapped file."""
+        length, size = row.decisions, row.action_size
+        numbers = self._mapped[row.file][row.offset :][: 4 * length * (size + 2)].view(np.float32)
+        action, reward, discount = np.split(numbers, [length * size, length * (size + 1)])
+        return StoredEpisode(self.observations(row), action.reshape(length, size), reward, discount)
+
+    def delete_except(self, numbers: set[int]) -> None:
+        """Deletes all data files but those of these numbers and the one that is written to."""
+        for path in self._paths():
+            if (number := int(path.stem)) not in numbers | {self._number}:
+                self._mapped.pop(number, None)
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Closes the file that is written to."""
+        if self._newest is not None:
+            self._newest.close()
+            self._newest = None
+
+    def _map(self, number: int) -> None:
+        with open(data_file(self.folder, number), "rb") as file:
+            self._mapped[number] = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+    def _paths(self) -> list[Path]:
+        return [path for path in self.folder.glob("*.episodes") if path.stem.isdecimal()]
+
+
+def observation_offset(row: Any) -> Any:
+    """Where in its file an episode's observations begin: behind actions, rewards and discounts. `row`: Row or its columns."""
+    _, offset, _, _, decisions, action_size = row
+    return offset + _aligned(4 * decisions * (action_size + 2))
+
+
+def data_file(folder: Path, number: int) -> Path:
+    """The data file of that number, from 0 on."""
+    return folder / f"{number:06d}.episodes"
+
+
+def _aligned(size: Any) -> Any:
+    return -(-size // _ALIGNED) * _ALIGNED
