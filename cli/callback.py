@@ -94,7 +94,8 @@ class SweepReport(Callback):
         from report.make import make
 
         try:
-            print(f"report: {make([sweep], sweep / FOLDER).absolute()}")
+            report = make([sweep], sweep / FOLDER)
+            print("\n".join(["", *report.lines, "", f"report: {report.page.absolute()}"]))
         except (UserError, OSError) as error:
             print(f"error: no report: {error}; make it with: python -m report {sweep}", file=sys.stderr)
             raise SystemExit(1) from None

@@ -40,7 +40,7 @@ def main(words: list[str] | None = None) -> int:
         if analyses:
             print(f"written: {overview.write(list(analyses.values()), out).absolute()}")
         if not analyses or any(path for folder in arguments.folders for path in Path(folder).rglob(RESULT)):
-            print(f"written: {make(arguments.folders, out).absolute()}")
+            print(f"written: {make(arguments.folders, out).page.absolute()}")
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

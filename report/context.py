@@ -140,7 +140,7 @@ def videos(jobs: list[Job]) -> Section | None:
     if left_out:
         blocks.append(Text(f"Not embedded, because the page would grow too large: {'; '.join(left_out)}."))
     lead = Text(
-        "ANN, plain conversion and CRPI from the same initial state, with the return so far and the spikes per unit and "
-        "simulation step."
+        "ANN, plain conversion and CRPI from the same initial state, with the return so far and the spikes per unit "
+        "and simulation step."
     )
     return Section("Videos", [lead, *blocks]) if blocks else None

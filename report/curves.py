@@ -87,7 +87,7 @@ def one_alpha(curves: Curves) -> OneAlpha | None:
 
 
 def reported_ratio(evidence: Evidence, curves: Curves, alpha: float, tasks: list[str]) -> float | None:
-    """APR of one α of that network and mode over the report episodes, or None where a task has one that only α = 0 played."""
+    """APR of one α over the report episodes, or None where a task has episodes that only α = 0 played."""
     ratios = []
     for task in tasks:
         by_alpha = evidence.curves.get((curves.network, curves.mode, "report", task), {})

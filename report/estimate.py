@@ -51,12 +51,12 @@ class Estimator:
         trying = selection.to_select(alphas, crpi["select"])
         # The chosen α is not known yet; jobs that choose alike choose the same.
         reported: list[Hashable] = [0.0, (str(alphas), crpi["select_episodes"])] if trying else list(alphas)
-        groups = [(alpha, "selection", int(crpi["select_episodes"])) for alpha in trying]
+        groups: list[tuple[Hashable, str, int]] = [
+            (alpha, "selection", int(crpi["select_episodes"])) for alpha in trying
+        ]
         groups += [(alpha, "report", report) for alpha in reported]
-        spiking = sum(
-            self._first((*policy, network, alpha, crpi["mode"] if alpha else None, stream), episodes)
-            for alpha, stream, episodes in groups
-        )
+        keys = [(*policy, network, alpha, crpi["mode"] if alpha else None, stream) for alpha, stream, _ in groups]
+        spiking = sum(self._first(key, episodes) for key, (_, _, episodes) in zip(keys, groups))
         plain = self._first((*policy, "ann"), report)
         calibration = config["calibration"]
         steps = self._first((*policy, "calibration", str(calibration)), int(calibration["steps"]))

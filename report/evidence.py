@@ -39,8 +39,8 @@ class Reported:
 class Evidence:
     """Everything that finished, and the jobs that didn't.
 
-    `reported`: (method, task) → policy → what it earned. `curves`: (network, mode, stream, task) → α → strata, for every
-    α that was played. `layers`: (network, task) → its spiking layers. `conflicts`: episodes that two results tell
+    `reported`: (method, task) → policy → what it earned. `curves`: (network, mode, stream, task) → α → strata, for
+    every α that was played. `layers`: (network, task) → its spiking layers. `conflicts`: episodes that two results tell
     differently.
     """
 

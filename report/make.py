@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from report import consumption, context, curves, episodes, figures, numbers, pages, paper, returns
-from report.document import Document, Section, Text
+from report.document import Document, Section, Table, Text
 from report.evidence import Evidence, gather
 from report.jobs import collect
 from report.method import ann
@@ -14,8 +15,15 @@ from report.method import ann
 CSV = "results.csv"
 
 
-def make(folders: Sequence[str | Path], out: str | Path) -> Path:
-    """Writes the report on everything in and below `folders` into `out`; returns the path of report.html.
+class Report(NamedTuple):
+    """`page`: the path of report.html; `lines`: what a terminal shows of it, the jobs and the tables of returns."""
+
+    page: Path
+    lines: list[str]
+
+
+def make(folders: Sequence[str | Path], out: str | Path) -> Report:
+    """Writes the report on everything in and below `folders` into `out`.
 
     Raises UserError for folders that aren't there or hold nothing, OSError where the disk refuses.
     """
@@ -34,8 +42,11 @@ def make(folders: Sequence[str | Path], out: str | Path) -> Path:
         context.provenance(evidence),
     ]
     title = "Conversion of DrQ-v2 policies to spiking networks"
+    document = Document(title, lead, [section for section in sections if section])
+    tables = [block for section in document.sections for block in section.blocks if isinstance(block, Table)]
+    shown = [table for table in tables if table.name.startswith(("returns_", "controls_"))]
     episodes.write(evidence, out / CSV)
-    return pages.write(Document(title, lead, [section for section in sections if section]), out)
+    return Report(pages.write(document, out), [text.text for text in lead[:-1]] + [pages.plain(one) for one in shown])
 
 
 def _observation(evidence: Evidence, obs: str, out: Path, several: bool) -> list[Section | None]:

@@ -90,13 +90,13 @@ def row(evidence: Evidence, method: Method, tasks: list[str]) -> Row:
         level = float(np.mean(np.concatenate(ann[task])))
         relative += [[value / level for value in values] for values in snn[task]]
         pairs = _pairs(evidence, method, task)
-        gains.append(pairs and [tuple({k: v / level for k, v in side.items()} for side in pair) for pair in pairs])
-    pooled = ({task: np.concatenate(values) for task, values in sides.items()} for sides in (snn, ann))
+        gains.append(pairs and [(_scaled(one, level), _scaled(other, level)) for one, other in pairs])
+    pooled = [{task: sum(values, []) for task, values in sides.items()} for sides in (snn, ann)]
     return Row(
         method,
         cells,
         counted,
-        apr=Estimate(statistics.average_performance_ratio(*pooled), statistics.apr_interval(snn, ann)),
+        apr=Estimate(statistics.average_performance_ratio(pooled[0], pooled[1]), statistics.apr_interval(snn, ann)),
         iqm=_iqm(relative),
         gain=None if None in gains else _gain([pair for pairs in gains for pair in pairs or ()]),
     )
@@ -109,7 +109,8 @@ def _cell(evidence: Evidence, method: Method, task: str) -> Cell:
         told = [(job.status, job.reason) for job in unfinished]
         return Cell(*(told or [("missing", "no job for it in these folders")])[0])
     values = _values(strata)
-    flat = np.concatenate(values)
+    flat = sum(values, [])
+    mean = float(np.mean(flat))
     level = float(np.concatenate(_values(_matching_ann(evidence, method, task))).mean())
     between, within = statistics.seed_spread(values)
     alphas = {alpha for one in evidence.reported[method, task].values() for alpha in one.alphas}
@@ -118,11 +119,11 @@ def _cell(evidence: Evidence, method: Method, task: str) -> Cell:
         "" if method.is_ann else "; ".join(f"{job.status}: {job.reason}" for job in unfinished),
         episodes=len(flat),
         policies=len(values),
-        mean=float(flat.mean()),
+        mean=mean,
         half_std=statistics.half_std(flat),
         interval=statistics.bootstrap(values),
         iqm=_iqm(values),
-        ratio=float(flat.mean()) / level if level > 0 else None,
+        ratio=mean / level if level > 0 else None,
         gain=_gain(_pairs(evidence, method, task)),
         alphas=() if method.variant.is_off else tuple(sorted(alphas)),
         between=between if len(values) > 1 else None,
@@ -168,6 +169,10 @@ def _matching_ann(evidence: Evidence, method: Method, task: str) -> Strata:
 def _returns(episodes: Episodes) -> dict[tuple[int, ...], float]:
     """By seed triple. Episodes that were cut short never get here: their jobs are not "ok"."""
     return {triple: value for triple in sorted(episodes) if (value := episodes[triple].return_) is not None}
+
+
+def _scaled(returns: dict[tuple[int, ...], float], level: float) -> dict[tuple[int, ...], float]:
+    return {triple: value / level for triple, value in returns.items()}
 
 
 def _values(strata: Strata) -> list[list[float]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from report.document import Block, Document
+from report.document import Block, Document, Table
 from runtime.files import atomic_write
 
 FIGURES = "figures"
@@ -31,6 +31,20 @@ def write(document: Document, out: Path, name: str = "report") -> Path:
         text = _TEMPLATES.get_template(f"page.{suffix}").render(document=document, out=out, figures=FIGURES)
         atomic_write(out / f"{name}.{suffix}", text.encode())
     return out / f"{name}.html"
+
+
+def plain(table: Table) -> str:
+    """The table for a terminal, without notes; rows that would be empty are left out."""
+    rows = [[entry.text for entry in row] for row in table.rows if any(entry.text for entry in row[2:])]
+    columns = list(zip([column.name for column in table.columns], *rows))
+    widths = [max(map(len, column)) for column in columns]
+    lines = []
+    for row in zip(*columns):
+        cells = zip(row, table.columns, widths)
+        lines.append(
+            "  ".join(text.rjust(width) if column.number else text.ljust(width) for text, column, width in cells)
+        )
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def escaped(text: str) -> str:

@@ -133,7 +133,7 @@ def look(index: int) -> dict[str, Any]:
 
 
 def band(panel: Axes, parts: Sequence[Sequence[float]], ink: str, label: str | None = None, smooth: int = 1) -> None:
-    """A curve over decisions with its interval: `parts` are mean, low and high; running means over `smooth` decisions."""
+    """A curve over decisions with its interval: mean, low and high, as running means over `smooth` decisions."""
     width = min(smooth, len(parts[0]))
     mean, low, high = (np.convolve(values, np.ones(width) / width, mode="valid") for values in parts)
     x = np.arange(1, len(mean) + 1) + (width - 1) / 2

@@ -70,7 +70,7 @@ def _limits(rows: list[Row]) -> list[Text]:
         "A task whose ANN earns nothing has no ratio and counts in no APR.": any(
             cell.status == "ok" and cell.mean <= 0 for cell in rows[0].cells.values()
         ),
-        "Where α was chosen on the reported episodes, as in the paper, the row is optimistic: they chose and report.": any(
+        "Where α was chosen on the reported episodes, as in the paper, the row is optimistic.": any(
             row.method.variant.how == "paper" and row.counted for row in rows
         ),
     }
@@ -108,9 +108,9 @@ def over_alpha(evidence: Evidence, all_curves: list[Curves], obs: str, out: Path
             ]
         )
     caption = (
-        "One α for all tasks beside one for each. Each APR but the last is measured on the episodes that the α was chosen "
-        "on, so that it is optimistic, the one with an α per task more so. The ANN's returns are those of the report "
-        "episodes."
+        "One α for all tasks beside one for each. Each APR but the last is measured on the episodes that the α was "
+        "chosen on, so that it is optimistic, the one with an α per task more so. The ANN's returns are those of the "
+        "report episodes."
     )
     table = [Table(f"one_alpha_{obs}", columns, rows, caption)] if rows else []
     return Section("Return against α", [figures.alphas(all_curves, out, f"alpha_{obs}"), *table])
@@ -175,8 +175,8 @@ def details(obs: str, rows: list[Row], tasks: list[str]) -> Section:
     body = [_detail(row, task) for task in tasks if task not in absent for row in rows]
     notes = [
         Text(
-            "Spread between training seeds and between environment seeds are kept apart: the first says how much another "
-            "training run would differ, the second how much another start of the episode would."
+            "Spread between training seeds and between environment seeds are kept apart: the first says how much "
+            "another training run would differ, the second how much another start of the episode would."
         )
     ]
     if absent:

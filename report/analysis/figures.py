@@ -37,9 +37,9 @@ def loss(analysis: Analysis, out: Path) -> Picture:
     """From the ANN's return to the converted network's, in two orders."""
     alt = "From the ANN's return to the converted network's, split into what states and what actions cost"
     caption = (
-        "How the ANN's return becomes the converted network's. The upper row first moves to the states that the network "
-        "visits, with the ANN's actions there (ANN|SNN), and then changes the actions; the lower row first changes the "
-        "actions in the ANN's states (SNN|ANN). Means over episodes."
+        "How the ANN's return becomes the converted network's. The upper row first moves to the states that the "
+        "network visits, with the ANN's actions there (ANN|SNN), and then changes the actions; the lower row first "
+        "changes the actions in the ANN's states (SNN|ANN). Means over episodes."
     )
     methods, ann = shown(analysis), analysis.ann.mean
     with plot.picture(out, "loss", alt, caption) as picture:
@@ -80,8 +80,8 @@ def cosines(analysis: Analysis, out: Path) -> Picture:
     alt = "Cosines of neighbouring action errors: correction, consistency and drift, by policy"
     caption = (
         "Do errors of neighbouring decisions point the same way? Large marks: means over episodes with their 95 % "
-        f"interval; dots: episodes; grey bands: {paper.cosine_source()}. Diamonds: the ANN with noise of the same size in "
-        "place of the spiking network's errors (those at α = 0)."
+        f"interval; dots: episodes; grey bands: {paper.cosine_source()}. Diamonds: the ANN with noise of the same size "
+        "in place of the spiking network's errors (those at α = 0)."
     )
     sign = " Actions have one dimension here, so each cosine is a sign." if analysis.actions == 1 else ""
     with plot.picture(out, "cosines", alt, caption + sign) as picture:
@@ -118,8 +118,8 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
     alphas = [one.alpha for one in choice.candidates]
     alt = "Correction, consistency and drift against α, beside the sum of rewards against α"
     caption = (
-        "Two ways to choose α. Left, without any reward: the α with the least drift. Right, by return. Each on episodes "
-        "of its own, on which nothing else here is reported."
+        "Two ways to choose α. Left, without any reward: the α with the least drift. Right, by return. Each on "
+        "episodes of its own, on which nothing else here is reported."
     )
     with plot.picture(out, "alpha", alt, caption) as picture:
         figure, [panel, *others] = plot.axes(7.5, 4, 1, 1 if choice.given else 2)
@@ -157,9 +157,9 @@ def growth(analysis: Analysis, out: Path) -> Picture:
     smooth, chaos = max(1, length // 50), analysis.chaos
     alt = "Distance from the ANN's trajectory, action error and reward against the decision index"
     caption = (
-        f"Paired trajectories. Bands: 95 % intervals over episodes; the lower two panels are running means over {smooth} "
-        "decisions. The black line is the control for chaos: whatever lies above it is not the system's own sensitivity "
-        "to rounding. The dotted line is as far as two episodes with different initial states are apart."
+        f"Paired trajectories. Bands: 95 % intervals over episodes; the lower two panels are running means over "
+        f"{smooth} decisions. The black line is the control for chaos: whatever lies above it is not the system's own "
+        "sensitivity to rounding. The dotted line is as far as two episodes with different initial states are apart."
     )
     with plot.picture(out, "growth", alt, caption) as picture:
         figure, [far, wrong, reward] = plot.axes(7.5, 8.4, 3, height_ratios=[2, 1, 1])
@@ -233,8 +233,8 @@ def order(analysis: Analysis, out: Path) -> Picture:
     alt = "Returns of the ANN disturbed by errors of equal size, against the converted network's"
     caption = (
         "Is it the size of the errors, or how they hang together? The ANN with errors of the spiking network's size in "
-        "place of its own course of errors. Were it only how they hang together, the rows below the network's would lie "
-        "near the ANN's."
+        "place of its own course of errors. Were it only how they hang together, the rows below the network's would "
+        "lie near the ANN's."
     )
     with plot.picture(out, "order", alt, caption) as picture:
         _, panels = plot.axes(8, 0.8 + 2.2 * len(methods), len(methods), sharex=True)

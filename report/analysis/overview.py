@@ -35,7 +35,10 @@ def _order(analysis: Analysis) -> tuple[str, str, str, int]:
 
 def write(analyses: Sequence[Analysis], out: Path) -> Path:
     """Writes overview.md, overview.html and their figures into `out`; returns the path of the page."""
-    text = "Each column is one policy under one T. ✓ holds, ✗ contrary, · open (the interval holds zero), – moot (no loss)."
+    text = (
+        "Each column is a policy under one T. ✓ holds: the 95 % interval lies on the claim's side of zero; ✗ contrary: "
+        "on the other side; · open: zero is inside; – moot: there is no loss to explain; blank: no claim about this α."
+    )
     sections = [
         Section("Which claims hold", [_verdicts(analyses)]),
         Section("Cosines and returns", [cosines(analyses, out), returns(analyses, out), _numbers(analyses)]),
@@ -46,8 +49,8 @@ def write(analyses: Sequence[Analysis], out: Path) -> Path:
 def cosines(analyses: Sequence[Analysis], out: Path) -> Picture:
     """Correction, consistency and drift of every policy: plain conversion, the best α, and the flipped errors."""
     caption = (
-        f"Means over episodes with 95 % intervals. Grey bands: {paper.cosine_source()}. Where actions have one dimension "
-        "(cartpole) a cosine is a sign."
+        f"Means over episodes with 95 % intervals. Grey bands: {paper.cosine_source()}. Where actions have one "
+        "dimension (cartpole) a cosine is a sign."
     )
     alt = "Correction, consistency and drift of every policy analysed"
     with plot.picture(out, "overview_cosines", alt, caption) as picture:
@@ -92,7 +95,7 @@ def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
 def _mark(panel: Axes, place: float, value: Estimate | None, line: str, marker: str, scale: float = 1.0) -> None:
     """Without the single episodes."""
     if value is not None:
-        estimate(panel, place, Estimate(*(scale * x for x in (value.mean, value.low, value.high)), []), line, marker)
+        estimate(panel, place, Estimate(scale * value.mean, scale * value.low, scale * value.high, []), line, marker)
 
 
 def _policy(analysis: Analysis) -> str:
@@ -140,7 +143,7 @@ def _numbers(analyses: Sequence[Analysis]) -> Table:
             [
                 words(title),
                 *(number(value.mean) for value in lost),
-                *(number(value and value.mean, value and plain(value.mean, sign=True)) for value in drifts),
+                *(number(value.mean, plain(value.mean, sign=True)) if value else Entry("–") for value in drifts),
                 *(number(value.mean) for value in (*noise, method.error)),
             ]
         )

@@ -50,7 +50,7 @@ def _document(analysis: Analysis, out: Path) -> Document:
     if analysis.actions == 1:
         text = "Actions have one dimension: each cosine between two errors is only a sign, +1 or −1."
         lead.append(Text(text, warning=True))
-    sections = {
+    sections: dict[str, list[Block | None]] = {
         "Claims": [_claims(analysis)],
         "What the loss is made of": [pictures["loss"], _loss(analysis)],
         "Do errors go on?": [pictures["cosines"], _cosines(analysis), pictures.get("alpha"), _choice(analysis)],
@@ -60,7 +60,7 @@ def _document(analysis: Analysis, out: Path) -> Document:
         "Provenance": [_provenance(analysis)],
     }
     title = f"Why {analysis.task} loses return: error amplification under {neuron}, T={conversion.timesteps}"
-    kept: dict[str, list[Block]] = {name: [block for block in blocks if block] for name, blocks in sections.items()}
+    kept = {name: [block for block in blocks if block] for name, blocks in sections.items()}
     folded = [Section(name, blocks, name == "Provenance") for name, blocks in kept.items() if blocks]
     return Document(title, lead, folded)
 
@@ -113,9 +113,9 @@ def _loss(analysis: Analysis) -> Table:
         parts = (method.loss, method.state, method.action, method.state_other, method.action_other)
         rows.append([words(label(analysis, method.alpha)), *map(_number, (*sums, *parts))])
     caption = (
-        f"Mean {unit(analysis)}, and what is lost to states and to actions. X|Y: X's action tried out for one decision in "
-        "every state that Y visits. An action that looks good for one decision may still lead to bad states: that is "
-        "then the states' part."
+        f"Mean {unit(analysis)}, and what is lost to states and to actions. X|Y: X's action tried out for one decision "
+        "in every state that Y visits. An action that looks good for one decision may still lead to bad states: that "
+        "is then the states' part."
     )
     return Table("loss", columns, rows, caption)
 
@@ -133,10 +133,10 @@ def _cosines(analysis: Analysis) -> Table:
     columns = [*head("leader"), *map(Column, TITLES.values())]
     columns.append(Column("skipped", "pairs of decisions without two directions to compare"))
     caption = (
-        "Means of cosines; below each, the same with large errors counting more: Σ⟨δ, ·⟩ / Σ‖δ‖‖·‖. The ANN's shadow is "
-        "asked in the ANN's states, where no error of its own ever acted. Noise whose sum with the action would leave the "
-        "range is added with the other sign, so in policies that act at their bounds even independent noise points "
-        "inwards again and again: what the network's consistency has to be compared with is the noise's."
+        "Means of cosines; below each, the same with large errors counting more: Σ⟨δ, ·⟩ / Σ‖δ‖‖·‖. The ANN's shadow "
+        "is asked in the ANN's states, where no error of its own ever acted. Noise whose sum with the action would "
+        "leave the range is added with the other sign, so in policies that act at their bounds even independent noise "
+        "points inwards again and again: what the network's consistency has to be compared with is the noise's."
     )
     return Table("cosines", columns, rows, caption)
 
@@ -179,9 +179,10 @@ def _order(analysis: Analysis) -> Table:
     rows = []
     for method in shown(analysis):
         name = label(analysis, method.alpha)
-        kinds = [method, *(method.disturbed[kind] for kind in NOISES)]
-        rows.append([words(name), *(_number(one.reward_sum) for one in kinds)])
-        rows.append([words(f"{name}: size of the errors"), *(_number(one.error) for one in kinds)])
+        kinds = [method.disturbed[kind] for kind in NOISES]
+        sums, sizes = ([getattr(one, part) for one in (method, *kinds)] for part in ("reward_sum", "error"))
+        rows.append([words(name), *map(_number, sums)])
+        rows.append([words(f"{name}: size of the errors"), *map(_number, sizes)])
     caption = f"Mean {unit(analysis)}, and the root mean square of ‖δ‖ that was really added."
     return Table("order", columns, rows, caption)
 
@@ -205,8 +206,8 @@ def _layers(analysis: Analysis) -> Table:
         for layer in method.layers
     ]
     caption = (
-        "Error and inherited error in % of the activations' root mean square; the four parts in % of the squared error, "
-        "where they add up to 100 and may be negative."
+        "Error and inherited error in % of the activations' root mean square; the four parts in % of the squared "
+        "error, where they add up to 100 and may be negative."
     )
     return Table("layers", columns, rows, caption)
 

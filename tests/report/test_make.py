@@ -79,8 +79,7 @@ def _sweep(folder):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     sweep = _sweep(tmp_path_factory.mktemp("a sweep"))
-    make([sweep], sweep / "report")
-    return sweep / "report"
+    return make([sweep], sweep / "report").page.parent
 
 
 def test_everything_is_there(written):
@@ -115,6 +114,16 @@ def test_the_table_of_returns(written):
     assert [row[3].split(" / ")[0] for row in rows[4:8]] == ["damaged", "damaged", "missing", "missing"]
     assert [row[2].split(" / ")[0] for row in rows[4:8]] == ["missing"] * 4
     assert rows[-1][0] == "Spiking-WM, T=8" and rows[-1][4] == " / paper 68.54"
+
+
+def test_a_terminal_sees_the_table_of_returns(tmp_path):
+    lines = "\n".join(make([_sweep(tmp_path)], tmp_path / "out").lines).splitlines()
+    assert lines[0].startswith("4 jobs: 1 finished, 1 failed")
+    _, ann, off, on = (re.split(r"  +", line) for line in lines[1:5])
+    assert ann[:4] == ["ANN", "–", "850 ± 25.0", "failed"] and ann[4] == "100.00"
+    assert off[:4] == ["IF, T=32", "no", "450 ± 25.0", "failed"]
+    assert on[:5] == ["IF, T=32", "yes, α chosen", "730 ± 15.0", "failed", "85.88"]
+    assert not any("Spiking-WM" in line for line in lines), "what is not ours stands on the page alone"
 
 
 def test_no_gap_is_a_number(written):
@@ -181,7 +190,7 @@ def test_the_same_results_make_the_same_report(written, tmp_path):
 
 def test_what_was_cut_short_is_shown_as_such_and_as_nothing_else(tmp_path):
     results.write(result([123.0], {0.0: [45.0]}, alpha=0.0, capped=True), tmp_path / "0")
-    tables = Page(make([tmp_path], tmp_path / "out").read_text()).tables
+    tables = Page(make([tmp_path], tmp_path / "out").page.read_text()).tables
     assert [row[2:] for row in tables["cut_short"][1:]] == [["ANN", "500", "123"], ["IF, T=2, α=0", "500", "45.0"]]
     for name, table in tables.items():
         if name != "cut_short":
@@ -194,7 +203,7 @@ def test_what_was_cut_short_is_shown_as_such_and_as_nothing_else(tmp_path):
 def test_states_and_pixels_apart(tmp_path):
     for number, obs in enumerate(("pixels", "state")):
         results.write(result([10.0], {0.0: [5.0]}, alpha=0.0, obs=obs, sha=obs), tmp_path / str(number))
-    tables = Page(make([tmp_path], tmp_path / "out").read_text()).tables
+    tables = Page(make([tmp_path], tmp_path / "out").page.read_text()).tables
     assert tables["returns_pixels"][1][2].startswith("10.0") and tables["returns_state"][2][2].startswith("5.00")
 
 
@@ -213,7 +222,7 @@ def test_controls_and_timesteps_have_their_sections(tmp_path):
             results.write(found, tmp_path / str(number))
             number += 1
     out = tmp_path / "out"
-    page = Page(make([tmp_path], out).read_text())
+    page = Page(make([tmp_path], out).page.read_text())
     gains = {(row[0], row[1]): row[2] for row in page.tables["controls_pixels"][1:]}
     assert gains["IF, T=2", "CRPI"].startswith("+3.00 / [+3.00, +3.00] α=0.5")
     assert gains["IF, T=4", "shuffled"].startswith("−1.00") and len(gains) == 8
@@ -226,7 +235,7 @@ def test_controls_and_timesteps_have_their_sections(tmp_path):
 def test_videos_are_embedded(tmp_path):
     results.write(result([10.0], {0.0: [5.0]}, alpha=0.0), tmp_path / "0")
     (tmp_path / "0" / "video.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
-    text = make([tmp_path], tmp_path / "out").read_text()
+    text = make([tmp_path], tmp_path / "out").page.read_text()
     assert 'src="data:video/mp4;base64,AAAAGGZ0eXBtcDQy"' in text
     assert "](<../0/video.mp4>)" in (tmp_path / "out" / "report.md").read_text()
 
