@@ -24,7 +24,7 @@ def ratios(rows: list[Row], out: Path, name: str, obs: str) -> list[Picture]:
         return []
     alt = "Average performance ratio of each method with CRPI off and on, with intervals, beside the paper's"
     with plot.picture(out, name, alt, _cut(apr for _, apr in shown)) as picture:
-        figure, [panel] = plot.axes(7.5, plot.lines(len(shown)))
+        figure, [panel] = plot.axes(plot.WIDTH, plot.lines(len(shown)))
         plot.reference(panel, x=100)
         for place, (row, apr) in enumerate(shown):
             plot.mark(panel, place, 100 * apr.mean, _percent(apr), ink=_ink(row.method.variant))
@@ -80,7 +80,7 @@ def timesteps(rows: list[Row], out: Path, name: str) -> Picture | None:
     caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out. {_cut(shown)}".strip()
     alt = "Average performance ratio against simulation steps, a line per method"
     with plot.picture(out, name, alt, caption) as picture:
-        figure, [panel] = plot.axes(7.5, 4.8)
+        figure, [panel] = plot.axes(plot.WIDTH, 4.8)
         for (neuron, variant), points in curves.items():
             x = sorted(points)
             ends = [_percent(points[steps]) for steps in x]
@@ -106,7 +106,7 @@ def controls(rows: list[Row], out: Path, name: str) -> list[Picture]:
     if not any(method.variant.is_control for method, _ in shown):
         return []
     with plot.picture(out, name, "Gain of CRPI and of its controls over plain conversion") as picture:
-        _, [panel] = plot.axes(7.5, plot.lines(len(shown)))
+        _, [panel] = plot.axes(plot.WIDTH, plot.lines(len(shown)))
         plot.reference(panel, x=0)
         for place, (method, gain) in enumerate(shown):
             plot.mark(panel, place, 100 * gain.mean, _percent(gain), ink=_ink(method.variant))
@@ -125,7 +125,7 @@ def energy(costs: Mapping[Method, Cost], preset: Preset, out: Path, name: str) -
     }
     alt = f"Energy per decision of the ANN and of each spiking network, preset {preset.name}"
     with plot.picture(out, name, alt) as picture:
-        figure, [panel] = plot.axes(7.5, plot.lines(len(costs)))
+        figure, [panel] = plot.axes(plot.WIDTH, plot.lines(len(costs)))
         for index, (label, way) in enumerate(ways.items()):
             values = [1e6 * way(cost, preset) for cost in costs.values()]
             panel.plot(values, range(len(costs)), linestyle="", label=label, **plot.look(index))

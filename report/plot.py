@@ -26,6 +26,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#1
 INK, GREY, PALE = "#1b1f26", "#5f6772", "#d9dde2"
 # Plain conversion, CRPI, and whatever stands beside them.
 PLAIN, CRPI, OTHER = "#D55E00", "#0072B2", "#009E73"
+# Inches; a wider figure's letters would be too small on a telephone.
+WIDTH = 6.4
 _MARKERS = "osD^vPX"
 _STYLE: Any = {
     "font.size": 10,
@@ -71,7 +73,7 @@ def axes(width: float, height: float, rows: int = 1, columns: int = 1, **options
 def panels(count: int, height: float = 3.0) -> tuple[Figure, list[Axes]]:
     """`count` panels that share their vertical axis, two in a row: more would be too small on a telephone."""
     columns, rows = min(count, 2), math.ceil(count / 2)
-    figure, grid = axes(7.5, 0.8 + height * rows, rows, columns, sharey=True)
+    figure, grid = axes(WIDTH, 0.8 + height * rows, rows, columns, sharey=True)
     for panel in grid[count:]:
         panel.set_visible(False)
     return figure, grid[:count]

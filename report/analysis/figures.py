@@ -43,7 +43,7 @@ def loss(analysis: Analysis, out: Path) -> Picture:
     )
     methods, ann = shown(analysis), analysis.ann.mean
     with plot.picture(out, "loss", alt, caption) as picture:
-        _, panels = plot.axes(7.5, 1.1 + 1.6 * len(methods), len(methods), sharex=True)
+        _, panels = plot.axes(plot.WIDTH, 1.1 + 1.6 * len(methods), len(methods), sharex=True)
         for panel, method in zip(panels, methods):
             own, colour = method.reward_sum.mean, ink(analysis, method.alpha)
             for row, middle, kinds in (
@@ -85,7 +85,7 @@ def cosines(analysis: Analysis, out: Path) -> Picture:
     )
     sign = " Actions have one dimension here, so each cosine is a sign." if analysis.actions == 1 else ""
     with plot.picture(out, "cosines", alt, caption + sign) as picture:
-        _, panels = plot.axes(8.5, plot.lines(len(rows)), 1, 3, sharey=True, sharex=True)
+        _, panels = plot.axes(7.5, plot.lines(len(rows)), 1, 3, sharey=True, sharex=True)
         for panel, name in zip(panels, TITLES):
             cosine_panel(panel, name)
             for place, (_, colour, values, marker) in enumerate(rows):
@@ -122,7 +122,7 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
         "episodes of its own, on which nothing else here is reported."
     )
     with plot.picture(out, "alpha", alt, caption) as picture:
-        figure, [panel, *others] = plot.axes(7.5, 4, 1, 1 if choice.given else 2)
+        figure, [panel, *others] = plot.axes(plot.WIDTH, 4, 1, 1 if choice.given else 2)
         for name, colour in zip(TITLES, ("#56B4E9", "#CC79A7", INK)):
             points = [(one.alpha, mean) for one in choice.candidates if (mean := one.cosines[name].mean)]
             x = [alpha for alpha, _ in points]
@@ -162,7 +162,7 @@ def growth(analysis: Analysis, out: Path) -> Picture:
         "sensitivity to rounding. The dotted line is as far as two episodes with different initial states are apart."
     )
     with plot.picture(out, "growth", alt, caption) as picture:
-        figure, [far, wrong, reward] = plot.axes(7.5, 8.4, 3, height_ratios=[2, 1, 1])
+        figure, [far, wrong, reward] = plot.axes(plot.WIDTH, 8.4, 3, height_ratios=[2, 1, 1])
         for method in methods:
             colour = ink(analysis, method.alpha)
             plot.band(far, _parts(method.distance), colour, label(analysis, method.alpha))
@@ -237,7 +237,7 @@ def order(analysis: Analysis, out: Path) -> Picture:
         "lie near the ANN's."
     )
     with plot.picture(out, "order", alt, caption) as picture:
-        _, panels = plot.axes(8, 0.8 + 2.2 * len(methods), len(methods), sharex=True)
+        _, panels = plot.axes(plot.WIDTH, 0.8 + 2.2 * len(methods), len(methods), sharex=True)
         for panel, method in zip(panels, methods):
             name, colour = label(analysis, method.alpha), ink(analysis, method.alpha)
             rows = [("ANN", analysis.ann, INK), (name, method.reward_sum, colour)]
@@ -265,7 +265,7 @@ def layers(analysis: Analysis, out: Path) -> Picture | None:
         "(triangle). Below: do the residual potentials of neighbouring decisions point the same way?"
     )
     with plot.picture(out, "layers", alt, caption) as picture:
-        figure, [*panels, last] = plot.axes(8, 2.4 * (len(methods) + 1) + 0.6, len(methods) + 1)
+        figure, [*panels, last] = plot.axes(plot.WIDTH, 2.4 * (len(methods) + 1) + 0.6, len(methods) + 1)
         for offset, (panel, method) in enumerate(zip(panels, methods)):
             name, colour = label(analysis, method.alpha), ink(analysis, method.alpha)
             for place, layer in enumerate(method.layers):

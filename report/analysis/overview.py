@@ -54,7 +54,7 @@ def cosines(analyses: Sequence[Analysis], out: Path) -> Picture:
     )
     alt = "Correction, consistency and drift of every policy analysed"
     with plot.picture(out, "overview_cosines", alt, caption) as picture:
-        figure, panels = plot.axes(8.5, plot.lines(len(analyses)), 1, 3, sharey=True)
+        figure, panels = plot.axes(7.5, plot.lines(len(analyses)), 1, 3, sharey=True)
         for panel, name in zip(panels, TITLES):
             cosine_panel(panel, name)
             for place, analysis in enumerate(analyses):
@@ -77,7 +77,7 @@ def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
     alt = "Returns of every policy analysed, relative to the ANN's"
     shown = [analysis for analysis in analyses if analysis.ann.mean > 0]
     with plot.picture(out, "overview_returns", alt, caption) as picture:
-        figure, [panel] = plot.axes(8.5, 1.2 + 0.6 * len(shown))
+        figure, [panel] = plot.axes(plot.WIDTH, 1.2 + 0.6 * len(shown))
         for place, analysis in enumerate(shown):
             plain_snn = analysis.of(0.0)
             rows = [(plain_snn.reward_sum, plot.PLAIN, "o"), (analysis.of(best(analysis)).reward_sum, plot.CRPI, "o")]
