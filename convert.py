@@ -21,26 +21,26 @@ from runtime import openmp
 
 
 def _failed(config: dict[str, Any], run_dir: Path, cause: str) -> None:
-    from evaluation import record, result
+    from evaluation import result
 
-    result.write(record.failed(config, cause), run_dir)
+    result.write(result.failed(config, cause), run_dir)
 
 
 @program.main("convert", on_failure=_failed)
 def main(config: dict[str, Any], run_dir: Path) -> float | None:
     openmp.wait_asleep()
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
-    from evaluation import conversion, finding, summary, tuning
+    from evaluation import policy_choice, run, summary
     from evaluation.settings import ConvertSettings
 
     settings = ConvertSettings.from_dict(config)
     program.end_on_sigterm()
-    if reason := finding.why_skipped(settings):
+    if reason := policy_choice.why_skipped(settings):
         print(f"skipped: {reason}")
         return None
     if settings.tune:
-        return tuning.run(settings, config, run_dir)
-    found = conversion.run(settings, config, run_dir)
+        return run.tune(settings, config, run_dir)
+    found = run.convert(settings, config, run_dir)
     print("\n".join(summary.lines(found)))
     print(f"written: {run_dir / 'result.json'}")
     return None

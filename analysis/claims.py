@@ -151,7 +151,7 @@ def _claim(
     method: MethodRecord, name: str, text: str, value: Estimate | None, unit: str, needs_loss: bool = False
 ) -> Claim:
     said = MOOT if needs_loss and verdict(method.loss) != HOLDS else verdict(value)
-    return Claim(name, method.alpha, text, value, unit, said)
+    return Claim(name=name, alpha=method.alpha, text=text, value=value, unit=unit, verdict=said)
 
 
 def growing(growth: list[Estimate]) -> Estimate:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.trial import Record
+from analysis.trial import TrialRecord
 
 NAMES = ("correction", "consistency", "drift")
 # Below this norm a difference of actions has no direction.
@@ -37,7 +37,7 @@ class Cosines:
     skipped: int
 
 
-def of_episode(record: Record) -> dict[str, Cosines]:
+def of_episode(record: TrialRecord) -> dict[str, Cosines]:
     """The three of `NAMES` for a leader that errs and a shadow that is the ANN."""
     later = slice(1, None)
     errors, actions, ann = (
@@ -53,7 +53,7 @@ def of_episode(record: Record) -> dict[str, Cosines]:
     }
 
 
-def of_shadow(record: Record) -> Cosines:
+def of_shadow(record: TrialRecord) -> Cosines:
     """Consistency of a shadow's errors in the states that the ANN leads through: what is left of it where no error ever
     acts on the state."""
     errors = -record.errors

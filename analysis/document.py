@@ -1,26 +1,21 @@
 """analysis.json: everything that one analysis found, and what it takes to find it again.
 
-Its only writer and its only reader. The file is an `Analysis` as JSON, field for field; `VERSION` counts changes of the
-fields' meaning. What doesn't exist is null. Sums of rewards are returns unless `capped`.
+Its only writer and its only reader. The file is an `Analysis` as JSON, field for field; its version counts changes of
+the fields' meaning. What doesn't exist is null. Sums of rewards are returns unless `capped`.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-from runtime.errors import UserError
-from runtime.files import write_json
-from runtime.records import from_json, to_json
+from evaluation.result import ConversionRecord, PolicyRecord
+from runtime.schema import Document, Record
 
-VERSION = 1
 ANALYSIS = "analysis.json"
 
 
-@dataclass
-class Estimate:
+class Estimate(Record):
     """A mean over episodes with its 95 % bootstrap interval over episodes, and the episodes' own `values`. Episodes in
     which the quantity doesn't exist are left out of `values`."""
 
@@ -30,8 +25,7 @@ class Estimate:
     values: list[float]
 
 
-@dataclass
-class Curve:
+class Curve(Record):
     """A mean over episodes for each decision, with its 95 % bootstrap interval over episodes."""
 
     mean: list[float]
@@ -39,8 +33,7 @@ class Curve:
     high: list[float]
 
 
-@dataclass
-class Cosine:
+class Cosine(Record):
     """One of `analysis.cosines`: over the episodes' means, and with large errors counting more; `pairs` of neighbouring
     decisions over all episodes, and how many of them were `skipped` because a difference was zero."""
 
@@ -50,8 +43,7 @@ class Cosine:
     skipped: int
 
 
-@dataclass
-class Candidate:
+class Candidate(Record):
     """What an α is chosen by: `cosines` on the calibration episodes, `selection`: sums of rewards of the selection
     episodes (empty where nothing was to be chosen)."""
 
@@ -60,8 +52,7 @@ class Candidate:
     selection: list[float]
 
 
-@dataclass
-class Choice:
+class Choice(Record):
     """`by_drift`: the α with the smallest mean drift, `by_return`: that with the largest mean sum of rewards, each on
     episodes that nothing else here is reported on; `given` where a single α was asked for."""
 
@@ -71,8 +62,7 @@ class Choice:
     given: bool
 
 
-@dataclass
-class LayerErrors:
+class LayerErrors(Record):
     """One spiking layer. `residuals`: cosine between what neighbouring decisions leave in it. The rest is relative to
     the root mean square of what a ReLU would answer to the same input: root mean squares of the layer's own `error`, of
     what is `inherited` from the layers before, and of each part (`sizes`); `shares`: of the squared error, by part,
@@ -86,8 +76,7 @@ class LayerErrors:
     shares: dict[str, Estimate]
 
 
-@dataclass
-class Disturbed:
+class Disturbed(Record):
     """The ANN with something added to its actions. `error`: root mean square size ‖δ‖ of what was really added."""
 
     reward_sum: Estimate
@@ -96,8 +85,7 @@ class Disturbed:
     distance: Curve
 
 
-@dataclass
-class MethodRecord:
+class MethodRecord(Record):
     """The converted network under one α, on the report episodes.
 
     reward_sum      its own; ann_on_snn: Σ r(s, a_ANN) over the states that it visits; snn_on_ann: Σ r(s, a_SNN) over
@@ -136,8 +124,7 @@ class MethodRecord:
     disturbed: dict[str, Disturbed]
 
 
-@dataclass
-class Chaos:
+class Chaos(Record):
     """The ANN with each action moved by one ulp, against the ANN; `unrelated`: distance of episodes from different
     initial states, for scale."""
 
@@ -147,8 +134,7 @@ class Chaos:
     unrelated: list[float]
 
 
-@dataclass
-class Map:
+class Map(Record):
     """States in the plane of their two principal axes, fitted on the ANN's. `shares` of the variance; by policy ("ANN",
     "0", "0.4", ...): the whole trajectory of one episode [K][2], and states drawn evenly from all episodes [n][2]."""
 
@@ -157,8 +143,7 @@ class Map:
     visited: dict[str, list[list[float]]]
 
 
-@dataclass
-class Claim:
+class Claim(Record):
     """A claim of the paper, tried on these episodes. `verdict`: "holds" (the 95 % interval lies on its side of zero),
     "contrary" (on the other side), "open" (zero is inside) or "moot" (there is nothing to explain). `value`: what
     must be positive, in `unit`."""
@@ -171,33 +156,11 @@ class Claim:
     verdict: str
 
 
-@dataclass
-class Policy:
-    """The ANN: its file, training frames and training seed."""
-
-    path: str
-    sha256: str
-    frame: int
-    training_seed: int | None
-
-
-@dataclass
-class Conversion:
-    """The converted network, whatever its α; see `evaluation.result.Conversion`."""
-
-    neuron: str
-    rule: str
-    coding: str
-    n_thresholds: int | None
-    timesteps: int
-    mode: str
-    thresholds_sha256: str
-
-
-@dataclass
-class Analysis:
+class Analysis(Document):
     """One analysis. `windows`: (first, last) decision of those that growth is given for; `timing`: wall-clock seconds,
     trials played and reused."""
+
+    KIND: ClassVar[str] = "analysis"
 
     created: str
     config: dict[str, Any]
@@ -208,8 +171,8 @@ class Analysis:
     episodes: int
     capped: bool
     seeds: dict[str, Any]
-    policy: Policy
-    conversion: Conversion
+    policy: PolicyRecord
+    conversion: ConversionRecord
     choice: Choice
     ann: Estimate
     ann_reward: Curve
@@ -220,7 +183,7 @@ class Analysis:
     claims: list[Claim]
     compute: dict[str, Any]
     timing: dict[str, float]
-    version: int = VERSION
+    version: Literal[2] = 2
 
     def of(self, alpha: float) -> MethodRecord:
         """The method of one α. Raises StopIteration where it was not analysed."""
@@ -229,22 +192,12 @@ class Analysis:
 
 def write(analysis: Analysis, folder: str | Path) -> Path:
     """Writes analysis.json, whole or not at all. Raises ValueError for an analysis that `read` would refuse."""
-    document = to_json(analysis)
-    from_json(Analysis, document, "analysis")
     path = Path(folder) / ANALYSIS
-    write_json(path, document)
+    analysis.write(path)
     return path
 
 
 def read(path: str | Path) -> Analysis:
     """Reads and checks an analysis.json (or the folder that holds it). Raises UserError, one line, where it isn't one."""
     path = Path(path)
-    path = path / ANALYSIS if path.is_dir() else path
-    try:
-        document = json.loads(path.read_bytes())
-        found = document.get("version") if isinstance(document, dict) else None
-        if found != VERSION:
-            raise ValueError(f"its version is {found}, this program reads version {VERSION}")
-        return from_json(Analysis, document, "analysis")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a readable analysis ({error})") from None
+    return Analysis.read(path / ANALYSIS if path.is_dir() else path)

@@ -20,7 +20,7 @@ def estimate(values: Sequence[float | None]) -> Estimate | None:
     if not kept:
         return None
     low, high = statistics.bootstrap([kept])
-    return Estimate(float(np.mean(kept)), low, high, kept)
+    return Estimate(mean=float(np.mean(kept)), low=low, high=high, values=kept)
 
 
 def required(values: Sequence[float]) -> Estimate:
@@ -38,7 +38,7 @@ def curve(episodes: Sequence[np.ndarray]) -> Curve:
     draws = generator.integers(len(values), size=(_RESAMPLES, len(values)))
     weights = np.stack([np.bincount(draw, minlength=len(values)) for draw in draws]) / len(values)
     low, high = np.percentile(weights @ values, [2.5, 97.5], axis=0)
-    return Curve(*(rounded(part) for part in (values.mean(axis=0), low, high)))
+    return Curve(mean=rounded(values.mean(axis=0)), low=rounded(low), high=rounded(high))
 
 
 def cosine(episodes: Sequence[Cosines]) -> Cosine:

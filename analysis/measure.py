@@ -11,12 +11,12 @@ from analysis.document import Chaos, Disturbed, Estimate, LayerErrors, Map, Meth
 from analysis.estimates import cosine, curve, estimate, paired, required, rounded
 from analysis.estimates import cosines as of_episodes
 from analysis.layers import PARTS
-from analysis.trial import Record
+from analysis.trial import TrialRecord
 
 _VISITED = 600  # states per policy in the map
 
 # One record per report episode, in their order.
-Episodes = Sequence[Record]
+Episodes = Sequence[TrialRecord]
 
 
 def method(
@@ -61,7 +61,12 @@ def chaos(moved: Episodes, ann: Episodes, unit: np.ndarray, windows: list[list[i
     """`moved`: the ANN with its actions moved by one ulp."""
     apart = distances(moved, ann, unit)
     others = growth.unrelated([record.coordinates for record in ann], unit)
-    return Chaos(reward_sums(moved), curve(apart), per_window(apart, windows), rounded(others))
+    return Chaos(
+        reward_sum=reward_sums(moved),
+        distance=curve(apart),
+        growth=per_window(apart, windows),
+        unrelated=rounded(others),
+    )
 
 
 def state_map(policies: Mapping[str, Episodes], unit: np.ndarray) -> Map:
@@ -77,9 +82,8 @@ def state_map(policies: Mapping[str, Episodes], unit: np.ndarray) -> Map:
     for name, episodes in policies.items():
         states = np.concatenate([record.coordinates for record in episodes])
         visited[name] = project(states[np.linspace(0, len(states) - 1, min(_VISITED, len(states))).astype(int)])
-    return Map(
-        rounded(shares), {name: project(episodes[0].coordinates) for name, episodes in policies.items()}, visited
-    )
+    trajectories = {name: project(episodes[0].coordinates) for name, episodes in policies.items()}
+    return Map(shares=rounded(shares), trajectories=trajectories, visited=visited)
 
 
 def reward_sums(episodes: Episodes) -> Estimate:

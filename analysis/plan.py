@@ -4,65 +4,45 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from analysis.settings import AnalyzeSettings
 from analysis.trial import FLIPPED, RECORDED, ULP, Disturbance, Trial
-from evaluation.conversion import ConversionRun
-from evaluation.episode_store import ANN, EpisodeKey, Method
+from evaluation.conversion import Conversion
 
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """Names the trials; `method`: the converted network's name."""
+    """Names the trials of a conversion; at `layer_decisions` of a report episode the layers are taken apart."""
 
-    settings: AnalyzeSettings
-    run: ConversionRun
-    method: Method
+    conversion: Conversion
+    layer_decisions: int
 
     def led(self, alpha: float, stream: str = "report") -> list[Trial]:
         """The converted network leads, the ANN is its shadow. On the calibration stream, which only the drift is taken
         from, the layers are left whole."""
-        conversion = self.settings.conversion
-        episodes = conversion.report_episodes if stream == "report" else conversion.selection_episodes
-        layer_decisions = self.settings.layer_decisions if stream == "report" else 0
-        return [
-            Trial(self._key(alpha, stream, episode), layer_decisions=layer_decisions) for episode in range(episodes)
-        ]
+        layer_decisions = self.layer_decisions if stream == "report" else 0
+        return [Trial(key, layer_decisions=layer_decisions) for key in self.conversion.keys(alpha, stream)]
 
     def shadowed(self, alpha: float) -> list[Trial]:
         """The ANN leads, the converted network is its shadow: the network counts in the trial's name, α and all."""
-        keys = [replace(self._key(None, "report", episode), compute=self.run.compute) for episode in self._report]
-        return [Trial(key, self.method, alpha) for key in keys]
+        compute = self.conversion.run.compute
+        keys = [replace(key, compute=compute) for key in self.conversion.keys(None, "report")]
+        return [Trial(key, self.conversion.method, alpha) for key in keys]
 
     def moved(self) -> list[Trial]:
         """The ANN, each action one ulp away."""
-        return [self._disturbed(None, episode, ULP, None) for episode in self._report]
+        return self._disturbed(None, ULP)
 
     def disturbed(self, alpha: float) -> dict[str, list[Trial]]:
         """The ANN disturbed by errors of the converted network under `alpha`: by those that it records when it leads,
         each episode by those of the one after it; and by those that it makes on the way, with random signs."""
         led = self.led(alpha)
         sources = [trial.digest for trial in (*led[1:], led[0])]
-        found = {
-            kind: [self._disturbed(None, episode, kind, sources[episode]) for episode in self._report]
-            for kind in RECORDED
-        }
-        return found | {FLIPPED: [self._disturbed(alpha, episode, FLIPPED, None) for episode in self._report]}
+        recorded = {kind: self._disturbed(None, kind, sources) for kind in RECORDED}
+        return recorded | {FLIPPED: self._disturbed(alpha, FLIPPED)}
 
-    def selection(self, alpha: float) -> list[EpisodeKey]:
-        """The episodes that convert.py chooses α on, in its own store."""
-        return self.run.keys(self.method, alpha, "selection")
-
-    @property
-    def _report(self) -> range:
-        return range(self.settings.conversion.report_episodes)
-
-    def _disturbed(self, alpha: float | None, episode: int, kind: str, source: str | None) -> Trial:
-        disturbance = Disturbance(kind, source, self.settings.conversion.seed)
-        return Trial(self._key(alpha, "report", episode), disturbance=disturbance)
-
-    def _key(self, alpha: float | None, stream: str, episode: int) -> EpisodeKey:
-        run, conversion = self.run, self.settings.conversion
-        method, compute = (ANN, run.ann_compute) if alpha is None else (self.method, run.compute)
-        return EpisodeKey(
-            run.source, method, alpha, stream, conversion.seed, episode, conversion.max_decisions, compute
-        )
+    def _disturbed(self, alpha: float | None, kind: str, sources: list[str] | None = None) -> list[Trial]:
+        keys = self.conversion.keys(alpha, "report")
+        seed = self.conversion.run.settings.seed
+        return [
+            Trial(key, disturbance=Disturbance(kind, source, seed))
+            for key, source in zip(keys, sources or [None] * len(keys), strict=True)
+        ]

@@ -7,7 +7,7 @@ in its own row of network calls of fixed shape, as episodes do: company changes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -16,38 +16,26 @@ import envs
 import snn
 from analysis import disturbance, layers
 from analysis.store import TrialStore
-from analysis.trial import DISTURBANCES, FLIPPED, ULP, Record, Trial
+from analysis.trial import DISTURBANCES, FLIPPED, ULP, Trial, TrialRecord
+from evaluation.conversion import Conversion
 from evaluation.environments import Environments
 from evaluation.episode_store import ANN, Method
-from evaluation.policies import ANNPolicy, Policy, SpikingPolicy
+from evaluation.policies import Policy, SpikingPolicy
 from evaluation.progress import Progress
 
 
 class Player:
-    """Plays trials of one policy, the ANN and one converted network, and keeps their records in `store`.
+    """Plays trials of one conversion, and keeps their records in `store`; `branches`: as many environments as leaders."""
 
-    environments, branches  for the leaders and for the branches, `chunk` of each
-    ann                     acts for the ANN
-    convert                 makes a converted network with `chunk` rows
-    """
-
-    def __init__(
-        self,
-        environments: Environments,
-        branches: Environments,
-        ann: ANNPolicy,
-        convert: Callable[[], snn.SpikingNetwork],
-        *,
-        chunk: int,
-        device: torch.device,
-        store: TrialStore,
-    ):
-        self._environments, self._branches = environments, branches
-        self._ann, self._convert = ann, convert
-        self._chunk, self._device, self.store = chunk, device, store
+    def __init__(self, conversion: Conversion, branches: Environments, store: TrialStore):
+        run = conversion.run
+        self.environments, self.branches, self.store = run.environments, branches, store
+        self.ann, self.chunk = run.ann, run.settings.chunk
+        self._conversion = conversion
+        self._device = run.device
         self._network: snn.SpikingNetwork | None = None
         self._spiking: SpikingPolicy | None = None
-        self._known: dict[str, Record] = {}
+        self._known: dict[str, TrialRecord] = {}
         self.played = self.reused = 0
 
     def missing(self, trials: Iterable[Trial]) -> list[Trial]:
@@ -56,13 +44,13 @@ class Player:
             trial for trial in {trial.digest: trial for trial in trials}.values() if not self.store.path(trial).exists()
         ]
 
-    def run(self, trials: Iterable[Trial], progress: Progress | None = None) -> dict[str, Record]:
-        """Record of every trial, by digest: from the store where it is there, played otherwise.
+    def run(self, trials: Iterable[Trial], progress: Progress | None = None) -> dict[str, TrialRecord]:
+        """TrialRecord of every trial, by digest: from the store where it is there, played otherwise.
 
         The trials whose errors a disturbance is made from must have been played before. Raises what the environments
         raise; ValueError where a reward is not finite.
         """
-        records: dict[str, Record] = {}
+        records: dict[str, TrialRecord] = {}
         waiting: list[Trial] = []
         for trial in {trial.digest: trial for trial in trials}.values():
             record = self.store.get(trial)
@@ -80,12 +68,12 @@ class Player:
     def spiking(self) -> tuple[snn.SpikingNetwork, SpikingPolicy]:
         """The converted network, and the policy that acts by it."""
         if self._network is None or self._spiking is None:
-            self._network = self._convert()
-            self._spiking = SpikingPolicy(self._network, self._chunk, self._device)
+            self._network = self._conversion.network(self.chunk)
+            self._spiking = SpikingPolicy(self._network, self.chunk, self._device)
         return self._network, self._spiking
 
     def policy(self, method: Method) -> Policy:
-        return self._ann if method == ANN else self.spiking()[1]
+        return self.ann if method == ANN else self.spiking()[1]
 
 
 class _Round:
@@ -98,9 +86,9 @@ class _Round:
         one = trials[0]
         self.leader, self.shadow = player.policy(one.key.method), player.policy(one.shadow)
         self.network = player.spiking()[0] if one.key.method != ANN else None
-        chunk = player._chunk
-        self.vector = player._environments.up_to(chunk)
-        self.branches = player._branches.up_to(chunk) if one.branches else None
+        chunk = player.chunk
+        self.vector = player.environments.up_to(chunk)
+        self.branches = player.branches.up_to(chunk) if one.branches else None
         shape, dtype = (chunk, *self.vector.observations.shape[1:]), self.vector.observations.dtype
         self.here, self.there = np.zeros(shape, dtype), np.zeros(shape, dtype)
         limit = self.vector.max_episode_decisions
@@ -108,7 +96,7 @@ class _Round:
         self.tapes = {row: _Tape(trial, self._noise(trial)) for row, trial in self.trials.items()}
         self.residuals: list[torch.Tensor] | None = None
 
-    def play(self) -> dict[str, Record]:
+    def play(self) -> dict[str, TrialRecord]:
         """Plays the episodes to their ends; returns their records, by digest, which are stored as they end."""
         rows, records = self.rows, {}
         self._reset()
@@ -130,8 +118,8 @@ class _Round:
     def _reset(self) -> None:
         keys = [self.trials[row].key for row in self.rows.tolist()]
         self.vector.reset(self.rows, [envs.episode_seed(key.stream, key.seed, key.episode) for key in keys])
-        mask, drawn_by = np.zeros(self.player._chunk, bool), np.zeros(self.player._chunk, np.int64)
-        leading, shadowing = np.zeros(self.player._chunk), np.zeros(self.player._chunk)
+        mask, drawn_by = np.zeros(self.player.chunk, bool), np.zeros(self.player.chunk, np.int64)
+        leading, shadowing = np.zeros(self.player.chunk), np.zeros(self.player.chunk)
         for row, key in zip(self.rows.tolist(), keys):
             mask[row], drawn_by[row] = True, key.environment_key()
             leading[row], shadowing[row] = key.alpha or 0.0, self.trials[row].shadow_alpha or 0.0
@@ -156,7 +144,7 @@ class _Round:
             branch = self.branches.step(rows, reference)
             branch_rewards, branched = branch.rewards, ~branch.lasts
             self.there[rows] = self.branches.observations[rows]
-            after = self.player._ann.act(self.there, rows)[rows] * branched[:, None]
+            after = self.player.ann.act(self.there, rows)[rows] * branched[:, None]
         rewards, _, lasts, capped = self.vector.step_wait()
         for place, row in enumerate(rows.tolist()):
             self.tapes[row].add(
@@ -231,7 +219,7 @@ class _Tape:
     def add(self, *column) -> None:
         self._columns.append(column)
 
-    def record(self) -> Record:
+    def record(self) -> TrialRecord:
         """The trial's record so far."""
         names = (
             "actions",
@@ -248,7 +236,7 @@ class _Tape:
         arrays = {name: np.array(values, kind) for name, values, kind in zip(names, arrays, kinds, strict=True)}
         taken = np.zeros((len(self.layers), arrays["residual_cosines"].shape[1], layers.NUMBERS))
         taken[:] = self.layers if self.layers else 0.0
-        return Record(**arrays, layers=taken, capped=np.array(capped[-1]))
+        return TrialRecord(**arrays, layers=taken, capped=np.array(capped[-1]))
 
 
 def _rounds(trials: Sequence[Trial]) -> list[list[Trial]]:

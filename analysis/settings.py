@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from pydantic import Field, model_validator
 
-from evaluation import settings as evaluation
-from runtime.errors import UserError
+from evaluation.settings import ConversionSettings
+from runtime.schema import Whole
 
 
-@dataclass(frozen=True)
-class AnalyzeSettings:
-    """One analysis. Made by `from_dict`; field for field the options of cfgs/analyze.yaml.
+class AnalyzeSettings(ConversionSettings):
+    """One run of analyze.py. Made by `from_dict` of cfgs/analyze.yaml's plain nested dictionary.
 
-    `conversion`: the options that analyze.py shares with convert.py. `alphas`: the α compared, ascending, with α = 0,
-    plain conversion, always among them. `layer_decisions`: decisions per episode at which the layers are taken apart.
+    `layer_decisions`: decisions per episode at which the layers are taken apart.
     """
 
-    conversion: evaluation.ConvertSettings
-    alphas: tuple[float, ...]
-    layer_decisions: int
+    layer_decisions: Whole = Field(ge=0)
 
-    @classmethod
-    def from_dict(cls, config: dict[str, Any]) -> AnalyzeSettings:
-        """Checks the plain nested dictionary of cfgs/analyze.yaml and turns it into settings.
-
-        Raises UserError, naming the option as it is written on the command line, for the first value that is wrong,
-        and snn.ConversionError for a neuron that can't be.
-        """
-        shared = {name: value for name, value in config.items() if name != "layer_decisions"}
-        # What only convert.py has to decide: it reports returns of chosen α, makes videos and runs in sweeps over tasks.
-        shared |= {
-            "crpi": {**config["crpi"], "select": "honest"},
-            "video": False,
-            "no_policy": "fail",
-            "save": False,
-            "tune": False,
-        }
-        conversion = evaluation.ConvertSettings.from_dict(shared)
-        if conversion.report_episodes < 2:
+    @model_validator(mode="after")
+    def _enough(self) -> AnalyzeSettings:
+        if self.num_eval_episodes < 2:
             # Errors of one episode are replayed in another, and an interval over one episode says nothing.
-            raise UserError(f"num_eval_episodes={conversion.report_episodes}: an analysis needs at least 2")
-        count = config["layer_decisions"]
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise UserError(f"layer_decisions={count}: must be an integer of at least 0")
-        return cls(conversion, tuple(sorted({0.0, *conversion.alphas})), count)
+            raise ValueError(f"num_eval_episodes={self.num_eval_episodes}: an analysis needs at least 2")
+        return self
 
     @property
-    def task(self) -> str:
-        return self.conversion.task
+    def compared(self) -> tuple[float, ...]:
+        """The α compared, ascending; α = 0, plain conversion, is always among them."""
+        return tuple(sorted({0.0, *self.alphas}))

@@ -9,32 +9,32 @@ import json
 
 import numpy as np
 
-from analysis.trial import Record, Trial
+from analysis.trial import Trial, TrialRecord
 from evaluation.episode_store import Store
 
-_NAMES = tuple(field.name for field in dataclasses.fields(Record))
+_NAMES = tuple(field.name for field in dataclasses.fields(TrialRecord))
 
 
-class TrialStore(Store[Trial, Record]):
+class TrialStore(Store[Trial, TrialRecord]):
     """Records of trials, each an npz file of its arrays with the trial's fields and a checksum over both."""
 
     suffix, what = ".npz", "this episode is played"
 
-    def encode(self, key: Trial, value: Record) -> bytes:
+    def encode(self, key: Trial, value: TrialRecord) -> bytes:
         buffer = io.BytesIO()
         arrays = {name: getattr(value, name) for name in _NAMES}
         np.savez_compressed(buffer, trial=json.dumps(key.fields()), checksum=_checksum(key, value), **arrays)
         return buffer.getvalue()
 
-    def decode(self, key: Trial, data: bytes) -> Record:
+    def decode(self, key: Trial, data: bytes) -> TrialRecord:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            record = Record(**{name: file[name] for name in _NAMES})
+            record = TrialRecord(**{name: file[name] for name in _NAMES})
             if str(file["checksum"]) != _checksum(key, record):
                 raise ValueError("checksum differs")
         return record
 
 
-def _checksum(trial: Trial, record: Record) -> str:
+def _checksum(trial: Trial, record: TrialRecord) -> str:
     digest = hashlib.sha256(trial.digest.encode())
     for name in _NAMES:
         array = np.ascontiguousarray(getattr(record, name))

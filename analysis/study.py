@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,8 +19,9 @@ from analysis.plan import TrialPlan
 from analysis.play import Player
 from analysis.settings import AnalyzeSettings
 from analysis.store import TrialStore
-from analysis.trial import RECORDED, Record, Trial
-from evaluation import selection
+from analysis.trial import RECORDED, Trial, TrialRecord
+from evaluation import alpha_selection
+from evaluation import result as results
 from evaluation.conversion import ConversionRun
 from evaluation.environments import Environments
 from evaluation.progress import Progress
@@ -37,47 +37,34 @@ def run(settings: AnalyzeSettings, config: dict[str, Any], folder: Path, say: Sa
     Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise.
     """
     started = time.monotonic()
-    this = ConversionRun(settings.conversion, say)
-    say(f"policy {this.policy.path} (sha256 {this.policy.sha256[:12]}, {this.policy.frame:,} frames)")
-    branches = Environments(this.make_envs, settings.conversion.chunk)
-    with this.environments, branches:
-        thresholds, _ = this.thresholds()
-        player = Player(
-            this.environments,
-            branches,
-            this.ann,
-            lambda: this.convert(thresholds, settings.conversion.chunk),
-            chunk=settings.conversion.chunk,
-            device=this.device,
-            store=TrialStore(settings.conversion.store / "analysis", say),
-        )
-        plan = TrialPlan(settings, this, this.method(thresholds))
+    with ConversionRun(settings, say) as run, Environments(run.make_envs, settings.chunk) as branches:
+        conversion = run.converted()
+        player = Player(conversion, branches, TrialStore(settings.store / "analysis", say))
+        plan = TrialPlan(conversion, settings.layer_decisions)
         with Progress(say) as progress:
-            study = _Study(settings, this, plan, player, this.rollouts(thresholds), progress)
+            study = _Study(settings, plan, player, conversion.rollouts(), progress)
             choice = study.choose()
-            found = study.report(choice, [layer.name for layer in this.convert(thresholds, 1).layers])
+            record = results.conversion_record(conversion)
+            answers = study.report(choice, [layer.name for layer in record.layers])
     analysis = Analysis(
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=results.now(),
         config=config,
         versions=versions(),
-        task=this.policy.task,
-        obs=this.policy.obs,
-        actions=this.policy.action_dim,
-        episodes=settings.conversion.report_episodes,
-        seeds={
-            "seed": settings.conversion.seed,
-            "streams": ["calibration", "report", *([] if choice.given else ["selection"])],
-        },
-        policy=_policy(this),
-        conversion=_conversion(settings, plan),
+        task=settings.env_name,
+        obs=settings.obs,
+        actions=run.policy.action_dim,
+        episodes=settings.num_eval_episodes,
+        seeds={"seed": settings.seed, "streams": ["calibration", "report", *([] if choice.given else ["selection"])]},
+        policy=results.policy_record(run, [] if answers["capped"] else answers["ann"].values),
+        conversion=record,
         choice=choice,
-        compute={**dataclasses.asdict(this.compute), "packages": dict(this.compute.packages)},
+        compute={**dataclasses.asdict(run.compute), "packages": dict(run.compute.packages)},
         timing={
             "seconds": round(time.monotonic() - started, 3),
             "trials_played": player.played,
             "trials_reused": player.reused,
         },
-        **found,
+        **answers,
     )
     document.write(analysis, folder)
     return analysis
@@ -88,7 +75,6 @@ class _Study:
     """The episodes of one analysis, and what is found in them."""
 
     settings: AnalyzeSettings
-    run: ConversionRun
     plan: TrialPlan
     player: Player
     rollouts: Rollouts
@@ -96,25 +82,30 @@ class _Study:
 
     def choose(self) -> Choice:
         """α by return and by drift, each on episodes of its own stream."""
-        alphas = self.settings.alphas
-        given = len(self.settings.conversion.alphas) == 1
+        alphas = self.settings.compared
+        given = len(self.settings.alphas) == 1
         led = {alpha: self.plan.led(alpha, "calibration") for alpha in alphas}
-        keys = [] if given else [key for alpha in alphas for key in self.plan.selection(alpha)]
+        keys = {alpha: [] if given else self.plan.conversion.keys(alpha, "selection") for alpha in alphas}
+        everything = [key for group in keys.values() for key in group]
         missing = self.player.missing(trial for trials in led.values() for trial in trials)
-        missing_episodes = [key for key in keys if key not in self.rollouts.store]
+        missing_episodes = [key for key in everything if key not in self.rollouts.store]
         self._announce(len(missing) + len(missing_episodes), self._later())
         records = self._play(led)
-        outcomes = self.rollouts.run(keys, self.progress)
-        sums: dict[float, list[float]] = {alpha: [] for alpha in alphas}
-        for key in keys:
-            sums[key.alpha].append(outcomes[key.digest].reward_sum)
+        outcomes = self.rollouts.run(everything, self.progress)
         drifts = {alpha: of_episodes([cosines.of_episode(record) for record in records[alpha]]) for alpha in alphas}
-        candidates = [Candidate(alpha, drifts[alpha], sums[alpha]) for alpha in alphas]
+        candidates = [
+            Candidate(
+                alpha=alpha, cosines=drifts[alpha], selection=[outcomes[key.digest].reward_sum for key in keys[alpha]]
+            )
+            for alpha in alphas
+        ]
         by_drift = _smallest_drift(candidates)
         by_return = (
-            max(alphas) if given else selection.best({alpha: float(np.mean(values)) for alpha, values in sums.items()})
+            max(alphas)
+            if given
+            else alpha_selection.best({one.alpha: float(np.mean(one.selection)) for one in candidates})
         )
-        return Choice(candidates, by_drift, by_return, given)
+        return Choice(candidates=candidates, by_drift=by_drift, by_return=by_return, given=given)
 
     def report(self, choice: Choice, names: Sequence[str]) -> dict[str, Any]:
         """What stands in `Analysis` about the report episodes; `names` of the spiking layers."""
@@ -159,19 +150,18 @@ class _Study:
             "claims": _claims(methods, chaos, "sum of rewards" if capped else "return"),
         }
 
-    def _play(self, trials: dict[Any, list[Trial]]) -> dict[Any, list[Record]]:
+    def _play(self, trials: dict[Any, list[Trial]]) -> dict[Any, list[TrialRecord]]:
         found = self.player.run([trial for group in trials.values() for trial in group], self.progress)
         return {key: [found[trial.digest] for trial in group] for key, group in trials.items()}
 
     def _later(self) -> int:
         """Trials of the report, as many as there are at most: which α they are for isn't known yet."""
-        alphas = min(len(self.settings.alphas), 3)
-        return self.settings.conversion.report_episodes * (1 + (3 + len(RECORDED)) * alphas)
+        alphas = min(len(self.settings.compared), 3)
+        return self.settings.num_eval_episodes * (1 + (3 + len(RECORDED)) * alphas)
 
     def _announce(self, now: int, later: int) -> None:
         if now:
-            limit = self.run.environments.up_to(self.settings.conversion.chunk).max_episode_decisions
-            self.progress.plan(now + later, min(limit, self.settings.conversion.max_decisions or limit))
+            self.progress.plan(now + later, self.plan.conversion.run.episode_decisions())
 
 
 def _smallest_drift(candidates: Sequence[Candidate]) -> float:
@@ -183,26 +173,3 @@ def _smallest_drift(candidates: Sequence[Candidate]) -> float:
 
 def _claims(methods: Sequence[MethodRecord], chaos: document.Chaos, unit: str) -> list[document.Claim]:
     return [claim for method in methods for claim in claims.of_method(method, methods[0], chaos, unit)]
-
-
-def _policy(this: ConversionRun) -> document.Policy:
-    seed = this.policy.config.get("seed")
-    return document.Policy(
-        str(Path(this.policy.path).absolute()),
-        this.policy.sha256,
-        this.policy.frame,
-        seed if isinstance(seed, int) else None,
-    )
-
-
-def _conversion(settings: AnalyzeSettings, plan: TrialPlan) -> document.Conversion:
-    neuron = settings.conversion.neuron
-    return document.Conversion(
-        neuron=neuron.name,
-        rule=neuron.rule,
-        coding=neuron.coding,
-        n_thresholds=neuron.n_thresholds,
-        timesteps=settings.conversion.timesteps,
-        mode=settings.conversion.mode,
-        thresholds_sha256=str(plan.method.thresholds),
-    )

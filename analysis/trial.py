@@ -66,7 +66,7 @@ class Trial(Hashed):
 
 
 @dataclass(frozen=True)
-class Record:
+class TrialRecord:
     """What a trial found, per decision k = 0 ... K-1 of the leader's episode; A actions, S coordinates, L layers.
 
     actions           float32 [K, A]: what was done in state s_k

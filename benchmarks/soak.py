@@ -63,7 +63,7 @@ def cycle(number: int, kind: str) -> None:
     """Trains `FRAMES` more frames and converts what came out."""
     from drqv2.settings import TrainSettings
     from drqv2.trainer import Trainer
-    from evaluation import conversion
+    from evaluation import run
     from evaluation.settings import ConvertSettings
 
     train = configuration(
@@ -94,7 +94,7 @@ def cycle(number: int, kind: str) -> None:
         "num_workers=1",
     )
     settings = ConvertSettings.from_dict(convert)
-    result = conversion.run(settings, convert, Path("results") / f"{kind}_{number:06d}")
+    result = run.convert(settings, convert, Path("results") / f"{kind}_{number:06d}")
     # A loop that only read its own cache would prove nothing.
     assert result.timing["episodes_reused"] == 0, result.timing
 

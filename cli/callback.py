@@ -128,10 +128,10 @@ def jobs(config: DictConfig) -> list[PlannedJob]:
 
 def _skipped(config: dict[str, Any]) -> str | None:
     # Torch loads with this; the sweep needs it anyway.
-    from evaluation import finding
+    from evaluation import policy_choice
     from evaluation.settings import ConvertSettings
 
     try:
-        return finding.why_skipped(ConvertSettings.from_dict(config))
+        return policy_choice.why_skipped(ConvertSettings.from_dict(config))
     except (UserError, ValueError):
         return None  # the job will fail, and say why

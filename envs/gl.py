@@ -79,6 +79,13 @@ def choose(render_device: int | str | None = None, cuda_device: int | None = Non
     )
 
 
+def probe(render_device: int | str | None = None) -> None:
+    """Raises UserError where the backend, the user's own choice included, doesn't render: tried in a subprocess."""
+    backend = choose(render_device)
+    if not _renders(backend):
+        raise failed(backend, RuntimeError("a first picture came to nothing"))
+
+
 def device() -> str:
     """The EGL device in use, for logs: MUJOCO_EGL_DEVICE_ID or "default"."""
     return os.environ.get(_DEVICE, "default")

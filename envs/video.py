@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from runtime.errors import UserError
 from runtime.files import atomic_write
 
 
@@ -29,3 +32,16 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
         if count == 0:
             raise ValueError(f"{path}: a video needs at least one frame")
         atomic_write(path, unfinished.read_bytes())
+
+
+def check_ffmpeg() -> None:
+    """Raises UserError where `write_video` would find no program that encodes."""
+    import imageio_ffmpeg
+
+    try:
+        subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-version"], capture_output=True, check=True, timeout=60)
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        named = os.environ.get("IMAGEIO_FFMPEG_EXE")
+        where = f"IMAGEIO_FFMPEG_EXE={named}: " if named else ""
+        remedy = "unset it, or name a program that runs" if named else "pip install imageio-ffmpeg"
+        raise UserError(f"{where}video=true needs ffmpeg, which can't be run ({error}); {remedy}") from None

@@ -15,16 +15,20 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import stat
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from pydantic import Field
 from tqdm import tqdm
 
+import envs
 from runtime.errors import UserError
 from runtime.files import atomic_write
+from runtime.schema import Record
 
 # Raised when the meaning of a key's fields or of its stored outcome changes.
 KEY_VERSION = 2
@@ -169,8 +173,7 @@ def _bare_tree(source: str) -> str:
     return ast.dump(tree)
 
 
-@dataclass(frozen=True)
-class LayerActivity:
+class LayerActivity(Record):
     """What one spiking layer did over one episode.
 
     `spikes`, `sops`: [T], per simulation step, summed over the layer's units and the episode's decisions: emitted
@@ -182,21 +185,20 @@ class LayerActivity:
     units: int
     spikes: list[int]
     sops: list[int]
-    above_threshold: float
+    above_threshold: float = Field(ge=0, le=1)
 
 
-@dataclass(frozen=True)
-class EpisodeOutcome:
+class EpisodeOutcome(Record):
     """How one episode went. `reward_sum` is its return only where `capped` is false.
 
     `layers` is empty for the ANN. `made`: who computed it (versions, wall-clock seconds), for the record.
     """
 
     reward_sum: float
-    decisions: int
+    decisions: int = Field(ge=1)
     capped: bool
-    layers: list[LayerActivity] = field(default_factory=list)
-    made: dict[str, Any] = field(default_factory=dict)
+    layers: list[LayerActivity] = []
+    made: dict[str, Any] = {}
 
 
 Key = TypeVar("Key", bound=Hashed)
@@ -243,7 +245,7 @@ class Store(Generic[Key, Value]):
         except FileNotFoundError:
             return None
         except Exception as error:  # damaged bytes make readers raise anything
-            self._say(f"{path}: unusable entry ({error!s:.100}); {self.what} again")
+            self._say(f"{path}: unusable entry ({' '.join(str(error).split()):.100}); {self.what} again")
             return None
 
     def put(self, key: Key, value: Value) -> None:
@@ -256,12 +258,17 @@ class Store(Generic[Key, Value]):
 
 
 class EpisodeStore(Store[EpisodeKey, EpisodeOutcome]):
-    """Outcomes of episodes, each with its key in full and a checksum over both."""
+    """Outcomes of episodes, each with its key in full and a checksum over both. `units` of the spiking layers of the
+    network that `root` is read for; empty where no such episodes are read."""
 
     suffix, what = ".json", "this episode is computed"
 
+    def __init__(self, root: str | Path, say: Callable[[str], None] = tqdm.write, units: Sequence[int] = ()):
+        super().__init__(root, say)
+        self._units = list(units)
+
     def encode(self, key: EpisodeKey, value: EpisodeOutcome) -> bytes:
-        fields, body = key.fields(), asdict(value)
+        fields, body = key.fields(), value.to_dict()
         entry = {"checksum": _checksum(fields, body), "key": fields, "outcome": body}
         return (json.dumps(entry, indent=1, allow_nan=False) + "\n").encode()
 
@@ -272,8 +279,44 @@ class EpisodeStore(Store[EpisodeKey, EpisodeOutcome]):
             raise ValueError("checksum differs")
         if entry["key"] != json.loads(json.dumps(key.fields())):
             raise ValueError("it belongs to another episode")
-        layers = [LayerActivity(**layer) for layer in body.pop("layers")]
-        return EpisodeOutcome(**body, layers=layers)
+        outcome = EpisodeOutcome.model_validate(body)
+        spikes, sops = ([getattr(layer, name) for layer in outcome.layers] for name in ("spikes", "sops"))
+        units = [layer.units for layer in outcome.layers]
+        if units != ([] if key.method == ANN else self._units or units):
+            raise ValueError(f"its layers have {units} units, the network's {self._units}")
+        source, timesteps = key.source, key.method.timesteps or 0
+        check_episode(
+            source.task, source.action_repeat, outcome.decisions, outcome.reward_sum, spikes, sops, units, timesteps
+        )
+        return outcome
+
+
+def check_episode(
+    task: str,
+    action_repeat: int | None,
+    decisions: int,
+    reward_sum: float,
+    spikes: Sequence[Sequence[int]] | None,
+    sops: Sequence[Sequence[int]] | None,
+    units: Sequence[int],
+    timesteps: int,
+) -> None:
+    """Raises ValueError for an episode that can't have been: a sum of rewards that its decisions can't earn, spikes and
+    synaptic operations of another network's shape ([layers][T]), or more spikes than units that could emit one."""
+    # Every task of the suite pays from 0 to 1 for a frame.
+    most = decisions * (action_repeat or math.inf)
+    if task in envs.TASKS and not -1e-6 <= reward_sum <= most * (1 + 1e-6):
+        raise ValueError(
+            f"a sum of rewards of {reward_sum:g} in {decisions} decisions, which can earn from 0 to {most:g}"
+        )
+    for name, counts, highest in (("spikes", spikes, decisions), ("sops", sops, math.inf)):
+        if counts is None:
+            continue
+        if [len(layer) for layer in counts] != [timesteps] * len(units):
+            raise ValueError(f"{name} must be [{len(units)} layers][{timesteps} steps]")
+        for layer, size in zip(counts, units):
+            if min(layer) < 0 or max(layer) > highest * size:
+                raise ValueError(f"{name} from {min(layer)} to {max(layer)} of {size} units in {decisions} decisions")
 
 
 def _checksum(fields: dict[str, Any], body: dict[str, Any]) -> str:

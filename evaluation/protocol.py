@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
 
-from evaluation import selection
-from evaluation.environments import Environments
+from evaluation import alpha_selection
+from evaluation.conversion import Conversion
 from evaluation.episode_store import EpisodeKey, EpisodeOutcome
 from evaluation.progress import Progress
-from evaluation.rollout import Rollouts
-from evaluation.settings import ConvertSettings
 
+Group = tuple[float | None, str]  # α, None for the ANN, and the stream
 Episodes = list[tuple[EpisodeKey, EpisodeOutcome]]
-Groups = dict[tuple[float | None, str], list[EpisodeKey]]
 
 
 @dataclass(frozen=True)
@@ -25,63 +23,53 @@ class Played:
     """`episodes` by (α, stream), α None for the ANN; the α `chosen`; how many episodes were `computed` and `reused`;
     `seconds`: wall-clock, calibration left out."""
 
-    episodes: dict[tuple[float | None, str], Episodes]
+    episodes: dict[Group, Episodes]
     chosen: float
     computed: int
     reused: int
     seconds: float
 
 
-def play(
-    settings: ConvertSettings,
-    keys: Callable[[float | None, str], list[EpisodeKey]],
-    rollouts: Rollouts,
-    environments: Environments,
-    say: Callable[[str], None] = tqdm.write,
-) -> Played:
-    """Plays what `settings` asks for; `keys(alpha, stream)` names the episodes of one α on one stream.
+def play(conversion: Conversion, select: str, say: Callable[[str], None] = tqdm.write) -> Played:
+    """Plays what the conversion's settings ask for, α chosen by `select` ("honest" or "paper").
 
     The episodes that don't depend on the choice of α are played together, those of the chosen α afterwards.
     """
     started = time.monotonic()
-    trying = selection.to_select(settings.alphas, settings.select)
-    known = [0.0] if trying else list(settings.alphas)
-    groups = [(None, "report"), *((alpha, "selection") for alpha in trying), *((alpha, "report") for alpha in known)]
-    first: Groups = {group: keys(*group) for group in groups}
+    alphas = conversion.run.settings.alphas
+    plan = alpha_selection.plan(alphas, select)
+    rollouts = conversion.rollouts()
+    episodes: dict[Group, Episodes] = {}
+    computed = 0
     with Progress(say) as progress:
-        later = settings.report_episodes if trying else 0
-        computed = _plan(progress, first, later, settings, rollouts, environments)
-        outcomes = rollouts.run([key for group in first.values() for key in group], progress)
-        judged = {alpha: first[alpha, "selection" if trying else "report"] for alpha in settings.alphas}
-        chosen = selection.best(
-            {alpha: _mean([outcomes[key.digest] for key in group]) for alpha, group in judged.items()}
+
+        def run(groups: Sequence[Group], later: int) -> None:
+            nonlocal computed
+            keys = {group: conversion.keys(*group) for group in groups}
+            everything = [key for group in keys.values() for key in group]
+            missing = sum(key not in rollouts.store for key in everything)
+            if missing:
+                progress.plan(missing + later, conversion.run.episode_decisions())
+            outcomes = rollouts.run(everything, progress)
+            episodes.update({name: [(key, outcomes[key.digest]) for key in group] for name, group in keys.items()})
+            computed += missing
+
+        run(
+            [
+                (None, "report"),
+                *((alpha, "selection") for alpha in plan.selection),
+                *((alpha, "report") for alpha in plan.report),
+            ],
+            conversion.run.settings.episodes("report") if plan.selection else 0,
         )
-        reported = selection.to_report(settings.alphas, settings.select, chosen)
-        second: Groups = {
-            (alpha, "report"): keys(alpha, "report") for alpha in reported if (alpha, "report") not in first
-        }
-        computed += _plan(progress, second, 0, settings, rollouts, environments)
-        outcomes |= rollouts.run([key for group in second.values() for key in group], progress)
-    episodes = {name: [(key, outcomes[key.digest]) for key in group] for name, group in (first | second).items()}
-    return Played(episodes, chosen, computed, sum(map(len, episodes.values())) - computed, time.monotonic() - started)
+        judged_on = "selection" if plan.selection else "report"
+        chosen = alpha_selection.best({alpha: mean_reward_sum(episodes[alpha, judged_on]) for alpha in alphas})
+        if (chosen, "report") not in episodes:
+            run([(chosen, "report")], 0)
+    reused = sum(map(len, episodes.values())) - computed
+    return Played(episodes, chosen, computed, reused, time.monotonic() - started)
 
 
-def _plan(
-    progress: Progress,
-    groups: Groups,
-    later: int,
-    settings: ConvertSettings,
-    rollouts: Rollouts,
-    environments: Environments,
-) -> int:
-    """Tells `progress` what is to come, `later` episodes that can't be named yet included; returns how many are missing
-    now. Nothing is started where nothing is missing."""
-    missing = sum(key not in rollouts.store for group in groups.values() for key in group)
-    if missing:
-        decisions = environments.up_to(missing).max_episode_decisions
-        progress.plan(missing + later, min(decisions, settings.max_decisions or decisions))
-    return missing
-
-
-def _mean(outcomes: list[EpisodeOutcome]) -> float:
-    return float(np.mean([outcome.reward_sum for outcome in outcomes]))
+def mean_reward_sum(episodes: Episodes) -> float:
+    """Mean over episodes, capped or not."""
+    return float(np.mean([outcome.reward_sum for _, outcome in episodes]))

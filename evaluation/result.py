@@ -1,29 +1,39 @@
-"""result.json: everything that one conversion run found, and what it takes to find it again.
+"""result.json: everything that one conversion found, and what it takes to find it again.
 
-Its only writer and its only reader. The file is a `Result` as JSON, field for field; `VERSION` counts changes of the
-fields' meaning. Floats are finite: what doesn't exist is null.
+Its only writer and its only reader. The file is a `Result` as JSON, field for field; its version counts changes of the
+fields' meaning. Floats are finite: what doesn't exist is null. The report reads it without loading torch.
 """
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import datetime
+import math
 import typing
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from runtime.errors import UserError
-from runtime.files import atomic_file, write_json
-from runtime.records import from_json, to_json
+import envs
+from evaluation import alpha_selection
+from evaluation.alpha_selection import AlphaRecord
+from evaluation.episode_store import EpisodeKey, EpisodeOutcome, check_episode
+from runtime.files import atomic_file
+from runtime.schema import Document, Record
+from runtime.versions import versions
 
-VERSION = 1
+if TYPE_CHECKING:
+    from evaluation.conversion import Conversion, ConversionRun
+    from evaluation.protocol import Played
+    from snn.info import LayerInfo
+
 RESULT, RETURNS = "result.json", "returns.npy"
 
 
-@dataclass
-class MacsRecord:
+class MacsRecord(Record):
     """Multiply-accumulates of one layer for one observation. `kind`: conv2d or linear."""
 
     name: str
@@ -31,30 +41,46 @@ class MacsRecord:
     macs: int
 
 
-@dataclass
-class PolicyRecord:
+class PolicyRecord(Record):
     """The ANN that was converted. `training_seed` is None where its own configuration names none; `frame`: environment
-    steps it was trained for; `macs`: of every layer, the readout included."""
+    steps it was trained for; `macs`: of every layer, the readout included. `route`: how it was come by;
+    `last_evaluation`: what it returned then; `weak`: a warning, where it returns far less than the policy that ships."""
 
     path: str
     sha256: str
     frame: int
     training_seed: int | None
     actor_trunk: str
-    macs: list[MacsRecord] = field(default_factory=list)
+    action_repeat: int | None = None
+    macs: list[MacsRecord] = []
+    route: str | None = None
+    last_evaluation: str | None = None
+    weak: str | None = None
 
 
-@dataclass
-class ConversionRecord:
+class LayerRecord(Record):
+    """One spiking layer as converted. `theta_min`, `theta_max` are over the units that ever fired (None: all dead);
+    `dead`: units whose θ is 0."""
+
+    name: str
+    kind: str
+    neuron: str
+    units: int = Field(ge=1)
+    theta_min: float | None
+    theta_max: float | None
+    dead: int = Field(ge=0)
+
+
+class ConversionRecord(Record):
     """How it was converted. `v_base` (in units of θ) and `clip` (the two ends of CRPI's correction, in units of θ) are
-    the rule's; `layers` has a `LayerRecord` each; `thresholds_sha256` names the exact θ, `calibration["from"]` where it was
-    taken: "policy file" or "rollouts"."""
+    the rule's; `layers` has a `LayerRecord` each; `thresholds_sha256` names the exact θ, `calibration["from"]` where it
+    was taken: "policy file" or "rollouts"."""
 
     neuron: str
     rule: str
     coding: str
     n_thresholds: int | None
-    timesteps: int
+    timesteps: int = Field(ge=1)
     mode: str
     hybrid: bool
     dtype: str | None
@@ -65,22 +91,7 @@ class ConversionRecord:
     layers: list[LayerRecord]
 
 
-@dataclass
-class LayerRecord:
-    """One spiking layer as converted. `theta_min`, `theta_max` are over the units that ever fired (None: all dead);
-    `dead`: units whose θ is 0."""
-
-    name: str
-    kind: str
-    neuron: str
-    units: int
-    theta_min: float | None
-    theta_max: float | None
-    dead: int
-
-
-@dataclass
-class EpisodeRecord:
+class EpisodeRecord(Record):
     """One episode. `seed` is `envs.episode_seed`'s triple. `return_` ("return" in the file) is the undiscounted sum of
     rewards, None where `max_decisions` cut the episode short; `reward_sum` is that sum either way.
 
@@ -90,34 +101,40 @@ class EpisodeRecord:
 
     seed: list[int]
     episode: int
-    return_: float | None
+    return_: float | None = Field(validation_alias="return", serialization_alias="return")
     reward_sum: float
-    decisions: int
+    decisions: int = Field(ge=1)
     capped: bool
     spikes: list[list[int]] | None = None
     sops: list[list[int]] | None = None
     above_threshold: list[float] | None = None
 
+    @model_validator(mode="after")
+    def _agree(self) -> EpisodeRecord:
+        if self.return_ != (None if self.capped else self.reward_sum):
+            raise ValueError(
+                "the return must be the sum of rewards where the episode was not cut short, null where it was"
+            )
+        return self
 
-@dataclass
-class ActivityRecord:
+
+class ActivityRecord(Record):
     """One layer over the report episodes of one α. `spike_rate`: spikes per unit and simulation step, in [0, 1];
     `above_threshold`: share of activations (mean input currents) above θ; `sops`: per decision."""
 
     name: str
-    spike_rate: float
-    above_threshold: float
-    sops: float
+    spike_rate: float = Field(ge=0, le=1)
+    above_threshold: float = Field(ge=0, le=1)
+    sops: float = Field(ge=0)
 
 
-@dataclass
-class RolloutRecord:
+class RolloutRecord(Record):
     """The episodes of the ANN (`alpha` None) or of one α on one stream of environment seeds, "report" or "selection"."""
 
     alpha: float | None
     stream: str
-    episodes: list[EpisodeRecord]
-    activity: list[ActivityRecord] = field(default_factory=list)
+    episodes: list[EpisodeRecord] = Field(min_length=1)
+    activity: list[ActivityRecord] = []
 
     def returns(self) -> list[float]:
         """The episodes' returns; empty where any of them was cut short, because a part of an episode has none."""
@@ -129,30 +146,18 @@ class RolloutRecord:
         return float(np.mean([episode.reward_sum for episode in self.episodes]))
 
 
-@dataclass
-class AlphaRecord:
-    """`requested`: crpi.alpha, in order. `chosen`: the α that stands for CRPI, and `how`: "given" (one number),
-    "honest" (best mean on the selection episodes) or "paper" (best mean on the very episodes reported: `optimistic`).
-    `returns_stream`: which episodes the means in returns.npy are over."""
-
-    requested: list[float]
-    chosen: float
-    how: str
-    optimistic: bool
-    note: str
-    returns_stream: str
-
-
-@dataclass
-class Result:
+class Result(Document):
     """One run. Where `status` is "failed", `cause` says why and the fields from `policy` on may be empty.
 
     `capped`: some episode was cut short by `max_decisions`, so that this file holds no comparable return.
     `seeds`: the base seed and the streams used; `compute`: device, threads, chunk, renderer and the like;
-    `timing`: wall-clock seconds (`rollout_seconds`: of the episodes alone), episodes computed and reused.
+    `timing`: wall-clock seconds (`rollout_seconds`: of the episodes alone), episodes computed and reused;
+    `artefacts`: what was written beside this file, by name, with its SHA-256.
     """
 
-    status: str
+    KIND: ClassVar[str] = "result"
+
+    status: Literal["ok", "failed"]
     cause: str | None
     created: str
     config: dict[str, Any]
@@ -160,15 +165,42 @@ class Result:
     task: str
     obs: str
     capped: bool = False
-    seeds: dict[str, Any] = field(default_factory=dict)
+    seeds: dict[str, Any] = {}
     policy: PolicyRecord | None = None
     conversion: ConversionRecord | None = None
     alpha: AlphaRecord | None = None
     ann: RolloutRecord | None = None
-    snn: list[RolloutRecord] = field(default_factory=list)
-    compute: dict[str, Any] = field(default_factory=dict)
-    timing: dict[str, float] = field(default_factory=dict)
-    version: int = VERSION
+    snn: list[RolloutRecord] = []
+    compute: dict[str, Any] = {}
+    timing: dict[str, float] = {}
+    artefacts: dict[str, str] = {}
+    version: Literal[1] = 1
+
+    @model_validator(mode="after")
+    def _agree(self) -> Result:
+        if self.status == "failed":
+            if not self.cause:
+                raise ValueError("a failed result must say its cause")
+            return self
+        if self.policy is None or self.conversion is None or self.alpha is None or self.ann is None:
+            raise ValueError("a finished result needs policy, conversion, alpha and ann")
+        for rollouts in [self.ann, *self.snn]:
+            for episode in rollouts.episodes:
+                try:
+                    check_episode(
+                        self.task,
+                        self.policy.action_repeat,
+                        episode.decisions,
+                        episode.reward_sum,
+                        episode.spikes,
+                        episode.sops,
+                        [layer.units for layer in self.conversion.layers],
+                        self.conversion.timesteps,
+                    )
+                except ValueError as error:
+                    name = "ANN" if rollouts.alpha is None else f"alpha {rollouts.alpha:g}"
+                    raise ValueError(f"{name}, {rollouts.stream} episode {episode.episode}: {error}") from None
+        return self
 
     def of(self, alpha: float, stream: str = "report") -> RolloutRecord | None:
         """The rollouts of one α on one stream, or None where there are none."""
@@ -182,13 +214,13 @@ def write(result: Result, folder: str | Path) -> Path:
     Raises ValueError for a result that `read` would refuse.
     """
     folder = Path(folder)
-    document = to_json(result)
-    _check(from_json(Result, document, "result"))
+    path = folder / RESULT
+    Result.parse(result.model_dump_json(by_alias=True).encode())
     if result.status == "ok":
         with atomic_file(folder / RETURNS) as file:
             np.save(file, mean_returns(result))
-    write_json(folder / RESULT, document)
-    return folder / RESULT
+    result.write(path)
+    return path
 
 
 def mean_returns(result: Result) -> np.ndarray:
@@ -205,35 +237,172 @@ def mean_returns(result: Result) -> np.ndarray:
 def read(path: str | Path) -> Result:
     """Reads and checks a result.json (or the folder that holds it). Raises UserError, one line, where it isn't one."""
     path = Path(path)
-    path = path / RESULT if path.is_dir() else path
-    try:
-        document = json.loads(path.read_bytes())
-        if not isinstance(document, dict) or document.get("version") != VERSION:
-            found = document.get("version") if isinstance(document, dict) else None
-            raise ValueError(f"its version is {found}, this program reads version {VERSION}")
-        return _check(from_json(Result, document, "result"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a readable result ({error})") from None
+    return Result.read(path / RESULT if path.is_dir() else path)
 
 
-def _check(result: Result) -> Result:
-    """Returns a result whose parts agree with each other. Raises ValueError otherwise."""
-    if result.status == "failed":
-        if not result.cause:
-            raise ValueError("a failed result must say its cause")
-        return result
-    if result.status != "ok":
-        raise ValueError(f"status {result.status!r} is neither ok nor failed")
-    if result.policy is None or result.conversion is None or result.alpha is None or result.ann is None:
-        raise ValueError("a finished result needs policy, conversion, alpha and ann")
-    layers, timesteps = len(result.conversion.layers), result.conversion.timesteps
-    for rollouts in [result.ann, *result.snn]:
-        if not rollouts.episodes:
-            raise ValueError(f"alpha {rollouts.alpha}, {rollouts.stream}: no episodes")
-        for episode in rollouts.episodes:
-            if episode.capped != (episode.return_ is None):
-                raise ValueError("an episode has a return exactly where it was not cut short")
-            for counts in (episode.spikes, episode.sops):
-                if counts is not None and [len(row) for row in counts] != [timesteps] * layers:
-                    raise ValueError(f"spikes and sops must be [{layers} layers][{timesteps} steps]")
-    return result
+def of_run(conversion: Conversion, config: dict[str, Any], played: Played, seconds: float) -> Result:
+    """The record of a finished run; `config`: the plain configuration; `seconds`: wall-clock time."""
+    run, settings = conversion.run, conversion.run.settings
+    record = conversion_record(conversion)
+    groups = {key: _rollouts(*key, episodes, record) for key, episodes in played.episodes.items()}
+    everything = list(groups.values())
+    ann = groups.pop((None, "report"))
+    return Result(
+        status="ok",
+        cause=None,
+        created=now(),
+        config=config,
+        versions=versions(),
+        task=settings.env_name,
+        obs=settings.obs,
+        capped=any(episode.capped for rollouts in everything for episode in rollouts.episodes),
+        seeds={
+            "seed": settings.seed,
+            "streams": ["calibration", *sorted({rollouts.stream for rollouts in everything})],
+        },
+        policy=policy_record(run, ann.returns()),
+        conversion=record,
+        alpha=alpha_selection.describe(settings.alphas, settings.crpi.select, played.chosen),
+        ann=ann,
+        snn=list(groups.values()),
+        compute={
+            **dataclasses.asdict(run.compute),
+            "packages": dict(run.compute.packages),
+            "num_envs": settings.num_envs,
+            "num_workers": settings.num_workers,
+        },
+        timing={
+            "seconds": round(seconds, 3),
+            "rollout_seconds": round(played.seconds, 3),
+            "episodes_computed": played.computed,
+            "episodes_reused": played.reused,
+        },
+    )
+
+
+def policy_record(run: ConversionRun, returns: list[float]) -> PolicyRecord:
+    """The record of a run's policy, of which `returns` are the report episodes' (empty where they were cut short)."""
+    import snn
+    from evaluation import policy_choice  # loads torch, which nothing that reads results needs
+
+    policy, seed = run.policy, run.policy.config.get("seed")
+    macs = snn.macs(policy.network, policy.observation_shape)
+    return PolicyRecord(
+        path=str(Path(policy.path).absolute()),
+        sha256=policy.sha256,
+        frame=policy.frame,
+        training_seed=seed if isinstance(seed, int) else None,
+        actor_trunk=policy.actor_trunk,
+        action_repeat=policy.action_repeat,
+        macs=[MacsRecord(name=layer.name, kind=layer.kind, macs=layer.macs) for layer in macs],
+        route=run.route,
+        last_evaluation=run.last_evaluation,
+        weak=policy_choice.weakness(policy, returns),
+    )
+
+
+def conversion_record(conversion: Conversion) -> ConversionRecord:
+    """The record of a conversion, whatever its α."""
+    settings, network = conversion.run.settings, conversion.network(1)
+    rule, neuron = network.neuron.rule, settings.neuron
+    return ConversionRecord(
+        neuron=neuron.name,
+        rule=neuron.rule,
+        coding=neuron.coding,
+        n_thresholds=neuron.n_thresholds,
+        timesteps=settings.SNN_ts,
+        mode=settings.crpi.mode,
+        hybrid=settings.hybrid,
+        dtype=settings.dtype,
+        v_base=rule.v_base,
+        clip=[-rule.clip, rule.clip],
+        calibration={**settings.calibration.model_dump(), "from": conversion.origin},
+        thresholds_sha256=str(conversion.method.thresholds),
+        layers=[_layer(info, units) for info, units in zip(network.layers, conversion.units, strict=True)],
+    )
+
+
+def failed(config: dict[str, Any], cause: str) -> Result:
+    """The record of a run that came to nothing, for sweeps, whose reports must show the gap."""
+    return Result(
+        status="failed",
+        cause=cause,
+        created=now(),
+        config=_finite(config),
+        versions=versions(),
+        task=str(config.get("env_name")),
+        obs=str(config.get("obs")),
+    )
+
+
+def now() -> str:
+    """The time in UTC, to the second, as records hold it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _layer(info: LayerInfo, units: int) -> LayerRecord:
+    alive = info.theta[info.theta > 0]
+    return LayerRecord(
+        name=info.name,
+        kind=info.kind,
+        neuron=f"{info.neuron.rule.name}, {info.neuron.coding.name}",
+        units=units,
+        theta_min=float(alive.min()) if len(alive) else None,
+        theta_max=float(alive.max()) if len(alive) else None,
+        # A convolution has one θ per channel, for all its places.
+        dead=info.dead * units // len(info.theta),
+    )
+
+
+def _rollouts(
+    alpha: float | None,
+    stream: str,
+    episodes: Sequence[tuple[EpisodeKey, EpisodeOutcome]],
+    conversion: ConversionRecord,
+) -> RolloutRecord:
+    spiking = alpha is not None and stream == "report"
+    activity = []
+    if spiking:
+        outcomes = [outcome for _, outcome in episodes]
+        decisions = sum(outcome.decisions for outcome in outcomes)
+        for index, layer in enumerate(conversion.layers):
+            parts = [outcome.layers[index] for outcome in outcomes]
+            above = sum(outcome.decisions * part.above_threshold for outcome, part in zip(outcomes, parts))
+            activity.append(
+                ActivityRecord(
+                    name=layer.name,
+                    spike_rate=sum(sum(part.spikes) for part in parts)
+                    / (layer.units * decisions * conversion.timesteps),
+                    above_threshold=above / decisions,
+                    sops=sum(sum(part.sops) for part in parts) / decisions,
+                )
+            )
+    return RolloutRecord(
+        alpha=alpha,
+        stream=stream,
+        episodes=[_episode(key, outcome, spiking) for key, outcome in episodes],
+        activity=activity,
+    )
+
+
+def _episode(key: EpisodeKey, outcome: EpisodeOutcome, spiking: bool) -> EpisodeRecord:
+    return EpisodeRecord(
+        seed=list(envs.episode_seed(key.stream, key.seed, key.episode)),
+        episode=key.episode,
+        return_=None if outcome.capped else outcome.reward_sum,
+        reward_sum=outcome.reward_sum,
+        decisions=outcome.decisions,
+        capped=outcome.capped,
+        spikes=[layer.spikes for layer in outcome.layers] if spiking else None,
+        sops=[layer.sops for layer in outcome.layers] if spiking else None,
+        above_threshold=[layer.above_threshold for layer in outcome.layers] if spiking else None,
+    )
+
+
+def _finite(value: Any) -> Any:
+    """A refused option may be the very nan or inf that JSON can't hold; it is kept as its name."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -146,6 +146,11 @@ class Rollouts:
         outcomes = {}
         for row, was_capped in zip(rows[lasts], capped[lasts]):
             key = lane.keys[row]
+            if not np.isfinite(lane.sums[row]):
+                raise UserError(
+                    f"{key.source.task}, episode {key.episode} of stream {key.stream}, seed {key.seed}: the sum of rewards "
+                    "is not finite; the simulation became unstable, try another seed"
+                )
             outcome = EpisodeOutcome(
                 reward_sum=float(lane.sums[row]),
                 decisions=int(lane.decisions[row]),
@@ -153,11 +158,6 @@ class Rollouts:
                 layers=lane.policies[key.method].activity(int(row)),
                 made={**self._made, "seconds": round(time.monotonic() - lane.started[row], 3)},
             )
-            if not np.isfinite(outcome.reward_sum):
-                raise UserError(
-                    f"{key.source.task}, episode {key.episode} of stream {key.stream}, seed {key.seed}: the sum of rewards is not finite; "
-                    "the simulation became unstable, try another seed"
-                )
             self.store.put(key, outcome)
             outcomes[key.digest] = outcome
             lane.keys[row] = None

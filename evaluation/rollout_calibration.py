@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import math
-import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +26,8 @@ import envs
 import snn
 from drqv2.stored_thresholds import Plain, StoredCalibration, weights_sha256
 from evaluation.environments import VectorEnvironment
-from evaluation.episode_store import Compute, Source
+from evaluation.episode_store import Compute, Hashed, Source, Store
 from evaluation.policies import Policy
-from runtime.errors import UserError
-from runtime.files import atomic_write
 from snn.device import placed
 
 Thresholds = list[Tensor]  # one per ReLU, as snn.calibrate makes them
@@ -44,7 +41,7 @@ FROM_FILE, FROM_ROLLOUTS = "policy file", "rollouts"
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Hashed):
     """What thresholds depend on. `percentile` None: the maximum; `hybrid`: around a LayerNorm/tanh trunk."""
 
     source: Source
@@ -55,11 +52,8 @@ class Calibration:
     max_decisions: int | None
     compute: Compute
 
-    @property
-    def digest(self) -> str:
-        """SHA-256, in hex, of every field."""
-        text = json.dumps({"kind": "calibration", **dataclasses.asdict(self)}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def fields(self) -> dict[str, Any]:
+        return {"kind": "calibration", **dataclasses.asdict(self)}
 
     @property
     def settings(self) -> dict[str, Plain]:
@@ -121,25 +115,39 @@ def thresholds(
             )
             return stored.thresholds, FROM_FILE
         say(f"thresholds: those in the policy's file are not used, they are of other settings ({differing})")
-    path = Path(root) / "thresholds" / f"{calibration.digest}.pt"
-    found = _read(path, say)
-    if found is None:
+    store = ThresholdStore(root, say)
+    measured = store.get(calibration)
+    if measured is None:
         batches = (placed(batch, device) for batch in make_rollout())
-        found = [
-            theta.cpu() for theta in snn.calibrate(network, batches, calibration.percentile, hybrid=calibration.hybrid)
-        ]
+        measured = snn.calibrate(network, batches, calibration.percentile, hybrid=calibration.hybrid)
+        measured = [theta.cpu() for theta in measured]
+        store.put(calibration, measured)
+    return measured, FROM_ROLLOUTS
+
+
+class ThresholdStore(Store[Calibration, Thresholds]):
+    """Measured thresholds beside a store's episodes, by what they were measured with."""
+
+    suffix, what = ".pt", "calibration runs"
+
+    def __init__(self, root: str | Path, say: Callable[[str], None] = tqdm.write):
+        super().__init__(Path(root) / "thresholds", say)
+
+    def encode(self, key: Calibration, value: Thresholds) -> bytes:
         buffer = io.BytesIO()
-        torch.save({"sha256": sha256(found), "thresholds": found}, buffer)
-        try:
-            atomic_write(path, buffer.getvalue())
-        except OSError as error:
-            raise UserError(f"store={root}: can't be written ({error.strerror or error})") from error
-    return found, FROM_ROLLOUTS
+        torch.save({"sha256": sha256(value), "thresholds": value}, buffer)
+        return buffer.getvalue()
+
+    def decode(self, key: Calibration, data: bytes) -> Thresholds:
+        entry = torch.load(io.BytesIO(data), weights_only=True)
+        if entry["sha256"] != sha256(entry["thresholds"]):
+            raise ValueError("checksum differs")
+        return list(entry["thresholds"])
 
 
-def to_store(calibration: Calibration, network: nn.Module, found: Thresholds) -> StoredCalibration:
-    """Thresholds `found` on `network`, as the policy's file may carry them."""
-    return StoredCalibration(found, calibration.settings, calibration.made, weights_sha256(network.state_dict()))
+def to_store(calibration: Calibration, network: nn.Module, measured: Thresholds) -> StoredCalibration:
+    """Thresholds `measured` on `network`, as the policy's file may carry them."""
+    return StoredCalibration(measured, calibration.settings, calibration.made, weights_sha256(network.state_dict()))
 
 
 def sha256(values: Thresholds) -> str:
@@ -198,25 +206,3 @@ def _differences(there: dict[str, Plain], here: dict[str, Plain]) -> str:
     return ", ".join(
         f"{name}={texts[0].get(name, 'none')}, here {texts[1].get(name, 'none')}" for name in names[:4]
     ) + (", ..." if names[4:] else "")
-
-
-def _read(path: Path, say: Callable[[str], None]) -> Thresholds | None:
-    try:
-        entry = torch.load(path, weights_only=True)
-        if entry["sha256"] != sha256(entry["thresholds"]):
-            raise ValueError("checksum differs")
-        return entry["thresholds"]
-    except FileNotFoundError:
-        return None
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as error:
-        say(f"{path}: unusable thresholds ({error!s:.100}); calibration runs again")
-        return None

@@ -26,6 +26,8 @@ def lines(result: Result) -> list[str]:
         found.append(
             _row(label(conversion.neuron, conversion.mode, rollouts.alpha or 0.0), rollouts, result.ann, units)
         )
+    if result.policy is not None and result.policy.weak:
+        found.append(result.policy.weak)
     dead = sum(layer.dead for layer in conversion.layers)
     found.append(
         f"{len(conversion.layers)} spiking layers, {sum(units.values()):,} units, {dead:,} of them silent (they never fired in calibration)"

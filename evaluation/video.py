@@ -11,11 +11,48 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import envs
-from envs.video import write_video
+from envs import gl
+from envs.video import check_ffmpeg, write_video
+from evaluation.conversion import Conversion, ConversionRun
 from evaluation.policies import Policy
+from evaluation.summary import label
 
 _HEIGHT, _WIDTH, _CAPTION, _GAP = 240, 320, 44, 4
 _INK, _PAPER, _FAINT = (20, 24, 31), (248, 249, 250), (96, 103, 112)
+
+
+def probe(render_device: int | None) -> None:
+    """Raises UserError where no video could be made, because nothing renders or ffmpeg is missing."""
+    check_ffmpeg()
+    gl.probe(render_device)
+
+
+def comparison(conversion: Conversion, alpha: float, path: Path) -> None:
+    """Writes the ANN, plain conversion and, where α isn't 0, CRPI side by side."""
+    settings = conversion.run.settings
+    alphas = sorted({0.0, alpha})
+    spiking = [
+        (f"{label(settings.neuron.name, settings.crpi.mode, value)}, T={settings.SNN_ts}", conversion.spiking_policy(1))
+        for value in alphas
+    ]
+    side_by_side(
+        path,
+        [("ANN", conversion.run.ann), *spiking],
+        lambda: _environment(conversion.run),
+        alphas=[0.0, *alphas],
+        seed=settings.seed,
+    )
+
+
+def _environment(run: ConversionRun) -> envs.Environment:
+    return envs.make(
+        run.policy.task,
+        obs=run.policy.obs,
+        frame_stack=run.policy.frame_stack,
+        action_repeat=run.policy.action_repeat,
+        max_decisions=run.settings.max_decisions,
+        render_device=run.settings.render.device,
+    )
 
 
 def side_by_side(

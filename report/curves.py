@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation import selection, statistics
+from evaluation import alpha_selection, statistics
 from evaluation.statistics import Interval
 from report.evidence import Evidence, Strata
 from report.method import Network, ann
@@ -80,8 +80,8 @@ def one_alpha(curves: Curves) -> OneAlpha | None:
     if not shared:
         return None
     apr = {alpha: float(np.mean([values[alpha] for values in ratios.values()])) for alpha in shared}
-    per_task = {task: selection.best({a: values[a] for a in shared}) for task, values in ratios.items()}
-    alpha = selection.best(apr)
+    per_task = {task: alpha_selection.best({a: values[a] for a in shared}) for task, values in ratios.items()}
+    alpha = alpha_selection.best(apr)
     apr_per_task = float(np.mean([ratios[task][best] for task, best in per_task.items()]))
     return OneAlpha(alpha, apr[alpha], per_task, apr_per_task, apr.get(0.0))
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation import selection
+from evaluation import alpha_selection
 from report import method
 
 # Decisions of an episode in the DeepMind Control Suite at action repeat 2.
@@ -46,13 +46,13 @@ class Estimator:
         length = min(_EPISODE, int(config["max_decisions"] or _EPISODE))
         policy = tuple(str(config[key]) for key in ("env_name", "obs", "snapshot", "root", "run", "seed"))
         network = method.of_config(config)[0].network
-        alphas = [tenth / 10 for tenth in range(11)] if crpi["alpha"] == "grid" else crpi["alpha"]
-        alphas = [float(alpha) for alpha in (alphas if isinstance(alphas, list) else [alphas])]
-        trying = selection.to_select(alphas, crpi["select"])
+        alphas = [float(alpha) for alpha in alpha_selection.requested(crpi["alpha"])]
+        plan = alpha_selection.plan(alphas, crpi["select"])
         # The chosen α is not known yet; jobs that choose alike choose the same.
-        reported: list[Hashable] = [0.0, (str(alphas), crpi["select_episodes"])] if trying else list(alphas)
+        chosen = [(str(alphas), crpi["select_episodes"])] if plan.selection else []
+        reported: list[Hashable] = [*plan.report, *chosen]
         groups: list[tuple[Hashable, str, int]] = [
-            (alpha, "selection", int(crpi["select_episodes"])) for alpha in trying
+            (alpha, "selection", int(crpi["select_episodes"])) for alpha in plan.selection
         ]
         groups += [(alpha, "report", report) for alpha in reported]
         keys = [(*policy, network, alpha, crpi["mode"] if alpha else None, stream) for alpha, stream, _ in groups]

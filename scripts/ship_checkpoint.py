@@ -34,7 +34,6 @@ import snn  # noqa: E402
 from drqv2.snapshot import CHECKPOINTS, load_policy, policy_meta, store_calibration, write_policy  # noqa: E402
 from evaluation import statistics  # noqa: E402
 from evaluation.conversion import ConversionRun  # noqa: E402
-from evaluation.episode_store import ANN  # noqa: E402
 from evaluation.settings import ConvertSettings  # noqa: E402
 from report import paper  # noqa: E402
 from runtime.errors import UserError  # noqa: E402
@@ -144,7 +143,7 @@ def calibrate(file: Path) -> None:
     """Puts into a policy file the calibration that convert.py computes for it, if nothing but the policy is named."""
     with tempfile.TemporaryDirectory() as folder:
         run = conversion(file, f"store='{folder}'")
-        with run.environments:
+        with run:
             stored = run.measured()
     store_calibration(file, stored)
     print(
@@ -171,9 +170,9 @@ def evaluate(file: Path) -> list[float]:
     """Returns of the policy itself over EPISODES episodes: the ANN's episodes of a conversion, by convert.py's own code."""
     with tempfile.TemporaryDirectory() as folder:
         run = conversion(file, f"num_eval_episodes={EPISODES}", f"seed={SEED}", f"store='{folder}'")
-        with run.environments:
-            keys = run.keys(ANN, None, "report")
-            outcomes = run.rollouts({}).run(keys)
+        with run:
+            keys = run.ann_keys("report")
+            outcomes = run.rollouts().run(keys)
     return [float(outcomes[key.digest].reward_sum) for key in keys]
 
 

@@ -95,7 +95,13 @@ def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
 def _mark(panel: Axes, place: float, value: Estimate | None, line: str, marker: str, scale: float = 1.0) -> None:
     """Without the single episodes."""
     if value is not None:
-        estimate(panel, place, Estimate(scale * value.mean, scale * value.low, scale * value.high, []), line, marker)
+        estimate(
+            panel,
+            place,
+            Estimate(mean=scale * value.mean, low=scale * value.low, high=scale * value.high, values=[]),
+            line,
+            marker,
+        )
 
 
 def _policy(analysis: Analysis) -> str:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from analysis.layers import NUMBERS
-from analysis.trial import Record, Trial
+from analysis.trial import Trial, TrialRecord
 from tests.evaluation.factories import episode_key
 
 
@@ -13,7 +13,7 @@ def record(decisions=6, dims=2, depth=2, seed=0, **given):
     """A record with random contents, those `given` excepted."""
     generator = np.random.default_rng(seed)
     uniform = lambda *shape: generator.uniform(-0.9, 0.9, shape)  # noqa: E731
-    made = Record(
+    made = TrialRecord(
         actions=uniform(decisions, dims).astype(np.float32),
         reference=uniform(decisions, dims).astype(np.float32),
         after=uniform(decisions, dims).astype(np.float32),

@@ -105,7 +105,7 @@ def test_estimates_are_the_projects_own_bootstrap():
     found = estimate([1.0, None, 2.0, 4.0, 9.0])
     assert (found.low, found.high) == statistics.bootstrap([values]) and found.values == values and found.mean == 4
     assert estimate([None]) is None
-    assert paired(found, Estimate(0, 0, 0, [1.0, 1.0, 1.0, 1.0])).values == [0.0, 1.0, 3.0, 8.0]
+    assert paired(found, Estimate(mean=0, low=0, high=0, values=[1.0, 1.0, 1.0, 1.0])).values == [0.0, 1.0, 3.0, 8.0]
 
 
 def test_a_curve_is_a_mean_within_its_interval():
@@ -151,9 +151,11 @@ def test_claims_of_a_loss_that_is_the_states():
 
 
 def test_drift_claims_compare_first_and_last_window():
-    windows = [Estimate(0, 0, 0, [1e-3, 1e-2]), Estimate(0, 0, 0, [1.0, 1.0])]
+    windows = [Estimate(mean=0, low=0, high=0, values=[1e-3, 1e-2]), Estimate(mean=0, low=0, high=0, values=[1.0, 1.0])]
     assert claims.growing(windows).values == pytest.approx([3.0, 2.0])
-    assert claims.growing([Estimate(0, 0, 0, [0.0]), Estimate(0, 0, 0, [0.0])]).values == [0.0]
+    assert claims.growing(
+        [Estimate(mean=0, low=0, high=0, values=[0.0]), Estimate(mean=0, low=0, high=0, values=[0.0])]
+    ).values == [0.0]
 
 
 def test_trajectories_of_different_length_are_compared_while_both_last():

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
 
 import envs
 from analysis.plan import TrialPlan
@@ -15,7 +14,6 @@ from analysis.trial import DISTURBANCES, FLIPPED, GAUSSIAN, ORDERED, RECORDED, T
 from evaluation.conversion import ConversionRun
 from evaluation.environments import Environments
 from evaluation.episode_store import ANN
-from evaluation.policies import SpikingPolicy
 from tests.analysis.test_settings import config
 
 SMALL = dict(
@@ -38,27 +36,18 @@ class House:
     def __init__(self, policies, folder, obs="state", **changes):
         values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder)) | changes))
         self.settings = AnalyzeSettings.from_dict(values)
-        self.run = ConversionRun(self.settings.conversion, say=lambda line: None)
-        self.branches = Environments(self.run.make_envs, self.settings.conversion.num_envs)
-        self.thresholds, _ = self.run.thresholds()
-        self.plan = TrialPlan(self.settings, self.run, self.run.method(self.thresholds))
+        self.run = ConversionRun(self.settings, say=lambda line: None)
+        self.branches = Environments(self.run.make_envs, self.settings.num_envs)
+        self.conversion = self.run.converted()
+        self.plan = TrialPlan(self.conversion, self.settings.layer_decisions)
         self.lines = []
         self.player = self.new_player(folder)
 
     def new_player(self, folder):
-        chunk = self.settings.conversion.chunk
-        return Player(
-            self.run.environments,
-            self.branches,
-            self.run.ann,
-            lambda: self.run.convert(self.thresholds, chunk),
-            chunk=chunk,
-            device=torch.device("cpu"),
-            store=TrialStore(folder / "analysis", self.lines.append),
-        )
+        return Player(self.conversion, self.branches, TrialStore(folder / "analysis", self.lines.append))
 
     def play(self, trials):
-        with self.run.environments, self.branches:
+        with self.run, self.branches:
             found = self.player.run(trials)
         return [found[trial.digest] for trial in trials]
 
@@ -80,9 +69,9 @@ def test_the_leaders_episode_is_untouched_by_branching(policies, tmp_path, monke
         for name in ("actions", "reference", "rewards", "coordinates", "residual_cosines", "layers"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     # And it is the episode that convert.py plays, bit for bit.
-    keys = [trial.key for trial in trials[:3]] + house.run.keys(house.plan.method, None, "report")
-    with house.run.environments:
-        outcomes = house.run.rollouts(house.thresholds).run(keys)
+    keys = [trial.key for trial in trials[:3]] + house.run.ann_keys("report")
+    with house.run:
+        outcomes = house.conversion.rollouts().run(keys)
     assert [outcomes[key.digest].reward_sum for key in keys] == [float(record.rewards.sum()) for record in branched]
 
 
@@ -152,7 +141,7 @@ def test_disturbed_leaders_do_what_the_ann_would_and_more(policies, tmp_path):
 def test_flipped_errors_are_the_networks_own_in_each_state(policies, tmp_path):
     house = House(policies, tmp_path)
     trials = house.plan.disturbed(0.6)[FLIPPED]
-    network = SpikingPolicy(house.run.convert(house.thresholds, 1), 1, torch.device("cpu"))
+    network = house.conversion.spiking_policy(1)
     signs = set()
     for trial, record in zip(trials, house.play(trials)):
         network.reset(np.ones(1, bool), np.array([0.6]), np.array([trial.key.environment_key()]))

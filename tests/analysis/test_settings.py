@@ -15,13 +15,13 @@ config = functools.partial(configs.config, "analyze")
 
 def test_the_shipped_defaults():
     settings = AnalyzeSettings.from_dict(config())
-    assert settings.alphas == (0.0, 0.2, 0.4, 0.6, 0.8, 1.0) and settings.layer_decisions == 20
-    assert (settings.conversion.timesteps, settings.conversion.report_episodes) == (32, 10)
+    assert settings.compared == (0.0, 0.2, 0.4, 0.6, 0.8, 1.0) and settings.layer_decisions == 20
+    assert (settings.SNN_ts, settings.num_eval_episodes) == (32, 10)
 
 
 @pytest.mark.parametrize("asked, compared", [(0.5, (0.0, 0.5)), ([0.9, 0.3], (0.0, 0.3, 0.9)), (0, (0.0,))])
 def test_plain_conversion_is_always_compared(asked, compared):
-    assert AnalyzeSettings.from_dict(config(crpi__alpha=asked)).alphas == compared
+    assert AnalyzeSettings.from_dict(config(crpi__alpha=asked)).compared == compared
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_plain_conversion_is_always_compared(asked, compared):
         (dict(num_eval_episodes=1), "num_eval_episodes=1"),
         (dict(layer_decisions=-1), "layer_decisions=-1"),
         (dict(layer_decisions=1.5), "layer_decisions=1.5"),
-        (dict(layer_decisions=True), "layer_decisions=True"),
+        (dict(layer_decisions=True), "layer_decisions=true"),
         (dict(crpi__alpha=3), "crpi.alpha=3"),
         (dict(SNN_ts=0), "SNN_ts=0"),
         (dict(env_name="cheetah"), "env_name=cheetah"),

@@ -59,7 +59,7 @@ def test_the_sweep_of_all_neurons(cwd, obs):
         for timesteps in (2, 8)
         for alpha in (0.0, 0.5)
     }
-    assert len(found) == 16 and len({json.dumps(results.to_json(r.ann)) for r in found}) == 1
+    assert len(found) == 16 and len({r.ann.model_dump_json() for r in found}) == 1
     assert sum(r.timing["episodes_computed"] for r in found) == 2 + 16 * 2, "the ANN's episodes are played once"
     if obs == "pixels":
         return  # takes long, and the store knows no kinds of observation
@@ -78,11 +78,11 @@ def test_a_job_that_cannot_be_leaves_the_rest_of_the_sweep_alone(cwd):
 
 
 def test_a_fault_of_the_program_in_a_job_leaves_the_rest_of_the_sweep_alone(cwd, capsys, monkeypatch):
-    import evaluation.conversion as conversion
+    from evaluation import run as evaluation_run
 
-    real = conversion.run
+    real = evaluation_run.convert
     monkeypatch.setattr(
-        conversion, "run", lambda settings, *rest: 1 / 0 if settings.timesteps == 3 else real(settings, *rest)
+        evaluation_run, "convert", lambda settings, *rest: 1 / 0 if settings.SNN_ts == 3 else real(settings, *rest)
     )
     code, _ = run_here("convert", ("-m", *TINY, "obs=state", "SNN_ts=3,2"), cwd, capsys, monkeypatch)
     assert code == 1

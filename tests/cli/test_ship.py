@@ -81,7 +81,7 @@ def test_a_checkpoint_that_ships_carries_the_calibration_of_the_default_settings
     run = ConversionRun(
         ConvertSettings.from_dict(config("convert", env_name=task, obs=obs, snapshot=str(path))), say=lambda line: None
     )
-    assert run.thresholds()[1] == "policy file"
+    assert run.converted().origin == "policy file"
 
 
 def test_the_time_of_a_run_is_that_of_its_frames_and_not_of_its_last_evaluation(tmp_path):

@@ -8,8 +8,10 @@ import pytest
 
 import snn
 from drqv2.snapshot import load_policy, store_calibration
-from evaluation import conversion, summary
 from evaluation import result as results
+from evaluation import run as programs
+from evaluation import summary
+from evaluation.conversion import ConversionRun
 from evaluation.episode_store import EpisodeStore
 from evaluation.settings import ConvertSettings
 from runtime.errors import UserError
@@ -31,11 +33,11 @@ SMALL = dict(
 
 def _run(policies, folder, obs="state", say=lambda line: None, **changes):
     values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "keys")) | changes))
-    return conversion.run(ConvertSettings.from_dict(values), values, folder, say)
+    return programs.convert(ConvertSettings.from_dict(values), values, folder, say)
 
 
 def _without_time(result):
-    document = results.to_json(result)
+    document = result.to_dict()
     for field in ("created", "timing", "config", "compute"):
         document.pop(field)
     return document
@@ -49,19 +51,19 @@ def test_a_run_writes_what_it_found(policies, tmp_path, obs):
     loaded = load_policy(policies[obs])
     assert any(str(policies[obs]) in line and loaded.sha256[:12] in line for line in lines)
     assert (result.policy.sha256, result.policy.training_seed, result.policy.frame) == (loaded.sha256, 7, 1234)
-    assert [rollouts.alpha for rollouts in result.snn] == [0.5] and result.alpha.how == "given"
+    assert [rollouts.alpha for rollouts in result.snn] == [0.0, 0.5] and result.alpha.how == "given"
     assert result.capped and np.isnan(np.load(tmp_path / "returns.npy")).tolist() == [True]
     assert result.ann.episodes[0].spikes is None and result.ann.episodes[0].decisions == 6
     layers = 7 if obs == "pixels" else 3
-    assert len(result.conversion.layers) == len(result.snn[0].activity) == layers
+    assert len(result.conversion.layers) == len(result.snn[1].activity) == layers
     assert (result.conversion.v_base, result.conversion.clip) == (0.5, [-0.5, 0.5])
     for rollouts in [result.ann, *result.snn]:
         assert [episode.seed for episode in rollouts.episodes] == [[4, 1, 0], [4, 1, 1]]
-    for index, (layer, activity) in enumerate(zip(result.conversion.layers, result.snn[0].activity)):
-        spikes = sum(sum(episode.spikes[index]) for episode in result.snn[0].episodes)
+    for index, (layer, activity) in enumerate(zip(result.conversion.layers, result.snn[1].activity)):
+        spikes = sum(sum(episode.spikes[index]) for episode in result.snn[1].episodes)
         assert activity.spike_rate == pytest.approx(spikes / (layer.units * 3 * 12))
         assert 0 <= layer.dead <= layer.units and layer.units > 0
-    spikes = sum(sum(map(sum, episode.spikes)) for episode in result.snn[0].episodes)
+    spikes = sum(sum(map(sum, episode.spikes)) for episode in result.snn[1].episodes)
     (row,) = [line for line in summary.lines(result) if line.startswith("IF+CRPI")]
     assert float(row.split()[-1]) == pytest.approx(
         spikes / (sum(layer.units for layer in result.conversion.layers) * 3 * 12), abs=6e-5
@@ -70,12 +72,12 @@ def test_a_run_writes_what_it_found(policies, tmp_path, obs):
 
 def test_the_saved_network_is_the_one_that_was_reported(policies, tmp_path):
     result = _run(policies, tmp_path, crpi__alpha=[0.6, 0.2], save=True)
-    saved = snn.load(tmp_path / conversion.NETWORK)
+    saved = snn.load(tmp_path / programs.NETWORK)
     assert (saved.alpha, saved.timesteps, saved.neuron.rule.name) == (result.alpha.chosen, 3, "if")
     for layer, told in zip(saved.layers, result.conversion.layers, strict=True):
         assert (layer.name, float(layer.theta.max())) == (told.name, pytest.approx(told.theta_max))
     _run(policies, tmp_path / "without")
-    assert not (tmp_path / "without" / conversion.NETWORK).exists()
+    assert not (tmp_path / "without" / programs.NETWORK).exists()
 
 
 def test_honest_selection_reports_plain_conversion_and_the_chosen(policies, tmp_path):
@@ -94,7 +96,7 @@ def test_honest_selection_reports_plain_conversion_and_the_chosen(policies, tmp_
 
 def test_the_papers_selection_reports_every_alpha_on_the_same_episodes(policies, tmp_path):
     result = _run(policies, tmp_path, crpi__alpha=[0.5, 0.0], crpi__select="paper")
-    assert [(rollouts.alpha, rollouts.stream) for rollouts in result.snn] == [(0.5, "report"), (0.0, "report")]
+    assert [(rollouts.alpha, rollouts.stream) for rollouts in result.snn] == [(0.0, "report"), (0.5, "report")]
     assert result.alpha.optimistic and "optimistic" in result.alpha.note
 
 
@@ -108,8 +110,8 @@ def test_whole_episodes_have_returns(policies, tmp_path):
 def test_results_do_not_depend_on_how_many_run_at_once_or_with_whom(policies, tmp_path, obs):
     together = _run(policies, tmp_path / "a", obs, crpi__alpha=[0.0, 0.5], crpi__select="paper", num_envs=6)
     single = _run(policies, tmp_path / "b", obs, crpi__alpha=0.5)
-    assert results.to_json(together.of(0.5)) == results.to_json(single.of(0.5))
-    assert results.to_json(together.ann) == results.to_json(single.ann)
+    assert together.of(0.5) == single.of(0.5)
+    assert together.ann == single.ann
     if obs == "state":  # VectorEnv's own tests show that workers render as this process does
         workers = _run(policies, tmp_path / "c", obs, crpi__alpha=0.5, num_envs=9, num_workers=2)
         assert _without_time(workers) == _without_time(single)
@@ -117,13 +119,13 @@ def test_results_do_not_depend_on_how_many_run_at_once_or_with_whom(policies, tm
 
 def test_a_second_run_computes_nothing_and_an_edited_setting_only_what_is_new(policies, tmp_path):
     first = _run(policies, tmp_path, crpi__alpha=0.5)
-    assert first.timing["episodes_computed"] == 4
+    assert first.timing["episodes_computed"] == 6
     again = _run(policies, tmp_path, crpi__alpha=0.5)
     assert again.timing["episodes_computed"] == 0 and _without_time(again) == _without_time(first)
     more = _run(policies, tmp_path, crpi__alpha=0.5, num_eval_episodes=3)
-    assert more.timing["episodes_computed"] == 2 and more.timing["episodes_reused"] == 4
+    assert more.timing["episodes_computed"] == 3 and more.timing["episodes_reused"] == 6
     other = _run(policies, tmp_path, crpi__alpha=0.5, SNN_ts=4)
-    assert other.timing["episodes_computed"] == 2  # the ANN's episodes are every conversion's
+    assert other.timing["episodes_computed"] == 4  # the ANN's episodes are every conversion's
 
 
 def test_plain_conversion_is_shared_by_all_modes(policies, tmp_path):
@@ -131,7 +133,7 @@ def test_plain_conversion_is_shared_by_all_modes(policies, tmp_path):
     random = _run(policies, tmp_path, crpi__alpha=0, crpi__mode="random")
     assert random.timing["episodes_computed"] == 0 and random.snn == plain.snn
     fresh = _run(policies, tmp_path / "fresh", crpi__alpha=0, crpi__mode="random")
-    assert results.to_json(fresh.snn[0]) == results.to_json(plain.snn[0])
+    assert fresh.snn[0] == plain.snn[0]
 
 
 def test_another_tasks_policy_is_refused_before_anything_is_written(policies, tmp_path):
@@ -161,7 +163,7 @@ def test_a_video_is_written_on_request(policies, tmp_path):
 def test_entries_of_the_store_name_their_makers(policies, tmp_path):
     _run(policies, tmp_path, crpi__alpha=0.5)
     entries = [json.loads(path.read_text()) for path in (tmp_path / "keys").rglob("*.json")]
-    assert len(entries) == 4 == len({entry["checksum"] for entry in entries})
+    assert len(entries) == 6 == len({entry["checksum"] for entry in entries})
     assert all("torch" in entry["outcome"]["made"]["versions"] for entry in entries)
     assert EpisodeStore(tmp_path / "keys").root.exists()
 
@@ -173,8 +175,8 @@ def _with_calibration(policies, tmp_path, obs, **changes):
     """A copy of a policy's file that carries its calibration, made as scripts/ship_checkpoint.py makes it."""
     path = shutil.copy(policies[obs], tmp_path / "carries.pt")
     values = config(**(SMALL | dict(obs=obs, snapshot=str(path), store=str(tmp_path / "own")) | changes))
-    run = conversion.ConversionRun(ConvertSettings.from_dict(values), say=lambda line: None)
-    with run.environments:
+    run = ConversionRun(ConvertSettings.from_dict(values), say=lambda line: None)
+    with run:
         store_calibration(path, run.measured())
     return {obs: path}
 
@@ -189,7 +191,7 @@ def test_a_stored_calibration_is_what_the_run_would_have_computed_itself(policie
     assert ours.conversion.calibration["from"] == "policy file" and theirs.conversion.calibration["from"] == "rollouts"
     assert [line for line in lines if line.startswith("thresholds: those in the policy's file (12 decisions")]
     assert ours.conversion.thresholds_sha256 == theirs.conversion.thresholds_sha256
-    assert results.to_json(ours.snn[0]) == results.to_json(theirs.snn[0])
+    assert ours.snn[0] == theirs.snn[0]
     assert not (tmp_path / "a/keys/thresholds").exists() and (tmp_path / "b/keys/thresholds").exists()
 
 

@@ -2,47 +2,116 @@
 
 import json
 import multiprocessing
+import os
 
 import pytest
 
+from evaluation import episode_store
 from evaluation.episode_store import EpisodeOutcome, EpisodeStore, LayerActivity
 from runtime.errors import UserError
 from tests.evaluation.factories import episode_key
 
-OUTCOME = EpisodeOutcome(812.0625, 500, False, [LayerActivity("encoder.0", 7, [1, 2], [30, 40], 0.1)], {"seconds": 1.5})
+OUTCOME = EpisodeOutcome(
+    reward_sum=812.0625,
+    decisions=500,
+    capped=False,
+    layers=[LayerActivity(name="encoder.0", units=7, spikes=[1, 2, 0, 3500], sops=[30, 40, 0, 0], above_threshold=0.1)],
+    made={"seconds": 1.5},
+)
 
 
 def test_an_outcome_comes_back_as_it_was(tmp_path):
-    store = EpisodeStore(tmp_path)
+    store = EpisodeStore(tmp_path, units=[7])
     assert store.get(episode_key()) is None
     store.put(episode_key(), OUTCOME)
-    assert store.get(episode_key()) == OUTCOME
-    assert EpisodeStore(tmp_path).get(episode_key()) == OUTCOME
+    assert store.get(episode_key()) == OUTCOME == EpisodeStore(tmp_path).get(episode_key())
     assert store.get(episode_key(episode=1)) is None
+    store.put(episode_key(None), OUTCOME.model_copy(update={"layers": []}))
+    assert store.get(episode_key(None)).layers == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "noise", "list", "other key"])
+DAMAGES = {
+    "cut": lambda text: text[: len(text) // 2].encode(),
+    "empty": lambda text: b"",
+    "flipped": lambda text: text.replace("812.0625", "912.0625").encode(),
+    "noise": lambda text: b"\xff\x00\x12",
+    "list": lambda text: b"[]",
+    "number": lambda text: b"7",
+    "deep": lambda text: b"[" * 100_000,
+    "deep objects": lambda text: b'{"outcome":' * 100_000,
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "other episode", "folder", "fifo"])
 def test_a_damaged_entry_counts_as_absent_and_is_said(tmp_path, damage):
     lines = []
     store = EpisodeStore(tmp_path, say=lines.append)
     store.put(episode_key(), OUTCOME)
-    store.put(episode_key(episode=1), EpisodeOutcome(1.0, 5, True))
+    store.put(episode_key(episode=1), OUTCOME)
     path = store.path(episode_key())
-    text = path.read_text()
-    path.write_bytes(
-        {
-            "cut": text[: len(text) // 2].encode(),
-            "empty": b"",
-            "flipped": text.replace("812.0625", "912.0625").encode(),
-            "noise": b"\xff\x00\x12",
-            "list": b"[]",
-            "other key": store.path(episode_key(episode=1)).read_bytes(),
-        }[damage]
-    )
+    if damage in DAMAGES:
+        path.write_bytes(DAMAGES[damage](path.read_text()))
+    elif damage == "other episode":
+        path.write_bytes(store.path(episode_key(episode=1)).read_bytes())
+    else:
+        path.unlink()
+        os.mkfifo(path) if damage == "fifo" else path.mkdir()
     assert store.get(episode_key()) is None
-    assert len(lines) == 1 and str(path) in lines[0]
-    store.put(episode_key(), OUTCOME)
-    assert store.get(episode_key()) == OUTCOME
+    assert len(lines) == 1 and str(path) in lines[0] and "\n" not in lines[0]
+    if damage != "folder":
+        store.put(episode_key(), OUTCOME)
+        assert store.get(episode_key()) == OUTCOME
+
+
+def _layer(**changes):
+    return {"layers": [OUTCOME.layers[0].model_copy(update=changes)]}
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"reward_sum": 1000.1},
+        {"reward_sum": -1.0},
+        {"reward_sum": "812"},
+        {"decisions": 0},
+        {"decisions": 400},
+        {"decisions": 500.5},
+        {"capped": 0},
+        {"layers": []},
+        {"layers": None},
+        {"layers": OUTCOME.layers * 2},
+        {"more": 1},
+        _layer(spikes=[1, 2, 0]),
+        _layer(spikes=[1, 2, 0, 3501]),
+        _layer(spikes=[1, 2, 0, -1]),
+        _layer(spikes=[1, 2, 0, 0.5]),
+        _layer(sops=[1, 2, 0, 4, 5]),
+        _layer(sops=[1, 2, 0, -4]),
+        _layer(units=8),
+        _layer(units=0),
+        _layer(above_threshold=1.01),
+        _layer(name=3),
+    ],
+)
+def test_an_outcome_that_cannot_have_been_counts_as_absent_however_well_it_is_signed(tmp_path, impossible):
+    lines = []
+    store = EpisodeStore(tmp_path, say=lines.append, units=[7])
+    body = OUTCOME.to_dict() | {
+        name: [layer.model_dump(warnings=False) for layer in value] if name == "layers" and value else value
+        for name, value in impossible.items()
+    }
+    fields = episode_key().fields()
+    entry = {"checksum": episode_store._checksum(fields, body), "key": fields, "outcome": body}
+    store.path(episode_key()).parent.mkdir()
+    store.path(episode_key()).write_text(json.dumps(entry))
+    assert store.get(episode_key()) is None and len(lines) == 1 and "computed again" in lines[0]
+    assert "\n" not in lines[0]
+
+
+def test_what_spikes_is_never_stored_for_the_ann(tmp_path):
+    store = EpisodeStore(tmp_path, say=lambda line: None)
+    store.put(episode_key(None), OUTCOME)
+    assert store.get(episode_key(None)) is None
 
 
 def _write_many(root, start):
@@ -53,7 +122,7 @@ def _write_many(root, start):
         assert store.get(episode_key(episode=episode)) == OUTCOME
 
 
-def test_several_processes_may_write_the_same_cells_at_once(tmp_path):
+def test_several_processes_may_write_the_same_episodes_at_once(tmp_path):
     context = multiprocessing.get_context("fork")
     start = context.Event()
     writers = [context.Process(target=_write_many, args=(tmp_path, start)) for _ in range(4)]
@@ -67,10 +136,9 @@ def test_several_processes_may_write_the_same_cells_at_once(tmp_path):
     assert len(files) == 20 and all(json.loads(path.read_text()) for path in files)
 
 
-def test_nan_is_never_stored(tmp_path):
+def test_nan_is_never_stored():
     with pytest.raises(ValueError):
-        EpisodeStore(tmp_path).put(episode_key(), EpisodeOutcome(float("nan"), 1, False))
-    assert EpisodeStore(tmp_path).get(episode_key()) is None
+        EpisodeOutcome(reward_sum=float("nan"), decisions=1, capped=False)
 
 
 def test_a_store_that_cannot_be_written_is_one_line(tmp_path):

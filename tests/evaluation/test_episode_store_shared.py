@@ -1,5 +1,6 @@
 """Many jobs on one store, as on a shared file system: what is read is whole, what was computed stays, whoever is killed."""
 
+import dataclasses
 import errno
 import multiprocessing
 import os
@@ -10,27 +11,37 @@ import time
 import pytest
 
 from evaluation.episode_store import EpisodeOutcome, EpisodeStore, LayerActivity
-from tests.evaluation.factories import episode_key
+from tests.evaluation.factories import SNN, episode_key
 
-CELLS = 8
+EPISODES = 8
 FORK = multiprocessing.get_context("fork")
+
+
+def key(episode):
+    return episode_key(episode=episode, method=dataclasses.replace(SNN, timesteps=4_000))
 
 
 def outcome(episode):
     """Large enough that a write takes several system calls; the same whoever computes it."""
     spikes = [(episode * 7919 + step) % 1000 for step in range(4_000)]
-    return EpisodeOutcome(float(episode), 500, False, [LayerActivity("encoder.0", 7, spikes, spikes, 0.5)], {})
+    return EpisodeOutcome(
+        reward_sum=float(episode),
+        decisions=500,
+        capped=False,
+        layers=[LayerActivity(name="encoder.0", units=7, spikes=spikes, sops=spikes, above_threshold=0.5)],
+        made={},
+    )
 
 
 def work(root, seed, told, rounds, no_locks):
     """Writes every key `rounds` times, in an order of its own, and tells of each that is done."""
     if no_locks:
         refuse_what_shared_file_systems_lack()
-    store, order = EpisodeStore(root), list(range(CELLS))
+    store, order = EpisodeStore(root), list(range(EPISODES))
     for _ in range(rounds):
         random.Random(seed).shuffle(order)
         for episode in order:
-            store.put(episode_key(episode=episode), outcome(episode))
+            store.put(key(episode), outcome(episode))
             told.put(episode)
 
 
@@ -39,11 +50,11 @@ def read(root, stop, faults, no_locks):
     if no_locks:
         refuse_what_shared_file_systems_lack()
     lines = []
-    store, expected = EpisodeStore(root, say=lines.append), [outcome(episode) for episode in range(CELLS)]
+    store, expected = EpisodeStore(root, say=lines.append), [outcome(episode) for episode in range(EPISODES)]
     wrong, seen = 0, 0
     while not stop.is_set():
-        for episode in range(CELLS):
-            found = store.get(episode_key(episode=episode))
+        for episode in range(EPISODES):
+            found = store.get(key(episode))
             seen += found is not None
             wrong += found is not None and found != expected[episode]
     faults.put((lines, wrong, seen))
@@ -66,19 +77,19 @@ def test_readers_beside_writers_of_the_same_cells_see_whole_entries_or_none(tmp_
     writers = [FORK.Process(target=work, args=(tmp_path, seed, told, 2, no_locks)) for seed in range(3)]
     for process in (*readers, *writers):
         process.start()
-    done = [told.get(timeout=120) for _ in range(3 * 2 * CELLS)]
+    done = [told.get(timeout=120) for _ in range(3 * 2 * EPISODES)]
     for writer in writers:
         writer.join()
     stop.set()
     found = [faults.get(timeout=120) for _ in readers]
     for reader in readers:
         reader.join()
-    assert set(done) == set(range(CELLS)) and [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert set(done) == set(range(EPISODES)) and [writer.exitcode for writer in writers] == [0, 0, 0]
     assert [(lines, wrong) for lines, wrong, _ in found] == [([], 0)] and all(seen for _, _, seen in found)
-    assert [EpisodeStore(tmp_path).get(episode_key(episode=episode)) for episode in range(CELLS)] == [
-        outcome(episode) for episode in range(CELLS)
+    assert [EpisodeStore(tmp_path).get(key(episode)) for episode in range(EPISODES)] == [
+        outcome(episode) for episode in range(EPISODES)
     ]
-    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == CELLS
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == EPISODES
 
 
 def test_writers_that_are_killed_take_nothing_with_them(tmp_path):
@@ -98,9 +109,9 @@ def test_writers_that_are_killed_take_nothing_with_them(tmp_path):
         # A killed process may hold the queue's lock for ever.
         told = FORK.Queue()
         store = EpisodeStore(tmp_path, say=lines.append)
-        for episode in range(CELLS):
-            assert store.get(episode_key(episode=episode)) in (None, outcome(episode))
-        assert all(store.get(episode_key(episode=episode)) is not None for episode in done), "a finished key was lost"
+        for episode in range(EPISODES):
+            assert store.get(key(episode)) in (None, outcome(episode))
+        assert all(store.get(key(episode)) is not None for episode in done), "a finished key was lost"
     assert done and lines == []
 
 
@@ -113,5 +124,5 @@ def test_a_folder_that_cannot_be_flushed_is_no_failure(tmp_path, monkeypatch):
         flush(handle)
 
     monkeypatch.setattr(os, "fsync", only_files)
-    EpisodeStore(tmp_path).put(episode_key(), outcome(0))
-    assert EpisodeStore(tmp_path).get(episode_key()) == outcome(0)
+    EpisodeStore(tmp_path).put(key(0), outcome(0))
+    assert EpisodeStore(tmp_path).get(key(0)) == outcome(0)

@@ -22,15 +22,27 @@ from runtime.errors import UserError
 
 def episode(number, value, *, capped=False, spiking=True):
     counts = {"spikes": [[1, 2]], "sops": [[3, 4]], "above_threshold": [0.25]} if spiking else {}
-    return EpisodeRecord([4, 1, number], number, None if capped else value, value, 500, capped, **counts)
+    return EpisodeRecord(
+        seed=[4, 1, number],
+        episode=number,
+        return_=None if capped else value,
+        reward_sum=value,
+        decisions=500,
+        capped=capped,
+        **counts,
+    )
 
 
 def result(capped=False, returns_stream="report"):
     made = lambda alpha, stream, values: RolloutRecord(  # noqa: E731
-        alpha,
-        stream,
-        [episode(i, v, capped=capped, spiking=alpha is not None and stream == "report") for i, v in enumerate(values)],
-        [ActivityRecord("policy.0", 0.1, 0.25, 12.0)] if alpha is not None and stream == "report" else [],
+        alpha=alpha,
+        stream=stream,
+        episodes=[
+            episode(i, v, capped=capped, spiking=alpha is not None and stream == "report") for i, v in enumerate(values)
+        ],
+        activity=[ActivityRecord(name="policy.0", spike_rate=0.1, above_threshold=0.25, sops=12.0)]
+        if alpha is not None and stream == "report"
+        else [],
     )
     return Result(
         status="ok",
@@ -42,23 +54,27 @@ def result(capped=False, returns_stream="report"):
         obs="state",
         capped=capped,
         seeds={"seed": 1},
-        policy=PolicyRecord("/p/snapshot.pt", "ab", 1000, 1, "relu"),
+        policy=PolicyRecord(path="/p/snapshot.pt", sha256="ab", frame=1000, training_seed=1, actor_trunk="relu"),
         conversion=ConversionRecord(
-            "if",
-            "if",
-            "rate",
-            None,
-            2,
-            "residual",
-            False,
-            None,
-            0.5,
-            [-0.5, 0.5],
-            {"steps": 5},
-            "cd",
-            [LayerRecord("policy.0", "linear", "if", 7, 0.1, 2.0, 1)],
+            neuron="if",
+            rule="if",
+            coding="rate",
+            n_thresholds=None,
+            timesteps=2,
+            mode="residual",
+            hybrid=False,
+            dtype=None,
+            v_base=0.5,
+            clip=[-0.5, 0.5],
+            calibration={"steps": 5},
+            thresholds_sha256="cd",
+            layers=[
+                LayerRecord(name="policy.0", kind="linear", neuron="if", units=7, theta_min=0.1, theta_max=2.0, dead=1)
+            ],
         ),
-        alpha=AlphaRecord([0.5, 0.0], 0.5, "honest", False, "", returns_stream),
+        alpha=AlphaRecord(
+            requested=[0.5, 0.0], chosen=0.5, how="honest", optimistic=False, note="", returns_stream=returns_stream
+        ),
         ann=made(None, "report", [10.0, 20.0]),
         snn=[
             made(0.0, "selection", [1.0]),
@@ -91,14 +107,16 @@ def test_what_was_cut_short_is_no_return(tmp_path):
 
 
 def test_a_failed_run_says_why_and_leaves_no_returns(tmp_path):
-    failed = Result("failed", "no policy", "2026", {}, {}, "cheetah_run", "pixels")
+    failed = Result(
+        status="failed", cause="no policy", created="2026", config={}, versions={}, task="cheetah_run", obs="pixels"
+    )
     results.write(failed, tmp_path)
     assert results.read(tmp_path) == failed
     assert not (tmp_path / "returns.npy").exists()
 
 
 def _edited(change):
-    document = results.to_json(result())
+    document = result().to_dict()
     change(document)
     return document
 

@@ -47,7 +47,7 @@ class Counting:
         self.observations[indices, 1] += actions[:, 0]
         lasts = self.steps[indices] >= [3 + self.seeds[index][2] % 3 for index in indices]
         capped = lasts & np.array([self.seeds[index][2] == 4 for index in indices])
-        rewards = self.observations[indices].sum(axis=1) / 8
+        rewards = self.observations[indices].sum(axis=1) / 64
         return rewards, np.ones(len(indices)), lasts, capped
 
     def close(self):
@@ -76,7 +76,15 @@ class Remembering:
         )
 
     def activity(self, row):
-        return [] if self.method == ANN else [LayerActivity("l", 1, [int(self.calls[row])], [0], 0.0)]
+        return (
+            []
+            if self.method == ANN
+            else [
+                LayerActivity(
+                    name="l", units=1, spikes=[int(self.calls[row]), 0, 0, 0], sops=[0] * 4, above_threshold=0.0
+                )
+            ]
+        )
 
 
 class House:
@@ -99,7 +107,7 @@ class House:
     def run(self, keys, progress=None):
         with self.pool:
             outcomes = self.rollouts.run(keys, progress)
-        return {key: dataclasses.replace(outcome, made={}) for key, outcome in outcomes.items()}
+        return {key: outcome.model_copy(update={"made": {}}) for key, outcome in outcomes.items()}
 
 
 SWEEP = [episode_key(alpha, episode) for alpha in (None, 0.0, 0.5) for episode in range(7)]
@@ -122,9 +130,9 @@ def test_company_changes_nothing(tmp_path, alone, num_envs):
 def test_an_episode_is_summed_by_hand(alone):
     # Episode 1: observation [2, x], 4 decisions of the ANN, which adds 2 / 16 to x each time.
     outcome = alone[episode_key(None, 1).digest]
-    assert outcome.reward_sum == sum((2 + 0.125 * step) / 8 for step in (1, 2, 3, 4))
+    assert outcome.reward_sum == sum((2 + 0.125 * step) / 64 for step in (1, 2, 3, 4))
     assert (outcome.decisions, outcome.capped, outcome.layers) == (4, False, [])
-    assert alone[episode_key(0.5, 1).digest].layers[0].spikes == [4]
+    assert alone[episode_key(0.5, 1).digest].layers[0].spikes == [4, 0, 0, 0]
     assert alone[episode_key(0.5, 4).digest].capped and not alone[episode_key(0.5, 1).digest].capped
 
 

@@ -4,7 +4,8 @@ import functools
 
 import pytest
 
-from evaluation.settings import GRID, ConvertSettings
+from evaluation.alpha_selection import GRID
+from evaluation.settings import ConvertSettings
 from runtime.errors import UserError
 from tests import configs
 from tests.configs import CFGS
@@ -14,9 +15,14 @@ config = functools.partial(configs.config, "convert")
 
 def test_the_shipped_defaults_are_the_papers():
     settings = ConvertSettings.from_dict(config())
-    assert (settings.timesteps, settings.calibration_steps, settings.report_episodes) == (32, 5000, 10)
-    assert (settings.mode, settings.select, settings.percentile, settings.dtype) == ("residual", "honest", None, None)
-    assert settings.store.is_absolute() and settings.num_envs == 2 * settings.chunk == 2 * settings.report_episodes
+    assert (settings.SNN_ts, settings.calibration.steps, settings.num_eval_episodes) == (32, 5000, 10)
+    assert (settings.crpi.mode, settings.crpi.select, settings.calibration.percentile, settings.dtype) == (
+        "residual",
+        "honest",
+        None,
+        None,
+    )
+    assert settings.store.is_absolute() and settings.num_envs == 2 * settings.chunk == 2 * settings.num_eval_episodes
     assert settings.threads is None and ConvertSettings.from_dict(config(obs="state")).threads == 1
 
 

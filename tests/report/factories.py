@@ -37,9 +37,9 @@ CONFIG = {
     "num_eval_episodes": 2,
 }
 MACS = [
-    MacsRecord("encoder.0", "conv2d", 1000),
-    MacsRecord("policy.0", "linear", 500),
-    MacsRecord("policy.2", "linear", 20),
+    MacsRecord(name="encoder.0", kind="conv2d", macs=1000),
+    MacsRecord(name="policy.0", kind="linear", macs=500),
+    MacsRecord(name="policy.2", kind="linear", macs=20),
 ]
 
 
@@ -82,26 +82,44 @@ def result(
         obs=values["obs"],
         capped=capped,
         seeds={"seed": seed, "streams": ["report"]},
-        policy=PolicyRecord(f"/runs/{sha}.pt", sha, 1000, training_seed, "relu", list(MACS)),
+        policy=PolicyRecord(
+            path=f"/runs/{sha}.pt",
+            sha256=sha,
+            frame=1000,
+            training_seed=training_seed,
+            actor_trunk="relu",
+            macs=list(MACS),
+        ),
         conversion=ConversionRecord(
-            neuron["name"],
-            neuron["rule"],
-            neuron["coding"],
-            neuron["n_thresholds"] if neuron["rule"] == "mt" else None,
-            steps,
-            values["crpi"]["mode"],
-            False,
-            None,
-            0.5,
-            [-0.5, 0.5],
-            values["calibration"],
-            "theta",
-            [
-                LayerRecord("encoder.0", "conv2d", "if", 50, 0.1, 2.0, 0),
-                LayerRecord("policy.0", "linear", "if", 10, 0.1, 1.0, 3),
+            neuron=neuron["name"],
+            rule=neuron["rule"],
+            coding=neuron["coding"],
+            n_thresholds=neuron["n_thresholds"] if neuron["rule"] == "mt" else None,
+            timesteps=steps,
+            mode=values["crpi"]["mode"],
+            hybrid=False,
+            dtype=None,
+            v_base=0.5,
+            clip=[-0.5, 0.5],
+            calibration=values["calibration"],
+            thresholds_sha256="theta",
+            layers=[
+                LayerRecord(
+                    name="encoder.0", kind="conv2d", neuron="if", units=50, theta_min=0.1, theta_max=2.0, dead=0
+                ),
+                LayerRecord(
+                    name="policy.0", kind="linear", neuron="if", units=10, theta_min=0.1, theta_max=1.0, dead=3
+                ),
             ],
         ),
-        alpha=AlphaRecord(requested, requested[0] if chosen is None else chosen, how, how == "paper", "", "report"),
+        alpha=AlphaRecord(
+            requested=requested,
+            chosen=requested[0] if chosen is None else chosen,
+            how=how,
+            optimistic=how == "paper",
+            note="",
+            returns_stream="report",
+        ),
         ann=_rollouts(None, "report", ann, seed, steps, capped),
         snn=groups,
         compute={"device": "cpu", "threads": 1},
@@ -129,8 +147,19 @@ def _rollouts(alpha, stream, returns, seed, steps, capped):
     }
     episodes = [
         EpisodeRecord(
-            [number, seed, i], i, None if capped else float(v), float(v), 500, capped, **(counts if spiking else {})
+            seed=[number, seed, i],
+            episode=i,
+            return_=None if capped else float(v),
+            reward_sum=float(v),
+            decisions=500,
+            capped=capped,
+            **(counts if spiking else {}),
         )
         for i, v in enumerate(returns)
     ]
-    return RolloutRecord(alpha, stream, episodes, [ActivityRecord("encoder.0", 0.1, 0.5, 1.0)] if spiking else [])
+    return RolloutRecord(
+        alpha=alpha,
+        stream=stream,
+        episodes=episodes,
+        activity=[ActivityRecord(name="encoder.0", spike_rate=0.1, above_threshold=0.5, sops=1.0)] if spiking else [],
+    )

@@ -39,16 +39,19 @@ def test_differential_coding_gets_its_input_once():
 def test_the_papers_first_layer_costs_three_times_its_whole_if_network():
     # 32 channels at 41 x 41 places, 9 x 3 x 3 inputs each: the layer whose energy Table 4 seems to leave out.
     first = 41 * 41 * 32 * 9 * 3 * 3
-    cost = _cost(macs=[MacsRecord("encoder.0", "conv2d", first), *MACS[1:]])
+    cost = _cost(macs=[MacsRecord(name="encoder.0", kind="conv2d", macs=first), *MACS[1:]])
     assert cost.analog_once(PAPER) - cost.spikes_only(PAPER) == pytest.approx(54.5e-6, rel=1e-3)
 
 
 def test_a_hybrid_has_analog_layers_behind_its_trunk_too():
     macs = [
-        MacsRecord(name, "linear", count)
+        MacsRecord(name=name, kind="linear", macs=count)
         for name, count in (("conv", 1), ("trunk", 10), ("hidden", 100), ("action", 1000))
     ]
-    layers = [LayerRecord(name, "linear", "if", 5, 0.1, 1.0, 0) for name in ("conv", "hidden")]
+    layers = [
+        LayerRecord(name=name, kind="linear", neuron="if", units=5, theta_min=0.1, theta_max=1.0, dead=0)
+        for name in ("conv", "hidden")
+    ]
     assert [layer.name for layer in energy.analog_layers(macs, layers)] == ["conv", "hidden"]
 
 

@@ -15,7 +15,15 @@ from tests.report.factories import config, result, write_plan
 
 
 def failed(values, cause="no such thing"):
-    return Result("failed", cause, "2026", values, {}, values["env_name"], values["obs"])
+    return Result(
+        status="failed",
+        cause=cause,
+        created="2026",
+        config=values,
+        versions={},
+        task=values["env_name"],
+        obs=values["obs"],
+    )
 
 
 @pytest.fixture

@@ -68,7 +68,16 @@ def _sweep(folder):
     results.write(done, folder / "0")
     values = [config(env_name="cheetah_run", alpha=GRID, neuron=neuron, SNN_ts=32) for neuron in ("if", "snm", "mt")]
     results.write(
-        Result("failed", "the <disk> is | full", "2026", values[0], {}, "cheetah_run", "pixels"), folder / "1"
+        Result(
+            status="failed",
+            cause="the <disk> is | full",
+            created="2026",
+            config=values[0],
+            versions={},
+            task="cheetah_run",
+            obs="pixels",
+        ),
+        folder / "1",
     )
     half = results.write(result([1.0], {0.0: [1.0]}, env_name="cheetah_run", neuron="snm", alpha=0.0), folder / "2")
     half.write_bytes(half.read_bytes()[:1000])

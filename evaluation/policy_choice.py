@@ -1,0 +1,107 @@
+"""Which policy a run is about, how it was come by, and whether it is the one that its options say and worth converting."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from drqv2 import snapshot
+from drqv2.snapshot import CHECKPOINTS, LoadedPolicy
+from evaluation.settings import ConversionSettings, ConvertSettings
+from runtime.errors import UserError
+
+SHIPPED = "shipped"  # snapshot=shipped
+# An ANN that earns less than this part of what the shipped policy earns shows little of a conversion.
+_WEAK = 0.8
+
+
+def find_policy(settings: ConversionSettings) -> tuple[Path, str]:
+    """The file of the policy that `settings` mean, and in words by which route it was come by.
+
+    Raises UserError, saying where it looked, where there is none.
+    """
+    named, root, route = settings.snapshot, settings.root, f"snapshot={settings.snapshot}"
+    if settings.run is not None:
+        named, route = root / settings.env_name / settings.run, f"run={settings.run}"
+        if not named.is_dir():
+            raise UserError(f"env_name={settings.env_name} run={settings.run}: no such run, looked for {named}")
+    if named == SHIPPED:
+        named = _shipped(settings.env_name, settings.obs)
+        if not named.is_file():
+            raise UserError(f"snapshot=shipped: no policy of {settings.env_name} ({settings.obs}) ships; leave it out")
+    path = snapshot.find(settings.env_name, settings.obs, named, root)
+    if path == _shipped(settings.env_name, settings.obs):
+        route = "it ships with the toolkit"
+    elif named is None:
+        route = f"newest run in {root / settings.env_name}; snapshot=shipped takes the one that ships"
+    return path, route
+
+
+def why_skipped(settings: ConvertSettings) -> str | None:
+    """Why this run is to be skipped: its policy is lacking, and `no_policy` says to go on without. None otherwise."""
+    if settings.no_policy == "fail":
+        return None
+    try:
+        find_policy(settings)
+        return None
+    except UserError as error:
+        return str(error)
+
+
+def load(path: Path, settings: ConversionSettings) -> LoadedPolicy:
+    """The policy in `path`. Raises UserError where it can't be read or is another one than `settings` say."""
+    policy = snapshot.load_policy(path, task=settings.env_name)
+    if (policy.task, policy.obs) != (settings.env_name, settings.obs):
+        raise UserError(
+            f"env_name={settings.env_name} obs={settings.obs}: {path} was trained on {policy.task} from {policy.obs}; "
+            f"write env_name={policy.task} obs={policy.obs}"
+        )
+    if policy.actor_trunk == "layernorm_tanh" and not settings.hybrid:
+        raise UserError(
+            f"{path}: its actor has a LayerNorm/tanh trunk, which no spiking neuron stands for; write hybrid=true to "
+            "keep that part analog, or train with the relu trunk"
+        )
+    return policy
+
+
+def last_evaluation(policy: LoadedPolicy) -> str | None:
+    """What the policy returned when it was last evaluated, in words; None where nothing tells.
+
+    A run's eval.csv tells, up to the policy's own frame; of a policy that ships checkpoints.json does.
+    """
+    shipped = _shipped_entry(policy)
+    if shipped is not None and shipped["sha256"] == policy.sha256:
+        return f"returned {shipped['mean']:.0f} over {len(shipped['returns'])} episodes when it was shipped"
+    try:
+        with open(policy.path.parent / "eval.csv", encoding="utf-8", newline="") as file:
+            rows = [(float(row["frame"]), float(row["episode_reward"])) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None
+    known = [row for row in rows if row[0] <= policy.frame]
+    return f"last evaluation: {known[-1][1]:.0f} at {known[-1][0]:,.0f} frames" if known else None
+
+
+def weakness(policy: LoadedPolicy, returns: list[float]) -> str | None:
+    """A warning, where the ANN's `returns` are far below those of the policy that ships for its task; else None."""
+    shipped = _shipped_entry(policy)
+    if shipped is None or not returns or np.mean(returns) >= _WEAK * shipped["mean"]:
+        return None
+    return (
+        f"weak ANN: it returns {np.mean(returns):.0f}, the policy that ships {shipped['mean']:.0f}; what little it loses "
+        "in conversion says little (snapshot=shipped takes the one that ships)"
+    )
+
+
+def _shipped(task: str, obs: str) -> Path:
+    return CHECKPOINTS / f"{task}.pt" if obs == "pixels" else CHECKPOINTS / obs / f"{task}.pt"
+
+
+def _shipped_entry(policy: LoadedPolicy) -> dict | None:
+    try:
+        entries = json.loads((CHECKPOINTS / "checkpoints.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return entries.get(f"{policy.obs}/{policy.task}")
