@@ -33,7 +33,9 @@ def test_a_distilled_policy_resumes_and_is_what_convert_finds(tmp_path):
         p.name for p in folder.iterdir()
     }
     precision = load_policy(folder / "policy.pt").config["precision"]
-    assert json.loads((folder / "config.json").read_text())["precision"] == precision  # not "auto", which is another one on another machine
+    assert (
+        json.loads((folder / "config.json").read_text())["precision"] == precision
+    )  # not "auto", which is another one on another machine
     assert precision in ("fp32", "bf16") and f"precision {precision}," in first.stdout
     converted = run(
         "convert.py",
