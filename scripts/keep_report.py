@@ -1,7 +1,7 @@
 """Puts the report on some sweeps into the documents, together with the jobs that it was made from.
 
-    python scripts/keep_report.py results/sweeps/A docs/tables/table3_pixels
-    python scripts/keep_report.py --beside docs/tables/table3_pixels results/sweeps/B docs/tables/table3_pixels
+    python -m scripts.keep_report results/sweeps/A docs/tables/table3_pixels
+    python -m scripts.keep_report --beside docs/tables/table3_pixels results/sweeps/B docs/tables/table3_pixels
 
 Beside report.md, results.csv and figures/*.png lies jobs.tar.xz: every job's result.json and each sweep's plan. It is
 small, and a later report can be made over these jobs and others, long after the machine that ran them is gone: --beside
@@ -18,17 +18,14 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from PIL import Image
 
-from PIL import Image  # noqa: E402
-
-from evaluation.result import RESULT  # noqa: E402
-from report.context import VIDEO  # noqa: E402
-from report.make import CSV, make  # noqa: E402
-from report.pages import FIGURES, escaped  # noqa: E402
-from report.plan import PLAN  # noqa: E402
-from runtime.errors import UserError  # noqa: E402
+from evaluation.result import RESULT
+from report.context import VIDEO
+from report.make import CSV, make
+from report.pages import FIGURES, escaped
+from report.plan import PLAN
+from runtime.errors import UserError
 
 MARKDOWN, JOBS, VIDEOS = "report.md", "jobs.tar.xz", "videos"
 

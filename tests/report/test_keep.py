@@ -22,8 +22,8 @@ def scratch(tmp_path, monkeypatch):
 
 
 def keep(*words):
-    command = [sys.executable, str(ROOT / "scripts/keep_report.py"), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-m", "scripts.keep_report", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
 
 
 def sweep(folder: Path, task: str, mean: float, video: bytes) -> Path:
