@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 import snn
-from snn import codings
 from snn.device import beside
 from snn.neuron import Neuron
 
@@ -53,15 +52,13 @@ def response(neuron: Neuron, current: Tensor, v0: Tensor, theta: Tensor, steps: 
     All of one shape and in the unit of θ. Under differential coding a constant current is one whose running mean is
     there from the first step on.
     """
-    v, sent, mean = v0, torch.zeros_like(v0), torch.zeros_like(v0)
+    coding = neuron.coding
+    state = coding.init(theta, v0, current)
     for step in range(1, steps + 1):
-        if neuron.coding is codings.DIFFERENTIAL:
-            _, v, sent, _, mean = codings.differential_step(
-                neuron.fire, neuron.slack, theta, torch.zeros_like(v), beside(step, v), v, sent, current, mean
-            )
-        else:
-            _, v, sent = codings.rate_step(neuron.fire, neuron.slack, theta, current, v, sent)
-    return mean if neuron.coding is codings.DIFFERENTIAL else sent / beside(steps, sent)
+        _, *state = coding.step(
+            neuron.fire, neuron.slack, theta, torch.zeros_like(v0), current, beside(step, v0), *state
+        )
+    return coding.mean(beside(steps, v0), *state)
 
 
 def row_cosines(before: list[Tensor], now: list[Tensor], rows: np.ndarray) -> np.ndarray:

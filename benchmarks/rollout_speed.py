@@ -118,7 +118,7 @@ def serve_ours(method: str, timesteps: int, dtype: str, batch: int, trained: str
         neuron=neuron,
         coding=coding,
         timesteps=timesteps,
-        alpha=0.5,
+        crpi=snn.CRPI(0.5),
         dtype=torch.bfloat16 if dtype == "bf16" else None,
         chunk_rows=batch,
     )

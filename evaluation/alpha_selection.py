@@ -16,7 +16,6 @@ from runtime.schema import Record, as_tuple
 
 # The paper's grid of α (Xu et al. 2026, section 7).
 GRID = tuple(round(0.1 * tenth, 1) for tenth in range(11))
-MAX_ALPHA = 2.0
 
 GIVEN, HONEST, PAPER = "given", "honest", "paper"
 

@@ -69,7 +69,7 @@ class SpikingPolicy:
             self._alphas[mask] = torch.as_tensor(alphas, dtype=torch.float64)[mask]
         if keys is not None:
             self._keys[mask] = keys[mask]
-        self._spiking.alpha = self._alphas
+        self._spiking.crpi = self._spiking.carry.with_alpha(self._alphas)
         self._spiking.reset(mask, self._keys)
         self._spiking.reset_activity(mask)
 

@@ -90,5 +90,5 @@ def tune(
 
 def _save(conversion: Conversion, alpha: float, path: Path) -> None:
     network = conversion.network(1)
-    network.alpha = alpha
+    network.crpi = network.carry.with_alpha(alpha)
     snn.save(network, path)

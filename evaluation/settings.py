@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 import envs
-from evaluation.alpha_selection import MAX_ALPHA, requested
+from evaluation.alpha_selection import requested
 from runtime.schema import OneOf, Options, Whole, expected
 from snn import neuron as neurons
+from snn.carry import MAX_ALPHA
 
 # Rows of one network call, by kind of observation: enough for the arithmetic to be efficient and as many as the
 # default number of report episodes, so that these fill every row once.

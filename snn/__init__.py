@@ -4,9 +4,11 @@ Knows nothing of reinforcement learning or of environments: any feed-forward ReL
 docs/neurons.md.
 """
 
-from snn import rules
+from snn import carry, codings, rules
 from snn.activity import Activity
 from snn.calibration import calibrate
+from snn.carry import CRPI, CarryRule
+from snn.codings import Coding
 from snn.convert import convert
 from snn.errors import ConversionError
 from snn.files import load, save
@@ -20,6 +22,9 @@ __version__ = "1.0.0"
 
 __all__ = [
     "Activity",
+    "CRPI",
+    "CarryRule",
+    "Coding",
     "ConversionError",
     "LayerInfo",
     "LayerMacs",
@@ -28,6 +33,8 @@ __all__ = [
     "SpikingNetwork",
     "Trace",
     "calibrate",
+    "carry",
+    "codings",
     "convert",
     "load",
     "macs",

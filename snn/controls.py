@@ -23,18 +23,14 @@ _DRAW, _KEEP = 0, 1  # two independent streams
 
 
 class Controls:
-    """Keys, decision counters and (mode random) the pools of residuals; nothing at all for residual and carry."""
+    """Keys, decision counters and (mode random) the pools of residuals; nothing at all for other carry rules."""
 
-    def __init__(self, mode: str, seed: int) -> None:
-        self.mode, self.seed = mode, seed
+    def __init__(self, control: str | None, seed: int) -> None:
+        self.control, self.seed = control, seed
         self._keys = np.zeros(0, np.uint64)
         self._index = np.zeros(0, np.int64)  # decisions since the key was set: the draws' index
         self._age = np.zeros(0, np.int64)  # decisions in this episode
         self._pools: dict[int, np.ndarray] = {}  # per layer, [slots, _POOL]
-
-    @property
-    def _idle(self) -> bool:
-        return self.mode in ("residual", "carry")
 
     def grow(self, slots: int) -> None:
         """Room for `slots` environments; a new one's key is its slot."""
@@ -57,16 +53,16 @@ class Controls:
 
     def start(self, layer: Layer, slots: np.ndarray, kept: Tensor) -> Tensor:
         """The residuals [rows, units] that the coming decision starts from, in place of those `kept`."""
-        if self._idle:
+        if self.control is None:
             return kept
         live = layer.live
         relative = np.zeros(kept.shape)
-        source = _relative(kept, layer.theta) if self.mode == "shuffled" else None
+        source = _relative(kept, layer.theta) if self.control == "shuffled" else None
         for row, slot in enumerate(slots):
             if slot >= len(self._keys) or self._age[slot] == 0 or len(live) == 0:
                 continue
             rng = self._rng(_DRAW, layer.index, slot)
-            if self.mode == "shuffled":
+            if self.control == "shuffled":
                 relative[row, live] = rng.permutation(source[row, live])
             else:
                 relative[row, live] = self._pools[layer.index][slot, rng.integers(_POOL, size=len(live))]
@@ -74,7 +70,7 @@ class Controls:
 
     def observe(self, layer: Layer, slots: np.ndarray, places: np.ndarray, kept: Tensor) -> None:
         """Mode random: take the residuals of the `places` that decided into the environments' pools."""
-        if self.mode != "random":
+        if self.control != "random":
             return
         live = layer.live
         pools = self._pools.get(layer.index, np.zeros((0, _POOL)))

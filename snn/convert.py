@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snn import crpi, neuron
+from snn import neuron
+from snn.carry import CRPI
 from snn.device import batch_bytes
 from snn.errors import ConversionError
 from snn.graph.tracing import trace
@@ -19,12 +20,10 @@ def convert(
     neuron: str = "if",
     coding: str = "rate",
     timesteps: int = 32,
-    alpha: float | Tensor = 0.0,
     n_thresholds: int = 4,
     dtype: torch.dtype | str | None = None,
     *,
-    mode: str = "residual",
-    seed: int = 0,
+    crpi: CRPI | None = None,
     hybrid: bool = False,
     max_batch_bytes: int | None = None,
     chunk_rows: int | None = None,
@@ -37,11 +36,10 @@ def convert(
                      0 marks a unit that stays silent. `snn.calibrate` makes them.
     neuron, coding   if | snm | mt (or a rule of your own), rate | differential
     timesteps        T >= 1, simulation steps a decision
-    alpha            CRPI's factor in [0, 2], one or one per environment; 0: off
     n_thresholds     magnitudes of mt, 1..16; rules of one magnitude do not use it
     dtype            float32, float64 or bfloat16 (convolutions and linear layers behind the first spikes; membranes,
                      means, thresholds, the analog input layer and the readout stay float32). None: the module's own.
-    mode, seed       CRPI or one of its controls: residual | random | shuffled | carry; the controls' randomness
+    crpi             what is carried from one decision to the next, `snn.CRPI`; None: nothing
     hybrid           allow LayerNorm and Tanh: the layers before are decoded, the operation runs on the decoded values,
                      its result is a constant current into the layers behind
     max_batch_bytes  bound on one chunk's currents and spikes; None: 64 MiB, on a GPU 512 MiB. chunk_rows: see `SpikingNetwork`
@@ -50,42 +48,26 @@ def convert(
     """
     chain = trace(module, hybrid)
     compute = _dtype(chain.dtype if dtype is None else dtype)
+    bound = batch_bytes(chain.device) if max_batch_bytes is None else max_batch_bytes
     return assemble(
-        chain,
-        thresholds,
-        _neuron(neuron, coding, n_thresholds),
-        timesteps,
-        alpha,
-        compute,
-        mode,
-        seed,
-        batch_bytes(chain.device) if max_batch_bytes is None else max_batch_bytes,
-        chunk_rows,
+        chain, thresholds, _neuron(neuron, coding, n_thresholds), timesteps, crpi, compute, bound, chunk_rows
     )
 
 
 _neuron = neuron.make
 
 
-def assemble(
-    chain, thresholds, neuron, timesteps, alpha, compute_dtype, mode, seed, max_batch_bytes, chunk_rows
-) -> SpikingNetwork:
+def assemble(chain, thresholds, neuron, timesteps, crpi, compute_dtype, max_batch_bytes, chunk_rows) -> SpikingNetwork:
     """A network from its parts, each option checked. Raises ConversionError."""
     if isinstance(timesteps, bool) or not isinstance(timesteps, (int, np.integer)) or timesteps < 1:
         raise ConversionError(f"timesteps={timesteps!r} must be a whole number of at least 1")
-    if mode not in crpi.MODES:
-        raise ConversionError(f"mode={mode!r} is not known; choose one of {', '.join(crpi.MODES)}")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ConversionError(f"seed={seed!r} must be a whole number of at least 0")
     return SpikingNetwork(
         chain,
         _checked_thresholds(chain, thresholds),
         neuron,
         int(timesteps),
-        alpha,
+        crpi,
         compute_dtype,
-        mode,
-        int(seed),
         max_batch_bytes,
         chunk_rows,
     )

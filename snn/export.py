@@ -64,7 +64,7 @@ def write(
 
 def _check(spiking: SpikingNetwork, first_decision: bool) -> None:
     rule, coding = spiking.neuron.rule, spiking.neuron.coding
-    if coding is codings.DIFFERENTIAL:
+    if coding is not codings.get("rate"):
         raise ConversionError(
             f"NIR can't say differential coding (neuron={rule.name}; dc is mt under it): its spikes correct running means; convert with "
             "neuron=if"
@@ -79,9 +79,9 @@ def _check(spiking: SpikingNetwork, first_decision: bool) -> None:
             raise ConversionError(
                 f"NIR can't say '{op.name}' ({op.kind}), the analog part of a hybrid network; train a ReLU trunk"
             )
-    if not first_decision and np.any(np.asarray(spiking.alpha) != 0):
+    if not first_decision and np.any(np.asarray(spiking.carry.alpha) != 0):
         raise ConversionError(
-            f"NIR can't say CRPI (alpha={_plain(spiking.alpha)}), which takes residues from one decision to the next; convert with "
+            f"NIR can't say CRPI (alpha={_plain(spiking.carry.alpha)}), which takes residues from one decision to the next; convert with "
             "alpha=0, or write an episode's first decision, with alpha noted: --first-decision"
         )
 
@@ -101,7 +101,7 @@ def _metadata(spiking: SpikingNetwork) -> dict[str, Any]:
     return {
         "source": "snn.export",
         "timesteps": spiking.timesteps,
-        "alpha": spiking.alpha.numpy() if isinstance(spiking.alpha, Tensor) else spiking.alpha,
+        "alpha": spiking.carry.alpha.numpy() if isinstance(spiking.carry.alpha, Tensor) else spiking.carry.alpha,
         "dt": 1.0,
         "reset": "soft: v -= v_threshold",
         "fire": "v >= v_threshold",
@@ -149,7 +149,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"error: --nir {arguments.nir}: can't be written ({error.strerror or error})", file=sys.stderr)
         return 2
     layers = len(spiking.layers)
-    made = f"{layers} layers of IF neurons, T={spiking.timesteps}, alpha={_plain(spiking.alpha)}"
+    made = f"{layers} layers of IF neurons, T={spiking.timesteps}, alpha={_plain(spiking.carry.alpha)}"
     print(f"written: {Path(arguments.nir).absolute()} ({made})")
     return 0
 

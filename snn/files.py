@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from runtime import archives
+from snn.carry import CRPI
 from snn.convert import assemble
 from snn.errors import ConversionError
 from snn.graph.chain import Chain
@@ -38,7 +39,7 @@ def save(spiking: SpikingNetwork, path: str | os.PathLike) -> None:
         ops.append({"kind": op.kind, "name": op.name, "args": op.args, "tensors": names})
     for i, theta in enumerate(spiking.thresholds):
         tensors[f"theta{i}"] = theta.cpu().clone()
-    alpha = spiking.alpha
+    alpha = spiking.carry.alpha
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -50,8 +51,8 @@ def save(spiking: SpikingNetwork, path: str | os.PathLike) -> None:
         "timesteps": spiking.timesteps,
         "alpha": alpha.tolist() if isinstance(alpha, Tensor) else alpha,
         "dtype": str(spiking.compute_dtype).removeprefix("torch."),
-        "mode": spiking.mode,
-        "seed": spiking.seed,
+        "mode": spiking.carry.mode,
+        "seed": spiking.carry.seed,
         "max_batch_bytes": spiking.max_batch_bytes,
         "chunk_rows": spiking.chunk_rows,
     }
@@ -98,10 +99,8 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> Spiking
             [_threshold(tensors[f"theta{i}"]) for i in range(description["thresholds"])],
             make(description["rule"], description["coding"], description["n_thresholds"]),
             description["timesteps"],
-            torch.tensor(alpha) if isinstance(alpha, list) else alpha,
+            CRPI(torch.tensor(alpha) if isinstance(alpha, list) else alpha, description["mode"], description["seed"]),
             _DTYPES[description["dtype"]],
-            description["mode"],
-            description["seed"],
             description["max_batch_bytes"],
             description["chunk_rows"],
         )

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snn import crpi
+from snn.carry import CRPI
 from snn.controls import Controls
 from snn.device import placed
 from snn.errors import ConversionError
@@ -13,15 +13,15 @@ from snn.neuron import Neuron
 
 
 class Memory:
-    """Per layer and slot what the last decision left (see `snn.crpi`), and the controls' keys and counters.
+    """Per layer and slot what the last decision left (see `snn.carry`), and the controls' keys and counters.
 
     slots   environments known so far
     kept    per layer [capacity, units]; rows beyond `slots` are padding
     """
 
-    def __init__(self, neuron: Neuron, mode: str, seed: int) -> None:
-        self.rule, self.mode = neuron.rule, mode
-        self.controls = Controls(mode, seed)
+    def __init__(self, neuron: Neuron, crpi: CRPI) -> None:
+        self.neuron, self.rule = neuron, crpi.rule
+        self.controls = Controls(crpi.rule.control, crpi.seed)
         self.slots = 0
         self.kept: list[Tensor] = []
         self._layers: list[Layer] = []
@@ -75,11 +75,14 @@ class Memory:
 
     def residuals(self) -> list[Tensor]:
         """See `SpikingNetwork.residuals`."""
-        base = self.rule.v_base if self.mode == "carry" else 0.0
         shown = []
         for layer, kept in zip(self._layers, self.kept):  # nothing is kept before the first decision
             kept = kept[: self.slots]
-            shown.append(torch.where(layer.theta > 0, kept / layer.theta - base, torch.zeros_like(kept)))
+            shown.append(
+                torch.where(
+                    layer.theta > 0, kept / layer.theta - self._blank(layer) / layer.theta, torch.zeros_like(kept)
+                )
+            )
         return shown
 
     def get_state(self) -> dict:
@@ -92,4 +95,4 @@ class Memory:
         self.controls.set_state(state["controls"])
 
     def _blank(self, layer: Layer) -> Tensor:
-        return crpi.blank(layer.theta, self.rule, self.mode)
+        return self.rule.blank(self.neuron.rule.v_base * layer.theta)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from snn.activity import Activity, Recorder
+from snn.carry import CRPI
 from snn.chunks import Chunking
 from snn.device import placed
 from snn.errors import ConversionError
@@ -16,8 +17,6 @@ from snn.neuron import Neuron
 from snn.reference import Trace, trace
 from snn.simulate import Chunk, Simulation
 
-MAX_ALPHA = 2.0
-
 
 class SpikingNetwork:
     """A converted network. Made by `snn.convert` or `snn.load`.
@@ -28,7 +27,6 @@ class SpikingNetwork:
     timesteps        T, simulation steps a decision
     neuron           rule, coding, number of magnitudes
     thresholds       per layer, one per channel (convolution) or unit
-    mode, seed       what CRPI carries: residual, random, shuffled or carry; the controls' randomness
     max_batch_bytes  bound on the memory of one chunk's spikes and currents
     chunk_rows       environments computed together; None: as many as fit. With a number, every chunk is padded to it,
                      so that a row's result depends on its slot and the thread count only, not on the other rows.
@@ -40,10 +38,8 @@ class SpikingNetwork:
         thresholds: list[Tensor],
         neuron: Neuron,
         timesteps: int,
-        alpha: float | Tensor,
+        crpi: CRPI | None,
         compute_dtype: torch.dtype,
-        mode: str,
-        seed: int,
         max_batch_bytes: int,
         chunk_rows: int | None,
     ) -> None:
@@ -52,28 +48,37 @@ class SpikingNetwork:
         self.chain = chain.to(dtype=self.state_dtype)
         self.device = chain.device
         self.thresholds = [theta.to(self.device, self.state_dtype) for theta in thresholds]
-        self.neuron, self.timesteps, self.mode, self.seed = neuron, timesteps, mode, seed
+        self.neuron, self.timesteps = neuron, timesteps
         self.chunking = Chunking(max_batch_bytes, chunk_rows)
-        self.alpha = alpha
         self._segments: list[BuiltSegment] = []
         self._in_shape: tuple[int, ...] | None = None
-        self._memory = Memory(neuron, mode, seed)
+        self._crpi = crpi
+        self._memory = Memory(neuron, self.carry)
         self._recorder = Recorder()
 
     # --- what a caller sets and asks ---------------------------------------------------------------------------
 
     @property
-    def alpha(self) -> float | Tensor:
-        """CRPI's factor, in [0, 2]: one number, or a tensor with one per slot. 0 is plain conversion."""
-        return self._alpha
+    def crpi(self) -> CRPI | None:
+        """What carries membranes from one decision to the next; None: nothing, each begins at v_base.
 
-    @alpha.setter
-    def alpha(self, value: float | Tensor) -> None:
-        as_tensor = torch.as_tensor(value, dtype=self.state_dtype, device="cpu")
-        inside = (as_tensor >= 0) & (as_tensor <= MAX_ALPHA)
-        if as_tensor.dim() > 1 or not inside.all():
-            raise ConversionError(f"alpha={value!r} must be a number from 0 to {MAX_ALPHA:g}, or one per environment")
-        self._alpha = float(value) if as_tensor.dim() == 0 else as_tensor.clone()
+        With another carry rule or seed than before, or None, every environment stands at an episode's start.
+        """
+        return self._crpi
+
+    @crpi.setter
+    def crpi(self, crpi: CRPI | None) -> None:
+        if crpi is not None and not isinstance(crpi, CRPI):
+            raise ConversionError(f"crpi={crpi!r} must be a snn.CRPI, or None")
+        before, self._crpi = self.carry, crpi
+        if (before.rule, before.seed) != (self.carry.rule, self.carry.seed) or crpi is None:
+            self._memory = Memory(self.neuron, self.carry)
+            self._memory.fit(self._built_layers)
+
+    @property
+    def carry(self) -> CRPI:
+        """What `crpi` comes to: None is plain conversion, alpha = 0."""
+        return CRPI(0.0) if self._crpi is None else self._crpi
 
     @property
     def layers(self) -> list[LayerInfo]:
@@ -94,8 +99,8 @@ class SpikingNetwork:
     def __repr__(self) -> str:
         n = self.neuron
         return (
-            f"SpikingNetwork({n.rule.name}, {n.coding.name}, T={self.timesteps}, alpha={self.alpha}, "
-            f"mode={self.mode}, layers={[layer.name for layer in self.layers]})"
+            f"SpikingNetwork({n.rule.name}, {n.coding.name}, T={self.timesteps}, {self.crpi}, "
+            f"layers={[layer.name for layer in self.layers]})"
         )
 
     def to(self, device: torch.device | str) -> "SpikingNetwork":
@@ -146,7 +151,7 @@ class SpikingNetwork:
         slots = self._checked_slots(slots, len(x))
         plan = self.chunking.plan(self._segments, self.timesteps, self._memory.slots)
         self._memory.grow(self._memory.slots, plan.capacity)
-        simulation = Simulation(self.neuron, self.mode, self.timesteps, self._memory, self._recorder)
+        simulation = Simulation(self.neuron, self.carry.rule, self.timesteps, self._memory, self._recorder)
         y = torch.empty(len(x), *self._segments[-1].out_shape, dtype=self.state_dtype, device=self.device)
         for lo, hi in plan.chunks:
             members = np.flatnonzero((slots >= lo) & (slots < hi))
@@ -178,7 +183,7 @@ class SpikingNetwork:
 
     def residuals(self) -> list[Tensor]:
         """What the last decision left, per layer [slots, units], in units of theta (0 for units without a threshold):
-        CRPI's residual max(v[T] - v[0], -c[T]), under mode carry v[T] - v_base. Zeros at an episode's start, and no
+        CRPI's residual max(v[T] - v[0], -c[T]), under the carry rule "carry" v[T] - v_base. Zeros at an episode's start, and no
         layers before the first decision."""
         return self._memory.residuals()
 
@@ -226,8 +231,9 @@ class SpikingNetwork:
                 )
         slots = _numbers(slots, batch)
         known = max(known, int(slots.max()) + 1 if batch else 0)
-        if isinstance(self._alpha, Tensor) and len(self._alpha) < known:
-            raise ConversionError(f"alpha holds {len(self._alpha)} values for {known} environments")
+        alpha = self.carry.alpha
+        if isinstance(alpha, Tensor) and len(alpha) < known:
+            raise ConversionError(f"alpha holds {len(alpha)} values for {known} environments")
         self._memory.grow(known)
         return slots
 
@@ -243,14 +249,7 @@ class SpikingNetwork:
         self._memory.fit(self._built_layers)
 
     def _alpha_of(self, slots: np.ndarray) -> Tensor:
-        """Alpha per slot; 0 for padding beyond the slots that have one."""
-        alpha = np.zeros(len(slots))
-        if isinstance(self._alpha, Tensor):
-            given = slots < len(self._alpha)
-            alpha[given] = self._alpha.numpy()[slots[given]]
-        else:
-            alpha[:] = self._alpha
-        return placed(alpha, self.device).to(self.state_dtype)
+        return placed(self.carry.of(slots), self.device).to(self.state_dtype)
 
     def _placed(self, x: Tensor, members: np.ndarray, places: np.ndarray, rows: int) -> Tensor:
         """The rows `members` of x at `places` of a batch of `rows`, zeros elsewhere."""

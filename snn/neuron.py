@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from snn import codings, rules
 from snn.errors import ConversionError
 
@@ -26,17 +28,21 @@ class Neuron:
         return self.coding.slack * 0.5 ** (self.n - 1)
 
 
-def make(rule: str, coding: str, n_thresholds: int) -> Neuron:
-    """The neuron of these names.
+def make(rule: str | rules.Rule, coding: str | codings.Coding, n_thresholds: int) -> Neuron:
+    """The neuron of this rule and coding, by name or as they are; the rule "dc" is mt under differential coding.
 
     Raises ConversionError for an unknown name, a pair that can't work, or n_thresholds outside 1..16.
     """
-    rule, coding = rules.get(rule), codings.get(coding)
-    if coding is codings.DIFFERENTIAL and not rule.signed:
+    if rule == "dc":
+        rule, coding = "mt", "differential"
+    rule = rule if isinstance(rule, rules.Rule) else rules.get(rule)
+    coding = coding if isinstance(coding, codings.Coding) else codings.get(coding)
+    if coding.needs_signed and not rule.signed:
         raise ConversionError(
-            f"neuron={rule.name} with coding=differential can't work: with no negative spike its output mean could "
+            f"neuron={rule.name} with coding={coding.name} can't work: with no negative spike its output mean could "
             f"never fall; use {' or '.join(rules.names(signed=True))}"
         )
-    if isinstance(n_thresholds, bool) or not isinstance(n_thresholds, int) or not 1 <= n_thresholds <= 16:
+    whole = isinstance(n_thresholds, (int, np.integer)) and not isinstance(n_thresholds, bool)
+    if not whole or not 1 <= n_thresholds <= 16:
         raise ConversionError(f"n_thresholds={n_thresholds!r} is not a whole number from 1 to 16")
-    return Neuron(rule, coding, n_thresholds if rule.levels else 1)
+    return Neuron(rule, coding, int(n_thresholds) if rule.levels else 1)

@@ -1,6 +1,7 @@
 """One layer over several simulation steps: on the CPU by the compiled kernel, elsewhere by torch.
 
-Both take the same arguments and leave the same results; tests hold them against each other.
+Both take the same arguments, call the same pure functions and leave the same results; tests hold them against each
+other.
 """
 
 from dataclasses import dataclass, field
@@ -9,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snn import codings, crpi
+from snn.carry import CarryRule
 from snn.cpu import events, kernels
-from snn.cpu.kernels import M_IN, M_OUT, STATE_ROWS, C, V
 from snn.device import beside
 from snn.neuron import Neuron
 
@@ -22,96 +22,88 @@ _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 class Block:
     """What a layer's recurrence reads and writes for R environments and S of the T steps.
 
-    See `snn.kernels.compiled` for the arrays; here all are tensors but `units_of` and `fired_of` (numpy,
-    for the compiled way only).
+    See `snn.cpu.kernels.compiled` for the arrays; here all are tensors but `units_of` and `fired_of` (numpy, for the
+    compiled way only).
     """
 
     current: Tensor
     constant: bool
     out: Tensor
     emit: bool
-    start: Tensor
     kept: Tensor
+    start: Tensor
     active: Tensor
     alpha: Tensor
     state: Tensor
+    decoded: Tensor
     theta: Tensor
     bias: Tensor
     gain: Tensor
     fan_out: Tensor
-    counts: Tensor
-    above: Tensor
     t0: int
     timesteps: int
+    counts: Tensor
+    above: Tensor
     units_of: np.ndarray = field(default_factory=lambda: events.NOTHING[0])
     fired_of: np.ndarray = field(default_factory=lambda: events.NOTHING[1])
 
-    @property
-    def last(self) -> bool:
-        return self.t0 + self.out.shape[0] == self.timesteps
 
-
-def advance(neuron: Neuron, mode: str, block: Block) -> None:
+def advance(neuron: Neuron, carry: CarryRule, block: Block) -> None:
     """Run the layer's recurrence over the block's steps, by the way that its device asks for."""
-    (by_kernel if block.theta.device.type == "cpu" else by_torch)(neuron, mode, block)
+    (by_kernel if block.theta.device.type == "cpu" else by_torch)(neuron, carry, block)
 
 
-def by_kernel(neuron: Neuron, mode: str, block: Block) -> None:
+def by_kernel(neuron: Neuron, carry: CarryRule, block: Block) -> None:
     """The compiled way (CPU tensors only)."""
     b = block
-    kernel = kernels.compiled(
-        neuron, _NUMPY[b.theta.dtype], b.current.dtype is torch.bfloat16, b.out.dtype is torch.bfloat16
-    )
-    arrays = (b.start, b.kept, b.active, b.alpha, b.state, b.theta, b.bias, b.gain, b.fan_out)
+    bf16 = torch.bfloat16
+    kernel = kernels.compiled(neuron, carry, _NUMPY[b.theta.dtype], b.current.dtype is bf16, b.out.dtype is bf16)
     spikes = (_array(b.out), b.emit, b.units_of, b.fired_of)
-    head = (mode == "carry", _array(b.current), b.constant, *spikes, *map(_array, arrays))
-    kernels.run(
-        kernel, (b.out.shape[0], *b.kept.shape), (head, (b.t0 == 0, b.last, b.t0)), b.counts.numpy(), b.above.numpy()
-    )
+    tensors = (b.kept, b.start, b.active, b.alpha, b.state, b.decoded, b.theta, b.bias, b.gain, b.fan_out)
+    arguments = (_array(b.current), b.constant, *spikes, *map(_array, tensors), b.t0, b.timesteps)
+    kernels.run(kernel, (b.out.shape[0], *b.kept.shape), arguments, b.counts.numpy(), b.above.numpy())
 
 
 def _array(tensor: Tensor) -> np.ndarray:
     return (tensor.view(torch.uint16) if tensor.dtype is torch.bfloat16 else tensor).numpy()
 
 
-def by_torch(neuron: Neuron, mode: str, block: Block) -> None:
+def initial(neuron: Neuron, carry: CarryRule, theta: Tensor, start: Tensor, alpha: Tensor) -> Tensor:
+    """v[0] of a decision, [R, units], from what the last one left, `start` [R, units], for alpha [R]."""
+    return carry.initial(start, alpha[:, None], neuron.rule.v_base * theta, neuron.rule.clip * theta)
+
+
+def fresh(neuron: Neuron, theta: Tensor, v0: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
+    """The coding's state before the first step, each [R, units]."""
+    return tuple(value.expand_as(v0) for value in neuron.coding.init(theta, v0, bias))
+
+
+def by_torch(neuron: Neuron, carry: CarryRule, block: Block) -> None:
     """The same with torch operations, on any device."""
-    b, dtype = block, block.theta.dtype
-    differential = neuron.coding is codings.DIFFERENTIAL
-    v0 = crpi.initial(b.start, b.alpha[:, None], b.theta, neuron.rule, mode)
-    if b.t0 == 0:
-        v, c, m_in, m_out = v0, torch.zeros_like(v0), b.bias.expand_as(v0), torch.zeros_like(v0)
-    else:
-        v, c, m_in, m_out = b.state.clone()
-    silent = ~b.active[:, None]
-    for step in range(b.out.shape[0]):
-        t = b.t0 + step + 1
-        wx = b.current[0 if b.constant else step].to(dtype)
-        if differential:
-            wx = torch.zeros_like(wx) if b.constant and t > 1 else wx
-            x, v, c, m_in, m_out = codings.differential_step(
-                neuron.fire, neuron.slack, b.theta, wx, beside(t, wx), v, c, m_in, m_out
-            )
-        else:
-            x, v, c = codings.rate_step(neuron.fire, neuron.slack, b.theta, wx + b.bias, v, c)
-        x = torch.where(silent, torch.zeros_like(x), x)
+    b, coding, dtype = block, neuron.coding, block.theta.dtype
+    v0 = initial(neuron, carry, b.theta, b.start, b.alpha)
+    state = fresh(neuron, b.theta, v0, b.bias) if b.t0 == 0 else tuple(b.state.clone())
+    active = b.active[:, None]
+    for done in range(b.out.shape[0]):
+        t = b.t0 + done + 1
+        wx = b.current[0 if b.constant else done].to(dtype)
+        if b.constant and coding.sends_once and t > 1:
+            wx = torch.zeros_like(wx)
+        x, *state = coding.step(neuron.fire, neuron.slack, b.theta, wx, b.bias, beside(t, wx), *state)
+        x = torch.where(active, x, torch.zeros_like(x))
         if b.counts.shape[1]:
             fired = x != 0
             b.counts[0, t - 1] += fired.sum(1)
             b.counts[1, t - 1] += (fired * b.fan_out).sum(1)
         if b.emit:
-            b.out[step] = x if b.out.dtype is dtype else x * b.gain
-    keep = b.active[:, None]
-    for row, value in zip((V, C, M_IN, M_OUT), (v, c, m_in, m_out), strict=True):
-        b.state[row] = torch.where(keep, value, b.state[row])
-    if b.last:
-        b.kept.copy_(torch.where(keep, crpi.residual(v, v0, c, mode), b.kept))
-        if b.counts.shape[1]:
-            mean = m_in if differential else (c - v0 + v) / beside(b.timesteps, v)
-            over = (mean > b.theta) & (b.theta > 0) & keep
-            b.above += over.sum(1)
-
-
-def new_state(rows: int, units: int, like: Tensor) -> Tensor:
-    """Room for a layer's V, C, M_IN and M_OUT, [4, rows, units]; inactive rows are never written."""
-    return torch.empty(STATE_ROWS, rows, units, dtype=like.dtype, device=like.device)
+            b.out[done] = x if b.out.dtype is dtype else x * b.gain
+    if t < b.timesteps:
+        for kept, value in zip(b.state, state, strict=True):
+            kept.copy_(torch.where(active, value, kept))
+        return
+    total = beside(t, v0)
+    b.kept.copy_(torch.where(active, carry.keep(state[0], v0, state[1]), b.kept))
+    b.decoded.copy_(torch.where(active, coding.mean(total, *state), b.decoded))
+    if b.counts.shape[1]:
+        over = (coding.mean_input(v0, total, *state) > b.theta) & (b.theta > 0) & active
+        b.above += over.sum(1)

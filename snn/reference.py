@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from snn import codings, crpi
 from snn.device import beside
+from snn.recurrence import fresh, initial
 from snn.synapse import flatten, unflatten
 
 
@@ -50,7 +50,6 @@ def trace(spiking, x: Tensor, starts: list[Tensor], alpha: Tensor) -> Trace:
     x [B, ...] in the network's precision; starts: per layer what the last decision left, [B, units]; alpha [B].
     """
     ann_output, relus = spiking.chain.ann(x)
-    alpha = alpha[:, None]
     layers = []
     for segment in spiking._segments:
         for op in segment.pre:
@@ -70,33 +69,23 @@ class _Neurons:
     """A layer's state and history."""
 
     def __init__(self, spiking, layer, start: Tensor, alpha: Tensor) -> None:
-        neuron = spiking.neuron
-        self.layer, self.neuron = layer, neuron
-        self.v0 = self.v = crpi.initial(start, alpha, layer.theta, neuron.rule, spiking.mode)
-        self.c = torch.zeros_like(self.v)
-        self.m_in, self.m_out = layer.synapse.bias.expand_as(self.v), torch.zeros_like(self.v)
+        self.layer, self.neuron = layer, spiking.neuron
+        self.v0 = initial(self.neuron, spiking.carry.rule, layer.theta, start, alpha)
+        self.state = fresh(self.neuron, layer.theta, self.v0, layer.synapse.bias)
         self.history: dict[str, list[Tensor]] = {"spikes": [], "membranes": [], "rates": [], "currents": []}
 
     def step(self, wx: Tensor, t: int) -> Tensor:
-        n, theta = self.neuron, self.layer.theta
-        if n.coding is codings.DIFFERENTIAL:
-            current, before = self.m_in + wx, self.m_out
-            x, self.v, self.c, self.m_in, self.m_out = codings.differential_step(
-                n.fire, n.slack, theta, wx, beside(t, wx), self.v, self.c, self.m_in, self.m_out
-            )
-            rate = before + x
-        else:
-            current = wx + self.layer.synapse.bias
-            x, self.v, self.c = codings.rate_step(n.fire, n.slack, theta, current, self.v, self.c)
-            rate = x
-        for key, value in zip(self.history, (x, self.v, rate, current), strict=True):
+        neuron, bias, before = self.neuron, self.layer.synapse.bias, self.state
+        x, *after = neuron.coding.step(neuron.fire, neuron.slack, self.layer.theta, wx, bias, beside(t, wx), *before)
+        self.state = tuple(after)
+        shown = (x, self.state[0], neuron.coding.rate(x, *before), neuron.coding.current(wx, bias, *before))
+        for key, value in zip(self.history, shown, strict=True):
             self.history[key].append(value)
         return x
 
     @property
     def mean(self) -> Tensor:
-        steps = len(self.history["spikes"])
-        return self.m_out if self.neuron.coding is codings.DIFFERENTIAL else self.c / beside(steps, self.c)
+        return self.neuron.coding.mean(beside(len(self.history["spikes"]), self.v0), *self.state)
 
 
 def _simulate(spiking, layers, x: Tensor, starts, alpha) -> list[_Neurons]:
@@ -104,7 +93,7 @@ def _simulate(spiking, layers, x: Tensor, starts, alpha) -> list[_Neurons]:
     dtype = spiking.state_dtype
     for t in range(1, spiking.timesteps + 1):
         # Rate: the input at every step. Differential: once; its running mean stays.
-        sent = torch.zeros_like(x) if t > 1 and spiking.neuron.coding is codings.DIFFERENTIAL else x
+        sent = torch.zeros_like(x) if t > 1 and spiking.neuron.coding.sends_once else x
         for i, (layer, group) in enumerate(zip(layers, neurons, strict=True)):
             spikes = group.step(layer.synapse(sent).to(dtype), t)
             if i + 1 < len(layers):

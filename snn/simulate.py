@@ -3,18 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from snn import codings
 from snn.activity import Recorder
+from snn.carry import CarryRule
 from snn.cpu.events import NOTHING, Events
-from snn.cpu.kernels import M_OUT, C
-from snn.device import beside
 from snn.layer import BuiltSegment, Layer
 from snn.memory import Memory
 from snn.neuron import Neuron
-from snn.recurrence import Block, advance, new_state
+from snn.recurrence import Block, advance
 from snn.synapse import flatten, unflatten
 
 
@@ -34,8 +31,8 @@ class Chunk:
 class Simulation:
     """Runs a network's segments on chunks."""
 
-    def __init__(self, neuron: Neuron, mode: str, timesteps: int, memory: Memory, recorder: Recorder) -> None:
-        self.neuron, self.mode, self.timesteps = neuron, mode, timesteps
+    def __init__(self, neuron: Neuron, carry: CarryRule, timesteps: int, memory: Memory, recorder: Recorder) -> None:
+        self.neuron, self.carry, self.timesteps = neuron, carry, timesteps
         self.memory, self.recorder = memory, recorder
 
     def run(self, segment: BuiltSegment, x: Tensor, chunk: Chunk) -> Tensor:
@@ -47,28 +44,29 @@ class Simulation:
         controls, slots = self.memory.controls, np.arange(chunk.lo, chunk.hi)
         analog = segment.layers[0].synapse(flatten(x))[None]  # the input's current, computed once for all T steps
         starts = [controls.start(layer, slots, self._kept(layer, chunk)) for layer in segment.layers]
-        states = [new_state(len(slots), layer.units, layer.theta) for layer in segment.layers]
+        size = len(self.neuron.coding.state) if chunk.steps < self.timesteps else 0
+        shapes = [(len(slots), layer.units) for layer in segment.layers]
+        states = [layer.theta.new_empty(size, *shape) for layer, shape in zip(segment.layers, shapes, strict=True)]
+        decoded = [layer.theta.new_zeros(shape) for layer, shape in zip(segment.layers, shapes, strict=True)]
         for t0 in range(0, self.timesteps, chunk.steps):
             steps, current = min(chunk.steps, self.timesteps - t0), analog
             for i, layer in enumerate(segment.layers):
                 following = segment.layers[i + 1] if i + 1 < len(segment.layers) else None
-                spikes = self._advance(layer, following, current, starts[i], states[i], chunk, t0, steps)
+                spikes = self._advance(layer, following, current, starts[i], states[i], decoded[i], chunk, t0, steps)
                 if isinstance(spikes, Events):
                     current = following.synapse.of_events(spikes)
                 elif following is not None:
                     current = following.synapse(spikes.flatten(0, 1)).view(steps, len(slots), following.units)
         for layer in segment.layers:
             controls.observe(layer, slots, chunk.places, self._kept(layer, chunk))
-        differential = self.neuron.coding is codings.DIFFERENTIAL
-        mean = states[-1][M_OUT] if differential else states[-1][C] / beside(self.timesteps, states[-1])
-        if len(chunk.places) < len(slots):
-            mean = torch.where(chunk.active[:, None], mean, torch.zeros_like(mean))
-        return segment.decode(unflatten(mean, segment.layers[-1].shape))
+        return segment.decode(unflatten(decoded[-1], segment.layers[-1].shape))
 
     def _kept(self, layer: Layer, chunk: Chunk) -> Tensor:
         return self.memory.kept[layer.index][chunk.lo : chunk.hi]
 
-    def _advance(self, layer, following, current, start, state, chunk: Chunk, t0: int, steps: int) -> Tensor | Events:
+    def _advance(
+        self, layer, following, current, start, state, decoded, chunk: Chunk, t0: int, steps: int
+    ) -> Tensor | Events:
         """The layer's spikes [steps, rows, units] from its current. A last layer's are not needed: its sum is."""
         rows, constant = chunk.hi - chunk.lo, layer.synapse.analog
         if following is None:
@@ -85,21 +83,22 @@ class Simulation:
             constant=constant,
             out=out,
             emit=following is not None,
-            start=start,
             kept=self._kept(layer, chunk),
+            start=start,
             active=chunk.active,
             alpha=chunk.alpha,
             state=state,
+            decoded=decoded,
             theta=layer.theta,
             bias=layer.synapse.bias,
             gain=layer.gain,
             fan_out=layer.fan_out,
-            counts=counts,
-            above=above,
             t0=t0,
             timesteps=self.timesteps,
+            counts=counts,
+            above=above,
             units_of=units_of,
             fired_of=fired_of,
         )
-        advance(self.neuron, self.mode, block)
+        advance(self.neuron, self.carry, block)
         return out if events is None else events

@@ -41,7 +41,7 @@ def test_the_ann_acts_by_tanh_of_its_network(loaded):
 def test_a_spiking_policy_acts_by_tanh_of_its_networks_output(loaded):
     policy, reference = SpikingPolicy(_convert(loaded), ROWS, CPU), _convert(loaded)
     policy.reset(np.ones(ROWS, bool), np.full(ROWS, 0.5))
-    reference.alpha = 0.5
+    reference.crpi = snn.CRPI(0.5)
     for step in range(3):
         observations = _observations(loaded, ROWS, seed=step)
         expected = torch.tanh(reference(torch.from_numpy(observations))).numpy()
@@ -51,8 +51,8 @@ def test_a_spiking_policy_acts_by_tanh_of_its_networks_output(loaded):
 @pytest.mark.parametrize("neuron, mode", [("if", "residual"), ("mt", "residual"), ("snm", "random")])
 def test_a_row_does_not_know_its_neighbours(loaded, neuron, mode):
     """Three decisions of row 2 alone, and in full company that starts, ends and acts otherwise: bit for bit the same."""
-    alone = SpikingPolicy(_convert(loaded, neuron=neuron, mode=mode, seed=3), ROWS, CPU)
-    company = SpikingPolicy(_convert(loaded, neuron=neuron, mode=mode, seed=3), ROWS, CPU)
+    alone = SpikingPolicy(_convert(loaded, neuron=neuron, crpi=snn.CRPI(0.0, mode, 3)), ROWS, CPU)
+    company = SpikingPolicy(_convert(loaded, neuron=neuron, crpi=snn.CRPI(0.0, mode, 3)), ROWS, CPU)
     mask = np.arange(ROWS) == 2
     company.reset(np.ones(ROWS, bool), np.linspace(0, 1, ROWS), np.arange(ROWS))
     company.act(_observations(loaded, ROWS, seed=50))

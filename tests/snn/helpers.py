@@ -9,15 +9,15 @@ from tests.snn import oracle
 PAIRS = [("if", "rate"), ("snm", "rate"), ("mt", "rate"), ("snm", "differential"), ("mt", "differential")]
 
 
-def converted(layers, readout, rule, coding, timesteps, alpha=0.0, n=4, **options):
+def converted(layers, readout, rule, coding, timesteps, alpha=0.0, n=4, mode="residual", seed=0, **options):
     return snn.convert(
         oracle.module_of(layers, readout),
         [torch.from_numpy(theta) for _, theta in layers],
         rule,
         coding,
         timesteps,
-        alpha,
         n,
+        crpi=snn.CRPI(alpha, mode, seed),
         **options,
     )
 

@@ -63,7 +63,7 @@ def test_fixed_chunk_makes_a_slot_independent_of_the_rest():
     thresholds = snn.calibrate(module, x)
 
     def run(slots, noise):
-        spiking = snn.convert(module, thresholds, "mt", "differential", 8, alpha=0.5, chunk_rows=4)
+        spiking = snn.convert(module, thresholds, "mt", "differential", 8, crpi=snn.CRPI(0.5), chunk_rows=4)
         spiking.reset(np.ones(11, dtype=bool))
         out = []
         for step in x:

@@ -14,7 +14,7 @@ def _make(mode, alpha=1.0, seed=3, **options):
     module = mlp(6, 60, 60, 3)
     thresholds = snn.calibrate(module, [inputs(200, 6, seed=7)])
     thresholds[1][:5] = 0
-    return snn.convert(module, thresholds, "if", timesteps=6, alpha=alpha, mode=mode, seed=seed, **options)
+    return snn.convert(module, thresholds, "if", timesteps=6, crpi=snn.CRPI(alpha, mode, seed), **options)
 
 
 def _x():
@@ -86,7 +86,7 @@ def test_random_has_the_distribution_of_all_residuals_so_far():
     """Mean and spread of many draws against the residuals shown, weighted alike over decisions."""
     module = mlp(6, 4000, 3)
     thresholds = snn.calibrate(module, [inputs(200, 6, seed=7)])
-    spiking = snn.convert(module, thresholds, "if", timesteps=6, alpha=1.0, mode="random")
+    spiking = snn.convert(module, thresholds, "if", timesteps=6, crpi=snn.CRPI(1.0, "random"))
     x, shown = inputs(7, 1, 6, seed=2), []
     for k in range(6):
         shown.append(_residuals(spiking, x[k])[0])

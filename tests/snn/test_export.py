@@ -128,7 +128,7 @@ def test_input_scaling_goes_into_the_first_weights(tmp_path):
 def test_the_first_decision_of_a_network_with_crpi(tmp_path):
     module = mlp(4, 12, 8, 2)
     observations = inputs(3, 4)
-    spiking = snn.convert(module, snn.calibrate(module, [observations]), timesteps=5, alpha=0.5)
+    spiking = snn.convert(module, snn.calibrate(module, [observations]), timesteps=5, crpi=snn.CRPI(0.5))
     graph = there_and_back(spiking, tmp_path, first_decision=True)
     assert float(graph.metadata["alpha"]) == 0.5
     played = [decide(graph, row) for row in observations.numpy()]
@@ -161,8 +161,8 @@ ANALOG = torch.nn.Sequential(
         ({"neuron": "mt"}, "NIR can't say MT neurons"),
         ({"neuron": "mt", "coding": "differential"}, "dc is mt"),
         ({"neuron": "snm", "coding": "differential"}, "differential coding"),
-        ({"alpha": 0.5}, "NIR can't say CRPI (alpha=0.5)"),
-        ({"alpha": torch.tensor([0.0, 0.3])}, "NIR can't say CRPI"),
+        ({"crpi": snn.CRPI(0.5)}, "NIR can't say CRPI (alpha=0.5)"),
+        ({"crpi": snn.CRPI(torch.tensor([0.0, 0.3]))}, "NIR can't say CRPI"),
         ({"module": ANALOG, "hybrid": True}, "layernorm"),
     ],
 )

@@ -42,11 +42,9 @@ def test_round_trip(tmp_path, dtype, alpha):
         "mt",
         "differential",
         5,
-        alpha,
         3,
         dtype,
-        mode="shuffled",
-        seed=7,
+        crpi=snn.CRPI(alpha, "shuffled", 7),
         hybrid=True,
         max_batch_bytes=10_000,
         chunk_rows=2,
@@ -60,7 +58,7 @@ def test_round_trip(tmp_path, dtype, alpha):
     for step in x:
         assert torch.equal(loaded(step), spiking(step))
     assert repr(loaded) == repr(spiking)
-    assert (loaded.seed, loaded.max_batch_bytes, loaded.chunk_rows) == (7, 10_000, 2)
+    assert (loaded.carry.seed, loaded.max_batch_bytes, loaded.chunk_rows) == (7, 10_000, 2)
     assert [layer.dead for layer in loaded.layers] == [layer.dead for layer in spiking.layers]
     assert os.listdir(tmp_path) == ["network.pt"]
 

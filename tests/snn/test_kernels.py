@@ -9,14 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snn import crpi, neuron
+from snn import carry, codings, neuron
 from snn.cpu import kernels
 from snn.cpu.events import Events
-from snn.recurrence import Block, by_kernel, by_torch
+from snn.recurrence import Block, by_kernel, by_torch, initial
 from tests.snn.helpers import PAIRS
 
 
-def _block(rng, dtype, ties, rows, units, steps, t0, timesteps, constant, record, emit, in_place):
+def _block(rng, dtype, ties, rows, units, steps, t0, timesteps, constant, record, emit, in_place, size):
     def numbers(*shape):
         values = rng.integers(-8, 9, shape) / 8 if ties else rng.normal(0, 0.7, shape)
         return torch.from_numpy(np.asarray(values)).to(dtype)
@@ -36,15 +36,16 @@ def _block(rng, dtype, ties, rows, units, steps, t0, timesteps, constant, record
         numbers(rows, units),
         torch.from_numpy(rng.random(rows) < 0.8),
         torch.from_numpy(rng.choice([0, 0.3, 1.0], rows)).to(dtype),
-        numbers(4, rows, units),
+        numbers(size, rows, units),
+        numbers(rows, units),
         theta,
         numbers(units),
         torch.where(theta > 0, 1 / theta, 0 * theta),
         torch.from_numpy(rng.integers(0, 99, units).astype(np.int32)),
-        counts,
-        torch.zeros(rows, dtype=torch.int64),
         t0,
         timesteps,
+        counts,
+        torch.zeros(rows, dtype=torch.int64),
     )
 
 
@@ -88,20 +89,22 @@ def test_compiled_equals_torch(
             record,
             emit,
             in_place,
+            len(codings.get(coding).state),
         )
         for _ in range(2)
     ]
     which = neuron.make(rule, coding, n)
-    by_kernel(which, mode, blocks[0])
-    by_torch(which, mode, blocks[1])
+    by_kernel(which, carry.get(mode), blocks[0])
+    by_torch(which, carry.get(mode), blocks[1])
     a, b = blocks
     active = a.active
     if emit:
         _same(a.out, b.out)
     _same(a.kept, b.kept)
-    means = [kernels.M_OUT] if coding == "differential" else []
-    for row in [kernels.C, *means] if a.last else [kernels.V, kernels.C, *means, *[kernels.M_IN for _ in means]]:
-        _same(a.state[row, active], b.state[row, active])
+    if a.t0 + steps == a.timesteps:
+        _same(a.decoded[active], b.decoded[active])
+    else:
+        _same(a.state[:, active], b.state[:, active])
     np.testing.assert_array_equal(a.counts, b.counts)
     np.testing.assert_array_equal(a.above, b.above)
 
@@ -121,9 +124,22 @@ def test_compiled_equals_torch(
 )
 def test_events_are_the_spikes(rule, coding, dtype, seed, rows, units, steps, constant, record, in_place, quiet):
     """Closed up and numbered, they are what is written at full length elsewhere; so is all that is counted and kept."""
+    size = len(codings.get(coding).state)
     sparse, dense = (
         _block(
-            np.random.default_rng(seed), dtype, False, rows, units, steps, 0, steps, constant, record, True, in_place
+            np.random.default_rng(seed),
+            dtype,
+            False,
+            rows,
+            units,
+            steps,
+            0,
+            steps,
+            constant,
+            record,
+            True,
+            in_place,
+            size,
         )
         for _ in range(2)
     )
@@ -132,8 +148,8 @@ def test_events_are_the_spikes(rule, coding, dtype, seed, rows, units, steps, co
     spikes = Events.room(sparse.out, sparse.active)
     sparse.units_of, sparse.fired_of = spikes.units, spikes.fired
     which = neuron.make(rule, coding, 4)
-    by_kernel(which, "residual", sparse)
-    by_torch(which, "residual", dense)
+    by_kernel(which, carry.RESIDUAL, sparse)
+    by_torch(which, carry.RESIDUAL, dense)
     full = np.zeros((steps, rows, units))
     for step, row, block in np.ndindex(spikes.fired.shape):
         lo, n = block * kernels.BLOCK, spikes.fired[step, row, block]
@@ -151,13 +167,27 @@ def test_compiled_equals_torch_in_bfloat16(rule, coding):
     """Narrow currents in, spikes as multiples of theta out."""
     blocks = []
     for _ in range(2):
-        block = _block(np.random.default_rng(3), torch.float32, False, 2, 700, 5, 0, 5, False, True, True, True)
+        block = _block(
+            np.random.default_rng(3),
+            torch.float32,
+            False,
+            2,
+            700,
+            5,
+            0,
+            5,
+            False,
+            True,
+            True,
+            True,
+            len(codings.get(coding).state),
+        )
         block.current = block.current.bfloat16()
         block.out = block.current
         blocks.append(block)
     which = neuron.make(rule, coding, 4)
-    by_kernel(which, "residual", blocks[0])
-    by_torch(which, "residual", blocks[1])
+    by_kernel(which, carry.RESIDUAL, blocks[0])
+    by_torch(which, carry.RESIDUAL, blocks[1])
     assert torch.equal(blocks[0].out, blocks[1].out) and torch.equal(blocks[0].kept, blocks[1].kept)
     multiples = set(blocks[0].out.abs().unique().tolist())
     assert multiples <= {0, 1, 0.5, 0.25, 0.125} and len(multiples) > 1
@@ -170,11 +200,11 @@ def test_threads_change_nothing(threads, monkeypatch):
     torch.set_num_threads(threads)
     try:
         rng = np.random.default_rng(0)
-        block = _block(rng, torch.float64, False, 3, 2000, 6, 0, 6, False, True, True, True)
-        other = _block(np.random.default_rng(0), torch.float64, False, 3, 2000, 6, 0, 6, False, True, True, True)
+        block = _block(rng, torch.float64, False, 3, 2000, 6, 0, 6, False, True, True, True, 2)
+        other = _block(np.random.default_rng(0), torch.float64, False, 3, 2000, 6, 0, 6, False, True, True, True, 2)
         which = neuron.make("mt", "rate", 4)
-        by_kernel(which, "residual", block)
-        by_torch(which, "residual", other)
+        by_kernel(which, carry.RESIDUAL, block)
+        by_torch(which, carry.RESIDUAL, other)
         assert torch.equal(block.out, other.out) and torch.equal(block.kept, other.kept)
         np.testing.assert_array_equal(block.counts, other.counts)
         np.testing.assert_array_equal(block.above, other.above)
@@ -220,7 +250,7 @@ from snn import neuron
 from snn.cpu import kernels
 module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
 snn.convert(module, [torch.ones(2)], "mt", timesteps=1)(torch.ones(1, 2))
-kernel = kernels.compiled(neuron.make("mt", "rate", 4), np.float32, False, False)
+kernel = kernels.compiled(neuron.make("mt", "rate", 4), snn.carry.RESIDUAL, np.float32, False, False)
 print(sum(kernel.stats.cache_hits.values()))
 """
     root = str(kernels.__file__).rsplit("/snn/", 1)[0]
@@ -243,11 +273,11 @@ def test_crpi_bounds(residual, alpha, theta):
     """v[0] stays within half a threshold of v_base, moves with the residual's sign, and not at all at alpha 0."""
     tensor = lambda value: torch.tensor([[value]], dtype=torch.float64)  # noqa: E731
     for rule in ("if", "snm", "mt"):
-        r = neuron.make(rule, "rate", 4).rule
+        neurons = neuron.make(rule, "rate", 4)
         th = torch.tensor([theta], dtype=torch.float64)
-        v0 = crpi.initial(tensor(residual), tensor(alpha), th, r, "residual")
-        base = r.v_base * theta
+        v0 = initial(neurons, carry.RESIDUAL, th, tensor(residual), tensor(alpha)[0])
+        base = neurons.rule.v_base * theta
         assert abs(float(v0) - base) <= theta / 2 + 1e-12
         assert (float(v0) - base) * residual >= 0
-        assert float(crpi.initial(tensor(residual), tensor(0.0), th, r, "residual")) == base
-        assert float(crpi.initial(tensor(residual), tensor(1.0), th, r, "carry")) == residual
+        assert float(initial(neurons, carry.RESIDUAL, th, tensor(residual), tensor(0.0)[0])) == base
+        assert float(initial(neurons, carry.get("carry"), th, tensor(residual), tensor(1.0)[0])) == residual

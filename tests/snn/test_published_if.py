@@ -43,7 +43,7 @@ class Published:
 def test_equals_the_published_neuron(rate, timesteps):
     module, x = mlp(6, 30, 30, 3, seed=4), inputs(2, 6, 1, 6, seed=9)
     thresholds = snn.calibrate(module, inputs(3, 50, 6, seed=8))
-    spiking = snn.convert(module, thresholds, "if", timesteps=timesteps, alpha=rate)
+    spiking = snn.convert(module, thresholds, "if", timesteps=timesteps, crpi=snn.CRPI(rate))
     neurons = [Published(theta, rate) for theta in thresholds]
     linears = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
     for episode in x:

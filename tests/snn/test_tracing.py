@@ -274,9 +274,9 @@ def test_layernorm_tanh_trunk_as_a_hybrid():
         snn.calibrate(module, x)
     thresholds = snn.calibrate(module, x, hybrid=True)
     for coding in ("rate", "differential"):
-        whole = snn.convert(module, thresholds, "mt", coding, 6, alpha=0.5, hybrid=True)
-        first = snn.convert(front, thresholds[:1], "mt", coding, 6, alpha=0.5)
-        second = snn.convert(back, thresholds[1:], "mt", coding, 6, alpha=0.5)
+        whole = snn.convert(module, thresholds, "mt", coding, 6, crpi=snn.CRPI(0.5), hybrid=True)
+        first = snn.convert(front, thresholds[:1], "mt", coding, 6, crpi=snn.CRPI(0.5))
+        second = snn.convert(back, thresholds[1:], "mt", coding, 6, crpi=snn.CRPI(0.5))
         for step in x:
             seen = whole.trace(step)
             with torch.no_grad():
@@ -292,22 +292,29 @@ def test_layernorm_tanh_trunk_as_a_hybrid():
     ("options", "message"),
     [
         ({"neuron": "lif"}, "neuron='lif'.*choose one of if, mt, snm"),
-        ({"coding": "phase"}, "coding='phase'.*rate or differential"),
+        ({"coding": "phase"}, "coding='phase'.*differential, rate"),
         ({"neuron": "if", "coding": "differential"}, "if with coding=differential.*use mt or snm"),
         ({"timesteps": 0}, "timesteps=0"),
         ({"timesteps": 2.0}, "timesteps=2.0"),
         ({"neuron": "mt", "n_thresholds": 0}, "n_thresholds=0"),
         ({"dtype": torch.float16}, "dtype=torch.float16.*bfloat16"),
-        ({"mode": "fresh"}, "mode='fresh'.*residual"),
-        ({"seed": -1}, "seed=-1"),
         ({"max_batch_bytes": 0}, "max_batch_bytes=0"),
         ({"chunk_rows": 0}, "chunk_rows=0"),
-        ({"alpha": -1}, "alpha=-1"),
+        ({"crpi": 0.5}, "crpi=0.5.*snn.CRPI"),
     ],
 )
 def test_wrong_options(options, message):
     with pytest.raises(snn.ConversionError, match=message):
         snn.convert(mlp(2, 3, 1), [torch.ones(3)], **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"mode": "fresh"}, "mode='fresh'.*carry"), ({"seed": -1}, "seed=-1"), ({"alpha": -1}, "alpha=-1")],
+)
+def test_wrong_crpi(options, message):
+    with pytest.raises(snn.ConversionError, match=message):
+        snn.CRPI(**options)
 
 
 @pytest.mark.parametrize(

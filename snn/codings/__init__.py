@@ -1,0 +1,13 @@
+"""Codings: what does a spike mean?
+
+A coding lives in one file of this package that ends in `CODING = Coding(...)`; the file is found by itself. See
+docs/neurons.md for worked examples.
+"""
+
+from snn.codings.coding import Coding
+from snn.registry import PackageRegistry
+
+__all__ = ["Coding", "all_codings", "get", "register"]
+
+_codings: PackageRegistry[Coding] = PackageRegistry("coding", "coding", __name__, "CODING")
+register, get, all_codings = _codings.register, _codings.get, _codings.all
