@@ -180,17 +180,21 @@ def picture(index: dict) -> None:
     """Learning curves of all checkpoints, a panel per task."""
     tasks = sorted({entry["task"] for entry in index.values()})
     columns = min(3, len(tasks))
-    rows = -(-len(tasks) // columns)
-    figure, axes = pyplot.subplots(
-        rows, columns, figsize=(3.6 * columns, 2.6 * rows), squeeze=False, layout="constrained"
-    )
+    lines = -(-len(tasks) // columns)
+    size = (3.6 * columns, 2.6 * lines)
+    figure, axes = pyplot.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")
     for axis, task in zip(axes.flat, tasks):
         for obs, colour in (("pixels", "#c2410c"), ("state", "#1d4ed8")):
-            if f"{obs}/{task}" not in index:
+            entry = index.get(f"{obs}/{task}")
+            if entry is None:
                 continue
             with open(CHECKPOINTS / "curves" / f"{obs}_{task}.csv", newline="") as file:
-                points = [(float(row["frame"]) / 1e3, float(row["episode_reward"])) for row in csv.DictReader(file)]
-            axis.plot(*zip(*points), color=colour, label=obs)
+                rows = [(int(row["frame"]), float(row["episode_reward"])) for row in csv.DictReader(file)]
+            # The curve ends at the policy that ships, with the return of the table.
+            points = [*(row for row in rows if row[0] < entry["frames"]), (entry["frames"], entry["mean"])]
+            x, y = [frame / 1e3 for frame, _ in points], [value for _, value in points]
+            label = obs + (", distilled" if entry["route"] == "distillation" else "")
+            axis.plot(x, y, color=colour, label=label, marker="o", markevery=[-1], markersize=4)
         if task in PAPER_ANN:
             axis.axhline(PAPER_ANN[task], color="#6b7280", linestyle=":", linewidth=1, label="paper's ANN")
         axis.set(title=task, xlabel="thousand frames", ylabel="return", ylim=(0, 1000))
