@@ -76,12 +76,7 @@ def _table(costs: dict[Method, dict[str, Cost]], means: dict[Method, Cost], pres
     ]
     tasks = {task: cost for by_task in costs.values() for task, cost in by_task.items()}
     base = energy.mean(list(tasks.values()))
-    ann = [
-        words("ANN"),
-        words("–"),
-        count(len(tasks)),
-        *_beside(base.macs, base.ann(preset), paper.ann_energy(), preset),
-    ]
+    ann = [words("ANN"), words("–"), count(len(tasks)), *_beside(base.macs, base.ann(preset), paper.ANN_ENERGY, preset)]
     rows = [[*ann, Entry("–"), Entry("–"), Entry("100")]]
     for method, cost in means.items():
         sums = [cost.spikes_only(preset), cost.analog_once(preset), cost.analog_always(preset)]

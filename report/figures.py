@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from matplotlib.ticker import LogLocator
 
@@ -67,35 +68,49 @@ def timesteps(rows: list[Row], out: Path, name: str) -> Picture | None:
     where no neuron has two values of T with these."""
     candidates = [row for row in rows if row.apr is not None and not row.method.is_ann]
     tasks = max((row.counted for row in candidates), key=len, default=())
-    curves: dict[tuple[str, Variant], dict[int, Estimate]] = {}
-    for row in candidates:
-        network, variant = row.method.network, row.method.variant
-        if row.counted == tasks and isinstance(network.timesteps, int) and row.apr and not variant.is_control:
-            curves.setdefault((network.neuron, variant), {})[network.timesteps] = row.apr
-    curves = {key: points for key, points in curves.items() if len(points) > 1}
+    curves = {
+        label: {int(row.method.network.timesteps): row.apr for row in of_line if row.apr}
+        for label, of_line in _lines([row for row in candidates if row.counted == tasks]).items()
+    }
+    curves = {label: points for label, points in curves.items() if len(points) > 1}
     if not curves:
         return None
     shown = [apr for points in curves.values() for apr in points.values()]
-    neurons = list(dict.fromkeys(neuron for neuron, _ in curves))
     caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out. {_cut(shown)}".strip()
     alt = "Average performance ratio against simulation steps, a line per method"
     with plot.picture(out, name, alt, caption) as picture:
         figure, [panel] = plot.axes(plot.WIDTH, 4.8)
-        for (neuron, variant), points in curves.items():
+        for label, points in curves.items():
             x = sorted(points)
             ends = [_percent(points[steps]) for steps in x]
             y = [100 * points[steps].mean for steps in x]
             error = [[mean - end[0] for mean, end in zip(y, ends)], [end[1] - mean for mean, end in zip(y, ends)]]
-            look = plot.look(neurons.index(neuron)) | {"markersize": 5, "elinewidth": 0.8}
-            if variant.is_off:
-                look |= {"linestyle": "--", "markerfacecolor": "white"}
-            panel.errorbar(x, y, error, label=f"{neuron.upper()}, {variant.short}", **look)
+            panel.errorbar(x, y, error, label=label, elinewidth=0.8, **_look(label, curves))
         panel.set_xscale("log", base=2)
         ticks = sorted({steps for points in curves.values() for steps in points})
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
         plot.reference(panel, y=100)
         panel.set(xlabel="simulation steps T per decision", ylabel="average performance ratio, %")
         panel.set_ylim(0, min(panel.get_ylim()[1], _most(shown)))
+        plot.key(figure, columns=3)
+    return picture
+
+
+def operations(rows: list[Row], out: Path, name: str) -> Picture | None:
+    """APR against synaptic operations per decision, a point per method; None where nothing was counted."""
+    lines = _lines([row for row in rows if row.apr and row.sops is not None])
+    if not lines:
+        return None
+    alt = "Average performance ratio against synaptic operations per decision, a point per method"
+    caption = "Points of one neuron are joined in the order of their operations; open: CRPI off."
+    with plot.picture(out, name, alt, caption) as picture:
+        figure, [panel] = plot.axes(plot.WIDTH, 4.4)
+        for label, of_line in lines.items():
+            points = sorted((row.sops, 100 * row.apr.mean) for row in of_line if row.apr and row.sops is not None)
+            panel.plot(*zip(*points), label=label, linewidth=0.8, **_look(label, lines))
+        plot.reference(panel, y=100)
+        panel.set(xscale="log", xlabel="synaptic operations per decision", ylabel="average performance ratio, %")
+        panel.set_ylim(bottom=0)
         plot.key(figure, columns=3)
     return picture
 
@@ -139,6 +154,23 @@ def energy(costs: Mapping[Method, Cost], preset: Preset, out: Path, name: str) -
         panel.set_xlabel(f"energy per decision, µJ (preset {preset.name})")
         plot.key(figure)
     return picture
+
+
+def _lines(rows: list[Row]) -> dict[str, list[Row]]:
+    """The rows that one line joins, by its label: one neuron, with CRPI off or on."""
+    lines: dict[str, list[Row]] = {}
+    for row in rows:
+        network, variant = row.method.network, row.method.variant
+        if isinstance(network.timesteps, int) and not (row.method.is_ann or variant.is_control):
+            lines.setdefault(f"{network.neuron.upper()}, {variant.short}", []).append(row)
+    return lines
+
+
+def _look(label: str, labels: Iterable[str]) -> dict[str, Any]:
+    """A colour and a marker per neuron, dashed and open with CRPI off."""
+    neurons = list(dict.fromkeys(name.split(",")[0] for name in labels))
+    look = plot.look(neurons.index(label.split(",")[0])) | {"markersize": 5}
+    return look | ({"linestyle": "--", "markerfacecolor": "white"} if label.endswith("off") else {})
 
 
 def _ink(variant: Variant) -> str:

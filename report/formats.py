@@ -29,6 +29,14 @@ def percent(fraction: float, digits: int = 1, sign: bool = False) -> str:
     return fixed(100 * fraction, digits, sign)
 
 
+def compact(value: float) -> str:
+    """A count of operations: "212M", "47.9M", "3.10k"."""
+    size, unit = next(
+        (size, unit) for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, "")) if value >= size or size == 1
+    )
+    return plain(value / size) + unit
+
+
 def interval(low: float, high: float, write: Callable[..., str] = plain, sign: bool = False) -> str:
     """ "[812, 833]"; of differences, with `sign`: "[−3.20, +14.1]"."""
     return f"[{write(low, sign=sign)}, {write(high, sign=sign)}]"

@@ -31,7 +31,7 @@ def make(folders: Sequence[str | Path], out: str | Path) -> Report:
     jobs, notes = collect(folders)
     evidence = gather(jobs)
     lead = [Text(context.summary(jobs)), *(Text(note, warning=True) for note in notes)]
-    lead.append(Text(f"Lines headed “paper” are not ours: {paper.source()}."))
+    lead.append(Text(f"Lines headed “paper” are not ours: {paper.SOURCE}."))
     kinds = evidence.observations()
     sections = [section for obs in kinds for section in _observation(evidence, obs, out, several=len(kinds) > 1)]
     sections += [
@@ -55,11 +55,13 @@ def _observation(evidence: Evidence, obs: str, out: Path, several: bool) -> list
     all_curves = curves.of_observation(evidence, obs)
     crpi = [one for one in all_curves if one.mode == "residual"]
     main = [base, *(row for row in rows if not row.method.variant.is_control)]
-    picture = figures.timesteps(rows, out, f"timesteps_{obs}")
+    steps = figures.timesteps(rows, out, f"timesteps_{obs}")
+    operations = figures.operations(rows, out, f"operations_{obs}")
     sections = [
         Section("Returns", returns.overview(obs, main, tasks, out)),
         returns.over_alpha(evidence, crpi, obs, out),
-        Section("Return against simulation steps", [picture]) if picture else None,
+        Section("Return against simulation steps", [steps]) if steps else None,
+        Section("Return against synaptic operations", [operations]) if operations else None,
         returns.controls(rows, tasks, [one for one in all_curves if one not in crpi], obs, out),
         consumption.section(evidence, obs, out),
         returns.details(obs, [base, *rows], tasks),
@@ -71,5 +73,5 @@ def _observation(evidence: Evidence, obs: str, out: Path, several: bool) -> list
 
 
 def _ordered(tasks: list[str]) -> list[str]:
-    known = paper.tasks()
+    known = paper.TASKS
     return sorted(tasks, key=lambda task: (known.index(task) if task in known else len(known), task))

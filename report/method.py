@@ -39,22 +39,20 @@ class Network:
     @property
     def label(self) -> str:
         """Its name in tables: "IF, T=32", with whatever departs from the paper's settings; "ANN"."""
-        if self.neuron == "ann":
-            return "ANN"
-        words = [self.neuron.upper(), f"T={self.timesteps}"]
-        if _STANDARD.get(self.neuron, (self.rule, self.coding)) != (self.rule, self.coding):
-            words.append(f"{self.rule} rule, {self.coding} coding")
-        if self.rule == "mt" and self.n_thresholds != 4:
-            words.append(f"n={self.n_thresholds}")
-        if self.calibration_steps != 5000:
-            words.append(f"θ over {self.calibration_steps} decisions")
-        if self.percentile is not None:
-            words.append(f"θ at {self.percentile:g} %")
-        if self.hybrid:
-            words.append("hybrid")
-        if self.dtype is not None:
-            words.append(self.dtype)
-        return ", ".join(words)
+        changes = {
+            f"{self.rule} rule, {self.coding} coding": _STANDARD.get(self.neuron, self._kind) != self._kind,
+            f"n={self.n_thresholds}": self.rule == "mt" and self.n_thresholds != 4,
+            f"θ over {self.calibration_steps} decisions": self.calibration_steps != 5000,
+            f"θ at {self.percentile or 0:g} %": self.percentile is not None,
+            "hybrid": self.hybrid,
+            str(self.dtype): self.dtype is not None,
+        }
+        name = [self.neuron.upper(), f"T={self.timesteps}", *(text for text, is_so in changes.items() if is_so)]
+        return "ANN" if self.neuron == "ann" else ", ".join(name)
+
+    @property
+    def _kind(self) -> tuple[str, str]:
+        return self.rule, self.coding
 
     @property
     def is_standard(self) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from evaluation import statistics
 from evaluation.statistics import Interval
-from report import paper
+from report import energy, paper
 from report.evidence import Episodes, Evidence, Strata
 from report.method import Method
 from report.paper import PaperRow
@@ -29,8 +29,9 @@ class Cell:
     `status` is "ok" where there are numbers, else a job's status (see `report.jobs`) and `reason` says why; with
     numbers, `reason` tells of policies that are lacking among them. Returns are undiscounted sums of rewards:
     `mean`, `half_std` (ddof 0, over all episodes), `interval` and `iqm` (95 %, stratified by policy).
-    `ratio`: of the ANN's mean return; `gain`: over CRPI off on the same episodes, in returns. `between`: standard
-    deviation of the policies' means (None: one policy only); `within`: over environment seeds.
+    `sops`: synaptic operations per decision (None: the ANN). `ratio`: of the ANN's mean return; `gain`: over CRPI off
+    on the same episodes, in returns. `between`: standard deviation of the policies' means (None: one policy only);
+    `within`: over environment seeds.
     """
 
     status: str
@@ -41,6 +42,7 @@ class Cell:
     half_std: float = 0.0
     interval: Interval | None = None
     iqm: Estimate | None = None
+    sops: float | None = None
     ratio: float | None = None
     gain: Estimate | None = None
     alphas: tuple[float, ...] = ()
@@ -60,6 +62,12 @@ class Row:
     apr: Estimate | None = None
     iqm: Estimate | None = None
     gain: Estimate | None = None
+
+    @property
+    def sops(self) -> float | None:
+        """Synaptic operations per decision, mean over the same tasks."""
+        counts = [sops for task in self.counted if (sops := self.cells[task].sops) is not None]
+        return float(np.mean(counts)) if counts else None
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -123,6 +131,7 @@ def _cell(evidence: Evidence, method: Method, task: str) -> Cell:
         half_std=statistics.half_std(flat),
         interval=statistics.bootstrap(values),
         iqm=_iqm(values),
+        sops=None if method.is_ann else energy.sops_per_decision(evidence.episodes(method, task)),
         ratio=mean / level if level > 0 else None,
         gain=_gain(_pairs(evidence, method, task)),
         alphas=() if method.variant.is_off else tuple(sorted(alphas)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ class PaperRow:
             return None
         if set(tasks) == self.returns.keys():
             return self.apr
-        ratios = [self.returns[task][0] / ann().returns[task][0] for task in tasks]
+        ratios = [self.returns[task][0] / ANN.returns[task][0] for task in tasks]
         return 100 * sum(ratios) / len(ratios)
 
 
@@ -42,72 +41,39 @@ class Energy:
     microjoules: float
 
 
-@functools.cache
-def _data() -> dict[str, Any]:
-    return json.loads((Path(__file__).parent / "paper.json").read_text())
+_DATA: dict[str, Any] = json.loads((Path(__file__).parent / "paper.json").read_text())
 
-
-def source() -> str:
-    """Whose figures these are and what they were measured on."""
-    return _data()["source"]
-
-
-def tasks() -> tuple[str, ...]:
-    """The six tasks, in the paper's order."""
-    return tuple(_data()["tasks"])
-
-
-@functools.cache
-def table3() -> tuple[PaperRow, ...]:
-    """Every row of Table 3 that gives returns per task, the ANN's first."""
-    return tuple(
-        PaperRow(**row | {"returns": dict(zip(tasks(), map(tuple, row["returns"]), strict=True))})
-        for row in _data()["table3"]
-    )
-
-
-def ann() -> PaperRow:
-    """The ANN's row."""
-    return table3()[0]
+# Whose figures these are and what they were measured on; the six tasks, in the paper's order.
+SOURCE: str = _DATA["source"]
+TASKS: list[str] = _DATA["tasks"]
+# Every row of Table 3 that gives returns per task, the ANN's first.
+TABLE3 = [
+    PaperRow(**row | {"returns": dict(zip(TASKS, map(tuple, row["returns"]), strict=True))}) for row in _DATA["table3"]
+]
+ANN = TABLE3[0]
+# At the foot of Table 3: name, T and APR in percent of networks that were trained as spiking ones.
+TRAINED_DIRECTLY = [(entry["name"], entry["timesteps"], entry["apr"]) for entry in _DATA["trained_directly"]]
+# Table 1 (Eqs. 31-33): the lowest and the highest cosine over its tasks, and what it was measured on.
+COSINES: dict[str, list[float]] = {name: _DATA["table1"][name] for name in ("correction", "consistency", "drift")}
+COSINES_SOURCE: str = _DATA["table1"]["source"]
+ANN_ENERGY = Energy(_DATA["table4"]["ann"]["macs"], _DATA["table4"]["ann"]["microjoules"])
 
 
 def row(method: Method) -> PaperRow | None:
     """The row of Table 3 for the ANN or for a converted network with CRPI off or on, or None where the paper has no
     such row."""
     if method.is_ann:
-        return ann()
+        return ANN
     network, variant = method.network, method.variant
     if not network.is_standard or variant.is_control:
         return None
     wanted = (network.neuron, network.timesteps, not variant.is_off)
-    return next((row for row in table3() if (row.neuron, row.timesteps, row.crpi) == wanted), None)
-
-
-def cosine_range(name: str) -> tuple[float, float]:
-    """Table 1's lowest and highest cosine over its tasks: of "correction", "consistency" or "drift" (Eqs. 31-33)."""
-    low, high = _data()["table1"][name]
-    return low, high
-
-
-def cosine_source() -> str:
-    """What Table 1 was measured on."""
-    return _data()["table1"]["source"]
-
-
-def trained_directly() -> list[tuple[str, int, float]]:
-    """(name, T, APR in percent) of the directly trained spiking networks at the foot of Table 3."""
-    return [(entry["name"], entry["timesteps"], entry["apr"]) for entry in _data()["trained_directly"]]
-
-
-def ann_energy() -> Energy:
-    """Table 4's figure for the ANN."""
-    entry = _data()["table4"]["ann"]
-    return Energy(entry["macs"], entry["microjoules"])
+    return next((row for row in TABLE3 if (row.neuron, row.timesteps, row.crpi) == wanted), None)
 
 
 def energy(network: Network) -> Energy | None:
     """Table 4's figure for a network, or None where it has none. It doesn't say whether CRPI was on."""
-    for entry in _data()["table4"]["snn"]:
+    for entry in _DATA["table4"]["snn"]:
         if network.is_standard and (entry["neuron"], entry["timesteps"]) == (network.neuron, network.timesteps):
             return Energy(entry["sops"], entry["microjoules"])
     return None

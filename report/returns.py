@@ -9,7 +9,7 @@ from report import curves, figures, paper
 from report.curves import Curves
 from report.document import Block, Column, Entry, Section, Table, Text, count, gap, head, number, words
 from report.evidence import Evidence
-from report.formats import interval, percent, plain
+from report.formats import compact, interval, percent, plain
 from report.numbers import Cell, Estimate, Row
 
 _HOW = {"off": "–", "given": "given", "honest": "selection episodes", "paper": "reported episodes: optimistic"}
@@ -44,16 +44,16 @@ def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Blo
         for row in rows
     ]
     if obs == "pixels":
-        for name, timesteps, apr in paper.trained_directly():
+        for name, timesteps, apr in paper.TRAINED_DIRECTLY:
             blank = [Entry("") for _ in tasks]
             theirs = Entry("", f"paper {apr:.2f}", apr / 100)
             body.append(
                 [words(f"{name}, T={timesteps}"), words("trained directly"), *blank, theirs, Entry(""), Entry("")]
             )
     caption = (
-        "Episode return, mean ± half a standard deviation (ddof 0). Lines headed “paper” are the paper's own figures"
+        "Episode return, mean ± half a standard deviation (ddof 0); SOPs: synaptic operations per decision. Lines "
+        "headed “paper” are the paper's own figures" + (", from pixels; ours here are from states." if obs == "state" else ".")
     )
-    caption += ", from pixels; ours here are from states." if obs == "state" else "."
     pictures = figures.ratios(rows, out, f"apr_{obs}", obs)
     return [Table(f"returns_{obs}", columns, body, caption), *_limits(rows), *pictures]
 
@@ -163,6 +163,7 @@ def details(obs: str, rows: list[Row], tasks: list[str]) -> Section:
         Column("95 % interval", "bootstrap, stratified by task and training seed"),
         Column("IQM", "interquartile mean, with its 95 % interval"),
         Column("% of ANN", "mean return / the ANN's on the same environment seeds"),
+        Column("SOPs", "synaptic operations per decision"),
         Column("CRPI's gain", "mean difference to CRPI off over the same episodes, with its 95 % interval"),
         Column("α", "one per policy and seed of environments"),
         Column("α from", "which episodes it was chosen on", number=False),
@@ -189,7 +190,7 @@ def _detail(row: Row, task: str) -> list[Entry]:
     first = [words(task), words(row.method.network.label), words(row.method.carried)]
     theirs = number(*_printed(row, task))
     if cell.status != "ok":
-        return [*first, gap(cell.status, cell.reason), *(Entry("–") for _ in range(11)), theirs]
+        return [*first, gap(cell.status, cell.reason), *(Entry("–") for _ in range(12)), theirs]
     return [
         *first,
         count(cell.episodes, cell.reason),
@@ -199,6 +200,7 @@ def _detail(row: Row, task: str) -> list[Entry]:
         number(cell.interval and cell.interval.low, cell.interval and interval(*cell.interval)),
         _estimate(cell.iqm),
         _fraction(cell.ratio, 1),
+        number(cell.sops, None if cell.sops is None else f"{cell.sops:,.0f}"),
         _estimate(cell.gain, sign=True),
         number(min(cell.alphas, default=None), _alphas(cell)),
         words(_HOW[row.method.variant.how]),
@@ -243,7 +245,8 @@ def _return(row: Row, task: str) -> Entry:
         return Entry(cell.status, theirs, mark=cell.status)
     ours = f"{plain(cell.mean)} ± {plain(cell.half_std)}" + ("*" if cell.reason else "")
     chosen = f"α={_alphas(cell)}" if cell.alphas and row.method.variant.how != "given" else ""
-    return number(cell.mean, ours, "; ".join(filter(None, (chosen, theirs))))
+    operations = "" if cell.sops is None else f"{compact(cell.sops)} SOPs"
+    return number(cell.mean, ours, "; ".join(filter(None, (chosen, operations, theirs))))
 
 
 def _apr(row: Row) -> Entry:

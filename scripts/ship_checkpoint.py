@@ -42,7 +42,7 @@ from runtime.files import write_json  # noqa: E402
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
-PAPER_ANN = {task: mean for task, (mean, _) in paper.ann().returns.items()}
+PAPER_ANN = {task: mean for task, (mean, _) in paper.ANN.returns.items()}
 EPISODES, SEED = 50, 2026  # a base seed of its own: no reported conversion uses it
 INDEX = CHECKPOINTS / "checkpoints.json"
 

@@ -80,7 +80,7 @@ def cosines(analysis: Analysis, out: Path) -> Picture:
     alt = "Cosines of neighbouring action errors: correction, consistency and drift, by policy"
     caption = (
         "Do errors of neighbouring decisions point the same way? Large marks: means over episodes with their 95 % "
-        f"interval; dots: episodes; grey bands: {paper.cosine_source()}. Diamonds: the ANN with noise of the same size "
+        f"interval; dots: episodes; grey bands: {paper.COSINES_SOURCE}. Diamonds: the ANN with noise of the same size "
         "in place of the spiking network's errors (those at α = 0)."
     )
     sign = " Actions have one dimension here, so each cosine is a sign." if analysis.actions == 1 else ""
@@ -97,7 +97,7 @@ def cosines(analysis: Analysis, out: Path) -> Picture:
 
 def cosine_panel(panel: Axes, name: str) -> None:
     """An axis for one kind of cosine, with the paper's range."""
-    panel.axvspan(*paper.cosine_range(name), color=plot.PALE, zorder=0, linewidth=0)
+    panel.axvspan(*paper.COSINES[name], color=plot.PALE, zorder=0, linewidth=0)
     plot.reference(panel, x=0, style="-")
     panel.set(title=TITLES[name], xlim=(-1.05, 1.05))
     panel.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−½", "0", "½", "1"])

@@ -49,7 +49,7 @@ def write(analyses: Sequence[Analysis], out: Path) -> Path:
 def cosines(analyses: Sequence[Analysis], out: Path) -> Picture:
     """Correction, consistency and drift of every policy: plain conversion, the best α, and the flipped errors."""
     caption = (
-        f"Means over episodes with 95 % intervals. Grey bands: {paper.cosine_source()}. Where actions have one "
+        f"Means over episodes with 95 % intervals. Grey bands: {paper.COSINES_SOURCE}. Where actions have one "
         "dimension (cartpole) a cosine is a sign."
     )
     alt = "Correction, consistency and drift of every policy analysed"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from report.formats import fixed, interval, percent, plain
+from report.formats import compact, fixed, interval, percent, plain
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,10 @@ def test_plain(value, text):
 def test_what_rounds_to_zero_has_no_sign():
     assert fixed(-0.04, 1) == fixed(-0.04, 1, sign=True) == percent(-0.0004, sign=True) == "0.0"
     assert percent(-0.0006, sign=True) == "−0.1" and percent(0.25, 2, sign=True) == "+25.00"
+
+
+def test_counts_of_operations():
+    assert [compact(value) for value in (2.12e8, 47.88e6, 3100, 49.9)] == ["212M", "47.9M", "3.10k", "49.9"]
 
 
 def test_intervals():

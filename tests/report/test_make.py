@@ -95,7 +95,7 @@ def test_everything_is_there(written):
     names = {path.relative_to(written).as_posix() for path in written.rglob("*") if path.is_file()}
     assert {"report.md", "report.html", "results.csv"} <= names
     figures = {name for name in names if name.startswith("figures/")}
-    stems = {"apr_pixels", "alpha_pixels", "energy_pixels_paper", "energy_pixels_45nm"}
+    stems = {"apr_pixels", "operations_pixels", "alpha_pixels", "energy_pixels_paper", "energy_pixels_45nm"}
     assert figures == {f"figures/{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
     for name in figures:
         if name.endswith("png"):
@@ -115,8 +115,13 @@ def test_the_table_of_returns(written):
     head, ann, off, on = rows[:4]
     assert ["Cartpole swingup", "Cheetah run"] == [name.strip() for name in head[2:4]]
     assert ann[2] == "850 ± 25.0 / paper 880 ± 0" and ann[3] == "failed / paper 733 ± 4"
-    assert off[:4] == ["IF, T=32", "no", "450 ± 25.0 / paper 563 ± 99", "failed / paper 240 ± 34"]
-    assert on[:4] == ["IF, T=32", "yes, α chosen", "730 ± 15.0 / α=0.5 / paper 823 ± 8", "failed / paper 411 ± 48"]
+    assert off[:4] == ["IF, T=32", "no", "450 ± 25.0 / 49.9 SOPs / paper 563 ± 99", "failed / paper 240 ± 34"]
+    assert on[:4] == [
+        "IF, T=32",
+        "yes, α chosen",
+        "730 ± 15.0 / α=0.5 / 49.9 SOPs / paper 823 ± 8",
+        "failed / paper 411 ± 48",
+    ]
     assert on[4].startswith("85.88 / [") and "1 of 2 tasks" in on[4] and on[4].endswith("paper 93.52"), (
         "the paper's over the same task"
     )
@@ -141,7 +146,7 @@ def test_no_gap_is_a_number(written):
     assert len(rows) == 7
     for row in rows:
         assert row[3].split(" / ")[0] in ("failed", "damaged", "missing")
-        assert set(row[4:15]) == {"–"}
+        assert set(row[4:16]) == {"–"}
     for name in ("energy_pixels_paper", "layers_pixels", "one_alpha_pixels"):
         assert not any("SNM" in cell or "cheetah" in cell for row in tables[name] for cell in row)
 
@@ -159,7 +164,7 @@ def test_markdown_tables_are_whole_and_hold_the_same_numbers(written):
     for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
         assert len(widths) == 1, block
-    assert "730 ± 15.0 (α=0.5; paper 823 ± 8)" in text
+    assert "730 ± 15.0 (α=0.5; 49.9 SOPs; paper 823 ± 8)" in text
     assert all((written / name).is_file() for name in re.findall(r"!\[.*?\]\((.*?)\)", text))
 
 

@@ -13,19 +13,19 @@ ON = Variant("residual", "honest")
 
 def test_the_table_has_every_method_off_and_on():
     pairs = {("if", 32), ("if", 64), ("snm", 8), ("snm", 16), ("mt", 2), ("dc", 2)}
-    converted = {(row.neuron, row.timesteps, row.crpi) for row in paper.table3()[1:]}
+    converted = {(row.neuron, row.timesteps, row.crpi) for row in paper.TABLE3[1:]}
     assert converted == {(*pair, crpi) for pair in pairs for crpi in (False, True)}
-    assert paper.ann().neuron == "ann" and len(paper.tasks()) == 6
+    assert paper.ANN.neuron == "ann" and len(paper.TASKS) == 6
     # 13 rows give returns per task; the three trained directly print an APR alone, which nothing here can check.
-    assert [entry[2] for entry in paper.trained_directly()] == [54.19, 61.25, 68.54]
+    assert [entry[2] for entry in paper.TRAINED_DIRECTLY] == [54.19, 61.25, 68.54]
 
 
-@pytest.mark.parametrize("row", paper.table3(), ids=lambda row: f"{row.neuron}-{row.timesteps}-{row.crpi}")
+@pytest.mark.parametrize("row", paper.TABLE3, ids=lambda row: f"{row.neuron}-{row.timesteps}-{row.crpi}")
 def test_every_printed_apr_follows_from_the_printed_returns(row):
     snn = {task: [mean] for task, (mean, _) in row.returns.items()}
-    ann = {task: [mean] for task, (mean, _) in paper.ann().returns.items()}
+    ann = {task: [mean] for task, (mean, _) in paper.ANN.returns.items()}
     assert 100 * statistics.average_performance_ratio(snn, ann) == pytest.approx(row.apr, abs=0.05)
-    assert row.apr_over(paper.tasks()) == row.apr
+    assert row.apr_over(paper.TASKS) == row.apr
 
 
 def test_apr_over_some_tasks():
@@ -56,7 +56,7 @@ def test_a_control_is_never_beside_the_papers_crpi():
 
 def test_table_4_follows_from_its_operations():
     preset = next(preset for preset in PRESETS if preset.name == "paper")
-    ann = paper.ann_energy()
+    ann = paper.ANN_ENERGY
     assert ann.operations * preset.mac * 1e6 == pytest.approx(ann.microjoules, rel=2e-3)
     for neuron, steps in (("if", 32), ("mt", 2)):
         figure = paper.energy(network(neuron=neuron, SNN_ts=steps))
