@@ -50,9 +50,10 @@ def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Blo
             body.append(
                 [words(f"{name}, T={timesteps}"), words("trained directly"), *blank, theirs, Entry(""), Entry("")]
             )
+    origin = ", from pixels; ours here are from states" if obs == "state" else ""
     caption = (
         "Episode return, mean ± half a standard deviation (ddof 0); SOPs: synaptic operations per decision. Lines "
-        "headed “paper” are the paper's own figures" + (", from pixels; ours here are from states." if obs == "state" else ".")
+        f"headed “paper” are the paper's own figures{origin}."
     )
     pictures = figures.ratios(rows, out, f"apr_{obs}", obs)
     return [Table(f"returns_{obs}", columns, body, caption), *_limits(rows), *pictures]
