@@ -8,14 +8,14 @@ MINUS = "−"
 
 
 def plain(value: float, sign: bool = False) -> str:
-    """Three significant figures or so: "823", "12.4", "0.57", "0.0312", "4.2e−05"; below 1e-9 it is "0.00".
+    """Three significant figures or so: "823", "12.4", "0.57", "0.031", "4.2e−05"; below 1e-9 it is "0.00".
 
     `sign`: with a plus before what is above zero.
     """
     size = abs(value)
     if 1e-9 <= size < 1e-3:
         return _signed(value, f"{size:.1e}".replace("-", MINUS), sign)
-    return fixed(value, 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 or size < 1e-9 else 4, sign)
+    return fixed(value, 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 or size < 1e-9 else 3, sign)
 
 
 def fixed(value: float, digits: int, sign: bool = False) -> str:

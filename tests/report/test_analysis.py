@@ -1,6 +1,5 @@
 """Pages of an analysis: they say what the file holds, all of it, and nothing that it doesn't."""
 
-import dataclasses
 import re
 
 import numpy as np
@@ -26,7 +25,7 @@ def analysis(tmp_path_factory):
     return (
         found
         if len(found.methods) > 1
-        else dataclasses.replace(found, methods=[*found.methods, dataclasses.replace(found.methods[0], alpha=0.6)])
+        else found.model_copy(update={"methods": [*found.methods, found.methods[0].model_copy(update={"alpha": 0.6})]})
     )
 
 
@@ -48,12 +47,13 @@ def test_the_pages_hold_every_figure_and_table(analysis, tmp_path):
 
 
 def test_numbers_are_those_of_the_file(analysis, tmp_path):
-    rising = dataclasses.replace(analysis.methods[0].reward_sum, mean=123.4, low=120.0, high=125.6)
-    changed = dataclasses.replace(
-        analysis,
-        capped=False,
-        actions=3,
-        methods=[dataclasses.replace(analysis.methods[0], reward_sum=rising), *analysis.methods[1:]],
+    rising = analysis.methods[0].reward_sum.model_copy(update={"mean": 123.4, "low": 120.0, "high": 125.6})
+    changed = analysis.model_copy(
+        update={
+            "capped": False,
+            "actions": 3,
+            "methods": [analysis.methods[0].model_copy(update={"reward_sum": rising}), *analysis.methods[1:]],
+        }
     )
     page.write(changed, tmp_path)
     markdown = (tmp_path / "report.md").read_text()
@@ -65,22 +65,23 @@ def test_numbers_are_those_of_the_file(analysis, tmp_path):
 
 def test_without_layers_or_a_choice_the_pages_do_without_them(analysis, tmp_path):
     layers = analysis.methods[0].layers
-    bare = [dataclasses.replace(layer, error=None, inherited=None, sizes={}, shares={}) for layer in layers]
-    methods = [dataclasses.replace(method, layers=bare) for method in analysis.methods]
-    choice = dataclasses.replace(
-        analysis.choice,
-        given=True,
-        candidates=[dataclasses.replace(one, selection=[]) for one in analysis.choice.candidates],
+    bare = [layer.model_copy(update={"error": None, "inherited": None, "sizes": {}, "shares": {}}) for layer in layers]
+    methods = [method.model_copy(update={"layers": bare}) for method in analysis.methods]
+    choice = analysis.choice.model_copy(
+        update={
+            "given": True,
+            "candidates": [one.model_copy(update={"selection": []}) for one in analysis.choice.candidates],
+        }
     )
-    page.write(dataclasses.replace(analysis, methods=methods, choice=choice), tmp_path)
+    page.write(analysis.model_copy(update={"methods": methods, "choice": choice}), tmp_path)
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == NAMES - {"layers"}
     assert "Layer by layer" not in (tmp_path / "report.md").read_text()
 
 
 def test_an_overview_of_several(analysis, tmp_path, capsys):
     for timesteps in (4, 2):
-        conversion = dataclasses.replace(analysis.conversion, timesteps=timesteps)
-        document.write(dataclasses.replace(analysis, conversion=conversion), tmp_path / "in" / str(timesteps))
+        conversion = analysis.conversion.model_copy(update={"timesteps": timesteps})
+        document.write(analysis.model_copy(update={"conversion": conversion}), tmp_path / "in" / str(timesteps))
     assert main([str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out" / "overview.md").read_text()
     assert str(tmp_path / "out" / "overview.html") in capsys.readouterr().out

@@ -12,7 +12,7 @@ from tests.report.factories import network
 
 def rows(high: float) -> list[Row]:
     return [
-        Row(Method(network(SNN_ts=timesteps), variant), {}, ("a",), apr=Estimate(mean=0.8, low=Interval(0.6, high)))
+        Row(Method(network(SNN_ts=timesteps), variant), {}, ("a",), apr=Estimate(0.8, Interval(0.6, high)))
         for timesteps in (8, 32)
         for variant in (OFF, Variant("residual", "given", 0.5))
     ]

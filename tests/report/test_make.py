@@ -192,8 +192,8 @@ def test_energy_of_the_mean_network(written):
     assert ann[3].startswith("1,520") and ann[4].startswith("0.019")
     sops = 32 * 780 / 500
     assert off[3].startswith(f"{sops:,.0f}") and off[3].endswith("paper 2.12e+08")
-    assert float(off[5]) == pytest.approx(1e6 * (sops * 77e-15 + 1000 * 12.5e-12), rel=0.01)
-    assert float(off[6]) == pytest.approx(1e6 * (sops * 77e-15 + 32 * 1000 * 12.5e-12), rel=0.01)
+    assert float(off[5]) == pytest.approx(1e6 * (sops * 77e-15 + 1000 * 12.5e-12), abs=0.0005)
+    assert float(off[6]) == pytest.approx(1e6 * (sops * 77e-15 + 32 * 1000 * 12.5e-12), abs=0.0005)
 
 
 def test_the_same_results_make_the_same_report(written, tmp_path):
