@@ -80,11 +80,14 @@ def policies(evidence: Evidence) -> Section | None:
             count(policy.frame),
             count(sum(layer.macs for layer in policy.macs)),
             words(sha[:12]),
-            words(policy.path),
+            words(policy.path, policy.route or ""),
         ]
         for sha, (obs, task, policy) in sorted(evidence.policies.items(), key=lambda item: (item[1][:2], item[0]))
     ]
     blocks: list[Block] = [Table("policies", columns, rows)]
+    blocks += [
+        Text(f"{task}: {policy.weak}", warning=True) for _, task, policy in evidence.policies.values() if policy.weak
+    ]
     seeds = Counter((obs, task, policy.training_seed) for obs, task, policy in evidence.policies.values())
     if twice := [f"{task} ({obs}, training seed {seed})" for (obs, task, seed), times in seeds.items() if times > 1]:
         text = f"Several files claim the same training seed: {', '.join(twice)}. They count as separate policies here."
@@ -128,8 +131,8 @@ def videos(jobs: list[Job]) -> Section | None:
     blocks: list[Block] = []
     left_out, size = [], 0
     for job in jobs:
-        path = job.folder / VIDEO
-        if job.status not in ("ok", "cut short") or not path.is_file():
+        path = job.artefact(VIDEO)
+        if job.status not in ("ok", "cut short") or path is None:
             continue
         size += path.stat().st_size
         caption = f"{job.task}: {_names(job)[0]}"

@@ -14,6 +14,7 @@ from report import method
 from report.method import Method
 from report.plan import PLAN, PlannedJob, SweepPlan
 from runtime.errors import UserError
+from runtime.files import sha256_file
 
 # From the best to the worst, each with its meaning; where several jobs were to fill one place in a table, the best one
 # speaks for it.
@@ -54,6 +55,13 @@ class Job:
     @property
     def obs(self) -> str:
         return self.result.obs if self.result else str(self.config.get("obs"))
+
+    def artefact(self, name: str) -> Path | None:
+        """A file beside the result, where the result names it with the hash that it has: one that was left there by
+        another run, or replaced, is none of its own."""
+        path = self.folder / name
+        named = self.result.artefacts.get(name) if self.result else None
+        return path if named and path.is_file() and not path.is_symlink() and sha256_file(path) == named else None
 
     @cached_property
     def methods(self) -> list[Method]:

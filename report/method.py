@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation import alpha_selection
 from evaluation.result import Result
 
 # How methods stand in tables: the paper's order, then any other neuron by name.
@@ -162,7 +163,7 @@ def of_result(result: Result) -> list[Method]:
     """What a finished job computed."""
     conversion, alpha = result.conversion, result.alpha
     assert conversion is not None and alpha is not None
-    return of_config(
+    methods = of_config(
         {
             "obs": result.obs,
             "neuron": {name: getattr(conversion, name) for name in ("rule", "coding", "n_thresholds")}
@@ -174,6 +175,8 @@ def of_result(result: Result) -> list[Method]:
             "crpi": {"alpha": alpha.requested, "mode": conversion.mode, "select": alpha.how},
         }
     )
+    # Results of earlier versions may lack α = 0.
+    return [method for method in methods if not method.variant.is_off or result.of(0.0)]
 
 
 def of_config(config: dict[str, Any]) -> list[Method]:
@@ -200,15 +203,12 @@ def of_config(config: dict[str, Any]) -> list[Method]:
 
 
 def _variants(crpi: dict[str, Any]) -> list[Variant]:
-    alpha, mode = crpi.get("alpha"), str(crpi.get("mode"))
-    if isinstance(alpha, list) and len(alpha) == 1:
-        alpha = alpha[0]
-    if isinstance(alpha, list) or alpha == "grid":
-        chosen = Variant(mode, "paper" if crpi.get("select") == "paper" else "honest")
-        # Honest selection always reports α = 0, the paper's way only where the list has it.
-        return [OFF, chosen] if chosen.how == "honest" or alpha == "grid" or 0 in alpha else [chosen]
-    value = _number(alpha)
-    return [Variant(mode, "given", value) if value else OFF]
+    values = [_number(value) for value in alpha_selection.requested(crpi.get("alpha"))]
+    alphas = [value for value in values if value is not None] or [0.0]
+    how = alpha_selection.plan(alphas, str(crpi.get("select"))).how
+    if how != alpha_selection.GIVEN:
+        return [OFF, Variant(str(crpi.get("mode")), how)]
+    return [OFF, *(Variant(str(crpi.get("mode")), how, alpha) for alpha in alphas if alpha)]
 
 
 def _number(value: Any) -> float | None:

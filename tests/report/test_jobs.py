@@ -114,7 +114,7 @@ def test_results_that_a_sweep_did_not_plan_are_foreign(tmp_path):
     jobs = collect([tmp_path])[0]
     assert [job.status for job in jobs] == ["ok", "missing", "foreign"]
     assert "the result of another sweep, which differs in SNN_ts" in jobs[1].reason
-    assert [method.network.timesteps for method in gather(jobs).methods("pixels")] == [1, 9]
+    assert [method.network.timesteps for method in gather(jobs).methods("pixels")] == [1, 9, 9]
 
 
 def test_a_result_that_is_no_file_is_damaged(tmp_path):

@@ -1,6 +1,7 @@
 """The written report: what stands in it, and that it needs nothing but itself."""
 
 import csv
+import hashlib
 import io
 import re
 import subprocess
@@ -246,11 +247,18 @@ def test_controls_and_timesteps_have_their_sections(tmp_path):
     assert (out / "figures" / "controls_pixels.png").is_file() and (out / "figures" / "timesteps_pixels.svg").is_file()
 
 
-def test_videos_are_embedded(tmp_path):
-    results.write(result([10.0], {0.0: [5.0]}, alpha=0.0), tmp_path / "0")
-    (tmp_path / "0" / "video.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+def test_the_video_that_a_result_names_is_embedded_and_no_other(tmp_path):
+    contents = b"\0\0\0\x18ftypmp42"
+    done = result([10.0], {0.0: [5.0]}, alpha=0.0)
+    done.artefacts["video.mp4"] = hashlib.sha256(contents).hexdigest()
+    for name, left in (("0", contents), ("1", b"of another run"), ("2", None), ("3", None)):
+        results.write(done if name != "3" else result([10.0], {0.0: [5.0]}, alpha=0.0), tmp_path / name)
+        if left:
+            (tmp_path / name / "video.mp4").write_bytes(left)
+    (tmp_path / "2" / "video.mp4").symlink_to(tmp_path / "0" / "video.mp4")
+    (tmp_path / "3" / "video.mp4").write_bytes(contents)
     text = make([tmp_path], tmp_path / "out").page.read_text()
-    assert 'src="data:video/mp4;base64,AAAAGGZ0eXBtcDQy"' in text
+    assert text.count("data:video/mp4;base64,") == text.count('src="data:video/mp4;base64,AAAAGGZ0eXBtcDQy"') == 1
     assert "](<../0/video.mp4>)" in (tmp_path / "out" / "report.md").read_text()
 
 

@@ -32,10 +32,10 @@ def test_labels(changes, label):
     [
         (dict(alpha=0), [OFF]),
         (dict(alpha=[0.0]), [OFF]),
-        (dict(alpha=0.5, mode="carry"), [Variant("carry", "given", 0.5)]),
+        (dict(alpha=0.5, mode="carry"), [OFF, Variant("carry", "given", 0.5)]),
         (dict(alpha="grid"), [OFF, Variant("residual", "honest")]),
         (dict(alpha=[0.2, 0.4]), [OFF, Variant("residual", "honest")]),
-        (dict(alpha=[0.2, 0.4], select="paper"), [Variant("residual", "paper")]),
+        (dict(alpha=[0.2, 0.4], select="paper"), [OFF, Variant("residual", "paper")]),
         (dict(alpha=[0, 0.4], select="paper"), [OFF, Variant("residual", "paper")]),
     ],
 )
