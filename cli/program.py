@@ -27,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cli import launchers
+from envs.tasks import is_gymnasium
 from runtime import malloc
 from runtime.errors import UserError
 
@@ -126,6 +127,7 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
                 _check_words(config_name, sys.argv[1:])
                 # argparse takes no flag between options.
                 sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
+                sys.argv[1:] += _observed(sys.argv[1:])
                 with launchers.watched() as sweep:
                     _run(config_name, hydra_job, sweep)
             except KeyboardInterrupt as interrupt:
@@ -161,6 +163,14 @@ def _run(config_name: str, hydra_job: Callable[[DictConfig], Any], sweep: launch
             raise
         # An optimiser whose every trial failed.
         print(f"error: the sweep ended without a report ({one_line(error)})", file=sys.stderr)
+
+
+def _observed(words: list[str]) -> list[str]:
+    """obs=state where the words name Gymnasium's tasks, which are always observed so, and leave `obs` open."""
+    names = [word.partition("=")[0] for word in words]
+    listed = [word.partition("=")[2].split(",") for word in words if word.startswith("env_name=")]
+    known = bool(listed) and all(is_gymnasium(task) for task in listed[-1])
+    return ["obs=state"] if known and "obs" not in names else []
 
 
 def _found_by_other_processes() -> None:

@@ -1,24 +1,30 @@
 """The only reader and writer of trained weights: `snapshot.pt` to go on training, `policy.pt` to act.
 
 Both are `drqv2.archive` files. A policy holds encoder, actor and what is needed to rebuild them; a snapshot
-holds the learner, its optimisers and the trainer's progress as well, and can be read as a policy. So can the
-`snapshot.pt` of the published repositories (`drqv2.published`). A policy file may carry its calibration.
+holds the learner, its optimisers and the trainer's progress as well, and can be read as a policy. So can other programs'
+files (`drqv2.foreign`). A policy file may carry its calibration.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import envs
-from drqv2 import normalizer, published, stored_thresholds
-from drqv2.archive import read_archive, write_archive
+from drqv2 import normalizer, stored_thresholds
+from drqv2.archive import ForeignError, read_archive, write_archive
+from drqv2.foreign import drqv2_agent, stable_baselines3, state_dicts
+from drqv2.foreign.chain import ForeignPolicy
 from drqv2.networks import PolicyNetwork, make_policy
 from drqv2.stored_thresholds import StoredCalibration
+from envs import spaces
+from envs.spaces import Spaces
 from envs.tasks import is_gymnasium
 from runtime.archives import ArchiveError, inspect, printable
 from runtime.errors import UserError
@@ -34,12 +40,14 @@ _PARTS = ("encoder", "actor")
 class LoadedPolicy:
     """A policy read from disk.
 
-    network: observation batch as the environment gives it → action mean before tanh [B, action_dim].
-    config: the training configuration; frame: environment steps trained; sha256: of the file that was read;
-    calibration: what the file carries, None where it carries none.
+    network: observation batch as the environment gives it → [B, action_dim] before `squash`, which makes actions in
+    [-1, 1] of it: tanh, or clip (a Gaussian's mean, in units of the task's bounds).
+    config: the training configuration; frame: environment steps trained (0: the file doesn't say); sha256: of the file
+    that was read; origin: whose file it is, None for this project's; calibration: what the file carries, None where it
+    carries none.
     """
 
-    network: PolicyNetwork
+    network: nn.Module
     task: str
     obs: str
     frame_stack: int
@@ -52,6 +60,8 @@ class LoadedPolicy:
     path: Path
     sha256: str
     calibration: StoredCalibration | None = None
+    squash: str = "tanh"
+    origin: str | None = None
 
 
 def write_snapshot(path: Path, meta: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -100,26 +110,37 @@ def policy_meta(
     return {**locals(), "observation_shape": list(observation_shape)}
 
 
-def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
-    """Reads a policy from a `policy.pt`, a `snapshot.pt` or a published agent. Raises UserError (one line) where it can't be used.
+def load_policy(path: str | Path, task: str | None = None, network: str | None = None) -> LoadedPolicy:
+    """Reads a policy from a `policy.pt`, a `snapshot.pt` or another program's file. Raises UserError (one line) where it
+    can't be used.
 
-    `task`: of a published agent that doesn't lie in the published layout <task>/snapshot.pt; files of this project
-    name their own. Weights come back as float32 in evaluation mode, without gradients.
+    `task`: of files that don't name it; this project's do, and the folder of a published agent in the published layout
+    <task>/snapshot.pt. `network`: see `drqv2.foreign.state_dicts.read`. Weights come back as float32 in evaluation mode,
+    without gradients.
     """
     path = Path(path)
+    if stable_baselines3.is_zip(path):
+        return _foreign(path, task, network, lambda known: stable_baselines3.read(path, known))
     names = inspect(path, legacy=True)
-    if published.AGENT in names:
-        meta, (policy, tensors) = {}, published.read(path, names)
+    meta: dict[str, Any] = {}
+    if drqv2_agent.AGENT in names:
+        policy, tensors = drqv2_agent.read(path, names)
         policy["task"] = _published_task(path, task)
     else:
-        meta, tensors = read_archive(path, ("policy", "snapshot"), VERSION)
+        try:
+            meta, tensors = read_archive(path, ("policy", "snapshot"), VERSION)
+        except ForeignError as error:
+            payload = error.payload
+            return _foreign(path, task, None, lambda known: state_dicts.read(path, payload, known, network))
         policy = meta.get("policy") if isinstance(meta, dict) else None
+    if network is not None:
+        raise _says_itself(path, network)
     try:
         _check_description(policy)
         shape = tuple(policy["observation_shape"])
         # Without memory of its own until the weights are known to fit: what a file declares may be of any size.
         with torch.device("meta"):
-            network = make_policy(
+            rebuilt = make_policy(
                 shape,
                 policy["action_dim"],
                 feature_dim=policy["feature_dim"],
@@ -129,9 +150,9 @@ def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
         state = _on_raw_observations({name: value.float() for name, value in _weights(tensors).items()}, tensors)
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             raise UserError(f"{path}: its weights hold NaN or infinity; train anew or use another snapshot")
-        network.load_state_dict(state, assign=True)
+        rebuilt.load_state_dict(state, assign=True)
         return LoadedPolicy(
-            network=network.eval().requires_grad_(False),
+            network=rebuilt.eval().requires_grad_(False),
             task=policy["task"],
             obs=policy["obs"],
             frame_stack=policy["frame_stack"],
@@ -143,13 +164,52 @@ def load_policy(path: str | Path, task: str | None = None) -> LoadedPolicy:
             frame=policy["frame"],
             path=path.absolute(),
             sha256=sha256_file(path),
-            calibration=stored_thresholds.unpacked(path, meta, tensors, network),
+            calibration=stored_thresholds.unpacked(path, meta, tensors, rebuilt),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         # torch spreads a wrong shape over several lines.
         raise UserError(
             f"{path}: its contents don't describe a policy of this program ({printable(str(error), 200)})"
         ) from None
+
+
+def _foreign(
+    path: Path, task: str | None, network: str | None, read: Callable[[Spaces], ForeignPolicy]
+) -> LoadedPolicy:
+    """A policy of another program for the Gymnasium task `task`."""
+    if task is None or not is_gymnasium(task):
+        raise UserError(
+            f"{path}: no policy of this project; those of other programs are read for Gymnasium's tasks, such as "
+            f"env_name=HalfCheetah-v4, not for {task}"
+        )
+    if network is not None:
+        raise _says_itself(path, network)
+    known = spaces.of(task)
+    try:
+        policy = read(known)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        raise UserError(f"{path}: its contents are no policy ({printable(str(error), 200)})") from None
+    hashes = [sha256_file(file) for file in (path, *policy.more)]
+    return LoadedPolicy(
+        network=policy.network,
+        task=task,
+        obs="state",
+        frame_stack=1,
+        action_repeat=1,
+        observation_shape=known.observation_shape,
+        action_dim=len(known.low),
+        actor_trunk="relu",
+        config={},
+        frame=0,
+        path=path.absolute(),
+        sha256=hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        squash=policy.squash,
+        origin=policy.origin,
+    )
+
+
+def _says_itself(path: Path, network: str) -> UserError:
+    return UserError(f"network={network}: {path} says itself what it is; leave the option out")
 
 
 def _weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -227,6 +287,8 @@ def find(
     if shipped.is_file():
         return shipped
     train = f"python train.py task={task}" + ("" if obs == "pixels" else f" obs={obs}")
+    if is_gymnasium(task):
+        train = f"python train.py task=gymnasium task_name={task} preset=state"
     raise UserError(
         f"env_name={task}: no trained policy ({obs}); looked for {published}, {folder}/*/{SNAPSHOT} and {shipped}; train one with: {train}"
     )

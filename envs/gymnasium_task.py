@@ -160,13 +160,6 @@ def check(task: str) -> None:
         raise UserError(f"env_name={task}: no such Gymnasium environment; {remedy}") from None
 
 
-def action_bounds(task: str) -> tuple[np.ndarray, np.ndarray]:
-    """(least, largest) action of `task`, float32 [A] each. Raises UserError as `GymnasiumTask` does."""
-    simulator = GymnasiumTask(task, 0)
-    simulator.close()
-    return simulator.low, simulator.high
-
-
 def _gymnasium(task: str) -> Any:
     try:
         import gymnasium

@@ -14,6 +14,7 @@ from tqdm import tqdm
 import snn
 from drqv2.stored_thresholds import StoredCalibration
 from envs import gl
+from envs.tasks import is_gymnasium
 from envs.vector import VectorEnv
 from evaluation import policy_choice, progress, rollout_calibration
 from evaluation.environments import Environments
@@ -60,14 +61,15 @@ class ConversionRun:
             chunk=settings.chunk,
             max_batch_bytes=settings.max_batch_bytes or batch_bytes(self.device),
             renderer=renderer,
-            packages=tuple((name, versions()[name]) for name in _PACKAGES),
+            packages=tuple((name, versions()[name]) for name in _packages(self.policy.task)),
             code=code_fingerprint(),
         )
         # What only the spiking network knows of leaves the keys of the ANN's episodes alone: every conversion shares them.
         self.ann_compute = dataclasses.replace(self.compute, dtype=None, max_batch_bytes=0)
-        self.ann = ANNPolicy(self.policy.network, self.device)
+        self.ann = ANNPolicy(self.policy.network, self.device, self.policy.squash)
         self.environments = Environments(self.make_envs, settings.num_envs)
-        facts = [f"sha256 {self.policy.sha256[:12]}", f"{self.policy.frame:,} frames", self.last_evaluation, self.route]
+        age = self.policy.origin or f"{self.policy.frame:,} frames"
+        facts = [f"sha256 {self.policy.sha256[:12]}", age, self.last_evaluation, self.route]
         say(f"policy {self.policy.path} ({', '.join(filter(None, facts))})")
 
     def __enter__(self) -> ConversionRun:
@@ -208,7 +210,7 @@ class Conversion:
 
     def spiking_policy(self, rows: int) -> SpikingPolicy:
         """What acts by such a network."""
-        return SpikingPolicy(self.network(rows), rows, self.run.device)
+        return SpikingPolicy(self.network(rows), rows, self.run.device, self.run.policy.squash)
 
     @functools.cached_property
     def units(self) -> list[int]:
@@ -227,6 +229,10 @@ class Conversion:
     def rollouts(self) -> Rollouts:
         """What plays the episodes of the ANN and of the converted network."""
         return self.run.rollouts(lambda method: self.spiking_policy(self.run.settings.chunk), self.units)
+
+
+def _packages(task: str) -> tuple[str, ...]:
+    return (*_PACKAGES, "gymnasium") if is_gymnasium(task) else _PACKAGES
 
 
 def _hardware(device: torch.device) -> str:

@@ -31,34 +31,37 @@ class Policy(Protocol):
 
 
 class ANNPolicy:
-    """The network's mean action, tanh(network(observations)), computed on `device`."""
+    """The network's mean action, squash(network(observations)), computed on `device`.
 
-    def __init__(self, network: nn.Module, device: torch.device):
+    `squash`: tanh or clip, see `drqv2.snapshot.LoadedPolicy`.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device, squash: str = "tanh"):
         # A copy, because moving a module moves it for everyone.
         self.network = copy.deepcopy(network).to(device).eval()
-        self._device = device
+        self._device, self.squash = device, squash
 
     def reset(self, mask: np.ndarray, alphas: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:
         """Nothing to forget."""
 
     @torch.no_grad()
     def act(self, observations: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        return _actions(self.network(placed(observations, self._device)))
+        return _actions(self.network(placed(observations, self._device)), self.squash)
 
     def activity(self, row: int) -> list[LayerActivity]:
         return []
 
 
 class SpikingPolicy:
-    """tanh of a converted network's output.
+    """A converted network's output, squashed as the ANN's is.
 
     `spiking`: what snn.convert returned, with chunk_rows = `rows`, the batch size B of every call. The policy owns it
     from now on: it sets α and resets per row, and counts spikes.
     """
 
-    def __init__(self, spiking: snn.SpikingNetwork, rows: int, device: torch.device):
+    def __init__(self, spiking: snn.SpikingNetwork, rows: int, device: torch.device, squash: str = "tanh"):
         self._spiking = spiking.to(device)
-        self._device = device
+        self._device, self._squash = device, squash
         self._alphas = torch.zeros(rows, dtype=torch.float64)
         self._keys = np.arange(rows, dtype=np.int64)
         self._spiking.record(True)
@@ -77,7 +80,7 @@ class SpikingPolicy:
         rows = np.arange(len(observations)) if rows is None else rows
         output = self._spiking(placed(observations[rows], self._device), slots=rows)
         actions = np.zeros((len(observations), *output.shape[1:]), np.float32)
-        actions[rows] = _actions(output)
+        actions[rows] = _actions(output, self._squash)
         return actions
 
     def activity(self, row: int) -> list[LayerActivity]:
@@ -93,8 +96,9 @@ class SpikingPolicy:
         ]
 
 
-def _actions(output: Tensor) -> np.ndarray:
-    actions = torch.tanh(output).float().cpu().numpy()
+def _actions(output: Tensor, squash: str) -> np.ndarray:
+    squashed = torch.tanh(output) if squash == "tanh" else output.clamp(-1.0, 1.0)
+    actions = squashed.float().cpu().numpy()
     if not np.isfinite(actions).all():
         raise UserError(
             "the policy's actions are not finite: its weights are too large for the arithmetic; use another snapshot"

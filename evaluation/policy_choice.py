@@ -53,7 +53,7 @@ def why_skipped(settings: ConvertSettings) -> str | None:
 
 def load(path: Path, settings: ConversionSettings) -> LoadedPolicy:
     """The policy in `path`. Raises UserError where it can't be read or is another one than `settings` say."""
-    policy = snapshot.load_policy(path, task=settings.env_name)
+    policy = snapshot.load_policy(path, settings.env_name, settings.network)
     if (policy.task, policy.obs) != (settings.env_name, settings.obs):
         raise UserError(
             f"env_name={settings.env_name} obs={settings.obs}: {path} was trained on {policy.task} from {policy.obs}; "

@@ -77,7 +77,7 @@ class Calibration(Hashed):
             "max_decisions": self.max_decisions,
             "chunk": self.compute.chunk,
             # Of one release there are builds for many machines.
-            **{name: packages[name].partition("+")[0] for name in _DECIDE},
+            **{name: packages[name].partition("+")[0] for name in (*_DECIDE, "gymnasium") if name in packages},
         }
 
     @property

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-import envs
+from envs import tasks
 from evaluation.alpha_selection import requested
-from runtime.schema import OneOf, Options, Whole, expected
+from runtime.schema import Options, Whole, expected
 from snn import neuron as neurons
 from snn.carry import MAX_ALPHA
 
@@ -25,6 +25,10 @@ _THREADS = {"pixels": None, "state": 1}
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
+
+
+def _task(name: str) -> str:
+    return tasks.check(name, "env_name")
 
 
 def _text(value: Any) -> Any:
@@ -106,9 +110,11 @@ class ConversionSettings(Options):
     that was null, what `obs` suggests.
     """
 
-    env_name: Annotated[str, OneOf(envs.TASKS)]
+    env_name: Annotated[Name, AfterValidator(_task)]
     obs: Literal["pixels", "state"]
     snapshot: Literal["shipped"] | File | None
+    network: Name | None
+    label: Name | None
     root: Annotated[Path, AfterValidator(Path.expanduser)]
     run: Name | None
     hybrid: bool
@@ -131,6 +137,8 @@ class ConversionSettings(Options):
 
     @model_validator(mode="after")
     def _agree(self) -> ConversionSettings:
+        if tasks.is_gymnasium(self.env_name) and self.obs != "state":
+            raise ValueError(f"obs={self.obs}: Gymnasium's tasks are observed by their states; write obs=state")
         if self.num_envs < self.chunk:
             # Calibration fills a chunk, whatever the rollouts need: thresholds must not depend on num_envs.
             raise ValueError(

@@ -53,6 +53,10 @@ _VALUES = {
 }
 
 
+# Those of protocols 3 to 5, which torch.save doesn't use.
+_NEWER_VALUES = {"SHORT_BINUNICODE", "BINUNICODE8", "SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8", "LONG4"}
+
+
 def printable(text: str, length: int) -> str:
     """Words of a file, as far as they can be shown: they break no line and steer no terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split())[:length])
@@ -143,11 +147,12 @@ def is_legacy(file: BinaryIO) -> bool:
     return beginning == _LEGACY
 
 
-def names_in(pickle: BinaryIO) -> frozenset[str]:
+def names_in(pickle: BinaryIO, torch_only: bool = True) -> frozenset[str]:
     """The names that a pickle of torch.save refers to, found by following its instructions without obeying them.
 
-    The stack holds the weight of each value in place of the value. Raises ValueError for instructions that torch.save
-    never writes, for too many, and for tuples too heavy to handle.
+    torch_only False: let the instructions of newer pickles pass too, whose names (STACK_GLOBAL) are not found: for
+    readers to whom every name is the same. The stack holds the weight of each value in place of the value. Raises
+    ValueError for instructions that torch.save never writes, for too many, and for tuples too heavy to handle.
     """
     names: set[str] = set()
     stack: list[int] = []
@@ -178,6 +183,14 @@ def names_in(pickle: BinaryIO) -> frozenset[str]:
                 del stack[-2 if name == "SETITEM" else -1 :]
             elif name == "BINPERSID":
                 stack[-1] = 1
+            elif name == "MEMOIZE" and not torch_only:
+                memo[len(memo)] = stack[-1]
+            elif name == "STACK_GLOBAL" and not torch_only:
+                stack[-2:] = [1]
+            elif name in _NEWER_VALUES and not torch_only:
+                stack.append(1)
+            elif name == "FRAME" and not torch_only:
+                continue
             elif name not in ("PROTO", "STOP"):
                 raise ValueError(f"its pickle holds the instruction {name}, which torch never writes")
             if count > _MAX_INSTRUCTIONS or (stack and stack[-1] > _MAX_WEIGHT):

@@ -8,7 +8,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = ("torch", "numpy", "numba", "mujoco", "dm_control", "hydra-core")
+_PACKAGES = ("torch", "numpy", "numba", "mujoco", "dm_control", "gymnasium", "hydra-core")
 
 
 @functools.cache

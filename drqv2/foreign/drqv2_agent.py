@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from drqv2 import legacy
+from drqv2.foreign import legacy
 from drqv2.networks import make_policy
 from runtime.archives import (
     TENSOR_NAMES,
