@@ -39,9 +39,12 @@ def main(config: dict[str, Any], run_dir: Path) -> float | None:
         print(f"skipped: {reason}")
         return None
     if settings.tune:
-        return run.tune(settings, config, run_dir)
-    found = run.convert(settings, config, run_dir)
-    print("\n".join(summary.lines(found)))
+        return run.tune(settings, config, run_dir, say=program.quiet)
+    if program.in_sweep():
+        # One line for each job; the sweep ends in a table.
+        run.convert(settings, config, run_dir, say=program.quiet, show=lambda result: print(summary.one_line(result)))
+        return None
+    run.convert(settings, config, run_dir, show=lambda result: print("\n".join(summary.lines(result)), flush=True))
     print(f"written: {run_dir / 'result.json'}")
     return None
 

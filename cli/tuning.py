@@ -1,4 +1,4 @@
-"""What a search over convert.py's options ends in: its best trial, and the command that reports it on other episodes."""
+"""What a search over convert.py's options ends in: its best trial, and the command that reports on other episodes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-CONFIG_DIR = Path(__file__).resolve().parents[1] / "cfgs"
+from cli.words import CONFIG_DIR, read
 
 
 def is_search(config: DictConfig) -> bool:
     """Whether the sweeper chooses its jobs by what earlier ones returned; Hydra's own knows them all beforehand."""
-    return not str(config.hydra.sweeper._target_).endswith(BasicSweeper.__name__)
+    return str(config.hydra.runtime.choices["hydra/sweeper"]) != "basic"
 
 
 def refusal(config: DictConfig) -> str | None:
@@ -25,13 +24,14 @@ def refusal(config: DictConfig) -> str | None:
         return None
     if not config.tune:
         return (
-            "hydra/sweeper: a sweeper that optimises needs tune=true (as +sweep=tune has it), which gives it the return of selection "
-            "episodes; never tune on what you report"
+            "hydra/sweeper: a sweeper that optimises needs tune=true (as +sweep=tune has it), which gives it the return "
+            "of selection episodes; never tune on what you report"
         )
     if config.hydra.sweeper.get("storage") and int(metadata.version("sqlalchemy").partition(".")[0]) >= 2:
         return (
-            f"hydra.sweeper.storage={config.hydra.sweeper.storage}: optuna 2 keeps studies on disk only with SQLAlchemy 1; pip install "
-            "'sqlalchemy<2' 'alembic<1.14', or leave it out: the same command replays the same trials from the store"
+            f"hydra.sweeper.storage={config.hydra.sweeper.storage}: optuna 2 keeps studies on disk only with SQLAlchemy 1; "
+            "pip install 'sqlalchemy<2' 'alembic<1.14', or leave it out: the same command replays the same trials "
+            "from the store"
         )
     return None
 
@@ -56,9 +56,9 @@ def words(config: dict[str, Any], alpha: float) -> list[str]:
     changed = {**config, "tune": False, "crpi": {**config["crpi"], "alpha": alpha}}
     neuron = changed.pop("neuron")
     found = [] if neuron["name"] == "if" else [f"neuron={neuron['name']}"]
-    found += _changes("neuron.", neuron, _yaml(CONFIG_DIR / "neuron" / f"{neuron['name']}.yaml"))
+    found += _changes("neuron.", neuron, read(CONFIG_DIR / "neuron" / f"{neuron['name']}.yaml"))
     task = f"env_name={config['env_name']}"  # also where it is the default
-    return [task, *(word for word in _changes("", changed, _yaml(CONFIG_DIR / "convert.yaml")) if word != task), *found]
+    return [task, *(word for word in _changes("", changed, read(CONFIG_DIR / "convert.yaml")) if word != task), *found]
 
 
 def _changes(prefix: str, values: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
@@ -69,9 +69,3 @@ def _changes(prefix: str, values: dict[str, Any], defaults: dict[str, Any]) -> l
         elif value != defaults.get(key):
             found.append(f"{prefix}{key}={json.dumps(value) if not isinstance(value, str) else value}")
     return found
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    values = OmegaConf.to_container(OmegaConf.load(path))
-    assert isinstance(values, dict)
-    return values

@@ -102,7 +102,7 @@ def unpacked(
 
 def _damaged(path: Path, trouble: str) -> UserError:
     return UserError(
-        f"{path}: the calibration in it {trouble}; use another file, or python scripts/ship_checkpoint.py --calibrate {path}"
+        f"{path}: the calibration in it {trouble}; use another file, or python -m scripts.ship_checkpoint --calibrate {path}"
     )
 
 

@@ -5,10 +5,10 @@ Source of the task list, the camera and the names: facebookresearch/drqv2, dmc.p
 
 from __future__ import annotations
 
-import difflib
 import re
 
 from runtime.errors import UserError
+from runtime.schema import near
 
 TASKS: tuple[str, ...] = (
     "acrobot_swingup",
@@ -57,9 +57,9 @@ def check(task: str, option: str = "task") -> str:
 
         gymnasium_task.check(task)
     elif task not in TASKS:
-        near = difflib.get_close_matches(str(task), TASKS, n=3, cutoff=0.5)
+        names = near(str(task), TASKS, cutoff=0.5)
         remedy = (
-            f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(TASKS)}, or a Gymnasium id"
+            f"did you mean {' or '.join(names)}?" if names else f"choose one of {', '.join(TASKS)}, or a Gymnasium id"
         )
         raise UserError(f"{option}={task}: no such task; {remedy}")
     return task

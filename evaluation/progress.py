@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable
@@ -65,12 +66,9 @@ class Progress:
 
 
 def bar(decisions: int, description: str | None = None) -> tqdm:
-    """A bar over `decisions`, gone when it is closed."""
-    # A log file wants a line a minute, not two a second.
-    interval = 0.5 if sys.stderr.isatty() else 60.0
-    return tqdm(
-        total=decisions, desc=description, unit="decision", mininterval=interval, maxinterval=interval, leave=False
-    )
+    """A bar over `decisions`, gone when it is closed; only on a terminal, and not before there is something to show."""
+    file = sys.stderr if sys.stderr.isatty() else io.StringIO()
+    return tqdm(total=decisions, desc=description, unit="decision", mininterval=0.5, leave=False, delay=0.5, file=file)
 
 
 def readable(seconds: float) -> str:

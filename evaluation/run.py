@@ -22,9 +22,14 @@ VIDEO, NETWORK, TRIAL = "video.mp4", "spiking.pt", "trial.json"
 
 
 def convert(
-    settings: ConvertSettings, config: dict[str, Any], folder: Path, say: Callable[[str], None] = tqdm.write
+    settings: ConvertSettings,
+    config: dict[str, Any],
+    folder: Path,
+    say: Callable[[str], None] = tqdm.write,
+    show: Callable[[Result], None] = lambda result: None,
 ) -> Result:
-    """Converts, plays and writes the result to `folder`. `config`: the plain configuration, for the record.
+    """Converts, plays and writes the result to `folder`. `config`: the plain configuration, for the record. `show`
+    receives the result once it is written, before the video is made.
 
     Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise. What
     fails once result.json is written, the video or the network, is said and leaves the result as it is.
@@ -37,6 +42,7 @@ def convert(
         played = protocol.play(conversion, settings.crpi.select, say)
     result = results.of_run(conversion, config, played, time.monotonic() - started)
     results.write(result, folder)
+    show(result)
     writers = {NETWORK: _save} if settings.save else {}
     if settings.video:
         writers[VIDEO] = video.comparison

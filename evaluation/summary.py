@@ -39,6 +39,19 @@ def lines(result: Result) -> list[str]:
     return found
 
 
+def one_line(result: Result) -> str:
+    """The means of ANN and each reported α, for a job among many."""
+    assert result.ann is not None and result.conversion is not None
+    base, parts = result.ann.mean_reward_sum(), [f"ANN {result.ann.mean_reward_sum():.1f}"]
+    for rollouts in sorted((r for r in result.snn if r.stream == "report"), key=lambda entry: entry.alpha or 0.0):
+        mean = rollouts.mean_reward_sum()
+        share = f" ({100 * mean / base:.1f} %)" if base > 0 else ""
+        parts.append(
+            f"{label(result.conversion.neuron, result.conversion.mode, rollouts.alpha or 0.0)} {mean:.1f}{share}"
+        )
+    return ", ".join(parts) + (", cut short by max_decisions" if result.capped else "")
+
+
 def label(neuron: str, mode: str, alpha: float) -> str:
     """A method's name as people write it: "IF", "IF+CRPI α=0.5"; the controls by their mode's name."""
     return neuron.upper() + (f"+{'CRPI' if mode == 'residual' else mode} α={alpha:g}" if alpha else "")

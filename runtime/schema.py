@@ -119,10 +119,12 @@ class Document(Record):
 
 
 def near(word: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
-    """Up to three of `known` that `word` may have been meant for, whatever its case and dashes."""
+    """Up to three of `known` that `word` may have been meant for, whatever its case and dashes: the nearest only."""
     plain = {name.lower().replace("-", "_"): name for name in known}
-    matches = difflib.get_close_matches(word.lower().replace("-", "_"), plain, n=3, cutoff=cutoff)
-    return [plain[match] for match in matches]
+    for similar in (1.0, 0.85, 0.7, cutoff):
+        if matches := difflib.get_close_matches(word.lower().replace("-", "_"), plain, n=3, cutoff=similar):
+            return [plain[match] for match in matches]
+    return []
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

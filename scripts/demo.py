@@ -47,11 +47,9 @@ def main() -> int:
             return code
     if code := _run("convert.py", *CONVERT, *sys.argv[1:]):
         return code
-    made = results.read(FOLDER)
-    if made.ann is not None and made.ann.mean_reward_sum() < WEAK:
-        print(
-            f"The ANN itself returns less than {WEAK:.0f}: it is still weak, and these numbers say nothing about conversion yet."
-        )
+    result = results.read(FOLDER)
+    if result.ann is not None and result.ann.mean_reward_sum() < WEAK:
+        print(f"The ANN itself returns less than {WEAK:.0f}: too weak to say anything about its conversion.")
     print(f"Video, rendered from pixels: {(FOLDER / 'video.mp4').absolute()}")
     return 0
 

@@ -1,7 +1,7 @@
 """Makes a checkpoint that ships out of a finished run, and the page that says where each one came from.
 
-    python scripts/ship_checkpoint.py RUN_DIR --route state --command "python train.py task=... ..."
-    python scripts/ship_checkpoint.py --calibrate checkpoints/state/*.pt     only their calibrations, anew
+    python -m scripts.ship_checkpoint RUN_DIR --route state --command "python train.py task=... ..."
+    python -m scripts.ship_checkpoint --calibrate checkpoints/state/*.pt     only their calibrations, anew
 
 Weights are rounded to float16; the returns on the page are those of the rounded weights, over 50 episodes on
 environment seeds that neither training nor conversion uses. ConversionRun it again for the same task to replace a checkpoint.
@@ -20,27 +20,22 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import numpy as np
+import torch
+from matplotlib import pyplot
 
-import matplotlib  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from hydra import compose, initialize_config_dir  # noqa: E402
-from omegaconf import OmegaConf  # noqa: E402
-
-import snn  # noqa: E402
-from drqv2.snapshot import CHECKPOINTS, load_policy, policy_meta, store_calibration, write_policy  # noqa: E402
-from evaluation import statistics  # noqa: E402
-from evaluation.conversion import ConversionRun  # noqa: E402
-from evaluation.settings import ConvertSettings  # noqa: E402
-from report import paper  # noqa: E402
-from runtime.errors import UserError  # noqa: E402
-from runtime.files import write_json  # noqa: E402
-
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+import snn
+from cli.words import composed
+from drqv2.snapshot import CHECKPOINTS, load_policy, policy_meta, store_calibration, write_policy
+from evaluation import statistics
+from evaluation.conversion import ConversionRun
+from evaluation.settings import ConvertSettings
+from report import paper
+from runtime.errors import UserError
+from runtime.files import write_json
+from scripts import plot_curves
 
 PAPER_ANN = {task: mean for task, (mean, _) in paper.ANN.returns.items()}
 EPISODES, SEED = 50, 2026  # a base seed of its own: no reported conversion uses it
@@ -73,24 +68,10 @@ def ship(words: argparse.Namespace) -> None:
     trained = load_policy(words.run / "policy.pt")
     target = shipped(trained.task, trained.obs)
     config = trained.config
-    write_policy(
-        target,
-        policy_meta(
-            task=trained.task,
-            obs=trained.obs,
-            frame_stack=trained.frame_stack,
-            action_repeat=trained.action_repeat,
-            observation_shape=trained.observation_shape,
-            action_dim=trained.action_dim,
-            feature_dim=config["feature_dim"],
-            hidden_dim=config["hidden_dim"],
-            actor_trunk=trained.actor_trunk,
-            frame=trained.frame,
-            config=config,
-        ),
-        trained.network,
-        dtype=torch.float16,
-    )
+    same = ("task", "obs", "frame_stack", "action_repeat", "observation_shape", "action_dim", "actor_trunk", "frame")
+    meta = {name: getattr(trained, name) for name in same} | {"config": config}
+    meta |= {name: config[name] for name in ("feature_dim", "hidden_dim")}
+    write_policy(target, policy_meta(**meta), trained.network, dtype=torch.float16)
     calibrate(target)
     curve = CHECKPOINTS / "curves" / f"{trained.obs}_{trained.task}.csv"
     curve.parent.mkdir(parents=True, exist_ok=True)
@@ -156,9 +137,7 @@ def conversion(file: Path, *words: str) -> ConversionRun:
     policy = load_policy(file)
     named = [f"env_name={policy.task}", f"obs={policy.obs}", f"snapshot='{policy.path}'"]
     named += [f"hybrid={str(policy.actor_trunk == 'layernorm_tanh').lower()}"]
-    with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
-        config = OmegaConf.to_container(compose("convert", [*named, *words]), resolve=True)
-    return ConversionRun(ConvertSettings.from_dict(config))
+    return ConversionRun(ConvertSettings.from_dict(composed("convert", [*named, *words])))
 
 
 def shipped(task: str, obs: str) -> Path:
@@ -176,41 +155,37 @@ def evaluate(file: Path) -> list[float]:
     return [float(outcomes[key.digest].reward_sum) for key in keys]
 
 
-def picture(index: dict) -> None:
-    """Learning curves of all checkpoints, a panel per task."""
+def picture(index: dict[str, dict[str, Any]]) -> None:
+    """Learning curves of all checkpoints, a panel per task; each ends where its checkpoint was taken and evaluated."""
     tasks = sorted({entry["task"] for entry in index.values()})
-    columns = min(3, len(tasks))
-    lines = -(-len(tasks) // columns)
-    size = (3.6 * columns, 2.6 * lines)
-    figure, axes = pyplot.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(-(-len(tasks) // 3), 3, figsize=(10.8, 5.2), squeeze=False, layout="constrained")
     for axis, task in zip(axes.flat, tasks):
-        for obs, colour in (("pixels", "#c2410c"), ("state", "#1d4ed8")):
-            entry = index.get(f"{obs}/{task}")
-            if entry is None:
-                continue
-            with open(CHECKPOINTS / "curves" / f"{obs}_{task}.csv", newline="") as file:
-                rows = [(int(row["frame"]), float(row["episode_reward"])) for row in csv.DictReader(file)]
-            # The curve ends at the policy that ships, with the return of the table.
-            points = [*(row for row in rows if row[0] < entry["frames"]), (entry["frames"], entry["mean"])]
-            x, y = [frame / 1e3 for frame, _ in points], [value for _, value in points]
-            label = obs + (", distilled" if entry["route"] == "distillation" else "")
-            axis.plot(x, y, color=colour, label=label, marker="o", markevery=[-1], markersize=4)
+        runs = [
+            (entry["obs"] + ", distilled" * (entry["route"] == "distillation"), curve(entry))
+            for entry in index.values()
+            if entry["task"] == task
+        ]
         if task in PAPER_ANN:
             axis.axhline(PAPER_ANN[task], color="#6b7280", linestyle=":", linewidth=1, label="paper's ANN")
-        axis.set(title=task, xlabel="thousand frames", ylabel="return", ylim=(0, 1000))
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False, fontsize=7, loc="best")
-    for axis in list(axes.flat)[len(tasks) :]:
-        axis.set_visible(False)
+        plot_curves.draw(axis, runs, {})
+        axis.set(title=task, ylim=(0, 1000))
     figure.savefig(CHECKPOINTS / "curves.png", dpi=110)
 
 
-def page(index: dict) -> str:
+def curve(entry: dict[str, Any]) -> list[plot_curves.Point]:
+    """The evaluations of a checkpoint's training before its frame, and then the return that the page names."""
+    rows = plot_curves.rows(CHECKPOINTS / "curves" / f"{entry['obs']}_{entry['task']}.csv")
+    points = [(int(row["frame"]), float(row["episode_reward"])) for row in rows]
+    points = [point for point in points if point[0] < entry["frames"]] + [(entry["frames"], entry["mean"])]
+    return [plot_curves.Point("evaluation", frame, 0.0, reward) for frame, reward in points]
+
+
+def page(index: dict[str, dict[str, Any]]) -> str:
     """checkpoints/README.md."""
     lines = [
         "# Checkpoints that ship",
         "",
-        "Made by `scripts/ship_checkpoint.py`. Weights are float16, loaded as float32; each return is the mean over "
+        "Made by `python -m scripts.ship_checkpoint`. Weights are float16, loaded as float32; each return is the mean over "
         f"{EPISODES} episodes of the rounded weights as they ship, on environment seeds that training and conversions don't use "
         f"(stream `report`, seed {SEED}), with its 95 % bootstrap interval. Each file carries its calibration under convert.py's "
         "default settings; convert.py says whether it uses it.",

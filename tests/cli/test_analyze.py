@@ -6,10 +6,8 @@ import json
 import signal
 import time
 
-import pytest
-
 from analysis import document
-from tests.cli.command import run, run_here, start
+from tests.cli.command import run, start
 
 TINY = (
     "env_name=cartpole_swingup",
@@ -68,25 +66,3 @@ def test_ctrl_c_keeps_finished_episodes_and_the_same_command_goes_on(cwd):
     [path] = cwd.glob("results/analysis/cartpole_swingup/*/analysis.json")
     timing = json.loads(path.read_text())["timing"]
     assert timing["trials_reused"] == kept and timing["trials_played"] > 0
-
-
-@pytest.mark.parametrize(
-    "words, said",
-    [
-        (("SNN_tz=8",), "SNN_tz"),
-        (("neuron=lif",), "lif"),
-        (("layer_decisions=-1",), "layer_decisions=-1"),
-        (("num_eval_episodes=1",), "num_eval_episodes=1"),
-        (("crpi.select=paper",), "select"),
-        (("video=true",), "video"),
-        (("env_name=walker_run",), "python train.py task=walker_run obs=state"),
-        (("device=tpu",), "device=tpu"),
-        (("snapshot=nowhere.pt",), "nowhere.pt"),
-        (("crpi.alpha=[0,3]",), "crpi.alpha=3"),
-    ],
-)
-def test_a_mistake_is_one_line_and_leaves_nothing_behind(cwd, capsys, monkeypatch, words, said):
-    code, stderr = run_here("analyze", (*TINY, "obs=state", *words), cwd, capsys, monkeypatch)
-    assert code == 2
-    assert len(stderr.strip().splitlines()) == 1 and said in stderr
-    assert [path.name for path in cwd.iterdir()] == ["exp_local"]

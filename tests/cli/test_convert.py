@@ -89,32 +89,6 @@ def test_a_fault_of_the_program_in_a_job_leaves_the_rest_of_the_sweep_alone(cwd,
 
 
 @pytest.mark.parametrize(
-    "words, said",
-    [
-        (("SNN_tz=8",), "SNN_tz"),
-        (("neuron=lif",), "lif"),
-        (("crpi.alfa=1",), "alfa"),
-        (("SNN_ts=0",), "SNN_ts=0"),
-        (("env_name=cheetah",), "env_name=cheetah"),
-        (("env_name=walker_run",), "python train.py task=walker_run obs=state"),
-        (("neuron=if", "neuron.coding=differential"), "snm"),
-        (("device=tpu",), "device=tpu"),
-        (("snapshot=nowhere.pt",), "nowhere.pt"),
-        (("snapshot=../other.txt",), "other.txt"),
-        (("num_envs=1",), "num_envs=1"),
-        (("neuron@_global_=if",), "neuron=if"),
-        (("crpi.alpha=nan",), "crpi.alpha=nan"),
-    ],
-)
-def test_a_mistake_is_one_line_and_leaves_nothing_behind(cwd, capsys, monkeypatch, words, said):
-    (cwd / ".." / "other.txt").write_text("not a policy")
-    code, stderr = run_here("convert", (*TINY, "obs=state", *words), cwd, capsys, monkeypatch)
-    assert code == 2
-    assert len(stderr.strip().splitlines()) == 1 and said in stderr
-    assert [path.name for path in cwd.iterdir()] == ["exp_local"]
-
-
-@pytest.mark.parametrize(
     "sent, code, said",
     [(signal.SIGINT, 130, "stopped by Ctrl-C"), (signal.SIGTERM, 143, "stopped by SIGTERM")],
     ids=["ctrl_c", "sigterm"],

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from drqv2.snapshot import load_policy
-from tests.cli.command import run, run_here
+from tests.cli.command import run
 
 WORDS = (
     "task=reacher_easy",
@@ -50,22 +48,3 @@ def test_a_distilled_policy_resumes_and_is_what_convert_finds(tmp_path):
     )
     assert converted.returncode == 0, converted.stderr
     assert "distilled_seed1" in converted.stdout
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (("task=walker_stand",), "env_name=walker_stand: no trained policy (state)"),
-        (("teacher=nowhere.pt",), "teacher=nowhere.pt: no such file"),
-        (("lr_schedule=fast",), "lr_schedule=fast: use a step size"),
-        (("episode_decisions=0",), "episode_decisions=0: use an integer of at least 1 or null"),
-        (("obs=state",), "obs=state: unknown option"),
-        (("num_teacher_frames=0",), "num_teacher_frames=0: use an integer of at least 1"),
-    ],
-)
-def test_wrong_options_get_one_line(words, told, tmp_path, capsys, monkeypatch):
-    code, err = run_here(
-        "distill", ("task=reacher_easy", *words) if "task" not in words[0] else words, tmp_path, capsys, monkeypatch
-    )
-    assert code == 2 and err.count("\n") == 1 and told in err, err
-    assert not (tmp_path / "exp_local").exists()

@@ -16,7 +16,7 @@ from evaluation.conversion import ConversionRun
 from evaluation.settings import ConvertSettings
 from runtime.files import sha256_file
 from scripts.ship_checkpoint import training_seconds
-from tests.cli.command import ROOT, environment, run
+from tests.cli.command import environment, run
 from tests.configs import config
 from tests.evaluation.conftest import write_small_policy
 
@@ -24,7 +24,7 @@ INDEX = json.loads((CHECKPOINTS / "checkpoints.json").read_text())
 
 
 def ship(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts/ship_checkpoint.py"), *words]
+    command = [sys.executable, "-m", "scripts.ship_checkpoint", *words]
     return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=600)
 
 
@@ -74,7 +74,7 @@ def test_wrong_words_are_one_line(tmp_path, words, reason):
 
 @pytest.mark.parametrize("name", sorted(INDEX))
 def test_a_checkpoint_that_ships_carries_the_calibration_of_the_default_settings(name):
-    """Where this fails after a change of pinned packages: scripts/ship_checkpoint.py --calibrate."""
+    """Where this fails after a change of pinned packages: python -m scripts.ship_checkpoint --calibrate."""
     obs, task = name.split("/")
     path = CHECKPOINTS / (f"{task}.pt" if obs == "pixels" else f"state/{task}.pt")
     assert sha256_file(path) == INDEX[name]["sha256"] and path.stat().st_size <= 7e6

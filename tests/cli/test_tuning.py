@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cli import tuning
-from tests.cli.command import run, run_here
+from tests.cli.command import run
 
 pytest.importorskip("optuna")
 
@@ -77,19 +77,3 @@ def test_words_make_the_configuration_again(tmp_path):
         "obs=state",
         "seed=4",
     ]
-
-
-@pytest.mark.parametrize(
-    "words, named",
-    [
-        (("-m", "hydra/sweeper=optuna"), "never tune on what you report"),
-        (
-            ("+sweep=tune", "hydra.sweeper.storage=sqlite:///study.db"),
-            "hydra.sweeper.storage=sqlite:///study.db: optuna 2",
-        ),
-    ],
-)
-def test_searches_that_are_refused(tmp_path, capsys, monkeypatch, words, named):
-    code, error = run_here("convert", (*words, *TINY), tmp_path, capsys, monkeypatch)
-    assert code == 2 and error.startswith("error: ") and error.count("\n") == 1 and named in error
-    assert not (tmp_path / "search").exists()
