@@ -1,18 +1,28 @@
-"""Statistics of returns: spread, interquartile mean, stratified bootstrap intervals, performance ratios, paired gains.
+"""Statistics of returns: means, gains over the same initial states, performance ratios, each with an interval that holds.
 
-Episodes are never pooled blindly: a *stratum* is one (task, training seed), and the bootstrap draws anew within each
-stratum (Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice", section 4.2).
+docs/statistics.md says which interval stands where, and why. All are 95 % t intervals. Episodes are never pooled blindly: a
+*stratum* is one (task, training seed), whose episodes vary around a mean of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy.stats
 
-# A statistic maps resampled strata, each [..., episodes], to values [...].
-Statistic = Callable[[list[np.ndarray]], np.ndarray]
+LEVEL = 0.95
+# Below SMALLEST episodes there is no interval; below ENOUGH it is marked, since a failure that one episode in ten has may
+# well not be among them.
+SMALLEST, ENOUGH = 3, 10
+FEW, BIMODAL = "few", "bimodal"
+
+# Returns per stratum, or by episode per stratum, so that they can be paired. `ByTask`: the strata of each task.
+Strata = Sequence[Sequence[float]]
+PairedStrata = Sequence[Mapping[Hashable, float]]
+ByTask = Mapping[str, Strata]
 
 
 class Interval(NamedTuple):
@@ -20,6 +30,33 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number over episodes with its 95 % interval.
+
+    interval  None where none holds: below `SMALLEST` episodes, or below `ENOUGH` where the returns are bimodal
+    n         episodes; of a number over tasks, those of the task with the fewest
+    mark      "bimodal": some episodes earn less than half of the mean, so that the interval hangs on how many of them
+              there happen to be; "few": below `ENOUGH` episodes; "" otherwise
+    p         two-sided, that nothing differs, for what compares two methods; None where there is no interval
+    tasks     that a ratio is over: those whose ANN's mean return is positive
+    """
+
+    value: float
+    interval: Interval | None
+    n: int
+    mark: str = ""
+    p: float | None = None
+    tasks: tuple[str, ...] = ()
+
+
+class _Part(NamedTuple):
+    """What one stratum adds to a statistic's variance, and on how many degrees of freedom that rests."""
+
+    variance: float
+    freedom: int
 
 
 def half_std(values: Sequence[float]) -> float:
@@ -30,119 +67,129 @@ def half_std(values: Sequence[float]) -> float:
     return 0.5 * float(np.std(_finite(values)))
 
 
-def interquartile_mean(values: np.ndarray) -> np.ndarray:
-    """Mean of the middle half along the last axis: [..., n] → [...].
+def mean(strata: Strata) -> Estimate:
+    """Mean over all episodes of all strata. Raises ValueError for no episodes or a return that is not finite."""
+    arrays = [_finite(values) for values in strata]
+    everything = np.concatenate(arrays)
+    return _estimate(float(everything.mean()), _parts(arrays), [everything])
 
-    As scipy.stats.trim_mean(values, 0.25): floor(n / 4) values go at each end.
+
+def interquartile_mean(strata: Strata) -> Estimate:
+    """Mean of the middle half of all episodes of all strata, floor(n / 4) cut off at each end (Agarwal et al. 2021).
+
+    The interval is Tukey and McLaughlin's (1963), from the winsorised variance. Strata are pooled for it, which can only
+    make it wider.
     """
-    values = np.sort(np.asarray(values, dtype=np.float64), axis=-1)
-    cut = values.shape[-1] // 4
-    return values[..., cut : values.shape[-1] - cut].mean(axis=-1)
+    values = np.sort(np.concatenate([_finite(values) for values in strata]))
+    n, cut = len(values), len(values) // 4
+    kept = n - 2 * cut
+    winsorised = np.clip(values, values[cut], values[n - cut - 1])
+    variance = float(((winsorised - winsorised.mean()) ** 2).sum()) / (kept * max(kept - 1, 1))
+    return _estimate(float(scipy.stats.trim_mean(values, 0.25)), [_Part(variance, kept - 1)], [values])
 
 
-def pooled_mean(strata: list[np.ndarray]) -> np.ndarray:
-    """Mean over all episodes of all strata."""
-    return np.concatenate(strata, axis=-1).mean(axis=-1)
+def gain(treated: PairedStrata, control: PairedStrata) -> Estimate:
+    """Mean difference treated − control over the same episodes: a paired t test, stratified.
 
-
-def pooled_iqm(strata: list[np.ndarray]) -> np.ndarray:
-    """Interquartile mean over all episodes of all strata."""
-    return interquartile_mean(np.concatenate(strata, axis=-1))
-
-
-def bootstrap(
-    strata: Sequence[Sequence[float]],
-    statistic: Statistic = pooled_mean,
-    *,
-    level: float = 0.95,
-    resamples: int = 5000,
-    seed: int = 0,
-) -> Interval:
-    """Percentile bootstrap interval of `statistic`, stratified: every stratum is drawn anew from itself.
-
-    `strata`: one sequence of returns per (task, training seed), each with at least one episode.
-    `level`: coverage in (0, 1). The same `seed` gives the same interval.
-    Raises ValueError for no stratum, an empty one, or a value that is not finite.
+    Raises ValueError where a stratum's episodes differ: dropping the odd ones would quietly compare different sets.
     """
-    if not strata:
-        raise ValueError("a bootstrap needs at least one stratum")
-    generator = np.random.default_rng(seed)
-    drawn = [_redraw(_finite(values), resamples, generator) for values in strata]
-    return _percentiles(statistic(drawn), level)
+    pairs = [_paired(one, other) for one, other in zip(treated, control, strict=True)]
+    differences = [one - other for one, other in pairs]
+    samples = [np.concatenate(side) for side in zip(*pairs)]
+    return _estimate(float(np.concatenate(differences).mean()), _parts(differences), samples, null=0.0)
 
 
-def average_performance_ratio(snn: Mapping[str, Sequence[float]], ann: Mapping[str, Sequence[float]]) -> float:
+def average_performance_ratio(snn: ByTask, ann: ByTask) -> Estimate | None:
     """APR: the mean over tasks of (mean SNN return / mean ANN return), as a fraction (the paper prints percent).
 
-    Both map a task's name to its returns. Raises ValueError where the tasks differ, there are none, or an ANN's
-    mean return is not positive, for which the ratio says nothing.
+    Over the tasks whose ANN's mean return is positive (`Estimate.tasks`), None where there is none: a ratio to 0 says
+    nothing. The interval is the delta method's with Satterthwaite's degrees of freedom. SNN and ANN episodes of a stratum
+    are paired where there are as many of both. Raises ValueError where the two are not of the same tasks.
     """
-    if not snn or snn.keys() != ann.keys():
-        raise ValueError(f"SNN and ANN must cover the same tasks, found {sorted(snn)} and {sorted(ann)}")
-    return float(np.mean([np.mean(_finite(snn[task])) / _positive_mean(task, ann[task]) for task in sorted(snn)]))
+    returns = {task: [_finite(values) for values in strata] for task, strata in snn.items()}
+    return _ratio(returns, {task: [np.concatenate(strata)] for task, strata in returns.items()}, ann)
 
 
-def apr_interval(
-    snn: Mapping[str, Sequence[Sequence[float]]],
-    ann: Mapping[str, Sequence[Sequence[float]]],
-    *,
-    level: float = 0.95,
-    resamples: int = 5000,
-    seed: int = 0,
-) -> Interval:
-    """Bootstrap interval of the APR; both map a task to its strata (one per training seed).
+def apr_gain(
+    treated: Mapping[str, PairedStrata], control: Mapping[str, PairedStrata], ann: ByTask
+) -> Estimate | None:
+    """The difference of two methods' APRs, over the same episodes. Raises as `gain` and `average_performance_ratio` do."""
+    differences, returns = {}, {}
+    for task, strata in treated.items():
+        pairs = [_paired(one, other) for one, other in zip(strata, control[task], strict=True)]
+        differences[task] = [one - other for one, other in pairs]
+        returns[task] = [np.concatenate(side) for side in zip(*pairs)]
+    return _ratio(differences, returns, ann, null=0.0)
 
-    SNN and ANN episodes of a stratum share their environment seeds, so where both have as many episodes the
-    same draw serves both; otherwise each is drawn by itself. The ANN's returns are drawn too: the denominator
-    is an estimate as much as the numerator. Raises ValueError as `average_performance_ratio` does.
+
+def _ratio(
+    numerators: Mapping[str, list[np.ndarray]],
+    returns: Mapping[str, list[np.ndarray]],
+    ann: ByTask,
+    null: float | None = None,
+) -> Estimate | None:
+    """Mean over tasks of mean numerator / mean ANN return; `returns`: those that the numerators are of."""
+    if numerators.keys() != ann.keys():
+        raise ValueError(f"SNN and ANN must cover the same tasks, found {sorted(numerators)} and {sorted(ann)}")
+    denominators = {task: [_finite(values) for values in ann[task]] for task in sorted(ann)}
+    tasks = tuple(task for task, below in denominators.items() if np.concatenate(below).mean() > 0)
+    ratios, parts, samples = [], [], []
+    for task in tasks:
+        above, below = numerators[task], denominators[task]
+        everything = np.concatenate(below)
+        level = float(everything.mean())
+        ratio = float(np.concatenate(above).mean()) / level
+        if [len(values) for values in above] == [len(values) for values in below]:
+            parts += _parts([(one - ratio * other) / level for one, other in zip(above, below)], len(tasks))
+        else:
+            parts += _parts([one / level for one in above], len(tasks))
+            parts += _parts([ratio * other / level for other in below], len(tasks))
+        ratios.append(ratio)
+        samples += [*returns[task], everything]
+    return _estimate(float(np.mean(ratios)), parts, samples, null, tasks) if tasks else None
+
+
+def probability_of_improvement(treated: Mapping[str, PairedStrata], control: Mapping[str, PairedStrata]) -> Estimate:
+    """Mean over tasks of the probability that an episode of `treated` earns more than one of `control`, equal returns
+    counting half (Agarwal et al. 2021). The interval is DeLong's (1988), over the same episodes; there is none where one
+    method always earns more. `p`: that the probability is 1/2.
     """
-    average_performance_ratio(
-        {t: np.concatenate(s) for t, s in snn.items()}, {t: np.concatenate(s) for t, s in ann.items()}
-    )
-    generator = np.random.default_rng(seed)
-    ratios = []
-    for task in sorted(snn):
-        numerators, denominators = [], []
-        for above, below in zip(snn[task], ann[task], strict=True):
-            above, below = _finite(above), _finite(below)
-            if len(above) == len(below):
-                pairs = generator.integers(len(above), size=(resamples, len(above)))
-                numerators.append(above[pairs])
-                denominators.append(below[pairs])
-            else:
-                numerators.append(_redraw(above, resamples, generator))
-                denominators.append(_redraw(below, resamples, generator))
-        ratios.append(pooled_mean(numerators) / pooled_mean(denominators))
-    return _percentiles(np.mean(ratios, axis=0), level)
+    values, parts, samples = [], [], []
+    for task, strata in treated.items():
+        pairs = [_paired(one, other) for one, other in zip(strata, control[task], strict=True)]
+        placements = []
+        for one, other in pairs:
+            wins = (one[:, None] > other) + 0.5 * (one[:, None] == other)
+            # An episode's own part in the mean of all wins: as the treated one and as the control.
+            placements.append(wins.mean(axis=1) + wins.mean(axis=0) - wins.mean())
+        values.append(np.concatenate(placements).mean())
+        parts += _parts(placements, len(treated))
+        samples += [np.concatenate(side) for side in zip(*pairs)]
+    found = _estimate(float(np.mean(values)), parts, samples, null=0.5)
+    if found.interval is None or found.interval.low == found.interval.high:
+        return Estimate(found.value, None, found.n, found.mark)
+    interval = Interval(max(found.interval.low, 0.0), min(found.interval.high, 1.0))
+    return Estimate(found.value, interval, found.n, found.mark, found.p)
 
 
-def paired_gain(
-    treated: Sequence[Mapping[object, float]],
-    control: Sequence[Mapping[object, float]],
-    *,
-    level: float = 0.95,
-    resamples: int = 5000,
-    seed: int = 0,
-) -> tuple[float, Interval]:
-    """Mean difference treated − control over the same episodes, with its stratified bootstrap interval.
-
-    One mapping episode → return per stratum; only pairs count. Raises ValueError where a stratum's episodes differ:
-    dropping the odd ones would quietly compare different sets.
-    """
-    if len(treated) != len(control):
-        raise ValueError(f"{len(treated)} and {len(control)} strata cannot be paired")
-    differences = []
-    for one, other in zip(treated, control):
-        if one.keys() != other.keys():
-            raise ValueError("the two methods were not run on the same episodes")
-        differences.append([one[episode] - other[episode] for episode in one])
-    if not differences:
-        raise ValueError("no episodes to pair")
-    mean = float(pooled_mean([_finite(values) for values in differences]))
-    return mean, bootstrap(differences, level=level, resamples=resamples, seed=seed)
+def performance_profile(relative: ByTask, thresholds: Sequence[float]) -> np.ndarray:
+    """[len(thresholds)]: mean over tasks of the share of episodes whose relative return is above each threshold."""
+    tasks = [np.concatenate([_finite(values) for values in strata]) for strata in relative.values()]
+    return np.mean([(values[:, None] > np.asarray(thresholds)).mean(axis=0) for values in tasks], axis=0)
 
 
-def seed_spread(strata: Sequence[Sequence[float]]) -> tuple[float, float]:
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """Holm's (1979) adjustment of several p for their number, in their order; what is None stays so and doesn't count."""
+    order = sorted((p, index) for index, p in enumerate(ps) if p is not None)
+    adjusted: list[float | None] = [None] * len(ps)
+    highest = 0.0
+    for place, (p, index) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - place) * p))
+        adjusted[index] = highest
+    return adjusted
+
+
+def seed_spread(strata: Strata) -> tuple[float, float]:
     """(between, within): the standard deviation (ddof 0) of the training seeds' means, and the root mean square of
     the standard deviations over environment seeds within each training seed. One stratum per training seed."""
     values = [_finite(stratum) for stratum in strata]
@@ -151,27 +198,48 @@ def seed_spread(strata: Sequence[Sequence[float]]) -> tuple[float, float]:
     return between, within
 
 
-def _redraw(values: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    return values[generator.integers(len(values), size=(resamples, len(values)))]
+def _paired(treated: Mapping[Hashable, float], control: Mapping[Hashable, float]) -> tuple[np.ndarray, np.ndarray]:
+    if treated.keys() != control.keys():
+        raise ValueError("the two methods were not run on the same episodes")
+    return _finite(list(treated.values())), _finite([control[episode] for episode in treated])
 
 
-def _percentiles(values: np.ndarray, level: float) -> Interval:
-    tail = 50.0 * (1.0 - level)
-    low, high = np.percentile(values, [tail, 100.0 - tail])
-    return Interval(float(low), float(high))
+def _parts(arrays: Sequence[np.ndarray], tasks: int = 1) -> list[_Part]:
+    """Of the mean over all episodes of several strata, as one of so many tasks' means."""
+    if min(map(len, arrays)) < 2:
+        arrays = [np.concatenate(arrays)]
+    total = sum(map(len, arrays)) * tasks
+    return [_Part(len(a) * float(a.var(ddof=1)) / total**2, len(a) - 1) for a in arrays if len(a) > 1]
 
 
-def _finite(values: Sequence[float]) -> np.ndarray:
+def _estimate(
+    value: float,
+    parts: Sequence[_Part],
+    samples: Sequence[np.ndarray],
+    null: float | None = None,
+    tasks: tuple[str, ...] = (),
+) -> Estimate:
+    """`samples`: the returns behind it, an array per method and task."""
+    n = min(map(len, samples))
+    bimodal = any(sample.mean() > 0 and (sample < sample.mean() / 2).any() for sample in samples)
+    mark = BIMODAL if bimodal else FEW if n < ENOUGH else ""
+    if n < SMALLEST or (bimodal and n < ENOUGH):
+        return Estimate(value, None, n, mark, tasks=tasks)
+    variance = sum(part.variance for part in parts)
+    if variance == 0:
+        p = None if null is None else float(value == null)
+        return Estimate(value, Interval(value, value), n, mark, p, tasks)
+    freedom = variance**2 / sum(part.variance**2 / part.freedom for part in parts)
+    error = float(np.sqrt(variance))
+    half = float(scipy.stats.t.ppf(0.5 + LEVEL / 2, freedom)) * error
+    p = None if null is None else float(2 * scipy.stats.t.sf(abs(value - null) / error, freedom))
+    return Estimate(value, Interval(value - half, value + half), n, mark, p, tasks)
+
+
+def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0:
         raise ValueError("statistics need a sequence of at least one return")
     if not np.isfinite(array).all():
         raise ValueError("a return is not finite; capped and failed episodes have no return and must stay out")
     return array
-
-
-def _positive_mean(task: str, values: Sequence[float]) -> float:
-    mean = float(np.mean(_finite(values)))
-    if mean <= 0:
-        raise ValueError(f"{task}: the ANN's mean return is {mean:g}, a ratio to it says nothing")
-    return mean
