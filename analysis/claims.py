@@ -1,28 +1,53 @@
-"""The paper's claims, each as one number that must be positive, with its interval over episodes.
+"""The paper's claims, each as one number that must be positive, tested over episodes.
 
 A claim that *CRPI* changes something compares an α with α = 0 on the same episodes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from analysis.document import Chaos, Claim, Cosine, Estimate, MethodRecord
 from analysis.estimates import paired, required
 from analysis.trial import FLIPPED, GAUSSIAN, ORDERED, SHUFFLED
+from evaluation import statistics
 
 HOLDS, CONTRARY, OPEN, MOOT = "holds", "contrary", "open", "moot"
+_LEVEL = 1 - statistics.LEVEL
+# Claims that explain a loss: without one there is nothing to explain.
+_OF_A_LOSS = ("state-dominated", "not magnitude", "memory without feedback")
 
 
-def verdict(value: Estimate | None) -> str:
-    """Of a claim that `value` is positive."""
-    if value is None or len(value.values) < 2 or value.low <= 0 <= value.high:
+def of_analysis(methods: Sequence[MethodRecord], chaos: Chaos, unit: str) -> list[Claim]:
+    """Every claim about every α, ascending from 0, with its verdict; `unit`: what a sum of rewards is called."""
+    return judged([claim for method in methods for claim in of_method(method, methods[0], chaos, unit)])
+
+
+def judged(claims: Sequence[Claim]) -> list[Claim]:
+    """The claims with their verdicts, p adjusted for how many of them there are."""
+    adjusted = statistics.holm([claim.p for claim in claims])
+    said = [
+        claim.model_copy(update={"adjusted": p, "verdict": _verdict(claim, p)}) for claim, p in zip(claims, adjusted)
+    ]
+    lost = {claim.alpha for claim in said if claim.name == "loss" and claim.verdict == HOLDS}
+    return [
+        claim.model_copy(update={"verdict": MOOT})
+        if claim.name.startswith(_OF_A_LOSS) and claim.alpha not in lost
+        else claim
+        for claim in said
+    ]
+
+
+def _verdict(claim: Claim, adjusted: float | None) -> str:
+    if claim.value is None or adjusted is None or adjusted >= _LEVEL:
         return OPEN
-    return HOLDS if value.low > 0 else CONTRARY
+    return HOLDS if claim.value.mean > 0 else CONTRARY
 
 
 def of_method(method: MethodRecord, plain: MethodRecord, chaos: Chaos, unit: str) -> list[Claim]:
-    """The claims about one α; `plain`: α = 0; `unit`: what a sum of rewards is called.
+    """The claims about one α, not yet judged; `plain`: α = 0; `unit`: what a sum of rewards is called.
 
     Errors that go on, and their order mattering more than their size, are claims about plain conversion; CRPI is there
     to end the former.
@@ -41,7 +66,6 @@ def _of_loss(method: MethodRecord, unit: str) -> list[Claim]:
             "states cost more than actions: (ANN − ANN|SNN) − (ANN|SNN − SNN)",
             first,
             unit,
-            needs_loss=True,
         ),
         _claim(
             method,
@@ -49,7 +73,6 @@ def _of_loss(method: MethodRecord, unit: str) -> list[Claim]:
             "the same in the other order: (SNN|ANN − SNN) − (ANN − SNN|ANN)",
             other,
             unit,
-            needs_loss=True,
         ),
     ]
 
@@ -107,7 +130,7 @@ def _of_order(method: MethodRecord, unit: str) -> list[Claim]:
         ORDERED: ("memory without feedback", "another episode's errors, in order, cost less: ANN + ordered − SNN"),
     }
     return [
-        _claim(method, name, text, paired(method.disturbed[kind].reward_sum, method.reward_sum), unit, needs_loss=True)
+        _claim(method, name, text, paired(method.disturbed[kind].reward_sum, method.reward_sum), unit)
         for kind, (name, text) in texts.items()
     ]
 
@@ -147,11 +170,12 @@ def _of_crpi(method: MethodRecord, plain: MethodRecord, unit: str) -> list[Claim
     ]
 
 
-def _claim(
-    method: MethodRecord, name: str, text: str, value: Estimate | None, unit: str, needs_loss: bool = False
-) -> Claim:
-    said = MOOT if needs_loss and verdict(method.loss) != HOLDS else verdict(value)
-    return Claim(name=name, alpha=method.alpha, text=text, value=value, unit=unit, verdict=said)
+def _claim(method: MethodRecord, name: str, text: str, value: Estimate | None, unit: str) -> Claim:
+    # Where some episodes fail, no interval of a few holds for any difference of returns.
+    fails = unit not in ("cosine", "log10") and statistics.bimodal(method.reward_sum.values)
+    tested = value is not None and not (fails and len(value.values) < statistics.ENOUGH)
+    p = statistics.difference(value.values).p if value is not None and tested else None
+    return Claim(name=name, alpha=method.alpha, text=text, value=value, unit=unit, verdict=OPEN, p=p)
 
 
 def growing(growth: list[Estimate]) -> Estimate:

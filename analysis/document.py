@@ -16,17 +16,22 @@ ANALYSIS = "analysis.json"
 
 
 class Estimate(Record):
-    """A mean over episodes with its 95 % bootstrap interval over episodes, and the episodes' own `values`. Episodes in
-    which the quantity doesn't exist are left out of `values`."""
+    """A mean over episodes with its 95 % t interval (null below three episodes, of which none holds), and the episodes'
+    own `values`. Episodes in which the quantity doesn't exist are left out of `values`."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     values: list[float]
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Both ends, where there are any."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 class Curve(Record):
-    """A mean over episodes for each decision, with its 95 % bootstrap interval over episodes."""
+    """A mean over episodes for each decision, with its 95 % t interval; below three episodes that is the mean itself."""
 
     mean: list[float]
     low: list[float]
@@ -144,9 +149,10 @@ class Map(Record):
 
 
 class Claim(Record):
-    """A claim of the paper, tried on these episodes. `verdict`: "holds" (the 95 % interval lies on its side of zero),
-    "contrary" (on the other side), "open" (zero is inside) or "moot" (there is nothing to explain). `value`: what
-    must be positive, in `unit`."""
+    """A claim of the paper, tried on these episodes. `value`: what must be positive, in `unit`; `p`: that it is 0, and
+    `adjusted` (Holm) for the number of claims that the analysis tries; both null where no interval holds. `verdict`:
+    "holds" (`adjusted` is below 0.05, and the value on its side of zero), "contrary" (on the other side), "open"
+    (neither) or "moot" (there is nothing to explain)."""
 
     name: str
     alpha: float
@@ -154,6 +160,8 @@ class Claim(Record):
     value: Estimate | None
     unit: str
     verdict: str
+    p: float | None = None
+    adjusted: float | None = None
 
 
 class Analysis(Document):

@@ -10,16 +10,14 @@ from analysis.cosines import Cosines
 from analysis.document import Cosine, Curve, Estimate
 from evaluation import statistics
 
-_RESAMPLES = 1000  # of a curve's interval, which is drawn and not quoted
-
 
 def estimate(values: Sequence[float | None]) -> Estimate | None:
-    """Mean and 95 % bootstrap interval of one value per episode; episodes without one (None) are left out, and there is
-    no estimate where none is left."""
+    """Mean and 95 % t interval of one value per episode; episodes without one (None) are left out, and there is no
+    estimate where none is left."""
     kept = [float(value) for value in values if value is not None]
     if not kept:
         return None
-    low, high = statistics.bootstrap([kept])
+    low, high = statistics.difference(kept).interval or (None, None)
     return Estimate(mean=float(np.mean(kept)), low=low, high=high, values=kept)
 
 
@@ -34,11 +32,8 @@ def curve(episodes: Sequence[np.ndarray]) -> Curve:
     """By decision, over the decisions that all episodes [K] have. Rounded to six digits, for the file's sake."""
     count = min(map(len, episodes))
     values = np.stack([episode[:count] for episode in episodes])
-    generator = np.random.default_rng(0)
-    draws = generator.integers(len(values), size=(_RESAMPLES, len(values)))
-    weights = np.stack([np.bincount(draw, minlength=len(values)) for draw in draws]) / len(values)
-    low, high = np.percentile(weights @ values, [2.5, 97.5], axis=0)
-    return Curve(mean=rounded(values.mean(axis=0)), low=rounded(low), high=rounded(high))
+    mean, half = values.mean(axis=0), statistics.half_width(values)
+    return Curve(mean=rounded(mean), low=rounded(mean - half), high=rounded(mean + half))
 
 
 def cosine(episodes: Sequence[Cosines]) -> Cosine:

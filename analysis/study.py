@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from analysis import claims, cosines, document, growth, measure
-from analysis.document import Analysis, Candidate, Choice, MethodRecord
+from analysis.document import Analysis, Candidate, Choice
 from analysis.estimates import cosines as of_episodes
 from analysis.estimates import curve
 from analysis.plan import TrialPlan
@@ -147,7 +147,7 @@ class _Study:
             "chaos": chaos,
             "windows": windows,
             "map": measure.state_map(policies, unit),
-            "claims": _claims(methods, chaos, "sum of rewards" if capped else "return"),
+            "claims": claims.of_analysis(methods, chaos, "sum of rewards" if capped else "return"),
         }
 
     def _play(self, trials: dict[Any, list[Trial]]) -> dict[Any, list[TrialRecord]]:
@@ -169,7 +169,3 @@ def _smallest_drift(candidates: Sequence[Candidate]) -> float:
     drifts = {one.alpha: one.cosines["drift"].mean for one in candidates}
     known = {alpha: drift.mean for alpha, drift in drifts.items() if drift is not None}
     return min(known, key=lambda alpha: (known[alpha], alpha)) if known else 0.0
-
-
-def _claims(methods: Sequence[MethodRecord], chaos: document.Chaos, unit: str) -> list[document.Claim]:
-    return [claim for method in methods for claim in claims.of_method(method, methods[0], chaos, unit)]

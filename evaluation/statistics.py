@@ -70,8 +70,7 @@ def half_std(values: Sequence[float]) -> float:
 def mean(strata: Strata) -> Estimate:
     """Mean over all episodes of all strata. Raises ValueError for no episodes or a return that is not finite."""
     arrays = [_finite(values) for values in strata]
-    everything = np.concatenate(arrays)
-    return _estimate(float(everything.mean()), _parts(arrays), [everything])
+    return _estimate(float(np.concatenate(arrays).mean()), _parts(arrays), [arrays])
 
 
 def interquartile_mean(strata: Strata) -> Estimate:
@@ -80,12 +79,33 @@ def interquartile_mean(strata: Strata) -> Estimate:
     The interval is Tukey and McLaughlin's (1963), from the winsorised variance. Strata are pooled for it, which can only
     make it wider.
     """
-    values = np.sort(np.concatenate([_finite(values) for values in strata]))
+    arrays = [_finite(values) for values in strata]
+    values = np.sort(np.concatenate(arrays))
     n, cut = len(values), len(values) // 4
     kept = n - 2 * cut
     winsorised = np.clip(values, values[cut], values[n - cut - 1])
     variance = float(((winsorised - winsorised.mean()) ** 2).sum()) / (kept * max(kept - 1, 1))
-    return _estimate(float(scipy.stats.trim_mean(values, 0.25)), [_Part(variance, kept - 1)], [values])
+    return _estimate(float(scipy.stats.trim_mean(values, 0.25)), [_Part(variance, kept - 1)], [arrays])
+
+
+def difference(values: Sequence[float]) -> Estimate:
+    """Mean of one value per episode that is no return, such as a difference or a cosine, tested against 0."""
+    array = _finite(values)
+    return _interval(float(array.mean()), _parts([array]), len(array), FEW if len(array) < ENOUGH else "", 0.0)
+
+
+def half_width(values: np.ndarray) -> np.ndarray:
+    """[...]: half of the t interval of the mean over the first axis of [n, ...]; 0 below `SMALLEST`."""
+    n = len(values)
+    if n < SMALLEST:
+        return np.zeros(values.shape[1:])
+    return scipy.stats.t.ppf(0.5 + LEVEL / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+
+
+def bimodal(returns: Sequence[float] | np.ndarray) -> bool:
+    """Whether some episodes earn less than half of the mean."""
+    values = np.asarray(returns)
+    return bool(values.mean() > 0 and (values < values.mean() / 2).any())
 
 
 def gain(treated: PairedStrata, control: PairedStrata) -> Estimate:
@@ -95,8 +115,7 @@ def gain(treated: PairedStrata, control: PairedStrata) -> Estimate:
     """
     pairs = [_paired(one, other) for one, other in zip(treated, control, strict=True)]
     differences = [one - other for one, other in pairs]
-    samples = [np.concatenate(side) for side in zip(*pairs)]
-    return _estimate(float(np.concatenate(differences).mean()), _parts(differences), samples, null=0.0)
+    return _estimate(float(np.concatenate(differences).mean()), _parts(differences), list(zip(*pairs)), null=0.0)
 
 
 def average_performance_ratio(snn: ByTask, ann: ByTask) -> Estimate | None:
@@ -107,24 +126,22 @@ def average_performance_ratio(snn: ByTask, ann: ByTask) -> Estimate | None:
     are paired where there are as many of both. Raises ValueError where the two are not of the same tasks.
     """
     returns = {task: [_finite(values) for values in strata] for task, strata in snn.items()}
-    return _ratio(returns, {task: [np.concatenate(strata)] for task, strata in returns.items()}, ann)
+    return _ratio(returns, {task: [strata] for task, strata in returns.items()}, ann)
 
 
-def apr_gain(
-    treated: Mapping[str, PairedStrata], control: Mapping[str, PairedStrata], ann: ByTask
-) -> Estimate | None:
+def apr_gain(treated: Mapping[str, PairedStrata], control: Mapping[str, PairedStrata], ann: ByTask) -> Estimate | None:
     """The difference of two methods' APRs, over the same episodes. Raises as `gain` and `average_performance_ratio` do."""
     differences, returns = {}, {}
     for task, strata in treated.items():
         pairs = [_paired(one, other) for one, other in zip(strata, control[task], strict=True)]
         differences[task] = [one - other for one, other in pairs]
-        returns[task] = [np.concatenate(side) for side in zip(*pairs)]
+        returns[task] = list(zip(*pairs))
     return _ratio(differences, returns, ann, null=0.0)
 
 
 def _ratio(
     numerators: Mapping[str, list[np.ndarray]],
-    returns: Mapping[str, list[np.ndarray]],
+    returns: Mapping[str, Sequence[Sequence[np.ndarray]]],
     ann: ByTask,
     null: float | None = None,
 ) -> Estimate | None:
@@ -136,8 +153,7 @@ def _ratio(
     ratios, parts, samples = [], [], []
     for task in tasks:
         above, below = numerators[task], denominators[task]
-        everything = np.concatenate(below)
-        level = float(everything.mean())
+        level = float(np.concatenate(below).mean())
         ratio = float(np.concatenate(above).mean()) / level
         if [len(values) for values in above] == [len(values) for values in below]:
             parts += _parts([(one - ratio * other) / level for one, other in zip(above, below)], len(tasks))
@@ -145,7 +161,7 @@ def _ratio(
             parts += _parts([one / level for one in above], len(tasks))
             parts += _parts([ratio * other / level for other in below], len(tasks))
         ratios.append(ratio)
-        samples += [*returns[task], everything]
+        samples += [*returns[task], below]
     return _estimate(float(np.mean(ratios)), parts, samples, null, tasks) if tasks else None
 
 
@@ -164,7 +180,7 @@ def probability_of_improvement(treated: Mapping[str, PairedStrata], control: Map
             placements.append(wins.mean(axis=1) + wins.mean(axis=0) - wins.mean())
         values.append(np.concatenate(placements).mean())
         parts += _parts(placements, len(treated))
-        samples += [np.concatenate(side) for side in zip(*pairs)]
+        samples += list(zip(*pairs))
     found = _estimate(float(np.mean(values)), parts, samples, null=0.5)
     if found.interval is None or found.interval.low == found.interval.high:
         return Estimate(found.value, None, found.n, found.mark)
@@ -215,15 +231,21 @@ def _parts(arrays: Sequence[np.ndarray], tasks: int = 1) -> list[_Part]:
 def _estimate(
     value: float,
     parts: Sequence[_Part],
-    samples: Sequence[np.ndarray],
+    samples: Sequence[Sequence[np.ndarray]],
     null: float | None = None,
     tasks: tuple[str, ...] = (),
 ) -> Estimate:
-    """`samples`: the returns behind it, an array per method and task."""
-    n = min(map(len, samples))
-    bimodal = any(sample.mean() > 0 and (sample < sample.mean() / 2).any() for sample in samples)
-    mark = BIMODAL if bimodal else FEW if n < ENOUGH else ""
-    if n < SMALLEST or (bimodal and n < ENOUGH):
+    """`samples`: the returns behind it, the strata of each method and task."""
+    n = min(sum(map(len, strata)) for strata in samples)
+    fails = any(bimodal(returns) for strata in samples for returns in strata)
+    mark = BIMODAL if fails else FEW if n < ENOUGH else ""
+    return _interval(value, parts, n, mark, null, tasks)
+
+
+def _interval(
+    value: float, parts: Sequence[_Part], n: int, mark: str, null: float | None, tasks: tuple[str, ...] = ()
+) -> Estimate:
+    if n < SMALLEST or (mark == BIMODAL and n < ENOUGH):
         return Estimate(value, None, n, mark, tasks=tasks)
     variance = sum(part.variance for part in parts)
     if variance == 0:

@@ -133,4 +133,5 @@ def _level(evidence: Evidence, network: Network, task: str) -> float:
 def _point(alpha: float, strata: Strata, level: float) -> Point:
     values = [[episode.reward_sum / level for episode in episodes.values()] for episodes in strata.values()]
     flat = np.concatenate(values)
-    return Point(alpha, float(flat.mean()), statistics.bootstrap(values), len(flat))
+    interval = statistics.mean(values).interval or Interval(float(flat.mean()), float(flat.mean()))
+    return Point(alpha, float(flat.mean()), interval, len(flat))

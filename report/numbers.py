@@ -99,12 +99,11 @@ def row(evidence: Evidence, method: Method, tasks: list[str]) -> Row:
         relative += [[value / level for value in values] for values in snn[task]]
         pairs = _pairs(evidence, method, task)
         gains.append(pairs and [(_scaled(one, level), _scaled(other, level)) for one, other in pairs])
-    pooled = [{task: sum(values, []) for task, values in sides.items()} for sides in (snn, ann)]
     return Row(
         method,
         cells,
         counted,
-        apr=Estimate(statistics.average_performance_ratio(pooled[0], pooled[1]), statistics.apr_interval(snn, ann)),
+        apr=_estimate(statistics.average_performance_ratio(snn, ann)),
         iqm=_iqm(relative),
         gain=None if None in gains else _gain([pair for pairs in gains for pair in pairs or ()]),
     )
@@ -129,7 +128,7 @@ def _cell(evidence: Evidence, method: Method, task: str) -> Cell:
         policies=len(values),
         mean=mean,
         half_std=statistics.half_std(flat),
-        interval=statistics.bootstrap(values),
+        interval=statistics.mean(values).interval,
         iqm=_iqm(values),
         sops=None if method.is_ann else energy.sops_per_decision(evidence.episodes(method, task)),
         ratio=mean / level if level > 0 else None,
@@ -141,15 +140,19 @@ def _cell(evidence: Evidence, method: Method, task: str) -> Cell:
 
 
 def _iqm(values: list[list[float]]) -> Estimate:
-    iqm = float(statistics.interquartile_mean(np.concatenate(values)))
-    return Estimate(iqm, statistics.bootstrap(values, statistics.pooled_iqm))
+    found = statistics.interquartile_mean(values)
+    return Estimate(found.value, found.interval)
+
+
+def _estimate(found: statistics.Estimate | None) -> Estimate | None:
+    return None if found is None else Estimate(found.value, found.interval)
 
 
 Pairs = list[tuple[dict[tuple[int, ...], float], dict[tuple[int, ...], float]]]
 
 
 def _gain(pairs: Pairs | None) -> Estimate | None:
-    return Estimate(*statistics.paired_gain(*zip(*pairs, strict=True))) if pairs else None
+    return _estimate(statistics.gain(*zip(*pairs, strict=True))) if pairs else None
 
 
 def _pairs(evidence: Evidence, method: Method, task: str) -> Pairs | None:

@@ -77,7 +77,8 @@ def ship(words: argparse.Namespace) -> None:
     curve.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(words.run / "eval.csv", curve)
     returns = evaluate(target)
-    low, high = statistics.bootstrap([returns])
+    interval = statistics.mean([returns]).interval
+    assert interval is not None, f"{EPISODES} episodes have an interval"
     index = json.loads(INDEX.read_text()) if INDEX.exists() else {}
     seconds = training_seconds(words.run, trained.frame)
     index[f"{trained.obs}/{trained.task}"] = {
@@ -89,8 +90,8 @@ def ship(words: argparse.Namespace) -> None:
         "frames": trained.frame,
         "hours": round(seconds / 3600, 2),
         "mean": float(np.mean(returns)),
-        "low": low,
-        "high": high,
+        "low": interval.low,
+        "high": interval.high,
         "returns": returns,
         "sha256": load_policy(target).sha256,
         "tried": words.tried,
@@ -99,7 +100,9 @@ def ship(words: argparse.Namespace) -> None:
     write_json(INDEX, index)
     picture(index)
     (CHECKPOINTS / "README.md").write_text(page(index))
-    print(f"{target}: mean return {np.mean(returns):.1f} [{low:.1f}, {high:.1f}] over {EPISODES} episodes")
+    print(
+        f"{target}: mean return {np.mean(returns):.1f} [{interval.low:.1f}, {interval.high:.1f}] over {EPISODES} episodes"
+    )
 
 
 def training_seconds(run: Path, frame: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,7 @@ def estimate(panel: Axes, place: float, value: Estimate | None, colour: str, mar
     """A mean with its interval and its episodes, or nothing; diamonds are smaller."""
     if value is not None:
         size = 7 if marker == "o" else 5
-        plot.mark(panel, place, value.mean, (value.low, value.high), value.values, colour, marker, size)
+        plot.mark(panel, place, value.mean, value.interval, value.values, colour, marker, size)
 
 
 def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
@@ -126,7 +127,7 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
         for name, colour in zip(TITLES, ("#56B4E9", "#CC79A7", INK)):
             points = [(one.alpha, mean) for one in choice.candidates if (mean := one.cosines[name].mean)]
             x = [alpha for alpha, _ in points]
-            panel.fill_between(x, [e.low for _, e in points], [e.high for _, e in points], color=colour, alpha=0.15)
+            panel.fill_between(x, *_band([e for _, e in points]), color=colour, alpha=0.15)
             panel.plot(x, [e.mean for _, e in points], "o-", color=colour, markersize=4.5, label=TITLES[name])
         plot.reference(panel, y=0, style="-")
         _chosen(panel, choice.by_drift, "least drift")
@@ -192,6 +193,12 @@ def growth(analysis: Analysis, out: Path) -> Picture:
         reward.set(title="Reward (black: ANN)", ylabel="per decision", xlabel="decision", xlim=(1, length))
         plot.key(figure)
     return picture
+
+
+def _band(values: Sequence[Estimate]) -> tuple[list[float], list[float]]:
+    """The intervals' ends; the means where there are none."""
+    ends = [value.interval or (value.mean, value.mean) for value in values]
+    return [low for low, _ in ends], [high for _, high in ends]
 
 
 def _parts(curve: Curve) -> tuple[list[float], list[float], list[float]]:
@@ -273,14 +280,16 @@ def layers(analysis: Analysis, out: Path) -> Picture | None:
                 for x, (size, line) in zip(place + 0.19 * (np.arange(len(bars)) - 1.5), bars):
                     if size is not None:
                         panel.bar(x, 100 * size.mean, 0.17, color=line)
-                        panel.plot([x, x], [100 * size.low, 100 * size.high], color=INK, linewidth=1)
+                        low, high = _band([size])
+                        panel.plot([x, x], [100 * low[0], 100 * high[0]], color=INK, linewidth=1)
                 for size, marker, fill in ((layer.error, "o", INK), (layer.inherited, "v", "white")):
                     if size is not None:
                         panel.plot(place + 0.43, 100 * size.mean, marker, color=fill, markeredgecolor=INK, markersize=6)
                 if (cosine := layer.residuals) is not None:
                     x = place + 0.16 * (offset - (len(methods) - 1) / 2)
+                    low, high = _band([cosine])
                     last.errorbar(
-                        x, cosine.mean, [[cosine.mean - cosine.low], [cosine.high - cosine.mean]], fmt="o", color=colour
+                        x, cosine.mean, [[cosine.mean - low[0]], [high[0] - cosine.mean]], fmt="o", color=colour
                     )
             panel.set_title(name, color=colour)
             panel.set_ylabel("% of the activations'\nroot mean square")

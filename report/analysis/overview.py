@@ -95,13 +95,9 @@ def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
 def _mark(panel: Axes, place: float, value: Estimate | None, line: str, marker: str, scale: float = 1.0) -> None:
     """Without the single episodes."""
     if value is not None:
-        estimate(
-            panel,
-            place,
-            Estimate(mean=scale * value.mean, low=scale * value.low, high=scale * value.high, values=[]),
-            line,
-            marker,
-        )
+        low, high = value.interval or (value.mean, value.mean)
+        scaled = Estimate(mean=scale * value.mean, low=scale * low, high=scale * high, values=[])
+        estimate(panel, place, scaled, line, marker)
 
 
 def _policy(analysis: Analysis) -> str:

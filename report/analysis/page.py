@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from report.document import Block, Column, Document, Entry, Section, Table, Text
 from report.formats import interval, percent, plain
 
 VERDICTS = {
-    "holds": "the interval lies above zero",
+    "holds": "above zero, Holm-adjusted p < 0.05",
     "contrary": "below",
-    "open": "zero is inside",
+    "open": "neither",
     "moot": "there is no loss to explain",
 }
 
@@ -80,7 +80,7 @@ def _claims(analysis: Analysis) -> Table:
         "claims",
         columns,
         rows,
-        f"{meanings}. The claims are tried one by one: with this many, some intervals miss zero by chance.",
+        f"{meanings}. Of {sum(claim.p is not None for claim in analysis.claims)} claims that could be tested; Holm's adjustment allows for their number.",
     )
 
 
@@ -235,25 +235,28 @@ def _listed(values: Mapping[str, Any]) -> str:
 
 
 def _number(value: Estimate | None) -> Entry:
-    return Entry("–") if value is None else number(value.mean, note=interval(value.low, value.high))
+    return Entry("–") if value is None else number(value.mean, note=_ends(value))
 
 
 def _percent(value: Estimate | None) -> Entry:
     if value is None:
         return Entry("–")
-    return number(value.mean, percent(value.mean), interval(value.low, value.high, percent))
+    return number(value.mean, percent(value.mean), _ends(value, percent))
 
 
 def _cosine(cosine: Cosine) -> Entry:
     if cosine.mean is None or cosine.weighted is None:
         return Entry("–")
-    ends = interval(cosine.mean.low, cosine.mean.high)
-    note = f"{ends}; by size {plain(cosine.weighted.mean, sign=True)}"
+    note = f"{_ends(cosine.mean)}; by size {plain(cosine.weighted.mean, sign=True)}"
     return number(cosine.mean.mean, plain(cosine.mean.mean, sign=True), note)
 
 
 def _with(value: Estimate, sign: bool = False) -> str:
-    return f"{plain(value.mean, sign)} {interval(value.low, value.high)}"
+    return f"{plain(value.mean, sign)} {_ends(value)}"
+
+
+def _ends(value: Estimate, write: Callable[..., str] = plain) -> str:
+    return interval(*value.interval, write) if value.interval else "no interval below 3 episodes"
 
 
 def summary(analysis: Analysis) -> list[str]:

@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from analysis import claims, growth, measure
 from analysis.document import Estimate
 from analysis.estimates import curve, estimate, paired, rounded
 from analysis.layers import NUMBERS, PARTS
 from analysis.trial import FLIPPED, RECORDED
-from evaluation import statistics
 from tests.analysis.factories import record
 
 UNIT = np.ones(3)
@@ -27,6 +27,11 @@ def led_and_shadowed():
     led = episodes(rewards=np.full(6, 3.0), branch_rewards=np.full(6, 4.0))
     shadowed = episodes(rewards=np.full(6, 6.0), branch_rewards=np.full(6, 5.0))
     return led, shadowed
+
+
+CHAOS = measure.chaos(
+    episodes(coordinates=np.zeros((6, 3))), episodes(coordinates=np.full((6, 3), 1e-9)), UNIT, WINDOWS
+)
 
 
 def method(alpha=0.0, led=None, **disturbed):
@@ -100,10 +105,12 @@ def test_a_map_keeps_distances_in_its_plane():
     assert found.trajectories["0"] != found.trajectories["ANN"] and len(found.visited["0"]) == 24
 
 
-def test_estimates_are_the_projects_own_bootstrap():
+def test_estimates_are_t_intervals_of_the_episodes_that_have_a_value():
     values = [1.0, 2.0, 4.0, 9.0]
     found = estimate([1.0, None, 2.0, 4.0, 9.0])
-    assert (found.low, found.high) == statistics.bootstrap([values]) and found.values == values and found.mean == 4
+    expected = scipy.stats.t.interval(0.95, 3, loc=4, scale=scipy.stats.sem(values))
+    assert found.interval == pytest.approx(expected) and found.values == values and found.mean == 4
+    assert estimate([1.0, 2.0]).interval is None
     assert estimate([None]) is None
     assert paired(found, Estimate(mean=0, low=0, high=0, values=[1.0, 1.0, 1.0, 1.0])).values == [0.0, 1.0, 3.0, 8.0]
 
@@ -114,27 +121,54 @@ def test_a_curve_is_a_mean_within_its_interval():
     found = curve([*runs[:5], runs[5][:7]])
     assert len(found.mean) == 7
     np.testing.assert_allclose(found.mean, np.mean([run[:7] for run in runs], axis=0), rtol=1e-5)
-    low, high = statistics.bootstrap([[run[3] for run in runs]])
-    assert found.low[3] == pytest.approx(low, abs=0.15) and found.high[3] == pytest.approx(high, abs=0.15)
+    expected = estimate([run[3] for run in runs])
+    assert (found.low[3], found.high[3]) == pytest.approx((expected.low, expected.high), rel=1e-5)
+    short = curve(runs[:2])
+    assert short.low == short.mean == short.high
 
 
 def test_rounding_keeps_significant_digits():
     assert rounded(np.array([0.0, 123456.789, -1.23456789e-7])) == [0.0, 123457.0, -1.23457e-07]
 
 
+def claim(values, name="beyond chaos", alpha=0.0, unit="cosine"):
+    return claims._claim(method(alpha), name, "", estimate(values), unit)
+
+
 @pytest.mark.parametrize(
-    "values, said", [([1, 2, 3], "holds"), ([-1, -2, -3], "contrary"), ([-1, 2, 0], "open"), ([5], "open")]
+    "values, verdict",
+    [
+        ([10, 11, 12], "holds"),
+        ([-10, -11, -12], "contrary"),
+        ([-1, 2, 0], "open"),
+        ([1, 2, 3], "open"),
+        ([10, 11], "open"),
+        ([5], "open"),
+        ([None], "open"),
+    ],
 )
-def test_a_verdict_asks_on_which_side_of_zero_the_interval_lies(values, said):
-    assert claims.verdict(estimate(values)) == said
+def test_a_verdict_follows_the_t_test_from_three_episodes_on(values, verdict):
+    assert claims.judged([claim(values)])[0].verdict == verdict
+
+
+def test_verdicts_allow_for_how_many_claims_are_tried():
+    values = [0.5, 1.5, 1.0, 2.0, 0.4]  # p = 0.018
+    assert claims.judged([claim(values)])[0].verdict == "holds"
+    [first, *others] = claims.judged([claim(values), *(claim([-1, 2, 0]) for _ in range(4)), claim([None])])
+    assert first.verdict == "open" and first.adjusted == pytest.approx(5 * first.p)
+    assert [one.adjusted for one in others[:-1]] == [1.0] * 4 and others[-1].adjusted is None
+
+
+def test_where_some_episodes_fail_no_difference_of_returns_is_judged_by_a_few():
+    failing = [record(rewards=np.full(6, reward), seed=seed) for seed, reward in enumerate((4.0, 0.1, 4.0, 4.1))]
+    told = {one.name: one for one in claims.of_method(method(led=failing), method(), CHAOS, "return")}
+    assert told["loss"].p is None and told["growing drift"].p is not None
+    assert claims.judged([told["loss"]])[0].verdict == "open"
 
 
 def test_claims_of_a_loss_that_is_the_states():
     plain = method(shuffled=5.0, flipped=2.0)
-    still = measure.chaos(
-        episodes(coordinates=np.zeros((6, 3))), episodes(coordinates=np.full((6, 3), 1e-9)), UNIT, WINDOWS
-    )
-    found = {claim.name: claim for claim in claims.of_method(plain, plain, still, "return")}
+    found = {claim.name: claim for claim in claims.of_analysis([plain], CHAOS, "return")}
     assert found["loss"].verdict == "holds" and found["loss"].value.mean == 18
     for order in ("states first", "actions first"):
         assert (
@@ -144,7 +178,7 @@ def test_claims_of_a_loss_that_is_the_states():
     assert found["not magnitude: flipped"].verdict == "contrary" and found["not magnitude: flipped"].value.mean == -6
     assert "CRPI raises return" not in found
     better = method(0.5, led=episodes(rewards=np.full(6, 7.0), branch_rewards=np.full(6, 4.0)))
-    found = {claim.name: claim for claim in claims.of_method(better, plain, still, "return")}
+    found = {claim.name: claim for claim in claims.judged(claims.of_method(better, plain, CHAOS, "return"))}
     assert found["CRPI raises return"].value.mean == 24 and found["CRPI raises return"].verdict == "holds"
     assert found["CRPI helps by order"].value.mean == 42 - 21 and "positive drift" not in found
     assert found["loss"].verdict == "contrary" and found["state-dominated, states first"].verdict == "moot"

@@ -64,7 +64,7 @@ def test_apr_is_the_mean_of_ratios_and_not_the_ratio_of_means():
 
 
 def test_intervals_of_a_row_shrink_to_the_ratio_when_episodes_share_their_luck():
-    luck = np.array([100.0, 500.0, 900.0, 300.0])
+    luck = np.array([600.0, 500.0, 900.0, 700.0])
     found = row(ok(honest(luck, luck / 4, luck / 2)))
     assert tuple(found.apr.interval) == pytest.approx((0.5, 0.5))
     assert found.gain.mean == pytest.approx(0.25) and found.gain.interval.low < 0.25 < found.gain.interval.high
