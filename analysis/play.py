@@ -69,7 +69,7 @@ class Player:
         """The converted network, and the policy that acts by it."""
         if self._network is None or self._spiking is None:
             self._network = self._conversion.network(self.chunk)
-            self._spiking = SpikingPolicy(self._network, self.chunk, self._device, self._ann.squash)
+            self._spiking = SpikingPolicy(self._network, self.chunk, self._device, self.ann.squash)
         return self._network, self._spiking
 
     def policy(self, method: Method) -> Policy:

@@ -161,7 +161,7 @@ def details(obs: str, rows: list[Row], tasks: list[str]) -> Section:
         Column("Policies", "training seeds"),
         Column("Mean", "mean return"),
         Column("½ std", "half a standard deviation over all report episodes, ddof 0"),
-        Column("95 % interval", "bootstrap, stratified by task and training seed"),
+        Column("95 % interval", "t, stratified by training seed"),
         Column("IQM", "interquartile mean, with its 95 % interval"),
         Column("% of ANN", "mean return / the ANN's on the same environment seeds"),
         Column("SOPs", "synaptic operations per decision"),

@@ -190,7 +190,7 @@ def page(index: dict[str, dict[str, Any]]) -> str:
         "",
         "Made by `python -m scripts.ship_checkpoint`. Weights are float16, loaded as float32; each return is the mean over "
         f"{EPISODES} episodes of the rounded weights as they ship, on environment seeds that training and conversions don't use "
-        f"(stream `report`, seed {SEED}), with its 95 % bootstrap interval. Each file carries its calibration under convert.py's "
+        f"(stream `report`, seed {SEED}), with its 95 % t interval. Each file carries its calibration under convert.py's "
         "default settings; convert.py says whether it uses it.",
         "",
         "| task | observations | return | paper's ANN | ratio | route | seed | frames | hours |",

@@ -34,7 +34,7 @@ def _document(analysis: Analysis, out: Path) -> Document:
         Text(
             f"{analysis.task} from {'pixels' if analysis.obs == 'pixels' else 'state'}, {neuron} neurons, "
             f"T={conversion.timesteps}: {analysis.episodes} report episodes, seed {analysis.seeds['seed']}. Square "
-            "brackets: 95 % bootstrap intervals over episodes."
+            "brackets: 95 % t intervals over episodes."
         )
     ]
     if not choice.given:
