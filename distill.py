@@ -1,7 +1,7 @@
 """Distils a pixel policy from a trained state policy of the same task: pixels at the price of rendering, without a GPU.
 
-    python distill.py task=reacher_easy                            the teacher: the newest state run, else the checkpoint that ships
-    python distill.py task=reacher_easy teacher=path/to/policy.pt  another teacher
+    python distill.py task=reacher_easy                            the teacher: the newest state run, else the
+    checkpoint that ships python distill.py task=reacher_easy teacher=path/to/policy.pt  another teacher
 
 The run folder, its snapshots and CSVs are those of train.py, and convert.py finds the run in the same place.
 Running the same command again resumes the run. cfgs/distill.yaml says what each option means.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import program
+from cli.preemption import Preemption
 
 
 @program.main("distill")
@@ -34,8 +35,9 @@ def main(config: dict[str, Any], _: Path) -> None:
             "teacher_sha256": weights_sha256(teacher.network.state_dict()),
         }
     )
-    program.end_on_sigterm()
-    Distiller(settings, teacher).run()
+    preemption = Preemption(settings.grace_seconds)
+    if not Distiller(settings, teacher).run(preemption.asked):
+        preemption.carry_out()
 
 
 if __name__ == "__main__":

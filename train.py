@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import program
+from cli.preemption import Preemption
 
 
 @program.main("train")
@@ -23,8 +24,9 @@ def main(config: dict[str, Any], _: Path) -> None:
     from drqv2.trainer import Trainer
 
     settings = TrainSettings.from_dict(config)
-    program.end_on_sigterm()
-    Trainer(settings).run()
+    preemption = Preemption(settings.grace_seconds)
+    if not Trainer(settings).run(preemption.asked):
+        preemption.carry_out()
 
 
 if __name__ == "__main__":

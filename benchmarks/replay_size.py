@@ -1,11 +1,11 @@
 """The packed replay at the size of a whole run: its bytes, and what sampling costs beside an update.
 
-    python benchmarks/replay_size.py [--tasks cheetah_run,quadruped_walk] [--decisions 500000] [--rounds 5] [--out table.md]
+    python benchmarks/replay_size.py [--tasks cheetah_run,quadruped_walk] [--decisions 500000] [--rounds 5]
 
 A few episodes are played from pixels by the state policy that ships, with the noise of training, and stored again and
 again until `decisions` are held, so that disk, page cache and sampling see the whole size. Milliseconds are for a batch
-of 256: on the clock, with all cores (what a learner would wait without prefetching), and of processor time; the baseline
-is an fp32 update on such a batch, taking turns with them.
+of 256: on the clock, with all cores (what a learner would wait without prefetching), and of processor time; the
+baseline is an fp32 update on such a batch, taking turns with them.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ def measure(task: str, decisions: int, episodes: int, rounds: int, max_decisions
     wait, processor = (statistics.median(column) for column in zip(*sampling))
     base = statistics.median(learning)
     return (
-        f"| {task} | {held:,} | {size / 1e9:.2f} | {size / held:,.0f} | {wait:.1f} ({min(sampling)[0]:.1f}-{max(sampling)[0]:.1f}) "
+        f"| {task} | {held:,} | {size / 1e9:.2f} | {size / held:,.0f} "
+        f"| {wait:.1f} ({min(sampling)[0]:.1f}-{max(sampling)[0]:.1f}) "
         f"| {processor:.1f} | {base:.0f} ({min(learning):.0f}-{max(learning):.0f}) | {wait / base:.1%} |"
     )
 
@@ -144,7 +145,10 @@ def main() -> None:
     from runtime.malloc import keep_large_blocks
 
     keep_large_blocks()
-    head = "| task | decisions | GB | bytes per decision | sampling, ms (min-max) | its processor ms | fp32 update, ms (min-max) | sampling / update |"
+    head = (
+        "| task | decisions | GB | bytes per decision | sampling, ms (min-max) | its processor ms "
+        "| fp32 update, ms (min-max) | sampling / update |"
+    )
     rows = [
         measure(task, words.decisions, words.episodes, words.rounds, words.max_decisions)
         for task in words.tasks.split(",")

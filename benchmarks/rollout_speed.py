@@ -5,7 +5,8 @@
 PATH is the DMC folder of a checkout that runs with today's packages: ActionDTypeWrapper after action_scale in dmc.make,
 and observation shapes as plain int. Nothing in its neurons or its act loop is changed. Both sides convert networks of
 the paper's size with random weights, whose units fire at 13 % of the steps, about as the paper's (Table 4).
-Ours takes time for spikes, so it is timed on the policies that ship, too (0.5 to 10 %); the peer's time depends on none.
+Ours takes time for spikes, so it is timed on the policies that ship, too (0.5 to 10 %); the peer's time depends on
+none.
 
 Timed, each side in a process of its own that waits while the other works:
 - the network alone: milliseconds per decision for T = 2, 8, 32, 64. The peer: IF, one observation at a time, as it
@@ -132,7 +133,9 @@ def _our_network():
 
 
 def _trained(task: str, count: int) -> tuple:
-    """The pixel policy that ships, and `count` of the observations that it meets in an episode's first 200 decisions."""
+    """The pixel policy that ships, and `count` of the observations that it meets in an episode's first 200
+    decisions.
+    """
     import torch
 
     import envs
@@ -348,12 +351,14 @@ def main() -> None:
     peer = words.peer.absolute()
     parts = [machine.line()]
     parts.append(
-        f"Network alone, ms per decision (median of {words.rounds}; the peer over {words.decisions} decisions one by one, ours in batches of {words.batch}):"
+        f"Network alone, ms per decision (median of {words.rounds}; the peer over {words.decisions} decisions one by "
+        f"one, ours in batches of {words.batch}):"
     )
     parts.append(network_table(peer, words.rounds, words.batch, words.decisions))
     parts.append(
-        f"Whole evaluation with rendering, {TASK}, IF, T=32 (the peer: {words.decisions // words.rounds} decisions of its loop per round; "
-        f"ours: ANN and 11 α × 4 episodes of {words.max_decisions} decisions; both per decision, so neither is extrapolated in time):"
+        f"Whole evaluation with rendering, {TASK}, IF, T=32 (the peer: {words.decisions // words.rounds} decisions "
+        f"of its loop per round; ours: ANN and 11 α × 4 episodes of {words.max_decisions} decisions; both per decision, so "
+        "neither is extrapolated in time):"
     )
     parts.append(evaluation_table(peer, words.rounds, words.decisions // words.rounds, words.max_decisions))
     with tempfile.TemporaryDirectory() as folder:

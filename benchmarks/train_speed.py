@@ -156,7 +156,9 @@ class _Enough(Exception):
 
 
 def _timed_steps(step, begin: int, count: int):
-    """Wraps an environment's step: raises _Enough after `count` decisions from number `begin` on, with their seconds."""
+    """Wraps an environment's step: raises _Enough after `count` decisions from number `begin` on, with their
+    seconds.
+    """
     calls, started = 0, 0.0
 
     def wrapped(action):
@@ -306,9 +308,8 @@ def table(figures: dict[str, list[float]], unit: str, higher_is_better: bool) ->
     for name, values in figures.items():
         ratios = [median[name] / median[f"peer, {which}"] for which in ("as shipped", "tuned")]
         ratios = [r if higher_is_better else 1 / r for r in ratios]
-        lines.append(
-            f"| {name} | {median[name]:.1f} ({min(values):.1f}-{max(values):.1f}) | {ratios[0]:.2f}× | {ratios[1]:.2f}× |"
-        )
+        spread = f"{median[name]:.1f} ({min(values):.1f}-{max(values):.1f})"
+        lines.append(f"| {name} | {spread} | {ratios[0]:.2f}× | {ratios[1]:.2f}× |")
     return "\n".join(lines)
 
 

@@ -44,16 +44,22 @@ def write_archive(path: Path, kind: str, version: int, meta: dict[str, Any], ten
 
 
 def read_archive(path: Path, kinds: tuple[str, ...], version: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The meta data and CPU tensors of `path`. Raises ArchiveError, one line, for anything but a whole file of one of `kinds`."""
+    """The meta data and CPU tensors of `path`, of any version up to `version`.
+
+    Raises ArchiveError, one line, for anything but a whole file of one of `kinds`.
+    """
     payload = read(path)
     other = f"{path}: not a {' or '.join(kinds)} file of this project"
     if not isinstance(payload, dict) or "format" not in payload:
         raise ForeignError(other, payload)
     if payload["format"] not in [f"{FORMAT}/{kind}" for kind in kinds]:
         raise ArchiveError(other)
-    if payload.get("version") != version:
-        found = payload.get("version") if isinstance(payload.get("version"), int) else "unknown"
-        raise ArchiveError(f"{path}: format version {found}; this program reads version {version}")
+    written = payload.get("version")
+    if type(written) is not int or not 1 <= written <= version:
+        named = written if type(written) is int else "unknown"
+        raise ArchiveError(
+            f"{path}: format version {named}; this program reads versions 1 to {version}, a newer one more"
+        )
     text, tensors = payload.get("meta"), payload.get("tensors")
     if not isinstance(text, str) or not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
         raise ArchiveError(f"{path}: not laid out as a {' or '.join(kinds)} file")

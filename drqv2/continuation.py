@@ -13,6 +13,7 @@ from typing import Any
 
 from drqv2.archive import ArchiveError
 from drqv2.replay import file_names
+from drqv2.rundir import newest_snapshot, option
 from drqv2.snapshot import SNAPSHOT, read_snapshot
 from runtime.errors import UserError
 from runtime.files import sha256_file, write_json
@@ -36,34 +37,35 @@ SAME = (
 def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
     """Fills the run folder `folder` from the run folder `source`; does nothing where `folder` has a snapshot already.
 
-    Segments come first and the snapshot last, so that a copy cut short is begun again by the same command. RECORD keeps
-    the source's path, frame, configuration and the hash of its snapshot. Raises UserError if `source` is no run folder
-    or `config` asks for other networks or another replay than it has.
+    Data files come first and the snapshot last, so that a copy cut short is begun again by the same command. RECORD
+    keeps the source's path, frame, configuration and the hash of its snapshot. Raises UserError if `source` is no run
+    folder or `config` asks for other networks or another replay than it has.
     """
-    if (folder / SNAPSHOT).exists():
+    if newest_snapshot(folder) is not None:
         return
-    if not (source / SNAPSHOT).is_file():
-        raise UserError(f"start_from={source}: has no {SNAPSHOT}; give the folder of a run of {_program(config)}")
+    right = f"give the folder of a run of {_program(config)}"
+    stored = newest_snapshot(source)
+    if stored is None:
+        raise UserError(f"start_from={source}: has no {SNAPSHOT}; {right}")
     # A copy is read, because the run may go on meanwhile and replace its own.
     snapshot = folder / f".{SNAPSHOT}.tmp"
     try:
-        shutil.copyfile(source / SNAPSHOT, snapshot)
+        shutil.copyfile(stored, snapshot)
         meta, _ = read_snapshot(snapshot)
         before = meta["policy"]["config"]
         if _program(before) != _program(config):
-            raise UserError(
-                f"start_from={source}: a run of {_program(before)}; give the folder of a run of {_program(config)}"
-            )
+            raise UserError(f"start_from={source}: a run of {_program(before)}; {right}")
         for key in SAME:
-            if config.get(key) != before.get(key):
+            if config.get(key) != option(before, key):
                 raise UserError(
-                    f"{key}={config.get(key)}: the run of start_from={source} has {before.get(key)}; give the same"
+                    f"{key}={config.get(key)}: the run of start_from={source} has {option(before, key)}; give the same"
                 )
-        # With a state_weight the replay's lessons hold states and the snapshot a layer that tells them.
-        if _tells_states(config) != _tells_states(before):
-            right = "a number above 0" if _tells_states(before) else "0"
+        # With a state_weight the replay's lessons hold states and the snapshot a layer that predicts them.
+        if _predicts_states(config) != _predicts_states(before):
+            weight = "a number above 0" if _predicts_states(before) else "0"
             raise UserError(
-                f"state_weight={config['state_weight']}: the run of start_from={source} has {before.get('state_weight', 0)}; give {right}"
+                f"state_weight={config['state_weight']}: the run of start_from={source} has "
+                f"{option(before, 'state_weight')}; give {weight}"
             )
         (folder / "replay").mkdir(exist_ok=True)
         for name in file_names(meta["replay"]):
@@ -71,9 +73,7 @@ def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
         for name in ("train.csv", "eval.csv"):
             shutil.copyfile(source / name, folder / name)
     except (ArchiveError, KeyError, TypeError, FileNotFoundError) as error:
-        raise UserError(
-            f"start_from={source}: can't be used ({error}); give the folder of a run of {_program(config)}"
-        ) from None
+        raise UserError(f"start_from={source}: can't be used ({error}); {right}") from None
     record = {
         "run": str(source.absolute()),
         "frame": meta["policy"]["frame"],
@@ -88,5 +88,5 @@ def _program(config: dict[str, Any]) -> str:
     return "distill.py" if "teacher" in config else "train.py"
 
 
-def _tells_states(config: dict[str, Any]) -> bool:
-    return config.get("state_weight", 0) > 0
+def _predicts_states(config: dict[str, Any]) -> bool:
+    return (option(config, "state_weight") or 0) > 0

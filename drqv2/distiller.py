@@ -16,7 +16,7 @@ import envs
 from drqv2.episode_files import StoredEpisode
 from drqv2.learner import explore
 from drqv2.randomness import Purpose, generator
-from drqv2.run import Run
+from drqv2.run import TrainingRun
 from drqv2.schedule import parse_schedule
 from drqv2.settings import DistillSettings
 from drqv2.snapshot import LoadedPolicy
@@ -25,7 +25,7 @@ from runtime.errors import UserError
 from snn.device import placed
 
 
-class Distiller(Run):
+class Distiller(TrainingRun):
     """A run of distill.py. What train.csv calls return is the student's own, with noise, or the teacher's at first."""
 
     METRICS = ("imitation_loss", "state_loss")
@@ -54,7 +54,7 @@ class Distiller(Run):
                 precision=self.precision,
                 compile=s.compile,
                 seed=s.seed,
-                lr_schedule=parse_schedule(s.lr_schedule, "lr_schedule"),
+                lr_schedule=parse_schedule(s.lr_schedule),
                 state_dim=self._state_dim,
                 state_weight=s.state_weight,
             ),
@@ -105,5 +105,6 @@ def check_teacher(task: str, action_repeat: int, teacher: LoadedPolicy) -> None:
         )
     if teacher.action_repeat != action_repeat:
         raise UserError(
-            f"action_repeat={action_repeat}: the teacher {teacher.path} was trained with {teacher.action_repeat}; give the same"
+            f"action_repeat={action_repeat}: the teacher {teacher.path} was trained with {teacher.action_repeat}; "
+            "give the same"
         )

@@ -2,8 +2,8 @@
 
 An episode is appended to the newest data file; a file that is full is followed by the next, so that descriptors and
 mappings are as few as files, however many episodes there are. Files have no header: the table of rows (`ROW`) that says
-which bytes are which episode's, and their CRC-32, belongs to the snapshot. What lies behind the last row is what a killed
-process was writing, and is overwritten.
+which bytes are which episode's, and their CRC-32, belongs to the snapshot. What lies behind the last row is what a
+killed process was writing, and is overwritten.
 
 Observations are single elements, one more than there are actions: stacks are assembled when a batch is sampled, which
 keeps 10⁶ decisions of 84×84 RGB at 21 GB instead of 63.5 GB raw, and at a fraction of that where frames are packed
@@ -15,7 +15,7 @@ from __future__ import annotations
 import mmap
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -77,12 +77,10 @@ class EpisodeFiles:
         """Writes an episode behind the last one."""
         observation = episode.observation
         arrays = [episode.action, episode.reward, episode.discount]
-        numbers = b"".join(np.ascontiguousarray(array, np.float32) for array in arrays)
-        if isinstance(observation, PackedFrames):
-            tail: Sequence[np.ndarray] = (observation.ends, observation.data)
-        else:
-            tail = (np.ascontiguousarray(observation),)
-        contents = b"".join([numbers, bytes(_aligned(len(numbers)) - len(numbers)), *tail])
+        numbers = b"".join(np.asarray(array, np.float32).tobytes() for array in arrays)
+        seen = [observation.ends, observation.data] if isinstance(observation, PackedFrames) else [observation]
+        padding = bytes(_aligned(len(numbers)) - len(numbers))
+        contents = b"".join([numbers, padding, *(np.ascontiguousarray(array).data for array in seen)])
         if self._end + len(contents) > self.file_bytes and self._end > 0:
             self.flush()
             self.close()
@@ -170,7 +168,7 @@ class EpisodeFiles:
 
 
 def observation_offset(row: Any) -> Any:
-    """Where in its file an episode's observations begin: behind actions, rewards and discounts. `row`: Row or its columns."""
+    """Where in its file an episode's observations begin, behind the other arrays. `row`: a Row, or columns of many."""
     _, offset, _, _, decisions, action_size = row
     return offset + _aligned(4 * decisions * (action_size + 2))
 

@@ -32,16 +32,17 @@ class Evaluator:
         self._fps = fps
         self._remedy = remedy
 
-    def run(self, act: Callable[[np.ndarray], np.ndarray], number: int, video: Path | None) -> dict[str, float]:
-        """The `number`-th evaluation: mean return, mean decisions, and the share of episodes cut by max_decisions.
+    def run(self, act: Callable[[np.ndarray], np.ndarray], first: int, video: Path | None) -> dict[str, float]:
+        """An evaluation's mean return, mean decisions, and the share of episodes cut by max_decisions.
 
-        `act` maps observations [B, ...] to actions [B, A]. Every evaluation has environment seeds of its own.
+        `act` maps observations [B, ...] to actions [B, A]. `first`: how many episodes earlier evaluations have played,
+        so that each has environment seeds of its own.
         With `video`, the first episode is written there.
         """
         if self._envs is None:
             self._envs = self._make_envs()
         envs, count = self._envs, self._episodes
-        envs.reset(np.arange(count), [episode_seed("eval", self._seed, number * count + i) for i in range(count)])
+        envs.reset(range(count), [episode_seed("eval", self._seed, first + i) for i in range(count)])
         returns, lengths, capped = np.zeros(count), np.zeros(count), np.zeros(count)
         frames: list[np.ndarray] = []
         live = np.arange(count)
@@ -52,7 +53,7 @@ class Evaluator:
             actions = act(envs.observations)[live]
             if not np.isfinite(actions).all():
                 raise UserError(f"action: not finite in evaluation; {self._remedy}")
-            rewards, _, lasts, caps = envs.step(live, actions)
+            rewards, _, lasts, caps = envs.step(live.tolist(), actions)
             returns[live] += rewards
             lengths[live] += 1
             capped[live] = caps

@@ -1,9 +1,9 @@
 """Augment state observations by random sign flips: for entries whose common sign no camera sees.
 
-finger_spin's state holds the tip of a spinner that looks, and behaves, the same turned by 180 degrees. A policy that uses
-the difference is as good as any, but one from pixels can't be taught by it: in one picture it does two things. Flipping
-the entries' signs at random in every batch, in an observation and its successor apart, is to states what DrQ-v2's random
-shifts are to images (Yarats et al. 2021, Section 3.1): values and actions come out the same for both.
+finger_spin's state holds the tip of a spinner that looks, and behaves, the same turned by 180 degrees. A policy that
+uses the difference is as good as any, but one from pixels can't be taught by it: in one picture it does two things.
+Flipping the entries' signs at random in every batch, in an observation and its successor apart, is to states what
+DrQ-v2's random shifts are to images (Yarats et al. 2021, Section 3.1): values and actions come out the same for both.
 """
 
 from __future__ import annotations

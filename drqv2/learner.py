@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from drqv2 import normalizer
-from drqv2.networks import Actor, PolicyNetwork, make_encoder, orthogonal_
+from drqv2.networks import Actor, PixelEncoder, PolicyNetwork, make_encoder, orthogonal_
 from drqv2.normalizer import ObservationNormalizer
 from drqv2.randomness import Purpose, generator
 from snn.device import placed
@@ -55,7 +55,8 @@ class PolicyLearner(abc.ABC):
         self._pixels = len(s.observation_shape) == 3
         self.normalizer = ObservationNormalizer(*s.observation_shape).to(device) if s.normalize_observations else None
         self._bf16 = self._pixels and s.precision == "bf16"
-        self.encoder.to(memory_format=torch.channels_last if self._pixels else torch.contiguous_format)
+        if self._pixels:
+            self.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         for network in networks:
             network.to(device)
         self._encode = torch.compile(self._encode_eager) if s.compile else self._encode_eager
@@ -72,6 +73,7 @@ class PolicyLearner(abc.ABC):
             return PolicyNetwork(self.encoder, self.actor)
         actor = copy.deepcopy(self.actor)
         first = actor.trunk[0]
+        assert isinstance(first, nn.Linear)
         with torch.no_grad():
             weight, bias = normalizer.fold(first.weight, first.bias, self.normalizer.mean, self.normalizer.scale)
             first.weight.copy_(weight)
@@ -80,7 +82,7 @@ class PolicyLearner(abc.ABC):
 
     def modules(self) -> dict[str, nn.Module]:
         """The networks whose weights a snapshot holds, by name."""
-        networks = {"encoder": self.encoder, "actor": self.actor}
+        networks: dict[str, nn.Module] = {"encoder": self.encoder, "actor": self.actor}
         return networks if self.normalizer is None else networks | {normalizer.NAME: self.normalizer}
 
     @abc.abstractmethod
@@ -103,13 +105,14 @@ class PolicyLearner(abc.ABC):
         if not self._pixels:
             return self.encoder(observation if self.normalizer is None else self.normalizer(observation))
         # Pixel values are whole numbers up to 255, which bfloat16 holds exactly.
+        assert isinstance(self.encoder, PixelEncoder)
         dtype = torch.bfloat16 if self._bf16 else torch.float32
         observation = observation.to(dtype=dtype, memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             return self.encoder.fused(observation)
 
     def _features(self, trunk: nn.Sequential, encoded: Tensor) -> Tensor:
-        """A trunk's output in float32. Its first layer reads the image-sized tensor, so it runs in the encoder's precision."""
+        """A trunk's output in float32; its first layer, which reads the large tensor, has the encoder's precision."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             projected = trunk[0](encoded)
         return trunk[1:](projected.float())

@@ -7,6 +7,7 @@ import datetime
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -28,12 +29,12 @@ _SHORT = {
 class Logger:
     """Writes rows of kind "train", where the learner's own metrics stand too, and "eval".
 
-    `sizes` (the bytes of each CSV) belongs to a snapshot: a resumed run cuts the files back to it, so that no row
-    appears twice and none from after the snapshot stays.
+    `sizes` (the bytes of each file) belongs to a snapshot: a resumed run cuts the files back to it, so that no row or
+    point appears twice and none from after the snapshot stays.
     """
 
     def __init__(
-        self, folder: Path, *, metrics: tuple[str, ...], use_tb: bool, sizes: dict[str, int] | None, frame: int
+        self, folder: Path, *, metrics: tuple[str, ...], use_tb: bool, sizes: dict[str, Any] | None, frame: int
     ) -> None:
         self._files = {}
         self._columns = {
@@ -47,13 +48,20 @@ class Logger:
             else:
                 if sizes is not None:
                     print(f"{path}: shorter than the snapshot knows it, or gone; begun anew", flush=True)
-                path.write_text(",".join(columns) + "\n")
-            self._files[kind] = open(path, "a", newline="")
+                path.write_text(",".join(columns) + "\n", encoding="utf-8")
+            self._files[kind] = open(path, "a", newline="", encoding="utf-8")
+        self._tb_folder = folder / "tb"
+        points = (sizes or {}).get("tb")
+        if points is not None:
+            for path in self._tb_folder.glob("events.*"):
+                os.truncate(path, points.get(path.name, 0))
         self._tb = None
         if use_tb:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._tb = SummaryWriter(str(folder / "tb"), purge_step=frame + 1 if sizes is not None else None)
+            # Where an older snapshot didn't count the points, TensorBoard itself hides those that came after it.
+            purge = frame + 1 if sizes is not None and points is None else None
+            self._tb = SummaryWriter(str(self._tb_folder), purge_step=purge)
 
     def log(self, kind: str, row: dict[str, float]) -> None:
         """Adds a row; columns that have no value yet stay empty."""
@@ -69,14 +77,15 @@ class Logger:
         tqdm.write(f"| {kind:5s} | " + " | ".join(parts) + note, file=sys.stdout)
         sys.stdout.flush()
 
-    def sizes(self) -> dict[str, int]:
-        """Bytes of each CSV so far, flushed to disk."""
+    def sizes(self) -> dict[str, Any]:
+        """Bytes of each CSV and, under "tb", of each of TensorBoard's files so far, flushed to disk."""
         for file in self._files.values():
             file.flush()
             os.fsync(file.fileno())
         if self._tb is not None:
             self._tb.flush()
-        return {kind: file.tell() for kind, file in self._files.items()}
+        points = {path.name: path.stat().st_size for path in self._tb_folder.glob("events.*")}
+        return {kind: file.tell() for kind, file in self._files.items()} | {"tb": points}
 
     def close(self) -> None:
         """Closes all files."""

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-ACTOR_TRUNKS = ("relu", "layernorm_tanh")
-
 
 class PixelEncoder(nn.Module):
     """Four 3×3 convolutions of 32 channels, strides 2, 1, 1, 1, each with a ReLU; flattened output.
@@ -46,10 +44,11 @@ class PixelEncoder(nn.Module):
         It spares two passes over the largest tensor of an update, forwards and backwards. No convolution pads,
         which is what makes folding the offset into the bias exact.
         """
-        first = self.convnet[0]
+        first, *others = self.convnet
+        assert isinstance(first, nn.Conv2d) and first.bias is not None
         weight, bias = first.weight / 255.0, first.bias - 0.5 * first.weight.sum((1, 2, 3))
-        features = F.conv2d(observation, weight, bias, stride=first.stride)
-        for layer in self.convnet[1:]:
+        features = F.conv2d(observation, weight, bias, stride=(2, 2))
+        for layer in others:
             features = layer(features)
         return features.reshape(features.shape[0], -1)
 
@@ -70,7 +69,7 @@ def _trunk(kind: str, repr_dim: int, feature_dim: int) -> nn.Sequential:
         return nn.Sequential(nn.Linear(repr_dim, feature_dim), nn.ReLU(inplace=True))
     if kind == "layernorm_tanh":
         return nn.Sequential(nn.Linear(repr_dim, feature_dim), nn.LayerNorm(feature_dim), nn.Tanh())
-    raise ValueError(f"actor_trunk={kind}: use one of {', '.join(ACTOR_TRUNKS)}")
+    raise ValueError(f"actor_trunk={kind}: use relu or layernorm_tanh")
 
 
 def _mlp(inputs: int, hidden_dim: int, outputs: int) -> nn.Sequential:
@@ -146,4 +145,5 @@ def orthogonal_(module: nn.Module) -> None:
         nn.init.orthogonal_(module.weight, nn.init.calculate_gain("relu"))
     else:
         return
-    nn.init.zeros_(module.bias)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)

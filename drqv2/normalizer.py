@@ -19,13 +19,16 @@ class ObservationNormalizer(nn.Module):
     The identity before the first. Statistics are kept in float64 (Chan, Golub and LeVeque 1979, pairwise update).
     """
 
+    count: Tensor
+    mean: Tensor
+    squares: Tensor  #: sum of squared deviations from the mean
+    scale: Tensor
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(dim, dtype=torch.float64))
-        self.register_buffer(
-            "squares", torch.zeros(dim, dtype=torch.float64)
-        )  # sum of squared deviations from the mean
+        self.register_buffer("squares", torch.zeros(dim, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(dim, dtype=torch.float64))
 
     @torch.no_grad()
@@ -45,6 +48,6 @@ class ObservationNormalizer(nn.Module):
 
 
 def fold(weight: Tensor, bias: Tensor, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight [F, D] and bias [F] of the linear layer on raw observations that does what the given one does on normalised ones."""
+    """Weight [F, D] and bias [F] on raw observations, for those of a linear layer on normalised ones."""
     folded = weight.double() * scale
     return folded.to(weight.dtype), (bias.double() - folded @ mean).to(bias.dtype)

@@ -80,8 +80,8 @@ class Replay:
         return {"episodes": self._rows.tolist()}
 
     def restore(self, index: dict[str, Any], without_damaged: bool = False) -> list[DamagedEpisode]:
-        """Takes up the episodes of `index`, each one's contents checked; those in files of their own, as earlier versions
-        wrote them, are copied into data files.
+        """Takes up the episodes of `index`, each one's contents checked; those in files of their own, as earlier
+        versions wrote them, are copied into data files.
 
         Raises DamagedEpisode for a damaged one; or, `without_damaged`, leaves such out and returns what is wrong with
         them. Raises OSError where a file can't be read, which says nothing about its contents.
@@ -129,8 +129,9 @@ class Replay:
         """The batch of update number `update`, from the episodes held now.
 
         Windows start uniformly at every decision with `nstep` decisions left in its episode, so that none crosses
-        an episode's end; where that is a true end (discount 0), also later, since nothing is to come. Returns observation, next_observation [B, *observation_shape], action [B, A],
-        reward and discount [B, 1]: Σ γ^i·Πd·r over the window, and γ^n·Πd (Yarats et al. 2021, Equation 1).
+        an episode's end; where that is a true end (discount 0), also later, since nothing is to come. Returns
+        observation, next_observation [B, *observation_shape], action [B, A], reward and discount [B, 1]: Σ γ^i·Πd·r
+        over the window, and γ^n·Πd (Yarats et al. 2021, Equation 1).
         """
         s = self.settings
         episode, step, decision = self._draw(update)

@@ -6,10 +6,13 @@ What is learned, and who acts, is said by subclasses: `drqv2.trainer` (DrQ-v2) a
 from __future__ import annotations
 
 import abc
+import errno
 import math
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +30,7 @@ from drqv2.replay import Replay, ReplaySettings, bytes_per_decision
 from drqv2.resources import check_room
 from drqv2.rundir import RunDir
 from drqv2.settings import RunSettings
-from drqv2.snapshot import POLICY, SNAPSHOT, policy_meta, write_policy
+from drqv2.snapshot import POLICY, SNAPSHOT, holds_policy, policy_meta, write_policy
 from envs import gl
 from envs.vector import VectorEnv
 from runtime.device import describe, prepare, resolve, resolve_precision
@@ -36,7 +39,7 @@ from runtime.errors import UserError
 _THREADS = torch.get_num_threads()  # torch's own choice, before a run of a sweep changes it
 
 
-class Run(abc.ABC):
+class TrainingRun(abc.ABC):
     """One run in one folder. `step` counts decisions, `episode` finished episodes; frames are step · action_repeat."""
 
     METRICS: tuple[str, ...]  #: what the learner's updates measure: columns of train.csv
@@ -50,12 +53,12 @@ class Run(abc.ABC):
         torch.use_deterministic_algorithms(s.deterministic)
         torch.set_num_threads(s.threads or (_THREADS if s.obs == "pixels" else 1))
         if s.obs == "pixels":
-            gl.choose(s.render["device"], self.device.index)
-        make = {
+            gl.choose(s.render.device, self.device.index)
+        make: dict[str, Any] = {
             "obs": s.obs,
             "frame_stack": s.frame_stack,
             "action_repeat": s.action_repeat,
-            "render_device": s.render["device"],
+            "render_device": s.render.device,
         }
         self.env = envs.make(s.task_name, seed=s.seed, max_decisions=self._episode_decisions(), **make)
         self._pixels = s.obs == "pixels"
@@ -92,13 +95,14 @@ class Run(abc.ABC):
         self._seconds_before = 0.0
         self._last_snapshot_step = 0
         self._last_eval_step = -1
+        self._eval_episodes = 0
         try:
             if s.start_from is not None:
                 continuation.begin(self.run_dir.path, Path(s.start_from), self._config)
             self._resume()
-        except UserError:
+        except (UserError, OSError) as error:
             self.run_dir.close()  # another run of this process may want the folder
-            raise
+            raise UserError(self._cause(error)) from None
         self._prefetch = Prefetcher(self._sample, self.device)
         self._started = time.monotonic()
 
@@ -130,7 +134,8 @@ class Run(abc.ABC):
 
     def _include(self, episode: StoredEpisode) -> None:
         """Takes a finished episode into the learner's statistics, where it has any."""
-        self.agent.include(episode.observation)
+        if isinstance(episode.observation, np.ndarray):
+            self.agent.include(episode.observation)
 
     def _episode_decisions(self) -> int | None:
         """After how many decisions a training episode is cut short."""
@@ -138,45 +143,51 @@ class Run(abc.ABC):
 
     # ---- the loop ----
 
-    def run(self) -> None:
-        """Trains to `num_train_frames`. Raises UserError, which names the step and the last good snapshot, where numbers
-        stop being finite, the disk refuses or a worker dies."""
-        try:
-            self._train()
-        except OSError as error:
-            raise self._stopped(f"{error.filename or self.run_dir.path}: {error.strerror or error}") from None
-        except UserError as error:
-            raise self._stopped(str(error)) from None
+    def run(self, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Trains to `num_train_frames` and returns true, or to the end of the episode in which `stop` becomes true.
 
-    def _train(self) -> None:
+        Raises UserError, which names the step and the last good snapshot, where numbers stop being finite, the disk
+        refuses or a worker dies.
+        """
         s = self.settings
         self._announce()
         if self.step >= s.num_train_steps:
             print(
-                f"finished: {self.run_dir.path} holds a run of {self._frame} frames; set num_train_frames higher to go on"
+                f"finished: {self.run_dir.path} holds a run of {self._frame} frames; "
+                "set num_train_frames higher to go on"
             )
-            return
+            return True
         bar = tqdm(total=s.num_train_frames, initial=self._frame, unit="frame", disable=None if s.progress else True)
         try:
-            while self.step < s.num_train_steps:
+            while self.step < s.num_train_steps and not stop():
                 before = self._frame
                 self._play_episode()
                 bar.update(self._frame - before)
-            self._evaluate()
-            self._write_snapshot()
+            if finished := self.step >= s.num_train_steps:
+                self._evaluate()
+            if self._last_snapshot_step != self.step:
+                self._write_snapshot()
+            return finished
+        except (UserError, OSError) as error:
+            kept = "no snapshot was written yet"
+            if self._last_snapshot_step:
+                frame = self._last_snapshot_step * s.action_repeat
+                kept = f"the last snapshot, of frame {frame}, stands in {self.run_dir.path / SNAPSHOT}"
+            raise UserError(f"stopped at step {self.step}: {self._cause(error)}; {kept}") from None
         finally:
             bar.close()
             self.close()
 
     def _play_episode(self) -> None:
-        s, times, losses = self.settings, defaultdict(float), []
+        s, losses = self.settings, []
+        times: defaultdict[str, float] = defaultdict(float)
         begun = time.monotonic()
         steps = [self.env.reset(envs.episode_seed("train", s.seed, self.episode))]
         actions: list[np.ndarray] = []
         updates = 0
         while not steps[-1].last and self.step < s.num_train_steps:
             # Evaluations fall on fixed frames, as published, also inside an episode.
-            if self.step % max(1, s.eval_every_frames // s.action_repeat) == 0:
+            if self._frame // s.eval_every_frames > (self._frame - s.action_repeat) // s.eval_every_frames:
                 self._evaluate()
             clock = time.perf_counter()
             action, stored = self._act(steps[-1])
@@ -225,9 +236,9 @@ class Run(abc.ABC):
         if self.step == self._last_eval_step:
             return
         s = self.settings
-        number = -(-self._frame // s.eval_every_frames)
         video = self.run_dir.path / "eval_video" / f"{self._frame}.mp4" if s.save_video else None
-        result = self.evaluator.run(self.agent.act_mean, number, video)
+        result = self.evaluator.run(self.agent.act_mean, self._eval_episodes, video)
+        self._eval_episodes += s.num_eval_episodes
         self.logger.log("eval", self._row(result["episode_reward"], result["decisions"], result["capped"] > 0))
         self._last_eval_step = self.step
 
@@ -279,11 +290,11 @@ class Run(abc.ABC):
                 raise UserError(f"{name}: not finite in episode {self.episode}; the simulation became unstable")
         return step
 
-    def _stopped(self, cause: str) -> UserError:
-        kept = "no snapshot was written yet"
-        if self._last_snapshot_step:
-            kept = f"the last snapshot, of frame {self._last_snapshot_step * self.settings.action_repeat}, stands in {self.run_dir.path / SNAPSHOT}"
-        return UserError(f"stopped at step {self.step}: {cause}; {kept}")
+    def _cause(self, error: UserError | OSError) -> str:
+        if isinstance(error, UserError):
+            return str(error)
+        remedy = "; allow more of them (ulimit -n)" if error.errno == errno.EMFILE else ""
+        return f"{error.filename or self.run_dir.path}: {error.strerror or error}{remedy}"
 
     def _write_snapshot(self) -> None:
         s, agent = self.settings, self.agent
@@ -306,6 +317,7 @@ class Run(abc.ABC):
             "episode": self.episode,
             "total_time": self._total_time,
             "last_eval_step": self._last_eval_step,
+            "eval_episodes": self._eval_episodes,
             "replay": self.replay.index(),
             "csv_bytes": self.logger.sizes(),
         }
@@ -318,14 +330,27 @@ class Run(abc.ABC):
         self._last_snapshot_step = self.step
 
     def _resume(self) -> None:
-        found = self.run_dir.read(self.replay)
+        snapshot = self.run_dir.read(self.replay)
         sizes = None
-        if found is not None:
-            meta, tensors = found
+        if snapshot is not None:
+            meta, tensors = snapshot
+            config = meta["policy"]["config"]
+            if self.settings.start_from is None and config["precision"] != self.precision:
+                raise UserError(
+                    f"precision={self.settings.precision}: {self.precision} on this machine, but the run was computed "
+                    f"in {config['precision']}; give precision={config['precision']}, or another name="
+                )
             self.agent.load_state(tensors)
             self.step, self.episode = meta["step"], meta["episode"]
             self._seconds_before, sizes = meta["total_time"], meta["csv_bytes"]
             self._last_snapshot_step, self._last_eval_step = self.step, meta["last_eval_step"]
+            # Before evaluations were counted, each had the number of its frame's multiple of eval_every_frames.
+            last = self._last_eval_step * self.settings.action_repeat
+            number = -(-last // config["eval_every_frames"]) + 1 if last >= 0 else 0
+            self._eval_episodes = meta.get("eval_episodes", number * config["num_eval_episodes"])
+            # The process may have been killed between the snapshot and the policy.
+            if not holds_policy(self.run_dir.path / POLICY, meta["policy"], self.agent.policy_network):
+                write_policy(self.run_dir.path / POLICY, meta["policy"], self.agent.policy_network)
         self.logger = Logger(
             self.run_dir.path, metrics=self.METRICS, use_tb=self.settings.use_tb, sizes=sizes, frame=self._frame
         )
@@ -333,7 +358,7 @@ class Run(abc.ABC):
     def _announce(self) -> None:
         s = self.settings
         begins = f"resuming at frame {self._frame}" if self.step else "starting"
-        rendering = f", rendering with {gl.choose(s.render['device'])}" if self._pixels else ""
+        rendering = f", rendering with {gl.choose(s.render.device)}" if self._pixels else ""
         print(f"{begins}: {s.task_name} from {s.obs} on {describe(self.device)}, precision {self.precision}{rendering}")
         print(f"run folder: {self.run_dir.path}")
         print(self.room, flush=True)

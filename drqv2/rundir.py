@@ -13,10 +13,10 @@ from torch import Tensor
 from drqv2.archive import ArchiveError
 from drqv2.episode_files import DamagedEpisode
 from drqv2.replay import Replay
-from drqv2.settings import MAY_CHANGE
+from drqv2.settings import BEFORE_THE_OPTION, MAY_CHANGE
 from drqv2.snapshot import SNAPSHOT, read_snapshot, write_snapshot
 from runtime.errors import UserError
-from runtime.files import write_json
+from runtime.files import remove_leftovers, write_json
 
 _PREVIOUS, _NEW, _DAMAGED = "snapshot.prev.pt", "snapshot.new.pt", "snapshot.damaged.pt"
 
@@ -28,17 +28,20 @@ class RunDir:
         self.path = path.absolute()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = self._take_lock()
+            self._lock = self._take_lock(config["lock"])
+            complete_snapshot(self.path)
             self._check_config(config)
             # What a killed process was writing; nobody else writes here while we hold the lock.
-            for left in (*self.path.glob(".*.tmp"), *self.path.glob("replay/.*.tmp")):
-                left.unlink(missing_ok=True)
+            for folder in (self.path, self.path / "replay"):
+                remove_leftovers(folder)
         except OSError as error:
             raise UserError(f"root, name: the run folder {self.path} can't be used ({error.strerror})") from None
         self._previous_index: dict[str, Any] | None = None
 
-    def _take_lock(self) -> TextIO:
-        lock = open(self.path / "run.lock", "a+")
+    def _take_lock(self, wanted: bool) -> TextIO:
+        lock = open(self.path / "run.lock", "a+", encoding="utf-8")
+        if not wanted:
+            return lock
         try:
             # The kernel drops the lock when the process ends, however it ends: no stale lock can remain.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,6 +50,11 @@ class RunDir:
             owner = lock.read().strip() or "another process"
             raise UserError(
                 f"name={self.path.name}: {owner} is training in {self.path}; wait for it, or give another name="
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"lock=true: {lock.name} can't be locked on this file system ({error.strerror}); give lock=false, and "
+                "see to it yourself that no two processes train in one folder"
             ) from None
         lock.truncate(0)
         lock.write(f"process {os.getpid()}")
@@ -58,42 +66,40 @@ class RunDir:
         self._lock.close()
 
     def _check_config(self, config: dict[str, Any]) -> None:
-        """Refuses a folder that another configuration trained in, naming what differs; without a snapshot nothing is lost."""
+        """Refuses a folder that has a snapshot of another configuration, naming what differs."""
         file = self.path / "config.json"
-        if file.exists() and any((self.path / name).exists() for name in (SNAPSHOT, _PREVIOUS)):
+        if file.exists() and newest_snapshot(self.path) is not None:
             try:
-                before = json.loads(file.read_text())
+                before = json.loads(file.read_text(encoding="utf-8"))
             except ValueError:
                 raise UserError(f"{file}: can't be read; move the folder away or give another name=") from None
-            if before.get("precision") == "auto":  # of a version that kept the word and not what it came to
+            if before.get("precision") == "auto":  # of a version that kept the word; its snapshot knows what it came to
                 before["precision"] = config["precision"]
-            differ = sorted(
-                k for k in before.keys() | config.keys() if k not in MAY_CHANGE and before.get(k) != config.get(k)
-            )
-            if differ:
-                named = ", ".join(f"{k}={config.get(k)} (was {before.get(k)})" for k in differ)
+            differ = [key for key in sorted(before.keys() | config.keys()) if key not in MAY_CHANGE]
+            if named := ", ".join(
+                f"{key}={config.get(key)} (was {option(before, key)})"
+                for key in differ
+                if option(before, key) != config.get(key)
+            ):
                 raise UserError(f"{named}: {self.path} was trained with another configuration; give another name=")
         write_json(file, config)
 
     def write(self, meta: dict[str, Any], tensors: dict[str, Tensor], replay: Replay) -> None:
-        """Writes a snapshot, keeping the one before it, then drops replay segments that neither needs.
+        """Writes a snapshot, keeping the one before it, then drops data files that neither needs.
 
         Raises OSError where the disk refuses; both older snapshots then stand as they were.
         """
-        current = self.path / SNAPSHOT
         write_snapshot(self.path / _NEW, meta, tensors)
-        if current.exists():
-            os.replace(current, self.path / _PREVIOUS)
-        os.replace(self.path / _NEW, current)
-        indices = [index for index in (self._previous_index,) if index is not None]
-        replay.delete_unreferenced(indices)
+        complete_snapshot(self.path)
+        replay.delete_unreferenced([] if self._previous_index is None else [self._previous_index])
         self._previous_index = meta["replay"]
 
     def read(self, replay: Replay) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-        """The newest snapshot that is whole together with its replay segments; None where none was ever written.
+        """The newest snapshot that is whole together with its episodes; None where none was ever written.
 
-        Where both snapshots need a damaged segment, the newer one goes on without that episode. Each of these is said
-        in a line. Raises UserError where snapshots exist but none can be used.
+        Where both snapshots need a damaged episode, the newer one goes on without it. Each of these is said in a line.
+        Raises UserError where snapshots exist but none can be used, UserError or OSError where the system refuses a
+        file, which is no damage and changes nothing on the disk.
         """
         problems = []
         for without_damaged in (False, True):
@@ -120,3 +126,26 @@ class RunDir:
                 f"no usable snapshot in {self.path}: {'; '.join(problems)}; move the folder away to start anew"
             )
         return None
+
+
+def option(config: dict[str, Any], key: str) -> Any:
+    """An option of a stored configuration, which may be of a time before there was such an option."""
+    return config.get(key, BEFORE_THE_OPTION.get(key))
+
+
+def newest_snapshot(folder: Path) -> Path | None:
+    """The snapshot that a run folder would be resumed from, if it is whole; None where there is none."""
+    # Between two renames it has not got its name yet, and two stand under others.
+    names = (SNAPSHOT, _NEW, _PREVIOUS)
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def complete_snapshot(folder: Path) -> None:
+    """Gives a snapshot that was written whole its name, and the one before it that of the previous one.
+
+    A process may be killed before, between or behind the two renames: done again, they end the same.
+    """
+    if (folder / _NEW).exists():
+        if (folder / SNAPSHOT).exists():
+            os.replace(folder / SNAPSHOT, folder / _PREVIOUS)
+        os.replace(folder / _NEW, folder / SNAPSHOT)

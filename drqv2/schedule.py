@@ -6,8 +6,6 @@ import math
 import re
 from dataclasses import dataclass
 
-from runtime.errors import UserError
-
 _NUMBER = r"\s*([-+0-9.eE]+)\s*"
 _LINEAR = re.compile(rf"^linear\({_NUMBER},{_NUMBER},{_NUMBER}\)$")
 
@@ -25,15 +23,9 @@ class LinearSchedule:
         return (1.0 - mix) * self.start + mix * self.end
 
 
-_EXAMPLES = {
-    "stddev_schedule": "a standard deviation such as 0.2, or linear(start,end,decisions) such as linear(1.0,0.1,100000)",
-    "lr_schedule": "a step size such as 1e-4, or linear(start,end,decisions) such as linear(5e-4,5e-5,30000)",
-}
-
-
-def parse_schedule(text: str | float, option: str = "stddev_schedule") -> LinearSchedule:
-    """Reads "linear(start,end,decisions)" or a constant. Raises UserError that names `option` for anything else."""
-    refusal = UserError(f"{option}={text}: use {_EXAMPLES[option]}")
+def parse_schedule(text: str | float) -> LinearSchedule:
+    """Reads "linear(start,end,decisions)" or a constant. Raises ValueError that says so for anything else."""
+    refusal = ValueError("must be a number such as 1e-4, or linear(start,end,decisions) such as linear(1.0,0.1,100000)")
     try:
         match = _LINEAR.match(str(text).strip())
         values = [float(group) for group in match.groups()] if match else [float(text), float(text), 1.0]

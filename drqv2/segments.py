@@ -1,7 +1,7 @@
 """Reads replays as runs wrote them until November 2026: a file for each episode.
 
-Layout of a file: 8 bytes magic, 4 bytes header length (little endian), JSON header, the header's CRC-32, zero padding to
-4096, payload. The header names each array's dtype, shape and offset, and the CRC-32 of the payload.
+Layout of a file: 8 bytes magic, 4 bytes header length (little endian), JSON header, the header's CRC-32, zero padding
+to 4096, payload. The header names each array's dtype, shape and offset, and the CRC-32 of the payload.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from runtime.errors import UserError
 from runtime.files import sha256_file
 
 SNAPSHOT, POLICY = "snapshot.pt", "policy.pt"
-VERSION = 1
+VERSION, _POLICY_VERSION = 2, 1  # of snapshots, whose replay lies in data files since 2; every version is read
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 _PARTS = ("encoder", "actor")
 
@@ -77,7 +77,17 @@ def read_snapshot(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def write_policy(path: Path, policy: dict[str, Any], network: PolicyNetwork, dtype: torch.dtype | None = None) -> None:
     """Writes encoder and actor alone, in `dtype` (None: as they are); `policy` is what `policy_meta` returned."""
     tensors = {name: value.to(dtype or value.dtype) for name, value in network.state_dict().items()}
-    write_archive(path, "policy", VERSION, {"policy": policy}, tensors)
+    write_archive(path, "policy", _POLICY_VERSION, {"policy": policy}, tensors)
+
+
+def holds_policy(path: Path, policy: dict[str, Any], network: PolicyNetwork) -> bool:
+    """Whether `path` is what `write_policy` would write, whatever calibration it carries."""
+    try:
+        meta, tensors = read_archive(path, ("policy",), VERSION)
+    except ArchiveError:
+        return False
+    weights = stored_thresholds.weights_sha256(_weights(tensors))
+    return meta["policy"] == policy and weights == stored_thresholds.weights_sha256(network.state_dict())
 
 
 def store_calibration(path: Path, stored: StoredCalibration) -> None:
@@ -89,7 +99,7 @@ def store_calibration(path: Path, stored: StoredCalibration) -> None:
     if stored_thresholds.weights_sha256(_weights(tensors)) != stored.weights:
         raise ValueError(f"{path}: the calibration belongs to other weights")
     more_meta, more_tensors = stored_thresholds.packed(stored)
-    write_archive(path, "policy", VERSION, meta | more_meta, tensors | more_tensors)
+    write_archive(path, "policy", _POLICY_VERSION, meta | more_meta, tensors | more_tensors)
 
 
 def policy_meta(
@@ -132,7 +142,7 @@ def load_policy(path: str | Path, task: str | None = None, network: str | None =
         except ForeignError as error:
             payload = error.payload
             return _foreign(path, task, None, lambda known: state_dicts.read(path, payload, known, network))
-        policy = meta.get("policy") if isinstance(meta, dict) else None
+        policy = meta.get("policy", {}) if isinstance(meta, dict) else {}
     if network is not None:
         raise _says_itself(path, network)
     try:
@@ -266,7 +276,8 @@ def find(
     """The file to convert: `snapshot` if given, else root/<task>/snapshot.pt (the published layout), else the
     newest run of this task and observation kind under root/<task>/, else the checkpoint that ships.
 
-    Raises UserError that says where it looked and how to train one; `option` is what the caller's user calls `snapshot`.
+    Raises UserError that says where it looked and how to train one; `option` is what the caller's user calls
+    `snapshot`.
     """
     if snapshot is not None:
         path = Path(snapshot)
@@ -290,12 +301,15 @@ def find(
     if is_gymnasium(task):
         train = f"python train.py task=gymnasium task_name={task} preset=state"
     raise UserError(
-        f"env_name={task}: no trained policy ({obs}); looked for {published}, {folder}/*/{SNAPSHOT} and {shipped}; train one with: {train}"
+        f"env_name={task}: no trained policy ({obs}); looked for {published}, {folder}/*/{SNAPSHOT} and {shipped}; "
+        f"train one with: {train}"
     )
 
 
 def _obs_of(path: Path) -> str | None:
-    """The observation kind of a run, or None where its snapshot can't be read (a newer broken run hides no older one)."""
+    """The observation kind of a run, or None where its snapshot can't be read (a newer broken run hides no older
+    one).
+    """
     try:
         return read_snapshot(path)[0]["policy"]["obs"]
     except (ArchiveError, KeyError, TypeError):

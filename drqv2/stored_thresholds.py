@@ -28,9 +28,9 @@ _LONGEST = 100  # letters of a name or a value, entries of a dictionary
 class StoredCalibration:
     """What was measured on a policy.
 
-    thresholds: one float32 tensor per ReLU, in the network's order, [channels] behind a convolution and [units] behind a
-    linear layer, in the unit of that ReLU's output; settings: all that decides them; made: the machine they were measured
-    on, for the record; weights: `weights_sha256` of the policy.
+    thresholds: one float32 tensor per ReLU, in the network's order, [channels] behind a convolution and [units] behind
+    a linear layer, in the unit of that ReLU's output; settings: all that decides them; made: the machine they were
+    measured on, for the record; weights: `weights_sha256` of the policy.
     """
 
     thresholds: list[Tensor]
@@ -40,7 +40,9 @@ class StoredCalibration:
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:
-    """SHA-256, in hex, of names, shapes and values of a policy's weights as float32, whatever type a file holds them in."""
+    """SHA-256, in hex, of names, shapes and values of a policy's weights as float32, whatever type a file holds them
+    in.
+    """
     digest = hashlib.sha256()
     for name in sorted(weights):
         value = weights[name].detach().cpu().float().contiguous()
@@ -102,7 +104,8 @@ def unpacked(
 
 def _damaged(path: Path, trouble: str) -> UserError:
     return UserError(
-        f"{path}: the calibration in it {trouble}; use another file, or python -m scripts.ship_checkpoint --calibrate {path}"
+        f"{path}: the calibration in it {trouble}; use another file, or "
+        f"python -m scripts.ship_checkpoint --calibrate {path}"
     )
 
 

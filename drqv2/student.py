@@ -50,27 +50,30 @@ class Student(PolicyLearner):
 
     def _make_more(self) -> list[nn.Module]:
         s = self.settings
-        self._telling: dict[str, nn.Module] = {}
+        self._state_scale = ObservationNormalizer(s.state_dim)
+        self._state_modules: dict[str, nn.Module] = {}
         if s.state_weight > 0:
-            self._telling = {
+            self._state_modules = {
                 "state_head": nn.Linear(s.feature_dim, s.state_dim),
-                "state_scale": ObservationNormalizer(s.state_dim),
+                "state_scale": self._state_scale,
             }
-        return list(self._telling.values())
+        return list(self._state_modules.values())
 
     def modules(self) -> dict[str, nn.Module]:
-        return super().modules() | self._telling
+        return super().modules() | self._state_modules
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"policy": self.optimizer}
 
     def include(self, observations: np.ndarray) -> None:
         """Takes an episode's states [N, D] into the statistics that they are normalised by, where they are told."""
-        if self._telling:
-            self._telling["state_scale"].include(torch.as_tensor(observations.copy(), device=self.device))
+        if self._state_modules:
+            self._state_scale.include(torch.as_tensor(observations.copy(), device=self.device))
 
     def update(self, lesson: Lesson, step: int) -> dict[str, Tensor]:
-        """One gradient step on `lesson`, at decision `step`; returns 0-d tensors, not yet synchronised with the device."""
+        """One gradient step on `lesson`, at decision `step`; returns 0-d tensors, not yet synchronised with the
+        device.
+        """
         s = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = s.lr_schedule(step)
@@ -79,9 +82,9 @@ class Student(PolicyLearner):
             "imitation_loss": F.mse_loss(torch.tanh(self.actor.policy(features)), lesson.action[:, : s.action_dim])
         }
         loss = losses["imitation_loss"]
-        if self._telling:
-            state = self._telling["state_scale"](lesson.action[:, s.action_dim :])
-            losses["state_loss"] = F.mse_loss(self._telling["state_head"](features), state)
+        if self._state_modules:
+            state = self._state_scale(lesson.action[:, s.action_dim :])
+            losses["state_loss"] = F.mse_loss(self._state_modules["state_head"](features), state)
             loss = loss + s.state_weight * losses["state_loss"]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -8,13 +8,13 @@ from torch import Tensor
 import envs
 from drqv2 import hidden_sign
 from drqv2.agent import AgentSettings, Batch, DrQV2Agent
-from drqv2.run import Run
+from drqv2.run import TrainingRun
 from drqv2.schedule import parse_schedule
 from drqv2.settings import TrainSettings
 from runtime.errors import UserError
 
 
-class Trainer(Run):
+class Trainer(TrainingRun):
     """A run of train.py."""
 
     METRICS = ("batch_reward", "critic_target_q", "critic_q1", "critic_q2", "critic_loss", "actor_loss")

@@ -3,11 +3,13 @@
 torch.load(weights_only=True) runs no code of the file, yet a hostile one can still fill the memory or hang or end the
 process: records that unpack to gigabytes, a zip directory that two readers find in different places, names such as
 bytearray that allocate what they are told, tuples of tuples that take forever to hash. So the directory and the
-pickle's instructions are read here first, and nothing is carried out. What to make of the contents is the reader's business.
+pickle's instructions are read here first, and nothing is carried out. What to make of the contents is the reader's
+business.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import pickletools
 import struct
@@ -35,6 +37,7 @@ _MAX_INSTRUCTIONS = 200_000
 _MAX_WEIGHT = 10_000
 # How a file of torch before 1.6 begins; five pickles precede its raw storages.
 _LEGACY, _LEGACY_PICKLES = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", 5
+_NOT_WHOLE = (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, struct.error)
 _VALUES = {
     "NONE",
     "NEWTRUE",
@@ -63,12 +66,21 @@ def printable(text: str, length: int) -> str:
 
 
 class ArchiveError(UserError):
-    """A file that is damaged, foreign, of another version, or hostile; the message names it."""
+    """A file that is gone, damaged, foreign, of another version, or hostile; the message names it."""
+
+
+def _refusal(path: Path, trouble: str, error: Exception) -> UserError:
+    """What to raise for `error`: where the system refused to read the file, nothing is known of its contents."""
+    if isinstance(error, FileNotFoundError):
+        return ArchiveError(f"{path}: no such file")
+    if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a place before the file's begin
+        return UserError(f"{path}: {error.strerror or error}")
+    return ArchiveError(f"{path}: {trouble} ({printable(str(error), 120) or type(error).__name__})")
 
 
 def read(path: Path, sums: bool = False) -> Any:
-    """What torch.save wrote to `path`: tensors, on the CPU, and plain values. Raises ArchiveError, one line, for anything
-    else, before it can do harm. Tensors may still be of odd kinds and extents: see `check_tensors`.
+    """What torch.save wrote to `path`: tensors, on the CPU, and plain values. Raises ArchiveError, one line, for
+    anything else, before it can do harm. Tensors may still be of odd kinds and extents: see `check_tensors`.
 
     sums: compare the zip's own checksums too, for files that carry no other.
     """
@@ -95,42 +107,37 @@ def inspect(path: Path, legacy: bool = False) -> frozenset[str]:
                 size = file.seek(0, io.SEEK_END)
                 _check_end(file, size)
                 return names_in(io.BytesIO(archive.read(_check_records(archive.infolist(), size))))
-    except FileNotFoundError:
-        raise ArchiveError(f"{path}: no such file") from None
-    except (
-        OSError,
-        zipfile.BadZipFile,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        struct.error,
-    ) as error:
-        raise ArchiveError(f"{path}: not a whole torch archive ({printable(str(error), 120)})") from None
+    except _NOT_WHOLE as error:
+        raise _refusal(path, "not a whole torch archive", error) from None
 
 
 def check_sums(path: Path) -> None:
-    """Compares the zip's own checksums, which torch.load doesn't look at. Raises ArchiveError where a record is altered."""
+    """Compares the zip's own checksums, which torch.load doesn't look at. Raises ArchiveError where a record is
+    altered.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             altered = archive.testzip()
-    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, EOFError, struct.error) as error:
-        raise ArchiveError(f"{path}: damaged ({printable(str(error), 120)})") from None
+    except _NOT_WHOLE as error:
+        raise _refusal(path, "damaged", error) from None
     if altered is not None:
         raise ArchiveError(f"{path}: damaged (the checksum of {altered!r:.80} doesn't match its contents)")
 
 
 def load_inspected(path: Path, contents: BinaryIO | None = None) -> Any:
-    """torch.load of a file that `inspect` let pass (or of its `contents`). Raises ArchiveError where torch can't read it."""
+    """torch.load of a file that `inspect` let pass (or of its `contents`). Raises ArchiveError where torch can't read
+    it.
+    """
     try:
         return torch.load(contents or path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged files; each means the same here
-        reason = printable(str(error), 120) or type(error).__name__
-        raise ArchiveError(f"{path}: can't be read as tensors and plain values ({reason})") from None
+        raise _refusal(path, "can't be read as tensors and plain values", error) from None
 
 
 def check_tensors(path: Path, tensors: dict[str, Any]) -> None:
-    """Raises ArchiveError for what is no dense tensor, or holds more elements, taken together, than the file has bytes for."""
+    """Raises ArchiveError for what is no dense tensor, or holds more elements, taken together, than the file has bytes
+    for.
+    """
     for name, tensor in tensors.items():
         # A view of huge extent over few bytes would unfold when copied.
         if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or not tensor.is_contiguous():
@@ -159,6 +166,7 @@ def names_in(pickle: BinaryIO, torch_only: bool = True) -> frozenset[str]:
     marks: list[int] = []
     memo: dict[int, int] = {}
     try:
+        argument: Any
         for count, (instruction, argument, _) in enumerate(pickletools.genops(pickle)):
             name = instruction.name
             if name == "GLOBAL":
@@ -212,7 +220,9 @@ def refuse_names(path: Path, found: Collection[str], allowed: Collection[str]) -
 
 
 def _check_end(file: BinaryIO, size: int) -> None:
-    """Python's reader and torch's search for the directory in different ways; where it can only be in one place, they agree."""
+    """Python's reader and torch's search for the directory in different ways; where it can only be in one place, they
+    agree.
+    """
     file.seek(max(0, size - 98))
     tail = file.read()
     signature, entries, length, offset, comment = struct.unpack("<4s6xHIIH", tail[-22:])

@@ -1,4 +1,6 @@
-"""Turns the options `device` and `precision` into what this machine has, with a line for the user where it can't be had."""
+"""Turns the options `device` and `precision` into what this machine has, with a line for the user where it can't be
+had.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ def resolve_precision(name: str, device: torch.device) -> str:
     """ "fp32", "tf32" or "bf16" for `name`: one of them, "published" or "auto".
 
     published  tf32 on a GPU that has it, else fp32: what torch did by itself when DrQ-v2 was published
-    auto       bf16 where `device` multiplies it in hardware, else fp32. Elsewhere torch computes in bf16 too, many times
+    auto       bf16 where `device` multiplies it in hardware, else fp32. Elsewhere torch computes in bf16 too, many
+    times
                slower than in float32.
     Raises UserError for tf32 where `device` doesn't have it.
     """

@@ -1,7 +1,7 @@
 """Files that are either whole or absent, whatever happens to the process that writes them.
 
-All that is asked of the file system is that renaming a file within a folder is atomic, as POSIX has it and NFS, Lustre, BeeGFS
-and the like do: neither locks nor links are used.
+All that is asked of the file system is that renaming a file within a folder is atomic, as POSIX has it and NFS, Lustre,
+BeeGFS and the like do: neither locks nor links are used.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+_ABANDONED = 3600  # seconds after which a file half written is nobody's any more
+_cleared: set[Path] = set()
 
 
 @contextmanager
@@ -26,22 +30,31 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
+            if path.parent not in _cleared:
+                _cleared.add(path.parent)
+                remove_leftovers(path.parent, before=os.fstat(file.fileno()).st_mtime - _ABANDONED)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes the file private; results are meant to be shared as any file is.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
+        os.replace(temporary, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     # Without this the new name may be lost in a power cut although the contents are safe.
     sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path, before: float = math.inf) -> None:
+    """Deletes what killed processes were writing in `folder` and didn't touch since `before`, in the file system's
+    time.
+    """
+    for left in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError):  # another process may be clearing up too
+            if left.stat().st_mtime < before:
+                left.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -24,7 +24,8 @@ def keep_large_blocks() -> bool:
         return False
     try:
         libc = ctypes.CDLL("libc.so.6")
-        libc.gnu_get_libc_version  # musl and others have no such symbol
+        if not hasattr(libc, "gnu_get_libc_version"):
+            return False  # musl, say
         settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20))
         return all(libc.mallopt(option, value) == 1 for option, value in settings)
     except (OSError, AttributeError):

@@ -8,6 +8,7 @@ torch.load(weights_only=True) can read it; a class that isn't on the list is ref
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def _plain_dictionary(*_: Any) -> OrderedDict:
     return OrderedDict()
 
 
-_REGISTERED = [
+_REGISTERED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     *((stand_in, name) for name, stand_in in _STAND_INS.items()),
     (_plain_dictionary, "collections.defaultdict"),
 ]

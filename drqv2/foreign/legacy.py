@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+from typing import Any
 
 # Pickles before the one with what was saved: magic number, protocol, machine.
 _BEFORE = 3
@@ -20,7 +21,9 @@ def without_sources(data: bytes) -> io.BytesIO:
     for _ in range(_BEFORE):
         for _ in pickletools.genops(stream):
             pass
-    instructions = [(info.name, argument, place) for info, argument, place in pickletools.genops(stream)]
+    instructions: list[tuple[str, Any, Any]] = [
+        (i.name, argument, at) for i, argument, at in pickletools.genops(stream)
+    ]
     kept, copied = [], 0
     marks: list[int] = []
     opened = 0

@@ -135,7 +135,7 @@ def test_updates_equal_plain_regression_on_the_teachers_actions():
         precision="fp32",
         compile=False,
         seed=5,
-        lr_schedule=parse_schedule("linear(1e-3,1e-4,4)", "lr_schedule"),
+        lr_schedule=parse_schedule("linear(1e-3,1e-4,4)"),
         state_dim=4,
         state_weight=0.0,
     )
@@ -166,7 +166,7 @@ def test_with_a_state_weight_updates_equal_regression_on_the_actions_and_the_nor
         precision="fp32",
         compile=False,
         seed=5,
-        lr_schedule=parse_schedule(1e-3, "lr_schedule"),
+        lr_schedule=parse_schedule(1e-3),
         state_dim=3,
         state_weight=0.7,
     )
@@ -210,7 +210,7 @@ def test_with_a_state_weight_the_state_that_the_teacher_saw_is_stored_behind_its
 
 @pytest.mark.parametrize("weight", [-1, "much", True])
 def test_a_state_weight_that_is_none_is_refused(tmp_path, teacher, weight):
-    with pytest.raises(UserError, match=r"state_weight=.*use a number from 0"):
+    with pytest.raises(UserError, match=r"state_weight=.*must be a number from 0"):
         settings(tmp_path, teacher, state_weight=weight)
 
 
@@ -246,7 +246,7 @@ def test_a_learner_that_was_shown_the_labels_often_enough_gives_them_back():
         precision="fp32",
         compile=False,
         seed=1,
-        lr_schedule=parse_schedule(1e-3, "lr_schedule"),
+        lr_schedule=parse_schedule(1e-3),
         state_dim=4,
         state_weight=0.0,
     )

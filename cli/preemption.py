@@ -1,0 +1,50 @@
+"""A scheduler's signals: SIGTERM, and the one by which submitit's jobs learn that they are preempted or out of time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+
+class Preemption:
+    """From its making on, a signal asks the training run to end in order, `grace_seconds` at most before it is ended.
+
+    submitit's own handler, which queues the job again, runs once the run has written its snapshot (or time is up).
+    """
+
+    def __init__(self, grace_seconds: int) -> None:
+        self._grace, self._signal = grace_seconds, 0
+        # As submitit does: its handler stands behind this signal only in its jobs.
+        self._warning = getattr(signal, "SIG" + os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2"))
+        self._submitit = signal.getsignal(self._warning)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # hours of training don't end with the terminal
+        signal.signal(signal.SIGTERM, self._ask)
+        signal.signal(signal.SIGALRM, self._end)
+        if callable(self._submitit):
+            signal.signal(self._warning, self._ask)
+
+    def asked(self) -> bool:
+        """Whether a signal has come."""
+        return bool(self._signal)
+
+    def carry_out(self) -> None:
+        """Ends the program as the signal wants it. Raises KeyboardInterrupt(SIGTERM), or what submitit's handler raises."""
+        signal.alarm(0)
+        self._end(self._signal, None)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._signal or self._grace == 0:
+            self._signal = number
+            self._end(number, frame)
+        self._signal = number
+        signal.alarm(self._grace)
+        name = signal.Signals(number).name
+        print(f"{name}: ending with this episode, in {self._grace} s at most", file=sys.stderr, flush=True)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if self._signal == self._warning and callable(self._submitit):
+            self._submitit(self._signal, frame)
+        # Not by way of SIGINT, which shells make background jobs ignore.
+        raise KeyboardInterrupt(signal.SIGTERM)

@@ -1,0 +1,80 @@
+"""Runs that earlier versions began go on as they would have there; recorded/README.md says how they were made."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from drqv2.rundir import RunDir
+from drqv2.settings import BEFORE_THE_OPTION
+from drqv2.snapshot import load_policy, read_snapshot
+from drqv2.trainer import Trainer
+from runtime.errors import UserError
+from tests.configs import CFGS, config, train_settings
+
+RECORDED = Path(__file__).parent / "recorded"
+OPTIONS = {"name": "run", "num_train_frames": 240, "eval_every_frames": 80, "num_seed_frames": 40, "num_expl_steps": 20}
+OPTIONS |= {"feature_dim": 4, "hidden_dim": 8, "stddev_schedule": "linear(1.0,0.1,100000)", "deterministic": True}
+
+
+@pytest.fixture(params=["71f6d5d", "fb88437"])
+def root(request, tmp_path) -> Path:
+    shutil.copytree(RECORDED / f"run_{request.param}", tmp_path / "cartpole_swingup/run")
+    return tmp_path
+
+
+def rows(path: Path, columns: list[str]) -> list[list[float]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return [[float(row[name] or 0) for name in columns] for row in csv.DictReader(file)]
+
+
+def test_it_learns_and_is_evaluated_as_it_would_have_been(root):
+    folder = root / "cartpole_swingup/run"
+    Trainer(train_settings(root, **OPTIONS)).run()
+    for kind in ("train", "eval"):
+        want = RECORDED / f"{kind}_240.csv"
+        columns = want.read_text(encoding="utf-8").splitlines()[0].split(",")
+        assert rows(folder / f"{kind}.csv", columns) == [pytest.approx(row, rel=1e-4) for row in rows(want, columns)]
+    assert load_policy(folder / "policy.pt").frame == 240
+    # Two snapshots later nothing is left of the files with an episode each.
+    assert [path.name for path in (folder / "replay").iterdir()] == ["000000.episodes"]
+
+
+def test_a_new_run_may_start_from_it(root):
+    source = root / "cartpole_swingup/run"
+    files = sorted(path.name for path in source.rglob("*"))
+    trainer = Trainer(train_settings(root, **OPTIONS | {"name": "new", "start_from": str(source), "lr": 1e-3}))
+    assert trainer.step == 80 and len(trainer.replay) == 80
+    trainer.run()
+    assert read_snapshot(root / "cartpole_swingup/new/snapshot.pt")[0]["step"] == 120
+    assert sorted(path.name for path in source.rglob("*")) == files
+
+
+def test_an_option_that_it_does_not_name_had_the_value_of_then(root):
+    for name, value in (("normalize_observations", True), ("hidden_sign", [0]), ("replay_compression", "none")):
+        with pytest.raises(
+            UserError, match=rf"{name}=.* \(was {'zstd' if value == 'none' else BEFORE_THE_OPTION[name]}\)"
+        ):
+            Trainer(train_settings(root, **OPTIONS | {name: value}))
+
+
+@pytest.mark.parametrize("program", ["train", "distill"])
+def test_every_option_may_be_absent_from_a_stored_configuration_or_always_was_there(tmp_path, program):
+    """A new option comes with what was in force before it: else runs of today couldn't be resumed tomorrow."""
+    always = set(json.loads((RECORDED / "run_71f6d5d/config.json").read_text(encoding="utf-8")))
+    first_distill = {"lr_schedule", "num_teacher_frames", "episode_decisions", "teacher", "teacher_sha256"}
+    values = yaml.safe_load((CFGS / f"{program}.yaml").read_text(encoding="utf-8"))
+    new = values.keys() - always - first_distill - {"defaults", "hydra"}
+    RunDir(tmp_path, values | {"lock": True}).close()
+    (tmp_path / "snapshot.pt").touch()
+    stored = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    for name in new:
+        stored.pop(name)
+    (tmp_path / "config.json").write_text(json.dumps(stored), encoding="utf-8")
+    RunDir(tmp_path, values | {name: value for name, value in BEFORE_THE_OPTION.items() if name in values}).close()
+    assert program != "train" or set(config("train")) >= new
