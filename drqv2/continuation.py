@@ -56,9 +56,9 @@ def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
         if _program(before) != _program(config):
             raise UserError(f"start_from={source}: a run of {_program(before)}; {right}")
         for key in SAME:
-            if config.get(key) != option(before, key):
+            if option(config, key) != option(before, key):
                 raise UserError(
-                    f"{key}={config.get(key)}: the run of start_from={source} has {option(before, key)}; give the same"
+                    f"{key}={option(config, key)}: the run of start_from={source} has {option(before, key)}; give the same"
                 )
         # With a state_weight the replay's lessons hold states and the snapshot a layer that predicts them.
         if _predicts_states(config) != _predicts_states(before):

@@ -151,7 +151,7 @@ class TrainingRun(abc.ABC):
         """
         s = self.settings
         self._announce()
-        if self.step >= s.num_train_steps:
+        if min(self.step, self._last_eval_step) >= s.num_train_steps:
             print(
                 f"finished: {self.run_dir.path} holds a run of {self._frame} frames; "
                 "set num_train_frames higher to go on"
@@ -165,7 +165,7 @@ class TrainingRun(abc.ABC):
                 bar.update(self._frame - before)
             if finished := self.step >= s.num_train_steps:
                 self._evaluate()
-            if self._last_snapshot_step != self.step:
+            if finished or self._last_snapshot_step != self.step:
                 self._write_snapshot()
             return finished
         except (UserError, OSError) as error:
