@@ -1,8 +1,8 @@
 """The only reader and writer of trained weights: `snapshot.pt` to go on training, `policy.pt` to act.
 
 Both are `drqv2.archive` files. A policy holds encoder, actor and what is needed to rebuild them; a snapshot
-holds the learner, its optimisers and the trainer's progress as well, and can be read as a policy. So can other programs'
-files (`drqv2.foreign`). A policy file may carry its calibration.
+holds the learner, its optimisers and the trainer's progress as well, and can be read as a policy. So can other
+programs' files (`drqv2.foreign`). A policy file may carry its calibration.
 """
 
 from __future__ import annotations
@@ -121,12 +121,12 @@ def policy_meta(
 
 
 def load_policy(path: str | Path, task: str | None = None, network: str | None = None) -> LoadedPolicy:
-    """Reads a policy from a `policy.pt`, a `snapshot.pt` or another program's file. Raises UserError (one line) where it
-    can't be used.
+    """Reads a policy from a `policy.pt`, a `snapshot.pt` or another program's file. Raises UserError (one line) where
+    it can't be used.
 
     `task`: of files that don't name it; this project's do, and the folder of a published agent in the published layout
-    <task>/snapshot.pt. `network`: see `drqv2.foreign.state_dicts.read`. Weights come back as float32 in evaluation mode,
-    without gradients.
+    <task>/snapshot.pt. `network`: see `drqv2.foreign.state_dicts.read`. Weights come back as float32 in evaluation
+    mode, without gradients.
     """
     path = Path(path)
     if stable_baselines3.is_zip(path):

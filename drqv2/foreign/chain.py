@@ -106,7 +106,8 @@ def network(
 
 
 def to_unit_actions(part: Layer, spaces: Spaces) -> Layer:
-    """The last layer, whose outputs are actions in the task's own units, with outputs in [-1, 1] for the task's bounds."""
+    """The last layer, whose outputs are actions in the task's own units, with outputs in [-1, 1] for the task's
+    bounds."""
     low, high = torch.from_numpy(spaces.low), torch.from_numpy(spaces.high)
     scale, middle = (high - low) / 2, (high + low) / 2
     bias = torch.zeros_like(middle) if part.bias is None else part.bias

@@ -1,7 +1,8 @@
 """Zips of stable-baselines3 and sb3-contrib: the actor of SAC, TQC, TD3, DDPG, PPO and A2C.
 
 A zip holds policy.pth (a state dict) and data (JSON, with pickles inside that are not looked at). Behind a VecNormalize
-the statistics lie in a vecnormalize.pkl, in the zip, in a folder of its name beside it (rl-baselines3-zoo) or beside it.
+the statistics lie in a vecnormalize.pkl, in the zip, in a folder of its name beside it (rl-baselines3-zoo) or beside
+it.
 """
 
 from __future__ import annotations

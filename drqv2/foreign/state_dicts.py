@@ -16,7 +16,8 @@ from runtime.errors import UserError
 
 
 class _Layout(NamedTuple):
-    """`layers`, in order, act, as tanh × the bounds; `others` are the file's further names, `optional` of some files."""
+    """`layers`, in order, act, as tanh × the bounds; `others` are the file's further names, `optional` of some
+    files."""
 
     origin: str
     layers: tuple[str, ...]

@@ -141,7 +141,7 @@ MISTAKES = [
     ("convert", "render.device=-1", "render.device=-1 … at least 0"),
     ("distill", "num_teacher_frames=0", "num_teacher_frames=0 … integer of at least 1"),
     ("distill", "episode_decisions=0", "episode_decisions=0 … integer of at least 1 or null"),
-    ("distill", "task=reacher_easy lr_schedule=fast", "lr_schedule=fast … step size"),
+    ("distill", "task=reacher_easy lr_schedule=fast", "lr_schedule=fast … must be a number"),
     ("analyze", "SNN_ts=0", "SNN_ts=0 … at least 1"),
     ("analyze", "crpi.alpha=2.1", "crpi.alpha=2.1 … 2"),
     ("analyze", "crpi.alpha=[0,3]", "crpi.alpha= … 3"),
