@@ -15,11 +15,12 @@ from report.method import Network, ann
 
 @dataclass(frozen=True)
 class Point:
-    """Return at one α relative to the ANN's mean return, with its 95 % interval (the ANN's mean taken as known)."""
+    """Return at one α relative to the ANN's mean return, with its 95 % interval, None where none holds (the ANN's mean
+    taken as known)."""
 
     alpha: float
     ratio: float
-    interval: Interval
+    interval: Interval | None
     episodes: int
 
 
@@ -132,6 +133,5 @@ def _level(evidence: Evidence, network: Network, task: str) -> float:
 
 def _point(alpha: float, strata: Strata, level: float) -> Point:
     values = [[episode.reward_sum / level for episode in episodes.values()] for episodes in strata.values()]
-    flat = np.concatenate(values)
-    interval = statistics.mean(values).interval or Interval(float(flat.mean()), float(flat.mean()))
-    return Point(alpha, float(flat.mean()), interval, len(flat))
+    mean = statistics.mean(values)
+    return Point(alpha, mean.value, mean.interval, mean.n)

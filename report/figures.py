@@ -6,14 +6,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.ticker import LogLocator
 
+from evaluation import statistics
+from evaluation.statistics import Estimate, Interval
 from report import plot
 from report.curves import Curves
 from report.document import Picture
 from report.energy import Cost, Preset
 from report.method import Method, Variant
-from report.numbers import Estimate, Row
+from report.numbers import Row
 
 _CUT = "A bar that ends at the edge goes on beyond it; the table has its numbers."
 
@@ -28,12 +31,14 @@ def ratios(rows: list[Row], out: Path, name: str, obs: str) -> list[Picture]:
         figure, [panel] = plot.axes(plot.WIDTH, plot.lines(len(shown)))
         plot.reference(panel, x=100)
         for place, (row, apr) in enumerate(shown):
-            plot.mark(panel, place, 100 * apr.mean, _percent(apr), ink=_ink(row.method.variant))
+            plot.mark(panel, place, 100 * apr.value, _percent(apr), ink=_ink(row.method.variant))
             if row.printed_apr is not None:
                 panel.plot(row.printed_apr, place, "D", markerfacecolor="white", markeredgecolor=plot.INK, markersize=6)
         plot.labels(panel, [row.method.label for row, _ in shown])
         panel.set_xlabel("average performance ratio, % of the ANN (bars: 95 % interval)")
-        panel.set_xlim(right=min(panel.get_xlim()[1], _most(apr for _, apr in shown)))
+        low, high = panel.get_xlim()
+        least = min(0.0, *(100 * apr.value for _, apr in shown))
+        panel.set_xlim(max(low, least), min(high, _most(apr for _, apr in shown)))
         entries = {"ours, CRPI off": (plot.PLAIN, "o"), "ours, CRPI on": (plot.CRPI, "o")}
         if any(row.printed_apr is not None for row, _ in shown):
             label = "the paper's, same tasks" + (", from pixels" if obs == "state" else "")
@@ -49,11 +54,10 @@ def alphas(all_curves: list[Curves], out: Path, name: str) -> Picture:
         figure, panels = plot.panels(len(all_curves))
         for panel, curves in zip(panels, all_curves):
             for task, points in curves.tasks.items():
-                means = [100 * point.ratio for point in points]
-                low = [100 * (point.ratio - point.interval.low) for point in points]
-                high = [100 * (point.interval.high - point.ratio) for point in points]
+                x, means = [point.alpha for point in points], [100 * point.ratio for point in points]
+                bars = _bars([point.ratio for point in points], [point.interval for point in points])
                 look = plot.look(tasks.index(task)) | {"markersize": 4, "elinewidth": 0.8}
-                panel.errorbar([point.alpha for point in points], means, [low, high], label=task, **look)
+                panel.errorbar(x, means, bars, label=task, **look)
             panel.set_title(f"{curves.label}\n{curves.which}")
             plot.reference(panel, y=100)
             panel.set(xlabel="α", ylabel="return, % of the ANN's")
@@ -82,10 +86,9 @@ def timesteps(rows: list[Row], out: Path, name: str) -> Picture | None:
         figure, [panel] = plot.axes(plot.WIDTH, 4.8)
         for label, points in curves.items():
             x = sorted(points)
-            ends = [_percent(points[steps]) for steps in x]
-            y = [100 * points[steps].mean for steps in x]
-            error = [[mean - end[0] for mean, end in zip(y, ends)], [end[1] - mean for mean, end in zip(y, ends)]]
-            panel.errorbar(x, y, error, label=label, elinewidth=0.8, **_look(label, curves))
+            y = [points[steps].value for steps in x]
+            bars = _bars(y, [points[steps].interval for steps in x])
+            panel.errorbar(x, [100 * value for value in y], bars, label=label, elinewidth=0.8, **_look(label, curves))
         panel.set_xscale("log", base=2)
         ticks = sorted({steps for points in curves.values() for steps in points})
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -106,12 +109,46 @@ def operations(rows: list[Row], out: Path, name: str) -> Picture | None:
     with plot.picture(out, name, alt, caption) as picture:
         figure, [panel] = plot.axes(plot.WIDTH, 4.4)
         for label, of_line in lines.items():
-            points = sorted((row.sops, 100 * row.apr.mean) for row in of_line if row.apr and row.sops is not None)
+            points = sorted((row.sops, 100 * row.apr.value) for row in of_line if row.apr and row.sops is not None)
             panel.plot(*zip(*points), label=label, linewidth=0.8, **_look(label, lines))
         plot.reference(panel, y=100)
         panel.set(xscale="log", xlabel="synaptic operations per decision", ylabel="average performance ratio, %")
         panel.set_ylim(bottom=0)
         plot.key(figure, columns=3)
+    return picture
+
+
+def profiles(rows: list[Row], out: Path, name: str) -> Picture | None:
+    """Performance profiles (Agarwal et al. 2021): a panel per neuron, over the same tasks everywhere. None without
+    relative returns."""
+    candidates = [row for row in rows if row.apr is not None]
+    tasks = max((row.counted for row in candidates), key=len, default=())
+    by_neuron: dict[str, list[Row]] = {}
+    for row in candidates:
+        if row.counted == tasks and not (row.method.is_ann or row.method.variant.is_control):
+            by_neuron.setdefault(row.method.network.neuron, []).append(row)
+    if not by_neuron:
+        return None
+    thresholds = np.linspace(0, 1.2, 241)
+    alt = "Performance profiles: share of episodes whose relative return is above a threshold, a line per method"
+    caption = (
+        "Share of episodes that earn more than so much of the ANN's mean return, mean over "
+        f"{', '.join(tasks)}; dashed: CRPI off. The higher, the better; where lines cross, neither method is better "
+        "throughout."
+    )
+    with plot.picture(out, name, alt, caption) as picture:
+        figure, panels = plot.panels(len(by_neuron))
+        for panel, of_neuron in zip(panels, by_neuron.values()):
+            networks = list(dict.fromkeys(row.method.network for row in of_neuron))
+            for row in of_neuron:
+                look = {"color": plot.look(networks.index(row.method.network))["color"]}
+                shares = statistics.performance_profile(row.relative, list(thresholds))
+                style = "--" if row.method.variant.is_off else "-"
+                label = None if row.method.variant.is_off else row.method.network.label
+                panel.plot(100 * thresholds, 100 * shares, style, label=label, **look)
+            plot.reference(panel, x=100)
+            panel.set(xlabel="return, % of the ANN's", ylabel="episodes above, %", ylim=(0, 102))
+            panel.legend(loc="lower left")
     return picture
 
 
@@ -124,7 +161,7 @@ def controls(rows: list[Row], out: Path, name: str) -> list[Picture]:
         _, [panel] = plot.axes(plot.WIDTH, plot.lines(len(shown)))
         plot.reference(panel, x=0)
         for place, (method, gain) in enumerate(shown):
-            plot.mark(panel, place, 100 * gain.mean, _percent(gain), ink=_ink(method.variant))
+            plot.mark(panel, place, 100 * gain.value, _percent(gain), ink=_ink(method.variant))
         plot.labels(panel, [method.label for method, _ in shown])
         panel.set_xlabel("gain over CRPI off, in % of the ANN's return\n(bars: 95 % interval, same episodes)")
     return [picture]
@@ -178,14 +215,21 @@ def _ink(variant: Variant) -> str:
 
 
 def _percent(value: Estimate) -> tuple[float, float]:
-    low, high = value.interval or (value.mean, value.mean)
+    low, high = value.interval or (value.value, value.value)
     return 100 * low, 100 * high
+
+
+def _bars(values: list[float], intervals: list[Interval | None]) -> list[list[float]]:
+    """Lengths of the intervals' two arms, in %, for matplotlib; none where there is no interval."""
+    ends = [interval or (value, value) for value, interval in zip(values, intervals)]
+    low = [100 * (value - end[0]) for value, end in zip(values, ends)]
+    return [low, [100 * (end[1] - value) for value, end in zip(values, ends)]]
 
 
 def _most(values: Iterable[Estimate]) -> float:
     """Where an axis of ratios ends at the latest, in %. An ANN that sometimes returns nothing has ratios without bound,
     and a picture as wide as their interval would show nothing else."""
-    return 200.0 * max([1.0, *(value.mean for value in values)])
+    return 200.0 * max([1.0, *(value.value for value in values)])
 
 
 def _cut(values: Iterable[Estimate]) -> str:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from evaluation import statistics
-from evaluation.statistics import Interval
+from evaluation.statistics import Estimate
 from report import energy, paper
 from report.evidence import Episodes, Evidence, Strata
 from report.method import Method
 from report.paper import PaperRow
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval, None where it is exact."""
-
-    mean: float
-    interval: Interval | None
+Returns = dict[Hashable, float]  # by seed triple
 
 
 @dataclass(frozen=True)
@@ -28,19 +23,17 @@ class Cell:
 
     `status` is "ok" where there are numbers, else a job's status (see `report.jobs`) and `reason` says why; with
     numbers, `reason` tells of policies that are lacking among them. Returns are undiscounted sums of rewards:
-    `mean`, `half_std` (ddof 0, over all episodes), `interval` and `iqm` (95 %, stratified by policy).
-    `sops`: synaptic operations per decision (None: the ANN). `ratio`: of the ANN's mean return; `gain`: over CRPI off
-    on the same episodes, in returns. `between`: standard deviation of the policies' means (None: one policy only);
-    `within`: over environment seeds.
+    `mean` and `iqm` over all episodes, `half_std` with ddof 0. `sops`: synaptic operations per decision (None: the
+    ANN). `ratio`: of the ANN's mean return, None where that is not positive; `gain`: over CRPI off on the same
+    episodes, in returns. `between`: standard deviation of the policies' means (None: one policy only); `within`: over
+    environment seeds.
     """
 
     status: str
     reason: str = ""
-    episodes: int = 0
     policies: int = 0
-    mean: float = 0.0
+    mean: Estimate = Estimate(0.0, None, 0)
     half_std: float = 0.0
-    interval: Interval | None = None
     iqm: Estimate | None = None
     sops: float | None = None
     ratio: float | None = None
@@ -52,9 +45,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One method over all tasks. `apr`, `iqm` (over all episodes, each relative to its task's ANN) and `gain` (of CRPI,
-    over the same episodes) are fractions of the ANN's return, over `counted`, the tasks that have numbers and an
-    ANN whose mean return is positive; `lacking`: the other tasks."""
+    """One method over all tasks. `apr`, `iqm` (over all episodes, each relative to its task's ANN) and `gain` (of the
+    APR over CRPI off, over the same episodes) are fractions of the ANN's return, over `counted`, the tasks that have
+    numbers and an ANN whose mean return is positive; `improvement`: the probability that an episode earns more than one
+    with CRPI off; `relative`: task → each episode's return relative to the ANN's mean, by policy."""
 
     method: Method
     cells: dict[str, Cell]
@@ -62,6 +56,8 @@ class Row:
     apr: Estimate | None = None
     iqm: Estimate | None = None
     gain: Estimate | None = None
+    improvement: Estimate | None = None
+    relative: dict[str, list[list[float]]] = field(default_factory=dict)
 
     @property
     def sops(self) -> float | None:
@@ -84,28 +80,54 @@ class Row:
         return self.printed.apr_over(self.counted) if self.printed else None
 
 
+@dataclass(frozen=True)
+class Comparisons:
+    """The gains of several rows on single tasks, tested together. `number`: how many have a p; `apart`: (method, task)
+    of those whose own p is below 0.05; `adjusted`: (method, task) → p with Holm's adjustment for their number."""
+
+    number: int
+    apart: list[tuple[Method, str]]
+    adjusted: dict[tuple[Method, str], float]
+
+    @property
+    def surviving(self) -> list[tuple[Method, str]]:
+        return [place for place, p in self.adjusted.items() if p < 0.05]
+
+
+def compare(rows: Iterable[Row]) -> Comparisons:
+    """Each row's gain on each task against none. What was left at α = 0 is the same method and no comparison."""
+    ps = {
+        (row.method, task): cell.gain.p
+        for row in rows
+        for task, cell in row.cells.items()
+        if cell.gain is not None and cell.gain.p is not None and cell.alphas != (0.0,)
+    }
+    adjusted = {place: p for place, p in zip(ps, statistics.holm(list(ps.values()))) if p is not None}
+    return Comparisons(len(ps), [place for place, p in ps.items() if p < 0.05], adjusted)
+
+
 def row(evidence: Evidence, method: Method, tasks: list[str]) -> Row:
     """The row of one method, or of the ANN, over `tasks`. The ANN's ratio is 1 by definition, without an interval."""
     cells = {task: _cell(evidence, method, task) for task in tasks}
     counted = tuple(task for task, cell in cells.items() if cell.ratio is not None)
+    snn = {task: _values(evidence.strata(method, task)) for task in counted}
+    ann = {task: _values(_matching_ann(evidence, method, task)) for task in counted}
+    levels = {task: float(np.mean(sum(values, []))) for task, values in ann.items()}
+    relative = {task: [[value / levels[task] for value in values] for values in snn[task]] for task in counted}
     if not counted or method.is_ann:
-        exact = Estimate(1.0, None) if counted else None
-        return Row(method, cells, counted, apr=exact)
-    snn, ann, relative, gains = {}, {}, [], []
-    for task in counted:
-        strata, base = evidence.strata(method, task), _matching_ann(evidence, method, task)
-        snn[task], ann[task] = _values(strata), _values(base)
-        level = float(np.mean(np.concatenate(ann[task])))
-        relative += [[value / level for value in values] for values in snn[task]]
-        pairs = _pairs(evidence, method, task)
-        gains.append(pairs and [(_scaled(one, level), _scaled(other, level)) for one, other in pairs])
+        return Row(method, cells, counted, Estimate(1.0, None, 0) if counted else None, relative=relative)
+    pairs = {task: sides for task in counted if (sides := _pairs(evidence, method, task))}
+    treated, control = ({task: sides[index] for task, sides in pairs.items()} for index in (0, 1))
+    comparable = pairs.keys() == snn.keys()
     return Row(
         method,
         cells,
         counted,
-        apr=_estimate(statistics.average_performance_ratio(snn, ann)),
-        iqm=_iqm(relative),
-        gain=None if None in gains else _gain([pair for pairs in gains for pair in pairs or ()]),
+        apr=statistics.average_performance_ratio(snn, ann),
+        iqm=statistics.interquartile_mean(sum(relative.values(), [])),
+        gain=statistics.apr_gain(treated, control, ann) if comparable else None,
+        improvement=statistics.probability_of_improvement(treated, control) if comparable else None,
+        relative=relative,
     )
 
 
@@ -115,58 +137,36 @@ def _cell(evidence: Evidence, method: Method, task: str) -> Cell:
     if not strata:
         told = [(job.status, job.reason) for job in unfinished]
         return Cell(*(told or [("missing", "no job for it in these folders")])[0])
-    values = _values(strata)
-    flat = sum(values, [])
-    mean = float(np.mean(flat))
-    level = float(np.concatenate(_values(_matching_ann(evidence, method, task))).mean())
+    values, pairs = _values(strata), _pairs(evidence, method, task)
+    mean = statistics.mean(values)
+    level = float(np.mean(sum(_values(_matching_ann(evidence, method, task)), [])))
     between, within = statistics.seed_spread(values)
     alphas = {alpha for one in evidence.reported[method, task].values() for alpha in one.alphas}
     return Cell(
         "ok",
         "" if method.is_ann else "; ".join(f"{job.status}: {job.reason}" for job in unfinished),
-        episodes=len(flat),
         policies=len(values),
         mean=mean,
-        half_std=statistics.half_std(flat),
-        interval=statistics.mean(values).interval,
-        iqm=_iqm(values),
+        half_std=statistics.half_std(sum(values, [])),
+        iqm=statistics.interquartile_mean(values),
         sops=None if method.is_ann else energy.sops_per_decision(evidence.episodes(method, task)),
-        ratio=mean / level if level > 0 else None,
-        gain=_gain(_pairs(evidence, method, task)),
+        ratio=mean.value / level if level > 0 else None,
+        gain=statistics.gain(*pairs) if pairs else None,
         alphas=() if method.variant.is_off else tuple(sorted(alphas)),
         between=between if len(values) > 1 else None,
         within=within,
     )
 
 
-def _iqm(values: list[list[float]]) -> Estimate:
-    found = statistics.interquartile_mean(values)
-    return Estimate(found.value, found.interval)
-
-
-def _estimate(found: statistics.Estimate | None) -> Estimate | None:
-    return None if found is None else Estimate(found.value, found.interval)
-
-
-Pairs = list[tuple[dict[tuple[int, ...], float], dict[tuple[int, ...], float]]]
-
-
-def _gain(pairs: Pairs | None) -> Estimate | None:
-    return _estimate(statistics.gain(*zip(*pairs, strict=True))) if pairs else None
-
-
-def _pairs(evidence: Evidence, method: Method, task: str) -> Pairs | None:
-    """Per policy (episode → return with CRPI, the same without); None where the latter lacks one of the episodes."""
+def _pairs(evidence: Evidence, method: Method, task: str) -> tuple[list[Returns], list[Returns]] | None:
+    """Per policy the returns with CRPI, and those of the same episodes without; None where one of the latter lacks."""
     if method.variant.is_off:
         return None
-    plain = evidence.strata(method.off, task)
-    strata = evidence.strata(method, task)
+    plain, strata = evidence.strata(method.off, task), evidence.strata(method, task)
     if not all(episodes.keys() <= plain.get(sha, {}).keys() for sha, episodes in strata.items()):
         return None
-    return [
-        (_returns(episodes), _returns({triple: plain[sha][triple] for triple in episodes}))
-        for sha, episodes in strata.items()
-    ]
+    same = [_returns({triple: plain[sha][triple] for triple in episodes}) for sha, episodes in strata.items()]
+    return [_returns(episodes) for episodes in strata.values()], same
 
 
 def _matching_ann(evidence: Evidence, method: Method, task: str) -> Strata:
@@ -178,14 +178,10 @@ def _matching_ann(evidence: Evidence, method: Method, task: str) -> Strata:
     }
 
 
-def _returns(episodes: Episodes) -> dict[tuple[int, ...], float]:
-    """By seed triple. Episodes that were cut short never get here: their jobs are not "ok"."""
+def _returns(episodes: Episodes) -> Returns:
+    """Episodes that were cut short never get here: their jobs are not "ok"."""
     return {triple: value for triple in sorted(episodes) if (value := episodes[triple].return_) is not None}
 
 
-def _scaled(returns: dict[tuple[int, ...], float], level: float) -> dict[tuple[int, ...], float]:
-    return {triple: value / level for triple, value in returns.items()}
-
-
-def _values(strata: Strata) -> list[list[float]]:
+def _values(strata: Mapping[str, Episodes]) -> list[list[float]]:
     return [list(_returns(episodes).values()) for episodes in strata.values()]

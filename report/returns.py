@@ -3,14 +3,16 @@ detail."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from evaluation.statistics import BIMODAL, Estimate
 from report import curves, figures, paper
 from report.curves import Curves
 from report.document import Block, Column, Entry, Section, Table, Text, count, gap, head, number, words
 from report.evidence import Evidence
-from report.formats import compact, interval, percent, plain
-from report.numbers import Cell, Estimate, Row
+from report.formats import compact, fixed, interval, percent, plain
+from report.numbers import Cell, Row, compare
 
 _HOW = {"off": "–", "given": "given", "honest": "selection episodes", "paper": "reported episodes: optimistic"}
 
@@ -30,7 +32,8 @@ def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Blo
         Column(
             "IQM %", "interquartile mean over all episodes, each relative to its task's ANN, with its 95 % interval"
         ),
-        Column("CRPI's gain", "paired over the same episodes, in % of the ANN's return, with its 95 % interval"),
+        Column("CRPI's gain", "of the APR, paired over the same episodes, in %, with its 95 % interval"),
+        Column("P(gain) %", "probability that an episode earns more than one with CRPI off, with its 95 % interval"),
     ]
     body = [
         [
@@ -40,6 +43,7 @@ def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Blo
             _apr(row),
             _ratio(row.iqm),
             _ratio(row.gain, sign=True),
+            _ratio(row.improvement),
         ]
         for row in rows
     ]
@@ -47,9 +51,7 @@ def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Blo
         for name, timesteps, apr in paper.TRAINED_DIRECTLY:
             blank = [Entry("") for _ in tasks]
             theirs = Entry("", f"paper {apr:.2f}", apr / 100)
-            body.append(
-                [words(f"{name}, T={timesteps}"), words("trained directly"), *blank, theirs, Entry(""), Entry("")]
-            )
+            body.append([words(f"{name}, T={timesteps}"), words("trained directly"), *blank, theirs, *[Entry("")] * 3])
     origin = ", from pixels; ours here are from states" if obs == "state" else ""
     caption = (
         "Episode return, mean ± half a standard deviation (ddof 0); SOPs: synaptic operations per decision. Lines "
@@ -68,14 +70,36 @@ def _limits(rows: list[Row]) -> list[Text]:
         "* some of the policies or seeds that belong here are lacking; see the jobs below.": any(
             cell.reason and cell.status == "ok" for row in rows for cell in row.cells.values()
         ),
-        "A task whose ANN earns nothing has no ratio and counts in no APR.": any(
-            cell.status == "ok" and cell.mean <= 0 for cell in rows[0].cells.values()
+        "A task whose ANN earns nothing has no ratio: differences only, and no part in an APR.": any(
+            cell.status == "ok" and cell.mean.value <= 0 for cell in rows[0].cells.values()
         ),
         "Where α was chosen on the reported episodes, as in the paper, the row is optimistic.": any(
             row.method.variant.how == "paper" and row.counted for row in rows
         ),
     }
-    return [Text(text, warning=True) for text, holds in told.items() if holds]
+    return [*_significance(rows), *(Text(text, warning=True) for text, holds in told.items() if holds)]
+
+
+def _significance(rows: list[Row]) -> list[Text]:
+    """How many gains on single tasks are told apart from none, beside how many were tried; and what the marks mean."""
+    compared = compare(rows)
+    cells = [cell for row in rows for cell in row.cells.values() if cell.status == "ok"]
+    marks = {mark for cell in cells for value in (cell.mean, cell.gain) if value for mark in [value.mark] if mark}
+    told = []
+    if compared.number:
+        left = [f"{method.label.replace('   ', ', ')} on {task}" for method, task in compared.surviving]
+        told.append(
+            f"Gains on single tasks: {compared.number} could be tested, {len(compared.apart)} have a 95 % interval "
+            f"without zero, of which {0.05 * compared.number:.1f} are expected where nothing differs; with Holm's "
+            f"adjustment for {compared.number} comparisons {len(left)} remain{': ' + '; '.join(left) if left else ''}."
+        )
+    if marks or any(cell.mean.interval is None for cell in cells):
+        told.append(
+            "Intervals are t intervals over episodes. “n=…”: fewer than ten episodes, among which a rare failure may "
+            "be absent; none is given below three. “bimodal”: some episodes earn less than half of the mean, so that "
+            "the interval depends on how many of them there happen to be, and none of n < 10 holds."
+        )
+    return [Text(text) for text in told]
 
 
 def over_alpha(evidence: Evidence, all_curves: list[Curves], obs: str, out: Path) -> Section | None:
@@ -142,10 +166,12 @@ def controls(rows: list[Row], tasks: list[str], all_curves: list[Curves], obs: s
         ]
         for row in shown
     ]
+    compared = compare(shown)
     lead = Text(
         "Random draws from the residuals that the episode has shown; shuffled permutes them across units; carry takes "
         "the last membrane itself, unclipped: v[0] = (1 − α)·v_base + α·v[T]. What a control gains can't be owed to "
-        "CRPI's residual."
+        f"CRPI's residual. Gains on single tasks: {compared.number} could be tested, {len(compared.apart)} have an "
+        f"interval without zero, {len(compared.surviving)} with Holm's adjustment."
     )
     pictures = figures.controls(shown, out, f"controls_{obs}")
     if all_curves:
@@ -161,11 +187,12 @@ def details(obs: str, rows: list[Row], tasks: list[str]) -> Section:
         Column("Policies", "training seeds"),
         Column("Mean", "mean return"),
         Column("½ std", "half a standard deviation over all report episodes, ddof 0"),
-        Column("95 % interval", "t, stratified by training seed"),
+        Column("95 % interval", "of the mean, within training seeds"),
         Column("IQM", "interquartile mean, with its 95 % interval"),
         Column("% of ANN", "mean return / the ANN's on the same environment seeds"),
         Column("SOPs", "synaptic operations per decision"),
         Column("CRPI's gain", "mean difference to CRPI off over the same episodes, with its 95 % interval"),
+        Column("p", "paired t test of that difference; below it with Holm's adjustment for all gains of this table"),
         Column("α", "one per policy and seed of environments"),
         Column("α from", "which episodes it was chosen on", number=False),
         Column("Spread, environment", "standard deviation over environment seeds within a training seed"),
@@ -174,7 +201,10 @@ def details(obs: str, rows: list[Row], tasks: list[str]) -> Section:
     ]
     # A task without any policy would fill the table with dashes; the table of returns shows it.
     absent = [task for task in tasks if all(row.cells[task].status == "skipped" for row in rows)]
-    body = [_detail(row, task) for task in tasks if task not in absent for row in rows]
+    adjusted = compare(rows).adjusted
+    body = [
+        _detail(row, task, adjusted.get((row.method, task))) for task in tasks if task not in absent for row in rows
+    ]
     notes = [
         Text(
             "Spread between training seeds and between environment seeds are kept apart: the first says how much "
@@ -186,23 +216,24 @@ def details(obs: str, rows: list[Row], tasks: list[str]) -> Section:
     return Section("Every method on every task", [*notes, Table(f"details_{obs}", columns, body)], folded=True)
 
 
-def _detail(row: Row, task: str) -> list[Entry]:
+def _detail(row: Row, task: str, adjusted: float | None) -> list[Entry]:
     cell = row.cells[task]
     first = [words(task), words(row.method.network.label), words(row.method.carried)]
     theirs = number(*_printed(row, task))
     if cell.status != "ok":
-        return [*first, gap(cell.status, cell.reason), *(Entry("–") for _ in range(12)), theirs]
+        return [*first, gap(cell.status, cell.reason), *(Entry("–") for _ in range(13)), theirs]
     return [
         *first,
-        count(cell.episodes, cell.reason),
+        count(cell.mean.n, cell.reason),
         count(cell.policies),
-        number(cell.mean),
+        number(cell.mean.value),
         number(cell.half_std),
-        number(cell.interval and cell.interval.low, cell.interval and interval(*cell.interval)),
+        number(cell.mean.interval and cell.mean.interval.low, _ends(cell.mean)),
         _estimate(cell.iqm),
         _fraction(cell.ratio, 1),
         number(cell.sops, None if cell.sops is None else f"{cell.sops:,.0f}"),
         _estimate(cell.gain, sign=True),
+        _ps(cell.gain.p if cell.gain else None, adjusted),
         number(min(cell.alphas, default=None), _alphas(cell)),
         words(_HOW[row.method.variant.how]),
         number(cell.within),
@@ -215,15 +246,27 @@ def _estimate(value: Estimate | None, sign: bool = False, more: str = "") -> Ent
     """A mean with its interval, in returns."""
     if value is None:
         return Entry("–")
-    note = interval(*value.interval, sign=sign) if value.interval else ""
-    return number(value.mean, plain(value.mean, sign), note + more)
+    return number(value.value, plain(value.value, sign), "; ".join(filter(None, (_ends(value, sign=sign), more))))
 
 
 def _ratio(value: Estimate | None, sign: bool = False) -> Entry:
     """The same in percent of the ANN's return."""
-    if value is None or value.interval is None:
+    if value is None:
         return Entry("–")
-    return number(value.mean, percent(value.mean, sign=sign), interval(*value.interval, percent, sign))
+    return number(value.value, percent(value.value, sign=sign), _ends(value, percent, sign))
+
+
+def _ends(value: Estimate, write: Callable[..., str] = plain, sign: bool = False) -> str:
+    """The interval with its mark, or why there is none."""
+    mark = ", ".join([*([f"n={value.n}"] if value.mark else []), *(["bimodal"] if value.mark == BIMODAL else [])])
+    if value.interval is None:
+        return f"no interval, {mark or 'exact'}"
+    return interval(*value.interval, write, sign) + (f" {mark}" if mark else "")
+
+
+def _ps(p: float | None, adjusted: float | None) -> Entry:
+    note = "" if adjusted is None else f"adjusted {fixed(adjusted, 3)}"
+    return number(p, None if p is None else fixed(p, 3), note)
 
 
 def _fraction(value: float | None, digits: int) -> Entry:
@@ -235,7 +278,7 @@ def _cell_gain(cell: Cell) -> Entry:
         return gap(cell.status)
     if cell.gain is None:
         return Entry("–", "no plain conversion on the same episodes")
-    return _estimate(cell.gain, sign=True, more=f" α={_alphas(cell)}")
+    return _estimate(cell.gain, sign=True, more=f"α={_alphas(cell)}")
 
 
 def _return(row: Row, task: str) -> Entry:
@@ -244,10 +287,10 @@ def _return(row: Row, task: str) -> Entry:
     theirs = f"paper {text}" if value is not None else ""
     if cell.status != "ok":
         return Entry(cell.status, theirs, mark=cell.status)
-    ours = f"{plain(cell.mean)} ± {plain(cell.half_std)}" + ("*" if cell.reason else "")
+    ours = f"{plain(cell.mean.value)} ± {plain(cell.half_std)}" + ("*" if cell.reason else "")
     chosen = f"α={_alphas(cell)}" if cell.alphas and row.method.variant.how != "given" else ""
     operations = "" if cell.sops is None else f"{compact(cell.sops)} SOPs"
-    return number(cell.mean, ours, "; ".join(filter(None, (chosen, operations, theirs))))
+    return number(cell.mean.value, ours, "; ".join(filter(None, (chosen, operations, theirs))))
 
 
 def _apr(row: Row) -> Entry:
@@ -255,8 +298,8 @@ def _apr(row: Row) -> Entry:
     if row.apr is None:
         return Entry("–", theirs)
     part = f"{len(row.counted)} of {len(row.cells)} tasks" if row.lacking else ""
-    ends = interval(*row.apr.interval, percent) if row.apr.interval else ""
-    return number(row.apr.mean, percent(row.apr.mean, 2), "; ".join(filter(None, (ends, part, theirs))))
+    ends = "" if row.method.is_ann else _ends(row.apr, percent)
+    return number(row.apr.value, percent(row.apr.value, 2), "; ".join(filter(None, (ends, part, theirs))))
 
 
 def _printed(row: Row, task: str) -> tuple[float | None, str | None]:

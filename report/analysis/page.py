@@ -80,7 +80,8 @@ def _claims(analysis: Analysis) -> Table:
         "claims",
         columns,
         rows,
-        f"{meanings}. Of {sum(claim.p is not None for claim in analysis.claims)} claims that could be tested; Holm's adjustment allows for their number.",
+        f"{meanings}. {sum(claim.p is not None for claim in analysis.claims)} claims could be tested; Holm's "
+        "adjustment allows for their number.",
     )
 
 

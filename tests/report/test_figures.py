@@ -2,17 +2,17 @@
 
 import pytest
 
-from evaluation.statistics import Interval
+from evaluation.statistics import Estimate, Interval
 from report import figures, plot
 from report.curves import Curves, Point
 from report.method import OFF, Method, Variant
-from report.numbers import Estimate, Row
+from report.numbers import Row
 from tests.report.factories import network
 
 
 def rows(high: float) -> list[Row]:
     return [
-        Row(Method(network(SNN_ts=timesteps), variant), {}, ("a",), apr=Estimate(0.8, Interval(0.6, high)))
+        Row(Method(network(SNN_ts=timesteps), variant), {}, ("a",), apr=Estimate(0.8, Interval(0.6, high), 10))
         for timesteps in (8, 32)
         for variant in (OFF, Variant("residual", "given", 0.5))
     ]

@@ -96,7 +96,14 @@ def test_everything_is_there(written):
     names = {path.relative_to(written).as_posix() for path in written.rglob("*") if path.is_file()}
     assert {"report.md", "report.html", "results.csv"} <= names
     figures = {name for name in names if name.startswith("figures/")}
-    stems = {"apr_pixels", "operations_pixels", "alpha_pixels", "energy_pixels_paper", "energy_pixels_45nm"}
+    stems = {
+        "apr_pixels",
+        "operations_pixels",
+        "profiles_pixels",
+        "alpha_pixels",
+        "energy_pixels_paper",
+        "energy_pixels_45nm",
+    }
     assert figures == {f"figures/{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
     for name in figures:
         if name.endswith("png"):
@@ -123,7 +130,7 @@ def test_the_table_of_returns(written):
         "730 ± 15.0 / α=0.5 / 49.9 SOPs / paper 823 ± 8",
         "failed / paper 411 ± 48",
     ]
-    assert on[4].startswith("85.88 / [") and "1 of 2 tasks" in on[4] and on[4].endswith("paper 93.52"), (
+    assert on[4].startswith("85.88 / no interval, n=2") and "1 of 2 tasks" in on[4] and on[4].endswith("paper 93.52"), (
         "the paper's over the same task"
     )
     assert [row[3].split(" / ")[0] for row in rows[4:8]] == ["damaged", "damaged", "missing", "missing"]
@@ -147,7 +154,7 @@ def test_no_gap_is_a_number(written):
     assert len(rows) == 7
     for row in rows:
         assert row[3].split(" / ")[0] in ("failed", "damaged", "missing")
-        assert set(row[4:16]) == {"–"}
+        assert set(row[4:17]) == {"–"}
     for name in ("energy_pixels_paper", "layers_pixels", "one_alpha_pixels"):
         assert not any("SNM" in cell or "cheetah" in cell for row in tables[name] for cell in row)
 
@@ -227,8 +234,8 @@ def test_controls_and_timesteps_have_their_sections(tmp_path):
     for steps in (2, 4):
         for mode, gain in (("residual", 3.0), ("random", 1.0), ("shuffled", -1.0), ("carry", 2.0)):
             found = result(
-                [10.0] * 2,
-                {0.0: [5.0] * 2, 0.5: [5.0 + gain] * 2},
+                [10.0] * 3,
+                {0.0: [5.0] * 3, 0.5: [5.0 + gain] * 3},
                 alpha=[0.0, 0.5],
                 chosen=0.5,
                 mode=mode,
@@ -239,7 +246,7 @@ def test_controls_and_timesteps_have_their_sections(tmp_path):
     out = tmp_path / "out"
     page = Page(make([tmp_path], out).page.read_text())
     gains = {(row[0], row[1]): row[2] for row in page.tables["controls_pixels"][1:]}
-    assert gains["IF, T=2", "CRPI"].startswith("+3.00 / [+3.00, +3.00] α=0.5")
+    assert gains["IF, T=2", "CRPI"].startswith("+3.00 / [+3.00, +3.00] n=3 / α=0.5")
     assert gains["IF, T=4", "shuffled"].startswith("−1.00") and len(gains) == 8
     modes = {row[1] for row in page.tables["returns_pixels"][1:-3]}
     assert modes == {"–", "no", "yes, α chosen"}, "controls never stand among the methods"
