@@ -21,6 +21,7 @@ pytest.importorskip("submitit")
 TINY = (
     "obs=state",
     "SNN_ts=2",
+    "crpi.alpha=0",
     "calibration.steps=8",
     "num_eval_episodes=2",
     "max_decisions=4",
@@ -52,6 +53,7 @@ EPISODES = 8
 LONG = (
     "env_name=cartpole_swingup",
     "obs=state",
+    "crpi.alpha=0",
     "calibration.steps=8",
     f"num_eval_episodes={EPISODES}",
     "max_decisions=100",
@@ -75,7 +77,7 @@ def descendants(pid: int) -> list[int]:
 
 def cells(folder: Path, steps: int | None = None) -> int:
     """How many episodes are stored; with `steps` those of the network with that T."""
-    found = [json.loads(path.read_text())["cell"] for path in folder.glob("results/cells/??/*.json")]
+    found = [json.loads(path.read_text())["key"] for path in folder.glob("results/cells/??/*.json")]
     return sum(steps is None or cell["method"]["timesteps"] == steps for cell in found)
 
 

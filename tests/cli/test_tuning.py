@@ -34,12 +34,12 @@ def test_three_trials(tmp_path):
     assert best["best_value"] == max(trial["value"] for trial in trials)
     # What each trial returned, taken from the store: selection episodes of its α and θ, and no other stream was played.
     cells = [json.loads(path.read_text()) for path in tmp_path.glob("results/cells/??/*.json")]
-    assert {entry["cell"]["stream"] for entry in cells} == {"selection"} and len(cells) == 3 * 2
+    assert {entry["key"]["stream"] for entry in cells} == {"selection"} and len(cells) == 3 * 2
     for trial in trials:
         own = [
             entry["outcome"]["reward_sum"]
             for entry in cells
-            if entry["cell"]["alpha"] == trial["config"]["crpi"]["alpha"]
+            if entry["key"]["alpha"] == trial["config"]["crpi"]["alpha"]
         ]
         assert len(own) == 2 and np.isclose(trial["value"], np.mean(own), rtol=1e-12)
     assert not list(tmp_path.rglob("result.json"))
