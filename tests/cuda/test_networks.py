@@ -1,0 +1,146 @@
+"""Spiking networks on the pretended device do what they do on the CPU, where compiled kernels compute them.
+
+Weights, thresholds and inputs are multiples of powers of two, so that sums are exact in any order and results are equal
+bit for bit. T = 3 makes divisions inexact: CUDA's division by a Python number would show.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import snn
+from evaluation.policies import ANNPolicy, SpikingPolicy
+from runtime import device as devices
+from snn.crpi import MODES
+from tests.cuda.pretended import pretend
+from tests.snn.helpers import PAIRS
+
+CUDA = torch.device("cuda:0")
+T = 3
+
+
+def dyadic(*shape: int, seed: int, step: float = 1 / 8) -> torch.Tensor:
+    return torch.randint(-6, 7, shape, generator=torch.Generator().manual_seed(seed)) * step
+
+
+def module(kind: str) -> nn.Module:
+    """conv: ends in a ReLU; mlp: ends in a linear layer; hybrid: around a LayerNorm and a tanh."""
+    layers = {
+        "conv": [
+            nn.Conv2d(2, 3, 3, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(3, 3, 2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(12, 5),
+        ],
+        "mlp": [nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2)],
+        "hybrid": [nn.Linear(4, 6), nn.LayerNorm(6), nn.Tanh(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2)],
+    }[kind]
+    network = nn.Sequential(*layers, *([nn.ReLU()] if kind == "conv" else []))
+    with torch.no_grad():
+        for seed, parameter in enumerate(network.parameters()):
+            parameter.copy_(dyadic(*parameter.shape, seed=seed))
+    return network
+
+
+def observations(kind: str, decision: int) -> torch.Tensor:
+    return dyadic(4, *((2, 7, 7) if kind == "conv" else (4,)), seed=50 + decision, step=1 / 4)
+
+
+def converted(kind: str, neuron: str, coding: str, mode: str, dtype: str, device: torch.device) -> snn.SpikingNetwork:
+    network = module(kind)
+    units = [len(layer.weight) for layer in network if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    spiking = {"conv": units, "mlp": units[:-1], "hybrid": units[1:-1]}[kind]
+    thetas = [torch.tensor(([0.5, 1.0, 2.0, 0.0, 1.0] * count)[:count]) for count in spiking]
+    alpha = torch.tensor([0.5, 0.0, 1.0, 0.5])
+    options = {"timesteps": T, "alpha": alpha, "n_thresholds": 2, "dtype": dtype, "mode": mode, "hybrid": True}
+    return snn.convert(network, thetas, neuron, coding, **options).to(device)
+
+
+def played(spiking: snn.SpikingNetwork, kind: str, record: bool) -> list[np.ndarray]:
+    """Two decisions, the second of two slots after a reset of one, and all that can be seen of them."""
+    device = spiking.device
+    spiking.record(record)
+    outputs = [spiking(observations(kind, 0).to(device))]
+    spiking.reset(torch.tensor([True, False, False, False]).to(device))
+    slots = torch.tensor([2, 0]).to(device)
+    if record:
+        state = spiking.get_state()
+        seen = spiking.trace(observations(kind, 1)[:2], slots)
+        outputs += [spiking(observations(kind, 2)[:2].to(device)[:2], slots), seen.output, seen.ann_output]
+        outputs += [layer.decoded for layer in seen.layers]
+        spiking.set_state(state)
+    outputs += [spiking(observations(kind, 1)[:2].to(device), slots), *spiking.residuals()]
+    activity = [x for layer in spiking.activity() for x in (layer.spikes, layer.sops, layer.above, layer.decisions)]
+    return [output.double().cpu().numpy() for output in outputs] + activity
+
+
+@pytest.fixture(autouse=True)
+def as_in_evaluation():
+    devices.prepare(torch.device("cpu"), "fp32", repeatable=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize(("neuron", "coding"), PAIRS)
+def test_every_mode_recorded_or_not(neuron, coding, dtype):
+    for mode, record in itertools.product(MODES, (False, True)):
+        kinds = ("conv", "mlp", "hybrid") if record and mode == "residual" else ("conv",)
+        for kind in kinds:
+            cpu, cuda = torch.device("cpu"), CUDA
+            want = played(converted(kind, neuron, coding, mode, dtype, cpu), kind, record)
+            with pretend():
+                got = played(converted(kind, neuron, coding, mode, dtype, cuda), kind, record)
+            for ours, theirs in zip(got, want, strict=True):
+                np.testing.assert_array_equal(ours, theirs, err_msg=f"{kind} {mode} record={record}")
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("conv", "residual"), ("mlp", "carry"), ("mlp", "shuffled")])
+def test_a_decision_waits_twice_at_most_and_reading_an_episode_once(kind, mode):
+    with pretend() as log:
+        spiking = converted(kind, "mt", "differential", mode, "float32", CUDA)
+        policy = SpikingPolicy(spiking, 4, CUDA)
+        policy.act(observations(kind, 0).numpy())
+        log.waits.clear()
+        policy.act(observations(kind, 1).numpy(), np.array([0, 2]))
+        # Are the inputs finite, and what are the actions? The control shuffles on the host, layer by layer.
+        layers = len(spiking.thresholds)
+        assert log.waits.total() <= 2 + layers * (mode == "shuffled"), log.waits
+        log.waits.clear()
+        assert len(policy.activity(0)) == layers and log.waits.total() == 1, log.waits
+
+
+def test_calibration_policy_and_files(tmp_path):
+    network, inputs = module("conv"), [observations("conv", k) for k in range(3)]
+    for percentile in (None, 90):
+        want = snn.calibrate(network, inputs, percentile)
+        with pretend():
+            got = snn.calibrate(module("conv").to(CUDA), [x.to(CUDA) for x in inputs], percentile)
+            assert all(torch.equal(ours.cpu(), theirs) for ours, theirs in zip(got, want, strict=True))
+    action = ANNPolicy(network, torch.device("cpu")).act(inputs[0].numpy())
+    with pretend() as log:
+        policy = ANNPolicy(network, CUDA)
+        log.waits.clear()
+        np.testing.assert_array_equal(policy.act(inputs[0].numpy()), action)
+        assert log.waits.total() == 1
+        snn.save(converted("conv", "if", "rate", "residual", "float32", CUDA), tmp_path / "spiking.pt")
+        loaded = snn.load(tmp_path / "spiking.pt", CUDA)(inputs[0].to(CUDA)).cpu()
+    here = snn.load(tmp_path / "spiking.pt")(inputs[0])
+    assert torch.equal(loaded, here)
+
+
+def test_float32_is_not_tf32():
+    fine = 1 + 2.0**-14  # more bits than TF32 has
+    layer, x = nn.Conv2d(1, 1, 1, bias=False), torch.ones(1, 1, 1, 1)
+    nn.init.constant_(layer.weight, fine)
+    with pretend(), torch.no_grad():
+        layer.to(CUDA)
+        for precision, want in (("fp32", fine), ("tf32", 1.0), ("bf16", fine)):
+            devices.prepare(CUDA, precision, repeatable=True)
+            assert layer(x.to(CUDA)).item() == want
+            assert (x.to(CUDA)[0, 0] @ layer.weight[0, 0]).item() == want
