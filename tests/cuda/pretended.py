@@ -252,6 +252,11 @@ def _line() -> str:
     return "autograd"
 
 
+def log_in_use() -> Log:
+    """What a script that runs on the device asks for."""
+    return _Device.in_use.log
+
+
 @contextlib.contextmanager
 def pretend() -> Iterator[Log]:
     """The device is there, in all threads that start inside."""
@@ -291,6 +296,7 @@ def pretend() -> Iterator[Log]:
 
 
 def _main(log_file: str, program: str, *words: str) -> None:
+    sys.modules["tests.cuda.pretended"] = sys.modules["__main__"]  # for scripts that import it
     sys.argv = [program, *words]
     with pretend() as log:
         try:

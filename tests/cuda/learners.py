@@ -1,0 +1,91 @@
+"""A script for the pretended device: updates and actions of every kind of learner, beside the same on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from drqv2.agent import AgentSettings, Batch, DrQV2Agent
+from drqv2.learner import PolicyLearner
+from drqv2.prefetch import Prefetcher
+from drqv2.schedule import parse_schedule
+from drqv2.student import Lesson, Student, StudentSettings
+from runtime.device import prepare
+from tests.cuda.pretended import log_in_use
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
+PIXELS, STATE = (3, 17, 17), (5,)
+NETWORKS = {"action_dim": 2, "feature_dim": 8, "hidden_dim": 16, "compile": False, "seed": 4}
+
+
+def rows(update: int, shape: tuple[int, ...], size: int) -> np.ndarray:
+    random = np.random.default_rng([update, *shape, size])
+    return random.integers(0, 256, (size, *shape), np.uint8) if len(shape) == 3 else random.random((size, *shape), np.float32)
+
+
+def agent(shape: tuple[int, ...], trunk: str, normalize: bool, precision: str) -> tuple[Any, Callable, Callable]:
+    schedule = parse_schedule("linear(1.0,0.1,100)")
+    learner = {"lr": 1e-3, "critic_target_tau": 0.01, "num_expl_steps": 0, "stddev_schedule": schedule, "stddev_clip": 0.3}
+    policy = {"observation_shape": shape, "actor_trunk": trunk, "normalize_observations": normalize, "precision": precision}
+    settings = AgentSettings(**NETWORKS, **learner, **policy)
+
+    def sample(update: int) -> dict[str, np.ndarray]:
+        observed = {"observation": rows(update, shape, 6), "next_observation": rows(update + 100, shape, 6)}
+        return observed | {"action": rows(update, (2,), 6), "reward": rows(update, (1,), 6), "discount": rows(update, (1,), 6)}
+
+    return lambda device: DrQV2Agent(settings, device), sample, lambda a, batch, n: a.update(Batch(**batch), n, n)
+
+
+def student(state_weight: float) -> tuple[Any, Callable, Callable]:
+    policy = {"observation_shape": PIXELS, "actor_trunk": "relu", "normalize_observations": False, "precision": "fp32"}
+    told = {"lr_schedule": parse_schedule(1e-3, "lr_schedule"), "state_dim": 5, "state_weight": state_weight}
+    settings = StudentSettings(**NETWORKS, **policy, **told)
+
+    def sample(update: int) -> dict[str, np.ndarray]:
+        return {"observation": rows(update, PIXELS, 6), "action": rows(update, (7 if state_weight else 2,), 6)}
+
+    return lambda device: Student(settings, device), sample, lambda s, batch, n: s.update(Lesson(**batch), n)
+
+
+def trained(make: Callable, sample: Callable, update: Callable, device: torch.device) -> tuple[list[float], np.ndarray]:
+    """Metrics of three updates, the third by a learner that the state of the first was loaded into, and its actions."""
+    learner: PolicyLearner = make(device)
+    learner.include(rows(0, STATE, 20))
+    batches = Prefetcher(sample, device)
+    log = log_in_use()
+    metrics = []
+    for number in range(3):
+        if number == 2:
+            state, learner = {name: value.cpu().clone() for name, value in learner.state().items()}, make(device)
+            learner.load_state(state)
+        waits = log.waits.total()
+        metrics.append(update(learner, batches.take(number), number))
+        assert log.waits.total() == waits, log.waits
+    batches.close()
+    seen = rows(9, learner.settings.observation_shape, 3)
+    waits = log.waits.total()
+    actions = learner.act_mean(seen)
+    assert log.waits.total() == waits + (device == CUDA)
+    assert learner.policy_network(torch.from_numpy(seen).to(device)).shape == (3, 2)
+    return [float(value) for values in metrics for value in values.values()], actions
+
+
+LEARNERS = {
+    "pixels, LayerNorm": (agent(PIXELS, "layernorm_tanh", False, "fp32"), "fp32", 1e-4),
+    "pixels, tf32": (agent(PIXELS, "relu", False, "tf32"), "tf32", 5e-2),
+    "pixels, bf16": (agent(PIXELS, "relu", False, "bf16"), "bf16", 1e-4),
+    "state, normalised": (agent(STATE, "relu", True, "fp32"), "fp32", 1e-4),
+    "student": (student(0.0), "fp32", 1e-4),
+    "student that tells states": (student(0.5), "fp32", 1e-4),
+}
+
+for name, (learner, precision, tolerance) in LEARNERS.items():
+    prepare(CUDA, precision, repeatable=False)
+    (metrics, actions), (here, acted) = trained(*learner, CUDA), trained(*learner, CPU)
+    np.testing.assert_allclose(metrics, here, rtol=tolerance, atol=tolerance, err_msg=name)
+    np.testing.assert_allclose(actions, acted, rtol=tolerance, atol=tolerance, err_msg=name)
+    # TF32 shows in the numbers, and nowhere else.
+    assert (max(np.abs(np.subtract(metrics, here))) > 1e-5) == (precision == "tf32"), name
