@@ -23,18 +23,37 @@ NETWORKS = {"action_dim": 2, "feature_dim": 8, "hidden_dim": 16, "compile": Fals
 
 def rows(update: int, shape: tuple[int, ...], size: int) -> np.ndarray:
     random = np.random.default_rng([update, *shape, size])
-    return random.integers(0, 256, (size, *shape), np.uint8) if len(shape) == 3 else random.random((size, *shape), np.float32)
+    return (
+        random.integers(0, 256, (size, *shape), np.uint8)
+        if len(shape) == 3
+        else random.random((size, *shape), np.float32)
+    )
 
 
 def agent(shape: tuple[int, ...], trunk: str, normalize: bool, precision: str) -> tuple[Any, Callable, Callable]:
     schedule = parse_schedule("linear(1.0,0.1,100)")
-    learner = {"lr": 1e-3, "critic_target_tau": 0.01, "num_expl_steps": 0, "stddev_schedule": schedule, "stddev_clip": 0.3}
-    policy = {"observation_shape": shape, "actor_trunk": trunk, "normalize_observations": normalize, "precision": precision}
+    learner = {
+        "lr": 1e-3,
+        "critic_target_tau": 0.01,
+        "num_expl_steps": 0,
+        "stddev_schedule": schedule,
+        "stddev_clip": 0.3,
+    }
+    policy = {
+        "observation_shape": shape,
+        "actor_trunk": trunk,
+        "normalize_observations": normalize,
+        "precision": precision,
+    }
     settings = AgentSettings(**NETWORKS, **learner, **policy)
 
     def sample(update: int) -> dict[str, np.ndarray]:
         observed = {"observation": rows(update, shape, 6), "next_observation": rows(update + 100, shape, 6)}
-        return observed | {"action": rows(update, (2,), 6), "reward": rows(update, (1,), 6), "discount": rows(update, (1,), 6)}
+        return observed | {
+            "action": rows(update, (2,), 6),
+            "reward": rows(update, (1,), 6),
+            "discount": rows(update, (1,), 6),
+        }
 
     return lambda device: DrQV2Agent(settings, device), sample, lambda a, batch, n: a.update(Batch(**batch), n, n)
 

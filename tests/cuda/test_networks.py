@@ -16,7 +16,7 @@ from torch import nn
 import snn
 from evaluation.policies import ANNPolicy, SpikingPolicy
 from runtime import device as devices
-from snn.crpi import MODES
+from snn import carry
 from tests.cuda.pretended import pretend
 from tests.snn.helpers import PAIRS
 
@@ -59,7 +59,7 @@ def converted(kind: str, neuron: str, coding: str, mode: str, dtype: str, device
     spiking = {"conv": units, "mlp": units[:-1], "hybrid": units[1:-1]}[kind]
     thetas = [torch.tensor(([0.5, 1.0, 2.0, 0.0, 1.0] * count)[:count]) for count in spiking]
     alpha = torch.tensor([0.5, 0.0, 1.0, 0.5])
-    options = {"timesteps": T, "alpha": alpha, "n_thresholds": 2, "dtype": dtype, "mode": mode, "hybrid": True}
+    options = {"timesteps": T, "n_thresholds": 2, "dtype": dtype, "crpi": snn.CRPI(alpha, mode), "hybrid": True}
     return snn.convert(network, thetas, neuron, coding, **options).to(device)
 
 
@@ -89,7 +89,7 @@ def as_in_evaluation():
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize(("neuron", "coding"), PAIRS)
 def test_every_mode_recorded_or_not(neuron, coding, dtype):
-    for mode, record in itertools.product(MODES, (False, True)):
+    for mode, record in itertools.product(carry.names(), (False, True)):
         kinds = ("conv", "mlp", "hybrid") if record and mode == "residual" else ("conv",)
         for kind in kinds:
             cpu, cuda = torch.device("cpu"), CUDA
