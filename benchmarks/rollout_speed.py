@@ -357,7 +357,7 @@ def main() -> None:
     parts.append(network_table(peer, words.rounds, words.batch, words.decisions))
     parts.append(
         f"Whole evaluation with rendering, {TASK}, IF, T=32 (the peer: {words.decisions // words.rounds} decisions "
-        f"of its loop per round; ours: ANN and 11 α × 4 episodes of {words.max_decisions} decisions; both per decision, so "
+        f"of its loop per round; ours: ANN and 11 α × 4 episodes of {words.max_decisions} decisions; per decision, so "
         "neither is extrapolated in time):"
     )
     parts.append(evaluation_table(peer, words.rounds, words.decisions // words.rounds, words.max_decisions))

@@ -5,7 +5,7 @@
 
 Thick: evaluations, without exploration noise. Thin: each episode of training. --published draws under them the mean and
 the range, lowest to highest seed, of DrQ-v2's published runs and prints both numbers wherever both were evaluated.
-Without a folder it reads scripts/published_curves.csv: eight tasks at eight frames each, computed from the folder curves/
+Without a folder it reads scripts/published_curves.csv: eight tasks at eight frames each, from the folder curves/
 of github.com/facebookresearch/drqv2 at commit c0c650b. With that folder it draws all 24 tasks, every 20,000 frames.
 
 OUT's name with .csv holds the numbers: task, run, kind (evaluation | training), frame, seconds of training so far,
@@ -72,7 +72,7 @@ def task_of(run: Path) -> str:
 def published(task: str, source: Path) -> dict[int, tuple[float, float, float]]:
     """Frame → mean, lowest and highest return of the published seeds; empty where the task has none.
 
-    source   MILESTONES, or a folder of dmc_<task>.csv with a row for each seed and frame. Exits with one line on a bad one.
+    source   MILESTONES, or a folder of dmc_<task>.csv with a row per seed and frame. A bad one ends the program with one line.
     """
     path = source if source == MILESTONES else source / f"dmc_{task}.csv"
     if source != MILESTONES and not any(source.glob("dmc_*.csv")):

@@ -91,7 +91,8 @@ def write_network(folder: Path) -> None:
     )
     thresholds = snn.calibrate(module, [torch.rand(8, 2, 6, 6)], hybrid=True)
     snn.save(
-        snn.convert(module, thresholds, "mt", "differential", 4, crpi=snn.CRPI([0.5, 1.0], seed=7), hybrid=True), folder / "network.pt"
+        snn.convert(module, thresholds, "mt", "differential", 4, crpi=snn.CRPI([0.5, 1.0], seed=7), hybrid=True),
+        folder / "network.pt",
     )
 
 

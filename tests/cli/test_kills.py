@@ -1,4 +1,4 @@
-"""kill -9 of an environment worker and of convert.py itself: what was finished is kept, the rest is named or missing."""
+"""kill -9 of an environment worker and of convert.py: what was finished is kept, the rest is named or missing."""
 
 from __future__ import annotations
 

@@ -163,8 +163,8 @@ def test_trainings_side_by_side_one_of_which_fails(tmp_path):
 
 
 def test_ctrl_c_ends_every_process_of_joblib(tmp_path):
-    """Without psutil joblib asks pgrep, which slim images lack and a second Ctrl-C ends: it failed in a traceback of its
-    own then, and the trainings went on unseen."""
+    """Without psutil joblib asks pgrep, which slim images lack and a second Ctrl-C ends: it failed in a traceback then,
+    and the trainings went on unseen."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/pgrep").write_text("#!/bin/sh\nexit 3\n")
     (tmp_path / "bin/pgrep").chmod(0o755)
@@ -211,8 +211,8 @@ grep '^#SBATCH' "$file" >> {log}
 (
     last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$file")
     for task in $(seq 0 "$last"); do
-        export SLURM_JOB_ID=7$task SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$task SLURM_LOCALID=0 SLURM_PROCID=0 SLURM_NTASKS=1
-        export SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_JOB_NODELIST=here SLURM_NODELIST=here
+        export SLURM_JOB_ID=7$task SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$task SLURM_LOCALID=0 SLURM_PROCID=0
+        export SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_JOB_NODELIST=here SLURM_NODELIST=here
         sh "$file" &
     done
 ) >/dev/null 2>&1 </dev/null &

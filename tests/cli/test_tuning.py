@@ -1,4 +1,4 @@
-"""A search with Optuna as its user starts it: what the optimiser sees are selection episodes, and nothing else is played."""
+"""A search with Optuna as its user starts it: the optimiser sees selection episodes, and nothing else is played."""
 
 from __future__ import annotations
 

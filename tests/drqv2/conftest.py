@@ -9,7 +9,7 @@ from tests import fuzz_snapshots
 
 @pytest.fixture(scope="session")
 def agents(tmp_path_factory) -> Path:
-    """Real pickles with stepped optimisers, made by throw-away classes in a process of their own, in folders by kind."""
+    """Real pickles with stepped optimisers, made by throw-away classes in a process of their own; folders by kind."""
     folder = tmp_path_factory.mktemp("published")
     fuzz_snapshots.write_published(
         folder, "relu-zip", "layernorm_tanh-zip", "relu-legacy", "layernorm_tanh-legacy", "gelu-zip"

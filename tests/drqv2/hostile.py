@@ -26,7 +26,7 @@ WITNESS = "witness"  # what a file that gets code to run leaves in the working d
 TOUCH = f"touch {WITNESS}"
 
 GENERATORS: dict[str, Callable[[Bases, Random], bytes]] = {}
-# These may leave the weights as they were (padding, time stamps, records that nobody reads, numbers in an optimiser): then
+# These may leave the weights as they were (padding, time stamps, records that nobody reads, an optimiser): then
 # they must load unchanged.
 MAY_BE_HARMLESS = {"flipped", "overwritten", "flipped_published", "huge_declared", "lying_directory"}
 

@@ -214,8 +214,6 @@ def test_a_simulation_that_diverges_stops_the_run(root):
         trainer.env.step = spin
 
     said = poisoned(root, spoil)
-    assert (
-        "cartpole_swingup: the simulation became unstable at decision 0 of episode 5 of stream train, seed 1 (mjWARN_BAD"
-        in said
-    )
+    assert "cartpole_swingup: the simulation became unstable at decision 0 of episode 5 of stream train, seed 1" in said
+    assert "(mjWARN_BAD" in said
     assert "run again, or with another seed" in said

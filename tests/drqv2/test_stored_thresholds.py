@@ -1,4 +1,4 @@
-"""A calibration in a policy's file: what goes in comes out, only with its weights, and a damaged one is one clear line."""
+"""A calibration in a policy's file: what goes in comes out, with its weights alone, and damage is one clear line."""
 
 from __future__ import annotations
 

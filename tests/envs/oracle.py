@@ -1,7 +1,8 @@
 """The published DrQ-v2 pipeline, rebuilt from dm_control's own wrappers and renderer, as the tests' independent oracle.
 
 `python oracle.py OUT SEED REPEAT DECISIONS TASK,... TASK,...` writes observations, rewards and discounts to OUT (npz),
-from pixels for the first list of tasks and from state for the second, under random actions that are a function of the task's number of actuators.
+from pixels for the first list of tasks and from state for the second, under random actions that are a function of the
+task's number of actuators.
 """
 
 import sys

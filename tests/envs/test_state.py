@@ -23,7 +23,7 @@ def _assert_equal(some, others):
         assert one[1:] == other[1:]
 
 
-# Joints of all kinds, touch, force and gyro sensors, targets in the model, RK4 and Euler, a model made anew at each reset.
+# Joints of all kinds, touch, force and gyro sensors, targets in the model, RK4 and Euler, a new model at each reset.
 @pytest.mark.parametrize(
     "task", ["reacher_easy", "finger_turn_hard", "quadruped_walk", "acrobot_swingup", "cup_catch", "reach_duplo"]
 )

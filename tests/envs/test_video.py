@@ -18,7 +18,7 @@ def test_what_is_written_can_be_read_back(tmp_path):
     write_video(path, frames(5), fps=25)
     with imageio.get_reader(path) as reader:
         assert reader.get_meta_data()["fps"] == 25
-        read = [frame for frame in reader]
+        read = list(reader.iter_data())
     assert len(read) == 5
     for frame, expected in zip(read, frames(5)):
         assert np.abs(frame.astype(int) - expected).mean() < 8

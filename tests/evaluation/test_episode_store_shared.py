@@ -1,4 +1,4 @@
-"""Many jobs on one store, as on a shared file system: what is read is whole, what was computed stays, whoever is killed."""
+"""Many jobs on one store, as on a shared file system: what is read is whole and stays, whoever is killed."""
 
 import dataclasses
 import errno

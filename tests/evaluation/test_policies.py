@@ -50,7 +50,7 @@ def test_a_spiking_policy_acts_by_tanh_of_its_networks_output(loaded):
 
 @pytest.mark.parametrize("neuron, mode", [("if", "residual"), ("mt", "residual"), ("snm", "random")])
 def test_a_row_does_not_know_its_neighbours(loaded, neuron, mode):
-    """Three decisions of row 2 alone, and in full company that starts, ends and acts otherwise: bit for bit the same."""
+    """Three decisions of row 2 alone, and in company that starts, ends and acts otherwise: bit for bit the same."""
     alone = SpikingPolicy(_convert(loaded, neuron=neuron, crpi=snn.CRPI(0.0, mode, 3)), ROWS, CPU)
     company = SpikingPolicy(_convert(loaded, neuron=neuron, crpi=snn.CRPI(0.0, mode, 3)), ROWS, CPU)
     mask = np.arange(ROWS) == 2

@@ -160,7 +160,7 @@ def test_the_hash_tells_any_change_of_the_thresholds():
 
 
 def _stored(**changes):
-    """What a policy's file carries: thresholds that no rollout gives, under the settings of `_calibration(**changes)`."""
+    """What a policy's file carries: thresholds that no rollout gives, under settings of `_calibration(**changes)`."""
     return rollout_calibration.to_store(_calibration(**changes), _network(), [torch.tensor([5.0, 6.0, 7.0])])
 
 

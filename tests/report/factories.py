@@ -64,7 +64,7 @@ def network(**changes) -> Network:
 def result(
     ann, snn, *, selection=None, chosen=None, sha="a", training_seed=1, created="2026-01-01", capped=False, **changes
 ):
-    """A finished run. `ann`: returns; `snn`: α → returns on the report episodes; `selection`: the same on the others."""
+    """A finished run. `ann`: returns; `snn`: α → returns on the report episodes; `selection`: on the others."""
     values = config(**changes)
     alpha = values["crpi"]["alpha"]
     requested = sorted(snn) if alpha == "grid" else [float(a) for a in (alpha if isinstance(alpha, list) else [alpha])]

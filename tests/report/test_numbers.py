@@ -161,7 +161,7 @@ def test_no_ratio_to_an_ann_that_earns_nothing():
 
 
 def test_gains_are_compared_together():
-    """One clear gain, one that lies within chance, one that is α = 0 itself and no comparison, one without an interval."""
+    """One clear gain, one within chance, one that is α = 0 itself and no comparison, one without an interval."""
     base = np.arange(500.0, 512.0)
     noise = np.tile([1.0, -1.1, 0.5], 4)
     results = [

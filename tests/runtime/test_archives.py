@@ -1,4 +1,4 @@
-"""What is seen in a torch file before it is read; tests/drqv2/test_hostile.py and tests/snn/test_hostile_files.py try far more."""
+"""What is seen in a torch file before it is read; test_hostile.py and test_hostile_files.py try far more."""
 
 from __future__ import annotations
 

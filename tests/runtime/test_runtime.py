@@ -97,7 +97,7 @@ print(not low <= address < high)
 
 @pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("active", "ACTIVE")])
 def test_openmp_threads_sleep_unless_told_otherwise(given, policy):
-    """Set before torch is imported, OpenMP itself says that it heard; and the commands' modules import no torch before."""
+    """Set before torch is imported, OpenMP itself says that it heard; the commands' modules import no torch before."""
     program = """
 import sys
 from pathlib import Path

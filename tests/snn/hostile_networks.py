@@ -1,4 +1,4 @@
-"""Damaged and hostile files of saved networks, as tests/drqv2/hostile.py makes them of snapshots; here the base is "network"."""
+"""Damaged and hostile files of saved networks, as tests/drqv2/hostile.py makes them of snapshots."""
 
 from __future__ import annotations
 

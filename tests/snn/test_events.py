@@ -127,7 +127,7 @@ def test_what_is_computed_by_events():
     assert _synapse([_convolution()], (4, 8, 8)).event_driven
     assert _synapse([_convolution(stride=[2, 2])], (4, 8, 8)).event_driven
     assert _synapse([flat, linear], (4, 8, 8)).event_driven
-    # The input is no spike train; bfloat16 is dense; a small layer behind a linear one shares its weights over the batch.
+    # The input is no spike train; bfloat16 is dense; a small layer behind a linear one shares weights over the batch.
     assert not _synapse([_convolution()], (4, 8, 8), analog=True).event_driven
     assert not _synapse([_convolution()], (4, 8, 8), dtype=torch.bfloat16).event_driven
     assert not _synapse([Op("linear", "l", {}, {"weight": torch.randn(3, 5)})], (5,)).event_driven

@@ -27,7 +27,7 @@ def chain(graph):
 
 
 def decide(graph, observation):
-    """One decision of a NIR chain as the metadata say: dt = 1, soft reset, v_init, the mean of T outputs. Plain numpy."""
+    """One decision of a NIR chain as the metadata say: dt = 1, soft reset, v_init, the mean of T outputs."""
     order = chain(graph)
     assert len(order) == len(graph.nodes) and isinstance(graph.nodes[order[-1]], nir.Output)
     v = {

@@ -1,4 +1,4 @@
-"""A few of the files that tests/fuzz_snapshots.py --of networks makes by the thousand: one clear line each, nothing runs."""
+"""A few of the files that tests/fuzz_snapshots.py --of networks makes by the thousand: one line each, nothing runs."""
 
 from __future__ import annotations
 
