@@ -72,7 +72,7 @@ def task_of(run: Path) -> str:
 def published(task: str, source: Path) -> dict[int, tuple[float, float, float]]:
     """Frame → mean, lowest and highest return of the published seeds; empty where the task has none.
 
-    source   MILESTONES, or a folder of dmc_<task>.csv with a row per seed and frame. A bad one ends the program with one line.
+    source   MILESTONES, or a folder of dmc_<task>.csv with a row per seed and frame. Exits with one line on a bad one
     """
     path = source if source == MILESTONES else source / f"dmc_{task}.csv"
     if source != MILESTONES and not any(source.glob("dmc_*.csv")):
