@@ -56,7 +56,7 @@ def test_a_policy_is_trained_and_converted(tmp_path):
     for theirs, ours in ((cpu.ann, cuda.ann), *zip(cpu.snn, cuda.snn, strict=True)):
         rewards = [rollouts.episodes[0].reward_sum for rollouts in (theirs, ours)]
         assert rewards[0] == pytest.approx(rewards[1], rel=1e-3)
-    assert cuda.compute["device"] == "Pretended GPU, cuDNN 91900"
+    assert (cuda.compute["device"], cuda.compute["max_batch_bytes"]) == ("Pretended GPU, cuDNN 91900", 512 * 2**20)
 
 
 def test_a_policy_is_distilled(tmp_path):
