@@ -7,6 +7,12 @@ converts its newest snapshot with environments in a worker process, and rolls bo
 from pixels, so that OpenGL contexts come and go. Nothing is given back by a process ending: whatever a cycle leaks
 stays and is seen. After a cycle it sleeps until it has used no more than `share` of one core.
 
+    python benchmarks/soak.py --kills --minutes 100 [--descriptors 256]
+
+trains from pixels in short episodes instead, by train.py in a process that may open so few files, and kills it at random
+moments (a sixth of the time by SIGTERM), each time to be resumed by the same command. The samples are of that process;
+at the end train.csv must hold every episode once.
+
 Ctrl-C ends it early with the table of what was seen. samples.csv in the folder holds every sample.
 """
 
@@ -17,10 +23,14 @@ import csv
 import gc
 import io
 import os
+import random
 import resource
+import signal
 import statistics
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -99,15 +109,51 @@ def cycle(number: int, kind: str) -> None:
     assert result.timing["episodes_reused"] == 0, result.timing
 
 
-def sample() -> dict[str, float]:
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+# 1 MB an episode, so that data files follow each other and the oldest goes.
+TRAINING = (
+    "task=cartpole_swingup preset=debug max_decisions=50 snapshot_every_frames=2000 eval_every_frames=20000 eval_workers=1 "
+    "num_train_frames=100000000 update_every_steps=5 replay_buffer_size=30000 replay_compression=none device=cpu "
+    "progress=false save_video=false"
+)
+
+
+def killed_training(seconds: float, descriptors: int, note: Callable[[dict[str, float]], None]) -> str:
+    """Trains for so long, killed and resumed, and gives each sample to `note`. Returns what train.csv holds."""
+    moments, end, starts, kills = random.Random(0), time.monotonic() + seconds, 0, 0
+    command = [sys.executable, str(ROOT / "train.py"), *TRAINING.split()]
+    limit = (descriptors, descriptors)
+    while time.monotonic() < end:
+        with open("train.log", "ab") as log:
+            process = subprocess.Popen(
+                command, stdout=log, stderr=log, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+            )
+        starts += 1
+        moment = min(end, time.monotonic() + moments.uniform(30, 300))
+        while time.monotonic() < moment and process.poll() is None:
+            time.sleep(5)
+            if process.poll() is None:
+                note(sample(str(process.pid)))
+        if process.poll() not in (None, 0):
+            raise SystemExit(f"train.py ended by itself with {process.returncode}; see train.log")
+        process.send_signal(signal.SIGTERM if moments.random() < 1 / 6 else signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    with open("exp_local/cartpole_swingup/pixels_seed1/train.csv", newline="", encoding="utf-8") as file:
+        episodes = [int(row["episode"]) for row in csv.DictReader(file)]
+    whole = episodes == list(range(1, len(episodes) + 1))
+    return f"{starts} starts, {kills} kills, {len(episodes)} episodes, each {'once' if whole else 'NOT ONCE'}"
+
+
+def sample(process: str = "self") -> dict[str, float]:
+    """What `process` (a number) holds at this moment."""
+    folder = Path("/proc") / process
+    status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
     kilobytes = {key: int(status[key].split()[0]) for key in ("RssAnon", "RssFile", "RssShmem")}
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    children = (folder / "task" / status["Pid"].strip() / "children").read_text().split()
     return {
         "anonymous_mb": round(kilobytes["RssAnon"] / 1024, 2),
         "file_mb": round((kilobytes["RssFile"] + kilobytes["RssShmem"]) / 1024, 2),
-        "open_files": len(os.listdir("/proc/self/fd")),
-        "mappings": len(Path("/proc/self/maps").read_text().splitlines()),
+        "open_files": len(os.listdir(folder / "fd")),
+        "mappings": len((folder / "maps").read_text().splitlines()),
         "threads": int(status["Threads"]),
         "children": len(children),
         "shm_files": len(os.listdir("/dev/shm")),
@@ -121,13 +167,13 @@ def cpu_seconds() -> float:
 def table(rows: list[dict[str, float]]) -> str:
     """First and last tenth after the warm-up, and the slope of a straight line through all samples after it."""
     if len(rows) < 20:
-        return f"{len(rows)} cycles: too few for a table"
+        return f"{len(rows)} samples: too few for a table"
     end = rows[-1]["minute"]
     rows = [row for row in rows if row["minute"] >= WARM_UP * end]
     tenth = max(1, len(rows) // 10)
     hours = [row["minute"] / 60 for row in rows]
     lines = [
-        f"{len(rows)} cycles after {WARM_UP:.0%} warm-up, {(hours[-1] - hours[0]):.2f} h",
+        f"{len(rows)} samples after {WARM_UP:.0%} warm-up, {(hours[-1] - hours[0]):.2f} h",
         "",
         "| what | first tenth (median) | last tenth (median) | highest | slope per hour |",
         "|---|---|---|---|---|",
@@ -143,6 +189,8 @@ def table(rows: list[dict[str, float]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=120)
+    parser.add_argument("--kills", action="store_true", help="the training that is killed and resumed")
+    parser.add_argument("--descriptors", type=int, default=256, help="that such a training may hold")
     parser.add_argument("--share", type=float, default=1.0, help="of one core that it may use on average")
     parser.add_argument(
         "--folder",
@@ -162,23 +210,30 @@ def main() -> None:
     with open("samples.csv", "x", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
+
+        def note(row: dict[str, float]) -> None:
+            rows.append({"minute": round((time.monotonic() - started) / 60, 3), "cycle": len(rows), **row})
+            writer.writerow(rows[-1])
+            file.flush()
+
         try:
-            while (minute := (time.monotonic() - started) / 60) < options.minutes:
+            if options.kills:
+                print(killed_training(options.minutes * 60, options.descriptors, note))
+            while time.monotonic() - started < options.minutes * 60:
                 kind = "pixels" if len(rows) % 10 == 9 else "state"
                 number[kind] += 1
                 used, begun = cpu_seconds(), time.monotonic()
                 with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
                     cycle(number[kind], kind)
                 gc.collect()
-                rows.append({"minute": round(minute, 3), "cycle": len(rows), "kind": kind, **sample()})
-                writer.writerow(rows[-1])
-                file.flush()
+                note({"kind": kind, **sample()})
                 if len(rows) % 20 == 0:
                     print(rows[-1], flush=True)
                 time.sleep(max(0.0, (cpu_seconds() - used) / options.share - (time.monotonic() - begun)))
         except KeyboardInterrupt:
             print("stopped by Ctrl-C")
-    print(f"{number['state']} cycles on states, {number['pixels']} on pixels")
+    if not options.kills:
+        print(f"{number['state']} cycles on states, {number['pixels']} on pixels")
     print(table(rows), flush=True)
 
 

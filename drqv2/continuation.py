@@ -58,7 +58,8 @@ def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
         for key in SAME:
             if option(config, key) != option(before, key):
                 raise UserError(
-                    f"{key}={option(config, key)}: the run of start_from={source} has {option(before, key)}; give the same"
+                    f"{key}={option(config, key)}: the run of start_from={source} has "
+                    f"{option(before, key)}; give the same"
                 )
         # With a state_weight the replay's lessons hold states and the snapshot a layer that predicts them.
         if _predicts_states(config) != _predicts_states(before):

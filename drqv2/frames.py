@@ -10,9 +10,10 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import zstandard
+
+from snn.cpu.jit import jit
 
 KEY = 8
 LEVEL = -1
@@ -63,7 +64,7 @@ def unpack_window(frames: PackedFrames, first: int, last: int, out: np.ndarray) 
     return begin
 
 
-@numba.njit(cache=True, nogil=True)
+@jit()
 def _accumulate(deltas: np.ndarray, key: int, out: np.ndarray) -> None:
     """out[i] = deltas[i] for every key-th frame, out[i-1] + deltas[i] mod 256 for the others."""
     for i in range(len(deltas)):

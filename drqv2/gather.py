@@ -10,8 +10,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from snn.cpu.jit import jit
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+
+@jit(parallel=True)
 def gather_shifted(
     contents: np.ndarray,
     starts: np.ndarray,
@@ -50,7 +52,7 @@ def gather_shifted(
 
 
 # Not parallel: a batch of rows is copied in microseconds, and a second thread's waiting would take a core from others.
-@numba.njit(cache=True, nogil=True)
+@jit()
 def gather_rows(contents: np.ndarray, starts: np.ndarray, steps: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
     """States [D] of the decisions `steps`; out: float32 [≥ B, D]."""
     width = out.shape[1]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
 from snn.cpu import threads
+from snn.cpu.jit import jit
 from snn.cpu.kernels import BLOCK
 from snn.graph.ops import Op, Shape
 
@@ -111,7 +111,7 @@ def _by_planes(kernel, events: Events, out_units: int, *arrays: np.ndarray) -> T
 
 
 # Multiply and add in one operation, rounded once, as dense arithmetic does.
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+_OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}}
 
 
 @functools.cache
@@ -133,7 +133,7 @@ def _linear_kernel():
                     for i in range(size):
                         target[i] += value * row[i]
 
-    return njit(**_OPTIONS)(kernel)
+    return jit(**_OPTIONS)(kernel)
 
 
 @functools.cache
@@ -193,4 +193,4 @@ def _convolution_kernel():
                             for i in range(size):
                                 target[i] = (((target[i] + a * w0[i]) + b * w1[i]) + c * w2[i]) + d * w3[i]
 
-    return njit(**_OPTIONS)(kernel)
+    return jit(**_OPTIONS)(kernel)

@@ -10,11 +10,11 @@ import types
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from numba.extending import register_jitable
 
 from snn.carry import CarryRule
 from snn.cpu import threads
+from snn.cpu.jit import jit
 from snn.neuron import Neuron
 
 BLOCK = 512  # units whose state stays in the first-level cache over all steps
@@ -198,7 +198,7 @@ def compiled(neuron: Neuron, carry: CarryRule, dtype: type, bf16_in: bool, bf16_
                     over += mean_input(s[V0, i], total, *read(s, i)) > s[THETA, i] and s[THETA, i] > zero
                 above[row] += over
 
-    return njit(nogil=True, cache=True, error_model="numpy")(kernel)
+    return jit(error_model="numpy")(kernel)
 
 
 def _reader(size: int) -> Callable:
