@@ -28,7 +28,8 @@ class Cosines:
 
     mean      of the cosines; None where no pair has one
     weighted  Σ ⟨δ_k, ·⟩ / Σ ‖δ_k‖ ‖·‖: the same with large errors counting more; None where there is none
-    pairs     decisions with a successor; `skipped`: those of them where a norm is below `SMALLEST` or the branch has ended
+    pairs     decisions with a successor; `skipped`: those of them where a norm is below `SMALLEST` or the branch has
+    ended
     """
 
     mean: float | None

@@ -9,8 +9,8 @@ flipped   the error that the network makes in the present state, with a random s
           state, which noise is not, but pointing here and there
 ulp       each action moved by one unit in the last place towards 0: the control for chaos
 
-Shuffled and ordered errors are another episode's, because errors replayed in their own order from the very state that they began in would only play
-that episode again.
+Shuffled and ordered errors are another episode's, because errors replayed in their own order from the very state that
+they began in would only play that episode again.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ class Estimate(Record):
 
 
 class Curve(Record):
-    """A mean over episodes for each decision, with its 95 % t interval; below three episodes that is the mean itself."""
+    """A mean over episodes for each decision, with its 95 % t interval; below three episodes that is the mean
+    itself."""
 
     mean: list[float]
     low: list[float]
@@ -206,6 +207,7 @@ def write(analysis: Analysis, folder: str | Path) -> Path:
 
 
 def read(path: str | Path) -> Analysis:
-    """Reads and checks an analysis.json (or the folder that holds it). Raises UserError, one line, where it isn't one."""
+    """Reads and checks an analysis.json (or the folder that holds it). Raises UserError, one line, where it isn't
+    one."""
     path = Path(path)
     return Analysis.read(path / ANALYSIS if path.is_dir() else path)

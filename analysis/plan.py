@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from analysis.trial import FLIPPED, RECORDED, ULP, Disturbance, Trial
@@ -39,10 +40,8 @@ class TrialPlan:
         recorded = {kind: self._disturbed(None, kind, sources) for kind in RECORDED}
         return recorded | {FLIPPED: self._disturbed(alpha, FLIPPED)}
 
-    def _disturbed(self, alpha: float | None, kind: str, sources: list[str] | None = None) -> list[Trial]:
+    def _disturbed(self, alpha: float | None, kind: str, sources: Sequence[str | None] = ()) -> list[Trial]:
         keys = self.conversion.keys(alpha, "report")
         seed = self.conversion.run.settings.seed
-        return [
-            Trial(key, disturbance=Disturbance(kind, source, seed))
-            for key, source in zip(keys, sources or [None] * len(keys), strict=True)
-        ]
+        pairs = zip(keys, sources or [None] * len(keys), strict=True)
+        return [Trial(key, disturbance=Disturbance(kind, source, seed)) for key, source in pairs]

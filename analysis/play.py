@@ -1,13 +1,14 @@
 """Plays trials: many episodes side by side, each branched at every decision in a second set of environments.
 
-The branches have simulators and renderers of their own, into which the whole state of the leader's episode is copied, so
-that the episode itself goes on bit for bit as if nobody looked (`evaluation.rollout` plays the same one). A trial runs
-in its own row of network calls of fixed shape, as episodes do: company changes nothing.
+The branches have simulators and renderers of their own, into which the whole state of the leader's episode is copied,
+so that the episode itself goes on bit for bit as if nobody looked (`evaluation.rollout` plays the same one). A trial
+runs in its own row of network calls of fixed shape, as episodes do: company changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,14 +19,27 @@ from analysis import disturbance, layers
 from analysis.store import TrialStore
 from analysis.trial import DISTURBANCES, FLIPPED, ULP, Trial, TrialRecord
 from evaluation.conversion import Conversion
-from evaluation.environments import Environments
 from evaluation.episode_store import ANN, Method
 from evaluation.policies import Policy, SpikingPolicy
 from evaluation.progress import Progress
+from evaluation.rollout import Environments
+
+# A record's columns, one entry per decision.
+_KINDS = {
+    "actions": np.float32,
+    "reference": np.float32,
+    "after": np.float32,
+    "branched": np.bool_,
+    "rewards": np.float64,
+    "branch_rewards": np.float64,
+    "coordinates": np.float64,
+    "residual_cosines": np.float32,
+}
 
 
 class Player:
-    """Plays trials of one conversion, and keeps their records in `store`; `branches`: as many environments as leaders."""
+    """Plays trials of one conversion, and keeps their records in `store`; `branches`: as many environments as
+    leaders."""
 
     def __init__(self, conversion: Conversion, branches: Environments, store: TrialStore):
         run = conversion.run
@@ -35,7 +49,7 @@ class Player:
         self._device = run.device
         self._network: snn.SpikingNetwork | None = None
         self._spiking: SpikingPolicy | None = None
-        self._known: dict[str, TrialRecord] = {}
+        self.known: dict[str, TrialRecord] = {}
         self.played = self.reused = 0
 
     def missing(self, trials: Iterable[Trial]) -> list[Trial]:
@@ -62,7 +76,7 @@ class Player:
         self.played += len(waiting)
         for group in _rounds(waiting):
             records |= _Round(self, group, progress).play()
-        self._known |= records
+        self.known |= records
         return records
 
     def spiking(self) -> tuple[snn.SpikingNetwork, SpikingPolicy]:
@@ -148,15 +162,15 @@ class _Round:
         rewards, _, lasts, capped = self.vector.step_wait()
         for place, row in enumerate(rows.tolist()):
             self.tapes[row].add(
-                actions[place],
-                reference[place],
-                after[place],
-                branched[place],
-                rewards[place],
-                branch_rewards[place],
-                states[place].coordinates,
-                cosines[place],
-                capped[place],
+                actions=actions[place],
+                reference=reference[place],
+                after=after[place],
+                branched=branched[place],
+                rewards=rewards[place],
+                branch_rewards=branch_rewards[place],
+                coordinates=states[place].coordinates,
+                residual_cosines=cosines[place],
+                capped=capped[place],
             )
         return lasts
 
@@ -186,7 +200,7 @@ class _Round:
         seed = (trial.disturbance.seed, DISTURBANCES.index(kind), trial.key.environment_key())
         if kind == FLIPPED:
             return disturbance.signs(self.limit, seed)
-        return disturbance.noise(kind, self.player._known[trial.disturbance.source].errors, self.limit, seed)
+        return disturbance.noise(kind, self.player.known[str(trial.disturbance.source)].errors, self.limit, seed)
 
 
 class _Tape:
@@ -195,7 +209,7 @@ class _Tape:
     def __init__(self, trial: Trial, noise: np.ndarray | None):
         self.trial, self.noise = trial, noise
         self.layers: list[np.ndarray] = []
-        self._columns: list[tuple] = []
+        self._columns: list[dict[str, Any]] = []
 
     @property
     def decisions(self) -> int:
@@ -216,27 +230,18 @@ class _Tape:
             return disturbance.add(reference, self.noise[self.decisions] * (action.astype(np.float64) - reference))
         return disturbance.add(action, self.noise[self.decisions])
 
-    def add(self, *column) -> None:
-        self._columns.append(column)
+    def add(self, **entries: Any) -> None:
+        """What one decision adds, by the names of `TrialRecord`."""
+        self._columns.append(entries)
 
     def record(self) -> TrialRecord:
         """The trial's record so far."""
-        names = (
-            "actions",
-            "reference",
-            "after",
-            "branched",
-            "rewards",
-            "branch_rewards",
-            "coordinates",
-            "residual_cosines",
-        )
-        kinds = (np.float32, np.float32, np.float32, bool, np.float64, np.float64, np.float64, np.float32)
-        *arrays, capped = zip(*self._columns)
-        arrays = {name: np.array(values, kind) for name, values, kind in zip(names, arrays, kinds, strict=True)}
+        arrays: dict[str, Any] = {
+            name: np.array([column[name] for column in self._columns], kind) for name, kind in _KINDS.items()
+        }
         taken = np.zeros((len(self.layers), arrays["residual_cosines"].shape[1], layers.NUMBERS))
         taken[:] = self.layers if self.layers else 0.0
-        return TrialRecord(**arrays, layers=taken, capped=np.array(capped[-1]))
+        return TrialRecord(**arrays, layers=taken, capped=np.array(self._columns[-1]["capped"]))
 
 
 def _rounds(trials: Sequence[Trial]) -> list[list[Trial]]:

@@ -23,9 +23,8 @@ from analysis.trial import RECORDED, Trial, TrialRecord
 from evaluation import alpha_selection
 from evaluation import result as results
 from evaluation.conversion import ConversionRun
-from evaluation.environments import Environments
 from evaluation.progress import Progress
-from evaluation.rollout import Rollouts
+from evaluation.rollout import Environments, Rollouts
 from runtime.versions import versions
 
 Say = Callable[[str], None]
@@ -110,13 +109,12 @@ class _Study:
     def report(self, choice: Choice, names: Sequence[str]) -> dict[str, Any]:
         """What stands in `Analysis` about the report episodes; `names` of the spiking layers."""
         alphas = sorted({0.0, choice.by_return, choice.by_drift})
-        led = {alpha: self.plan.led(alpha) for alpha in alphas}
-        disturbed = {(alpha, kind): trials for alpha in alphas for kind, trials in self.plan.disturbed(alpha).items()}
-        undisturbed = {
-            **{(alpha, "led"): trials for alpha, trials in led.items()},
-            **{(alpha, "shadowed"): self.plan.shadowed(alpha) for alpha in alphas},
-            (None, "moved"): self.plan.moved(),
+        disturbed: dict[tuple[float | None, str], list[Trial]] = {
+            (alpha, kind): trials for alpha in alphas for kind, trials in self.plan.disturbed(alpha).items()
         }
+        undisturbed: dict[tuple[float | None, str], list[Trial]] = {(None, "moved"): self.plan.moved()}
+        for alpha in alphas:
+            undisturbed |= {(alpha, "led"): self.plan.led(alpha), (alpha, "shadowed"): self.plan.shadowed(alpha)}
         everything = [trial for trials in (undisturbed | disturbed).values() for trial in trials]
         self._announce(len(self.player.missing(everything)), 0)
         records = self._play(undisturbed)

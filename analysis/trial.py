@@ -1,7 +1,7 @@
 """A trial: one episode that is looked at closely, and the record of it.
 
-A *leader* acts in the episode; a *shadow* is asked at every observation of the leader's what it would have done, and its
-action is tried out for one decision in a branch of the episode.
+A *leader* acts in the episode; a *shadow* is asked at every observation of the leader's what it would have done, and
+its action is tried out for one decision in a branch of the episode.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Disturbance:
 
 @dataclass(frozen=True)
 class Trial(Hashed):
-    """`key`: of the episode and its leader. `shadow`: a method with its α, by default the ANN. `layer_decisions`: how many
-    decisions, spread over the episode, a spiking leader's layers are taken apart at."""
+    """`key`: of the episode and its leader. `shadow`: a method with its α, by default the ANN. `layer_decisions`: how
+    many decisions, spread over the episode, a spiking leader's layers are taken apart at."""
 
     key: EpisodeKey
     shadow: Method = ANN
@@ -52,7 +52,8 @@ class Trial(Hashed):
 
     @property
     def row(self) -> int:
-        """The row of the network's batch that it always runs in; undisturbed, that of its episode (see `EpisodeKey.row`)."""
+        """The row of the network's batch that it always runs in; undisturbed, that of its episode (see
+        `EpisodeKey.row`)."""
         chunk = self.key.compute.chunk
         # Every second kind in the other half, so that one episode's kinds can share a batch.
         half = 0 if self.disturbance is None else DISTURBANCES.index(self.disturbance.kind) % 2
@@ -71,11 +72,13 @@ class TrialRecord:
 
     actions           float32 [K, A]: what was done in state s_k
     reference         float32 [K, A]: what the shadow would have done there
-    after             float32 [K, A]: what the ANN would do where the shadow's action leads; 0 where nothing was branched
+    after             float32 [K, A]: what the ANN would do where the shadow's action leads; 0 where nothing was
+    branched
     branched          bool [K]: a branch was made, and its episode went on
     rewards           float64 [K]: for the leader's action; `branch_rewards`: for the shadow's, in the same state
     coordinates       float64 [K, S]: s_k (see `envs.state.coordinates`)
-    residual_cosines  float32 [K, L]: between what decisions k-1 and k left in each spiking layer; NaN where there is none
+    residual_cosines  float32 [K, L]: between what decisions k-1 and k left in each spiking layer; NaN where there is
+    none
     layers            float64 [n, L, 11]: layers taken apart (see `analysis.layers`)
     capped            bool []: cut short by max_decisions
     """

@@ -27,7 +27,7 @@ _INSTALL = (
     "on Debian or Ubuntu install it with: apt-get install libegl1 libgl1 libgl1-mesa-dri (or libosmesa6 where packaged)"
 )
 
-# Draws one lit box and looks whether anything but background came back.
+# Draws one lit box, says what drew it, and looks whether anything but background came back.
 _PROBE = """
 import mujoco
 model = mujoco.MjModel.from_xml_string(
@@ -36,6 +36,8 @@ data = mujoco.MjData(model)
 mujoco.mj_forward(model, data)
 with mujoco.Renderer(model, 32, 32) as renderer:
     renderer.update_scene(data)
+    from OpenGL import GL
+    print(GL.glGetString(GL.GL_RENDERER).decode())
     raise SystemExit(0 if renderer.render().any() else 1)
 """
 
@@ -79,11 +81,17 @@ def choose(render_device: int | str | None = None, cuda_device: int | None = Non
     )
 
 
-def probe(render_device: int | str | None = None) -> None:
-    """Raises UserError where the backend, the user's own choice included, doesn't render: tried in a subprocess."""
-    backend = choose(render_device)
-    if not _renders(backend):
+def implementation(render_device: int | str | None = None, cuda_device: int | None = None) -> str:
+    """The backend, and OpenGL's name of what draws behind it: "egl, llvmpipe (LLVM 15.0.6, 256 bits)". Two of them draw
+    pictures that differ in single values.
+
+    Raises UserError as `choose` does, and where the user's own choice doesn't render: tried in a subprocess.
+    """
+    backend = choose(render_device, cuda_device)
+    name = _renderer(backend, device())
+    if name is None:
         raise failed(backend, RuntimeError("a first picture came to nothing"))
+    return f"{backend}, {name}"
 
 
 def device() -> str:
@@ -148,12 +156,20 @@ def _egl_index(cuda_device: int) -> int | None:
 
 
 def _renders(backend: str) -> bool:
+    return _renderer(backend, device()) is not None
+
+
+@functools.cache
+def _renderer(backend: str, device: str) -> str | None:
+    """What OpenGL calls itself; None where it doesn't render."""
     environment = {**os.environ, "MUJOCO_GL": backend}
     # Left over from another backend it would make the import of this one fail.
     environment.pop("PYOPENGL_PLATFORM", None)
     try:
         # -P: a file of the user's working directory must not shadow a package.
-        probe = subprocess.run([sys.executable, "-P", "-c", _PROBE], env=environment, capture_output=True, timeout=120)
+        probe = subprocess.run(
+            [sys.executable, "-P", "-c", _PROBE], env=environment, capture_output=True, text=True, timeout=120
+        )
     except subprocess.TimeoutExpired:
-        return False
-    return probe.returncode == 0
+        return None
+    return probe.stdout.strip()[:80] if probe.returncode == 0 else None

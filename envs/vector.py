@@ -27,6 +27,7 @@ from runtime.errors import UserError
 
 __all__ = ["StepOutcome", "VectorEnv", "WorkerError"]
 
+Indices = Sequence[int] | np.ndarray
 _OVER, _READY, _STEPPING = 0, 1, 2
 _ENTRIES = {"reset": "seeds", "restore_state": "states"}  # what a request brings for each environment
 
@@ -109,7 +110,7 @@ class VectorEnv:
         #: [num_envs, *observation_shape]: the latest observation of each environment
         self.observations = shared.attach(memory, *block)
 
-    def reset(self, indices: Sequence[int], seeds: Sequence[tuple[int, ...]]) -> None:
+    def reset(self, indices: Indices, seeds: Sequence[tuple[int, ...]]) -> None:
         """Starts an episode in each environment of `indices`, with the seed tuple at the same place in `seeds`.
 
         The first observations are then in those rows of `observations`.
@@ -117,14 +118,14 @@ class VectorEnv:
         places, _ = self._request("reset", indices, seeds)
         self._state[places] = _READY
 
-    def step(self, indices: Sequence[int], actions: np.ndarray) -> StepOutcome:
+    def step(self, indices: Indices, actions: np.ndarray) -> StepOutcome:
         """`step_async`, then `step_wait`. Raises RuntimeError if an earlier `step_async` has not been waited for."""
         if self._pending:
             raise RuntimeError("an earlier step_async has not been waited for")
         self.step_async(indices, actions)
         return self.step_wait()
 
-    def step_async(self, indices: Sequence[int], actions: np.ndarray) -> None:
+    def step_async(self, indices: Indices, actions: np.ndarray) -> None:
         """Begins a decision: `actions` float32 [len(indices), action_dim] in [-1, 1].
 
         More may be begun, for other environments, before the first is waited for. Until then the rows of
@@ -158,17 +159,17 @@ class VectorEnv:
         self._state[places] = np.where(outcome.lasts, _OVER, _READY)
         return outcome
 
-    def save_state(self, indices: Sequence[int]) -> list[State]:
+    def save_state(self, indices: Indices) -> list[State]:
         """The states of the environments of `indices`, in that order; see `Environment.save_state`."""
         return self._request("save_state", indices)[1]
 
-    def restore_state(self, indices: Sequence[int], states: Sequence[State]) -> None:
+    def restore_state(self, indices: Indices, states: Sequence[State]) -> None:
         """Brings each environment of `indices` to the state at the same place in `states`, which any environment with
         this one's settings may have saved; its observation is then in its row of `observations`."""
         places, _ = self._request("restore_state", indices, states)
         self._state[places] = [_OVER if state.over else _READY for state in states]
 
-    def render(self, indices: Sequence[int], height: int = 240, width: int = 320) -> np.ndarray:
+    def render(self, indices: Indices, height: int = 240, width: int = 320) -> np.ndarray:
         """uint8 [len(indices), height, width, 3] pictures; see `Environment.render`."""
         return np.stack(self._request("render", indices, common=(height, width))[1])
 
@@ -185,7 +186,7 @@ class VectorEnv:
         self.close()
 
     def _request(
-        self, method: str, indices: Sequence[int], entries: Sequence[Any] | None = None, common: tuple[Any, ...] = ()
+        self, method: str, indices: Indices, entries: Sequence[Any] | None = None, common: tuple[Any, ...] = ()
     ) -> tuple[np.ndarray, list[Any]]:
         """Has every environment of `indices` carry out `method`, with its own entry and what is common to all; returns
         the checked indices and the results in their order (None each where the method has none)."""
@@ -201,7 +202,7 @@ class VectorEnv:
                 results[row] = result
         return places, results
 
-    def _checked(self, indices: Sequence[int], allowed: set[int]) -> np.ndarray:
+    def _checked(self, indices: Indices, allowed: set[int]) -> np.ndarray:
         places = np.asarray(indices, np.int64).reshape(-1)
         if places.size == 0 or len(set(places.tolist())) != len(places):
             raise ValueError(f"indices {places.tolist()}: at least one, none twice")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,10 +18,9 @@ from envs import gl
 from envs.tasks import is_gymnasium
 from envs.vector import VectorEnv
 from evaluation import policy_choice, progress, rollout_calibration
-from evaluation.environments import Environments
 from evaluation.episode_store import ANN, Compute, EpisodeKey, EpisodeStore, Method, Source, code_fingerprint
 from evaluation.policies import ANNPolicy, Policy, SpikingPolicy
-from evaluation.rollout import Rollouts
+from evaluation.rollout import Environments, Rollouts
 from evaluation.rollout_calibration import Calibration, Thresholds
 from evaluation.settings import ConversionSettings
 from runtime import device as devices
@@ -38,8 +38,8 @@ _DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64, "bflo
 class ConversionRun:
     """The policy that a run is about, and what its episodes are played with.
 
-    `say` receives lines for the user. The constructor raises UserError or snn.ConversionError for a policy that can't be
-    found, read or converted, before anything is computed. A context manager: it ends the environments' workers.
+    `say` receives lines for the user. The constructor raises UserError or snn.ConversionError for a policy that can't
+    be found, read or converted, before anything is computed. A context manager: it ends the environments' workers.
     """
 
     def __init__(self, settings: ConversionSettings, say: Callable[[str], None] = tqdm.write):
@@ -50,13 +50,15 @@ class ConversionRun:
         path, self.route = policy_choice.find_policy(settings)
         self.policy = policy_choice.load(path, settings)
         self.last_evaluation = policy_choice.last_evaluation(self.policy)
-        renderer = gl.choose(settings.render.device, self.device.index) if settings.obs == "pixels" else None
+        renderer = gl.implementation(settings.render.device, self.device.index) if settings.obs == "pixels" else None
         self.source = Source(
             self.policy.sha256, self.policy.task, self.policy.obs, self.policy.frame_stack, self.policy.action_repeat
         )
         self.compute = Compute(
             device=_hardware(self.device),
-            threads=torch.get_num_threads(),
+            # How many share a convolution on the processor moves its last digits; on a GPU none of them has a part in
+            # it.
+            threads=torch.get_num_threads() if self.device.type == "cpu" else 0,
             dtype=settings.dtype,
             chunk=settings.chunk,
             max_batch_bytes=settings.max_batch_bytes or batch_bytes(self.device),
@@ -64,7 +66,8 @@ class ConversionRun:
             packages=tuple((name, versions()[name]) for name in _packages(self.policy.task)),
             code=code_fingerprint(),
         )
-        # What only the spiking network knows of leaves the keys of the ANN's episodes alone: every conversion shares them.
+        # What only the spiking network knows of leaves the keys of the ANN's episodes alone: every conversion shares
+        # them.
         self.ann_compute = dataclasses.replace(self.compute, dtype=None, max_batch_bytes=0)
         self.ann = ANNPolicy(self.policy.network, self.device, self.policy.squash)
         self.environments = Environments(self.make_envs, settings.num_envs)
@@ -236,7 +239,10 @@ def _packages(task: str) -> tuple[str, ...]:
 
 
 def _hardware(device: torch.device) -> str:
-    """What an episode's bits may depend on, in its key. On a GPU the convolutions are cuDNN's."""
-    if device.type == "cpu":
-        return "cpu"
-    return f"{torch.cuda.get_device_name(device)}, cuDNN {torch.backends.cudnn.version()}"
+    """What an episode's bits depend on: which instructions compute. On a GPU the convolutions are cuDNN's."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, cuDNN {torch.backends.cudnn.version()}"
+    able = torch.cpu.get_capabilities()
+    low_precision = [name for name in ("avx512_bf16", "amx_bf16", "amx_fp16") if able.get(name)]
+    limit = [os.environ[name] for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA") if name in os.environ][:1]
+    return " ".join(["cpu", torch.backends.cpu.get_cpu_capability(), *low_precision, *limit])

@@ -33,10 +33,26 @@ from runtime.schema import Record
 # Raised when the meaning of a key's fields or of its stored outcome changes.
 KEY_VERSION = 2
 
-# The code that decides an episode's course. A change in it (comments and docstrings aside) makes new keys: an
-# edited fire rule must never be answered with numbers of the old one.
-_CODE = ("snn", "envs", "drqv2/networks.py", "evaluation/policies.py", "evaluation/rollout.py")
-_IRRELEVANT = ("envs/video.py", "snn/export.py", "snn/files.py", "snn/nir_nodes.py", "snn/graph/saved_op.py")
+# The code that decides an episode's course, files and folders, and what in those folders does not. A change in it
+# (comments and docstrings aside) makes new keys: an edited fire rule must never be answered with numbers of the old
+# one.
+CODE = (
+    "snn",
+    "envs",
+    "drqv2/archive.py",
+    "drqv2/foreign",
+    "drqv2/networks.py",
+    "drqv2/normalizer.py",
+    "drqv2/snapshot.py",
+    "drqv2/stored_thresholds.py",
+    "evaluation/conversion.py",
+    "evaluation/episode_store.py",
+    "evaluation/policies.py",
+    "evaluation/rollout.py",
+    "evaluation/rollout_calibration.py",
+    "runtime/device.py",
+)
+IRRELEVANT = ("envs/video.py", "snn/export.py", "snn/files.py", "snn/nir_nodes.py", "snn/graph/saved_op.py")
 
 
 class Hashed:
@@ -87,9 +103,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Compute:
-    """How the arithmetic is cut up: floating-point sums depend on all of it.
+    """How the arithmetic is cut up and what computes it: floating-point sums depend on all of it.
 
-    `chunk`: rows of one network call; `renderer`: MuJoCo's GL backend, None without pixels.
+    `device`: the GPU with its cuDNN, or the processor's instructions; `threads`: of the processor, 0 on a GPU; `chunk`:
+    rows of one network call; `renderer`: MuJoCo's GL backend and what draws behind it, None without pixels.
     """
 
     device: str
@@ -116,8 +133,8 @@ class EpisodeKey(Hashed):
     compute: Compute
 
     def fields(self) -> dict[str, Any]:
-        """α = 0 is plain conversion under every mode, bit for bit: there the mode is left out, and the modes share their
-        episodes."""
+        """α = 0 is plain conversion under every mode, bit for bit: there the mode is left out, and the modes share
+        their episodes."""
         fields = {"key_version": KEY_VERSION, **dataclasses.asdict(self)}
         if self.alpha == 0.0:
             fields["method"] |= {"mode": None, "mode_seed": None}
@@ -145,7 +162,7 @@ def _grid_position(alpha: float) -> int:
 
 
 @functools.cache
-def code_fingerprint(code: tuple[str, ...] = _CODE) -> str:
+def code_fingerprint(code: tuple[str, ...] = CODE) -> str:
     """Hash of the syntax trees, without docstrings, of `code` (files and folders): by default all that an episode's
     course depends on."""
     root = Path(__file__).resolve().parent.parent
@@ -154,8 +171,8 @@ def code_fingerprint(code: tuple[str, ...] = _CODE) -> str:
         path = root / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             relative = file.relative_to(root).as_posix()
-            if relative not in _IRRELEVANT and file.exists():
-                digest.update(f"{relative}\n{_bare_tree(file.read_text())}\n".encode())
+            if relative not in IRRELEVANT:
+                digest.update(f"{relative}\n{_bare_tree(file.read_text(encoding='utf-8'))}\n".encode())
     return digest.hexdigest()[:16]
 
 

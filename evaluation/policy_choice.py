@@ -1,4 +1,5 @@
-"""Which policy a run is about, how it was come by, and whether it is the one that its options say and worth converting."""
+"""Which policy a run is about, how it was come by, and whether it is the one that its options say and worth
+converting."""
 
 from __future__ import annotations
 
@@ -90,8 +91,8 @@ def weakness(policy: LoadedPolicy, returns: list[float]) -> str | None:
     if shipped is None or not returns or np.mean(returns) >= _WEAK * shipped["mean"]:
         return None
     return (
-        f"weak ANN: it returns {np.mean(returns):.0f}, the policy that ships {shipped['mean']:.0f}; what little it loses "
-        "in conversion says little (snapshot=shipped takes the one that ships)"
+        f"weak ANN: it returns {np.mean(returns):.0f}, the policy that ships {shipped['mean']:.0f}; what it loses in "
+        "conversion says little (snapshot=shipped takes the one that ships)"
     )
 
 

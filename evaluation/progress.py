@@ -22,11 +22,12 @@ class Progress:
         self._episodes = self._done = self._expected = self._rounds = self._measured = 0
         self._since = 0.0
         self._bar = bar(0)
+        self._total: float = 0
 
     def plan(self, episodes: int, decisions: int) -> None:
         """From here on `episodes` more, of `decisions` decisions each (a guess where they may end early)."""
         self._episodes, self._expected = self._done + episodes, decisions
-        self._bar.total = self._bar.n + episodes * decisions
+        self._total = self._bar.total = self._bar.n + episodes * decisions
         self._show()
 
     def __enter__(self) -> Progress:
@@ -49,7 +50,7 @@ class Progress:
     def finish(self, decisions: int) -> None:
         """One episode, of `decisions` decisions, is done."""
         self._done += 1
-        self._bar.total += decisions - self._expected
+        self._total = self._bar.total = self._total + decisions - self._expected
         self._show()
 
     def _show(self) -> None:
@@ -57,10 +58,10 @@ class Progress:
 
     def _estimate(self) -> None:
         rate = self._measured / max(time.monotonic() - self._since, 1e-9)
-        left = (self._bar.total - self._bar.n) / rate
+        left = (self._total - self._bar.n) / rate
         if left >= _LONG:
             self._say(
-                f"{self._episodes} episodes to go, {self._bar.total:,} decisions at {rate:.0f} a second: about "
+                f"{self._episodes} episodes to go, {self._total:,} decisions at {rate:.0f} a second: about "
                 f"{readable(left)}. Finished episodes are kept; after a break the same command goes on."
             )
 

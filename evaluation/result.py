@@ -44,7 +44,8 @@ class MacsRecord(Record):
 class PolicyRecord(Record):
     """The ANN that was converted. `training_seed` is None where its own configuration names none; `frame`: environment
     steps it was trained for; `macs`: of every layer, the readout included. `route`: how it was come by;
-    `last_evaluation`: what it returned then; `weak`: a warning, where it returns far less than the policy that ships."""
+    `last_evaluation`: what it returned then; `weak`: a warning, where it returns far less than the policy that
+    ships."""
 
     path: str
     sha256: str
@@ -129,7 +130,8 @@ class ActivityRecord(Record):
 
 
 class RolloutRecord(Record):
-    """The episodes of the ANN (`alpha` None) or of one α on one stream of environment seeds, "report" or "selection"."""
+    """The episodes of the ANN (`alpha` None) or of one α on one stream of environment seeds, "report" or
+    "selection"."""
 
     alpha: float | None
     stream: str
@@ -240,8 +242,9 @@ def read(path: str | Path) -> Result:
     return Result.read(path / RESULT if path.is_dir() else path)
 
 
-def of_run(conversion: Conversion, config: dict[str, Any], played: Played, seconds: float) -> Result:
-    """The record of a finished run; `config`: the plain configuration; `seconds`: wall-clock time."""
+def of_run(conversion: Conversion, select: str, config: dict[str, Any], played: Played, seconds: float) -> Result:
+    """The record of a finished run, whose α was chosen by `select`; `config`: the plain configuration; `seconds`:
+    wall-clock time."""
     run, settings = conversion.run, conversion.run.settings
     record = conversion_record(conversion)
     groups = {key: _rollouts(*key, episodes, record) for key, episodes in played.episodes.items()}
@@ -262,7 +265,7 @@ def of_run(conversion: Conversion, config: dict[str, Any], played: Played, secon
         },
         policy=policy_record(run, ann.returns()),
         conversion=record,
-        alpha=alpha_selection.describe(settings.alphas, settings.crpi.select, played.chosen),
+        alpha=alpha_selection.describe(settings.alphas, select, played.chosen),
         ann=ann,
         snn=list(groups.values()),
         compute={

@@ -1,9 +1,9 @@
 """Plays many episodes at once: a batch holds episodes of any mix of methods, α and seeds, refilled as they end.
 
 What an episode computes never depends on its company. Every network call has the same shape, `chunk` rows, however
-few of them are in use, and an episode always runs in its own row (`EpisodeKey.row`); environments are functions of their seed
-and take no part in this. A *lane* is one such batch: `chunk` rows and a policy per method. Lanes take turns, so that
-the workers step the environments of one while the network serves another; a lane without work costs nothing.
+few of them are in use, and an episode always runs in its own row (`EpisodeKey.row`); environments are functions of
+their seed and take no part in this. A *lane* is one such batch: `chunk` rows and a policy per method. Lanes take turns,
+so that the workers step the environments of one while the network serves another; a lane without work costs nothing.
 """
 
 from __future__ import annotations
@@ -17,18 +17,47 @@ from typing import Any
 import numpy as np
 
 import envs
-from evaluation.environments import Environments, VectorEnvironment
+from envs.vector import VectorEnv
 from evaluation.episode_store import EpisodeKey, EpisodeOutcome, EpisodeStore, Method
 from evaluation.policies import Policy
 from evaluation.progress import Progress
 from runtime.errors import UserError
 
 
+class Environments:
+    """Environments made by `make(n)` when first asked for, `limit` at most. A context manager: it closes them."""
+
+    def __init__(self, make: Callable[[int], VectorEnv], limit: int):
+        self._make, self._limit = make, limit
+        self._made: VectorEnv | None = None
+
+    def up_to(self, wanted: int) -> VectorEnv:
+        """At least min(wanted, limit) environments, none of them in use by an earlier caller any more."""
+        wanted = min(wanted, self._limit)
+        if self._made is not None and self._made.num_envs < wanted:
+            self.close()
+        if self._made is None:
+            self._made = self._make(wanted)
+        return self._made
+
+    def close(self) -> None:
+        """Ends the workers. May be called again."""
+        made, self._made = self._made, None
+        if made is not None:
+            made.close()
+
+    def __enter__(self) -> Environments:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class _Lane:
-    """`chunk` rows: the episode in each (None: free), its environment, and what it has earned so far."""
+    """`chunk` rows: the episodes in those that are busy, their environments, and what they have earned so far."""
 
     def __init__(self, chunk: int, observations: np.ndarray):
-        self.keys: list[EpisodeKey | None] = [None] * chunk
+        self.keys: dict[int, EpisodeKey] = {}
         self.environments = np.zeros(chunk, np.int64)
         self.observations = np.zeros((chunk, *observations.shape[1:]), observations.dtype)
         self.sums = np.zeros(chunk, np.float64)
@@ -38,7 +67,7 @@ class _Lane:
         self.stepping = False
 
     def rows(self) -> np.ndarray:
-        return np.array([row for row, key in enumerate(self.keys) if key is not None], np.int64)
+        return np.array(sorted(self.keys), np.int64)
 
 
 class Rollouts:
@@ -78,9 +107,7 @@ class Rollouts:
             outcomes |= self._play(list(missing.values()), self._environments.up_to(len(missing)), progress)
         return outcomes
 
-    def _play(
-        self, keys: list[EpisodeKey], vector: VectorEnvironment, progress: Progress | None
-    ) -> dict[str, EpisodeOutcome]:
+    def _play(self, keys: list[EpisodeKey], vector: VectorEnv, progress: Progress | None) -> dict[str, EpisodeOutcome]:
         while len(self._lanes) * self._chunk < vector.num_envs:
             self._lanes.append(_Lane(self._chunk, vector.observations))
         queues: list[deque[EpisodeKey]] = [deque() for _ in range(self._chunk)]
@@ -97,13 +124,14 @@ class Rollouts:
             if len(rows):
                 vector.step_async(lane.environments[rows], self._act(lane, rows, vector))
                 lane.stepping = True
-            elif not any(any(other.keys) for other in self._lanes):
+            elif not any(other.keys for other in self._lanes):
                 return outcomes
         raise AssertionError("there is always a lane")
 
-    def _start(self, lane: _Lane, vector: VectorEnvironment, queues: list[deque[EpisodeKey]], idle: deque[int]) -> None:
-        """Gives free rows their next episodes, as far as there are idle environments, and resets what belongs to them."""
-        rows = [row for row, key in enumerate(lane.keys) if key is None and queues[row]][: len(idle)]
+    def _start(self, lane: _Lane, vector: VectorEnv, queues: list[deque[EpisodeKey]], idle: deque[int]) -> None:
+        """Gives free rows their next episodes, as far as there are idle environments, and resets what belongs to
+        them."""
+        rows = [row for row in range(self._chunk) if row not in lane.keys and queues[row]][: len(idle)]
         if not rows:
             return
         for row in rows:
@@ -121,19 +149,17 @@ class Rollouts:
                     mask[row], alphas[row], drawn_by[row] = True, key.alpha or 0.0, key.environment_key()
             lane.policies[method].reset(mask, alphas, drawn_by)
 
-    def _act(self, lane: _Lane, rows: np.ndarray, vector: VectorEnvironment) -> np.ndarray:
+    def _act(self, lane: _Lane, rows: np.ndarray, vector: VectorEnv) -> np.ndarray:
         """Actions [len(rows), A] of the lane's busy rows, each by its own episode's method."""
         lane.observations[rows] = vector.observations[lane.environments[rows]]
-        actions = None
-        for method in {lane.keys[row].method for row in rows}:
-            mine = np.array([row for row in rows if lane.keys[row].method == method])
-            output = lane.policies[method].act(lane.observations, mine)
-            actions = np.zeros_like(output) if actions is None else actions
-            actions[mine] = output[mine]
-        return actions[rows]
+        actions: dict[int, np.ndarray] = {}
+        for method in {key.method for key in lane.keys.values()}:
+            mine = np.array([row for row in rows.tolist() if lane.keys[row].method == method])
+            actions |= zip(mine.tolist(), lane.policies[method].act(lane.observations, mine)[mine])
+        return np.stack([actions[row] for row in rows.tolist()])
 
     def _receive(
-        self, lane: _Lane, vector: VectorEnvironment, idle: deque[int], progress: Progress | None
+        self, lane: _Lane, vector: VectorEnv, idle: deque[int], progress: Progress | None
     ) -> dict[str, EpisodeOutcome]:
         """Books one decision of every busy row; returns the outcomes of the episodes that it ended."""
         rewards, _, lasts, capped = vector.step_wait()
@@ -144,23 +170,23 @@ class Rollouts:
         if progress is not None:
             progress.advance(len(rows))
         outcomes = {}
-        for row, was_capped in zip(rows[lasts], capped[lasts]):
+        for row, was_capped in zip(rows[lasts].tolist(), capped[lasts]):
             key = lane.keys[row]
             if not np.isfinite(lane.sums[row]):
                 raise UserError(
-                    f"{key.source.task}, episode {key.episode} of stream {key.stream}, seed {key.seed}: the sum of rewards "
-                    "is not finite; the simulation became unstable, try another seed"
+                    f"{key.source.task}, episode {key.episode} of stream {key.stream}, seed {key.seed}: the sum of "
+                    "rewards is not finite; the simulation became unstable, try another seed"
                 )
             outcome = EpisodeOutcome(
                 reward_sum=float(lane.sums[row]),
                 decisions=int(lane.decisions[row]),
                 capped=bool(was_capped),
-                layers=lane.policies[key.method].activity(int(row)),
+                layers=lane.policies[key.method].activity(row),
                 made={**self._made, "seconds": round(time.monotonic() - lane.started[row], 3)},
             )
             self.store.put(key, outcome)
             outcomes[key.digest] = outcome
-            lane.keys[row] = None
+            del lane.keys[row]
             idle.append(int(lane.environments[row]))
             if progress is not None:
                 progress.finish(outcome.decisions)

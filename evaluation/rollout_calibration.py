@@ -25,7 +25,7 @@ from tqdm import tqdm
 import envs
 import snn
 from drqv2.stored_thresholds import Plain, StoredCalibration, weights_sha256
-from evaluation.environments import VectorEnvironment
+from envs.vector import VectorEnv
 from evaluation.episode_store import Compute, Hashed, Source, Store
 from evaluation.policies import Policy
 from snn.device import placed
@@ -59,9 +59,9 @@ class Calibration(Hashed):
     def settings(self) -> dict[str, Plain]:
         """What a calibration in a policy's file must agree with, to the last entry, in order to be used.
 
-        The policy's weights are left out, since the file vouches for them, and so is the machine (device, threads, renderer:
-        `made`). It moves the last digits, and with them an episode's course; but θ over other episodes of the same
-        policy is what is asked for as well, and one θ for all machines makes results easier to compare.
+        The policy's weights are left out, since the file vouches for them, and so is the machine (device, threads,
+        renderer: `made`). It moves the last digits, and with them an episode's course; but θ over other episodes of the
+        same policy is what is asked for as well, and one θ for all machines makes results easier to compare.
         """
         source, packages = self.source, dict(self.compute.packages)
         return {
@@ -111,7 +111,8 @@ def thresholds(
         differing = _differences(stored.settings, calibration.settings)
         if not differing:
             say(
-                f"thresholds: those in the policy's file ({stored.settings['steps']} decisions, made on {stored.made.get('device')})"
+                f"thresholds: those in the policy's file ({stored.settings['steps']} decisions, made on "
+                f"{stored.made.get('device')})"
             )
             return stored.thresholds, FROM_FILE
         say(f"thresholds: those in the policy's file are not used, they are of other settings ({differing})")
@@ -160,7 +161,7 @@ def sha256(values: Thresholds) -> str:
 
 
 def observations(
-    vector: VectorEnvironment,
+    vector: VectorEnv,
     policy: Policy,
     *,
     chunk: int,
@@ -171,8 +172,8 @@ def observations(
 ) -> Iterator[np.ndarray]:
     """What the ANN sees in its first `steps` decisions on the calibration stream: batches [n, ...], n ≤ chunk.
 
-    `chunk` environments (fewer where fewer episodes, of `episode_decisions` each, make up the steps) play whole episodes
-    side by side, each going on with the next number when one ends, so that all phases of an episode are seen.
+    `chunk` environments (fewer where fewer episodes, of `episode_decisions` each, make up the steps) play whole
+    episodes side by side, each going on with the next number when one ends, so that all phases of an episode are seen.
     `vector` must hold `chunk` of them. `on_decisions` is told each count.
     """
     count = min(chunk, math.ceil(steps / episode_decisions))

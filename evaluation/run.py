@@ -31,8 +31,8 @@ def convert(
     """Converts, plays and writes the result to `folder`. `config`: the plain configuration, for the record. `show`
     receives the result once it is written, before the video is made.
 
-    Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise. What
-    fails once result.json is written, the video or the network, is said and leaves the result as it is.
+    Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise.
+    What fails once result.json is written, the video or the network, is said and leaves the result as it is.
     """
     started = time.monotonic()
     if settings.video:
@@ -40,7 +40,7 @@ def convert(
     with ConversionRun(settings, say) as run:
         conversion = run.converted()
         played = protocol.play(conversion, settings.crpi.select, say)
-    result = results.of_run(conversion, config, played, time.monotonic() - started)
+    result = results.of_run(conversion, settings.crpi.select, config, played, time.monotonic() - started)
     results.write(result, folder)
     show(result)
     writers = {NETWORK: _save} if settings.save else {}

@@ -68,7 +68,8 @@ class NeuronSettings(Options):
 
 
 class CrpiSettings(Options):
-    """What is carried between decisions, and the α to play: in the order given, one of them chosen where they are several."""
+    """What is carried between decisions, and the α to play: in the order given, one of them chosen where they are
+    several."""
 
     alpha: Alphas
     mode: Literal["residual", "random", "shuffled", "carry"]

@@ -1,7 +1,8 @@
-"""Statistics of returns: means, gains over the same initial states, performance ratios, each with an interval that holds.
+"""Statistics of returns: means, gains over the same initial states, performance ratios, each with an interval that
+holds.
 
-docs/statistics.md says which interval stands where, and why. All are 95 % t intervals. Episodes are never pooled blindly: a
-*stratum* is one (task, training seed), whose episodes vary around a mean of their own.
+docs/statistics.md says which interval stands where, and why. All are 95 % t intervals. Episodes are never pooled
+blindly: a *stratum* is one (task, training seed), whose episodes vary around a mean of their own.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 import scipy.stats
 
 LEVEL = 0.95
-# Below SMALLEST episodes there is no interval; below ENOUGH it is marked, since a failure that one episode in ten has may
-# well not be among them.
+# Below SMALLEST episodes there is no interval; below ENOUGH it is marked, since a failure that one episode in ten has
+# may well not be among them.
 SMALLEST, ENOUGH = 3, 10
 FEW, BIMODAL = "few", "bimodal"
 
@@ -76,8 +77,8 @@ def mean(strata: Strata) -> Estimate:
 def interquartile_mean(strata: Strata) -> Estimate:
     """Mean of the middle half of all episodes of all strata, floor(n / 4) cut off at each end (Agarwal et al. 2021).
 
-    The interval is Tukey and McLaughlin's (1963), from the winsorised variance. Strata are pooled for it, which can only
-    make it wider.
+    The interval is Tukey and McLaughlin's (1963), from the winsorised variance. Strata are pooled for it, which can
+    only make it wider.
     """
     arrays = [_finite(values) for values in strata]
     values = np.sort(np.concatenate(arrays))
@@ -122,15 +123,16 @@ def average_performance_ratio(snn: ByTask, ann: ByTask) -> Estimate | None:
     """APR: the mean over tasks of (mean SNN return / mean ANN return), as a fraction (the paper prints percent).
 
     Over the tasks whose ANN's mean return is positive (`Estimate.tasks`), None where there is none: a ratio to 0 says
-    nothing. The interval is the delta method's with Satterthwaite's degrees of freedom. SNN and ANN episodes of a stratum
-    are paired where there are as many of both. Raises ValueError where the two are not of the same tasks.
+    nothing. The interval is the delta method's with Satterthwaite's degrees of freedom. SNN and ANN episodes of a
+    stratum are paired where there are as many of both. Raises ValueError where the two are not of the same tasks.
     """
     returns = {task: [_finite(values) for values in strata] for task, strata in snn.items()}
     return _ratio(returns, {task: [strata] for task, strata in returns.items()}, ann)
 
 
 def apr_gain(treated: Mapping[str, PairedStrata], control: Mapping[str, PairedStrata], ann: ByTask) -> Estimate | None:
-    """The difference of two methods' APRs, over the same episodes. Raises as `gain` and `average_performance_ratio` do."""
+    """The difference of two methods' APRs, over the same episodes. Raises as `gain` and `average_performance_ratio`
+    do."""
     differences, returns = {}, {}
     for task, strata in treated.items():
         pairs = [_paired(one, other) for one, other in zip(strata, control[task], strict=True)]
@@ -167,8 +169,8 @@ def _ratio(
 
 def probability_of_improvement(treated: Mapping[str, PairedStrata], control: Mapping[str, PairedStrata]) -> Estimate:
     """Mean over tasks of the probability that an episode of `treated` earns more than one of `control`, equal returns
-    counting half (Agarwal et al. 2021). The interval is DeLong's (1988), over the same episodes; there is none where one
-    method always earns more. `p`: that the probability is 1/2.
+    counting half (Agarwal et al. 2021). The interval is DeLong's (1988), over the same episodes; there is none where
+    one method always earns more. `p`: that the probability is 1/2.
     """
     values, parts, samples = [], [], []
     for task, strata in treated.items():
@@ -195,7 +197,8 @@ def performance_profile(relative: ByTask, thresholds: Sequence[float]) -> np.nda
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Holm's (1979) adjustment of several p for their number, in their order; what is None stays so and doesn't count."""
+    """Holm's (1979) adjustment of several p for their number, in their order; what is None stays so and doesn't
+    count."""
     order = sorted((p, index) for index, p in enumerate(ps) if p is not None)
     adjusted: list[float | None] = [None] * len(ps)
     highest = 0.0

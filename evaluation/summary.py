@@ -30,7 +30,8 @@ def lines(result: Result) -> list[str]:
         found.append(result.policy.weak)
     dead = sum(layer.dead for layer in conversion.layers)
     found.append(
-        f"{len(conversion.layers)} spiking layers, {sum(units.values()):,} units, {dead:,} of them silent (they never fired in calibration)"
+        f"{len(conversion.layers)} spiking layers, {sum(units.values()):,} units, {dead:,} of them silent "
+        "(they never fired in calibration)"
     )
     if len(result.alpha.requested) > 1:
         found.append(f"chosen: α={result.alpha.chosen:g}; {result.alpha.note}")

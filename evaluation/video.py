@@ -24,7 +24,7 @@ _INK, _PAPER, _FAINT = (20, 24, 31), (248, 249, 250), (96, 103, 112)
 def probe(render_device: int | None) -> None:
     """Raises UserError where no video could be made, because nothing renders or ffmpeg is missing."""
     check_ffmpeg()
-    gl.probe(render_device)
+    gl.implementation(render_device)
 
 
 def comparison(conversion: Conversion, alpha: float, path: Path) -> None:

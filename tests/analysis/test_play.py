@@ -12,8 +12,8 @@ from analysis.settings import AnalyzeSettings
 from analysis.store import TrialStore
 from analysis.trial import DISTURBANCES, FLIPPED, GAUSSIAN, ORDERED, RECORDED, Trial
 from evaluation.conversion import ConversionRun
-from evaluation.environments import Environments
 from evaluation.episode_store import ANN
+from evaluation.rollout import Environments
 from tests.analysis.test_settings import config
 
 SMALL = dict(

@@ -73,7 +73,7 @@ def test_a_run_writes_what_it_found(policies, tmp_path, obs):
 def test_the_saved_network_is_the_one_that_was_reported(policies, tmp_path):
     result = _run(policies, tmp_path, crpi__alpha=[0.6, 0.2], save=True)
     saved = snn.load(tmp_path / programs.NETWORK)
-    assert (saved.alpha, saved.timesteps, saved.neuron.rule.name) == (result.alpha.chosen, 3, "if")
+    assert (saved.carry.alpha, saved.timesteps, saved.neuron.rule.name) == (result.alpha.chosen, 3, "if")
     for layer, told in zip(saved.layers, result.conversion.layers, strict=True):
         assert (layer.name, float(layer.theta.max())) == (told.name, pytest.approx(told.theta_max))
     _run(policies, tmp_path / "without")

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +78,88 @@ def test_comments_and_docstrings_leave_the_codes_fingerprint_alone():
     assert episode_store._bare_tree("def f(x):\n    return -x\n") != before
 
 
-def test_the_fingerprint_covers_code_that_exists():
-    root = episode_store.Path(episode_store.__file__).resolve().parent.parent
-    assert all((root / name).exists() for name in episode_store._CODE + episode_store._IRRELEVANT)
+# Loaded by a run, but without a part in an episode's course: what is asked for, chosen, summed up, drawn and written.
+BESIDE = {
+    "drqv2/schedule.py",
+    "drqv2/settings.py",
+    "evaluation/alpha_selection.py",
+    "evaluation/policy_choice.py",
+    "evaluation/progress.py",
+    "evaluation/protocol.py",
+    "evaluation/result.py",
+    "evaluation/run.py",
+    "evaluation/settings.py",
+    "evaluation/statistics.py",
+    "evaluation/summary.py",
+    "evaluation/video.py",
+    "runtime/archives.py",
+    "runtime/errors.py",
+    "runtime/files.py",
+    "runtime/schema.py",
+    "runtime/versions.py",
+}
+LOADED = """
+import sys
+from pathlib import Path
+from evaluation import run
+from evaluation.settings import ConvertSettings
+from tests.evaluation.conftest import write_small_policy
+from tests.evaluation.test_conversion import SMALL
+from tests.evaluation.test_settings import config
+
+folder = Path(sys.argv[1])
+policy = write_small_policy(folder / "policy.pt")
+values = config(**SMALL, obs="state", snapshot=str(policy), store=str(folder / "store"))
+run.convert(ConvertSettings.from_dict(values), values, folder, say=lambda line: None)
+root = Path.cwd()
+files = [Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))]
+print(*(file.relative_to(root) for file in files if file.is_relative_to(root)), sep="\\n")
+"""
+
+
+def test_the_fingerprint_covers_every_file_that_decides_an_episode(tmp_path):
+    root = Path(episode_store.__file__).resolve().parent.parent
+    assert all((root / name).exists() for name in (*episode_store.CODE, *episode_store.IRRELEVANT, *BESIDE))
+    command = [sys.executable, "-c", LOADED, str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=root, env=os.environ | {"PYTHONPATH": str(root)}
+    )
+    loaded = {line for line in done.stdout.splitlines() if line and not line.startswith((".venv", "tests/"))}
+    assert "drqv2/snapshot.py" in loaded and "snn/layer.py" in loaded
+    left_out = {
+        name
+        for name in loaded
+        if not name.endswith("__init__.py")
+        and name not in BESIDE
+        and not any(name == code or name.startswith(f"{code}/") for code in episode_store.CODE)
+    }
+    assert not left_out, "list each in episode_store.CODE, or here if it decides nothing of an episode"
+
+
+def test_a_path_that_no_longer_exists_is_an_error():
+    with pytest.raises(FileNotFoundError):
+        episode_store.code_fingerprint(("evaluation/cells.py",))
+
+
+def test_an_edit_of_any_file_or_folder_changes_the_fingerprint(tmp_path, monkeypatch):
+    for name in ("a/b.py", "c.py"):
+        (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "x" / name).write_text("y = 1\n")
+    monkeypatch.setattr(episode_store, "__file__", str(tmp_path / "x" / "evaluation" / "episode_store.py"))
+    fingerprint = lambda: episode_store.code_fingerprint.__wrapped__(("a", "c.py"))  # noqa: E731
+    seen = [fingerprint()]
+    (tmp_path / "x/a/b.py").write_text("y = 2\n")
+    seen.append(fingerprint())
+    (tmp_path / "x/a/new.py").write_text("")
+    seen.append(fingerprint())
+    (tmp_path / "x/c.py").write_text("y = 3\n")
+    seen.append(fingerprint())
+    assert len(set(seen)) == 4
+
+
+@pytest.mark.parametrize(
+    "other", [{"alpha": None}, {"alpha": 0.0}, {"stream": "selection"}, {"seed": 2}, {"episode": 1}]
+)
+def test_an_environments_episode_has_a_number_of_its_own_whatever_plays_it(other):
+    same = episode_key(**{"alpha": 0.5} | other).environment_key() == episode_key(0.5).environment_key()
+    assert same == ("alpha" in other)

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 import envs
-from evaluation.environments import Environments
 from evaluation.episode_store import ANN, EpisodeStore, LayerActivity
 from evaluation.progress import Progress, readable
-from evaluation.rollout import Rollouts
+from evaluation.rollout import Environments, Rollouts
 from runtime.errors import UserError
 from tests.evaluation.factories import SNN, episode_key
 
