@@ -1,0 +1,224 @@
+"""What a process leaves that ends at any moment, and what the next one makes of it."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import fcntl
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from drqv2.snapshot import SNAPSHOT, load_policy
+from drqv2.trainer import Trainer
+from envs import seeds
+from runtime.errors import UserError
+from runtime.files import atomic_write
+from tests.configs import train_settings
+
+SMALL = {"num_seed_frames": 20, "num_expl_steps": 10, "max_decisions": 10, "snapshot_every_frames": 20}
+
+
+def trainer(root: Path, **changes) -> Trainer:
+    return Trainer(train_settings(root, **SMALL | {"num_train_frames": 60} | changes))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("finished")
+    trainer(root).run()
+    return root
+
+
+@pytest.fixture
+def root(finished, tmp_path) -> Path:
+    """A copy of a run of 60 frames that a test may break; snapshots of frames 60 (newest) and 60 or 40 before it."""
+    shutil.copytree(finished, tmp_path / "root")
+    return tmp_path / "root"
+
+
+def run_folder(root: Path) -> Path:
+    return root / "cartpole_swingup/run"
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# ---- a process killed between two files ----
+
+
+@pytest.mark.parametrize("renamed", ["none", "one", "both"])
+@pytest.mark.parametrize("started", [False, True])
+def test_a_snapshot_killed_between_its_renames_is_the_one_that_counts(root, renamed, started):
+    folder = run_folder(root)
+    shutil.copy(folder / SNAPSHOT, folder / "snapshot.new.pt")
+    if renamed != "none":
+        os.replace(folder / SNAPSHOT, folder / "snapshot.prev.pt")
+    if renamed == "both":
+        os.replace(folder / "snapshot.new.pt", folder / SNAPSHOT)
+    if started:  # from another run, whose frame must not come back
+        shutil.copytree(folder, folder.parent / "source")
+        run = trainer(root, start_from=str(folder.parent / "source"), name="new", num_train_frames=80)
+        assert run.step == 30
+        run.run()
+        os.replace(folder.parent / "new" / SNAPSHOT, folder.parent / "new/snapshot.prev.pt")
+        again = trainer(root, start_from=str(folder.parent / "source"), name="new", num_train_frames=80)
+        assert again.step == 40
+    else:
+        assert trainer(root).step == 30 and not (folder / "snapshot.new.pt").exists()
+
+
+@pytest.mark.parametrize("left", ["old", "none", "other weights"])
+def test_a_policy_that_is_not_its_snapshots_is_written_anew(root, tmp_path, left):
+    folder = run_folder(root)
+    want = load_policy(folder / "policy.pt")
+    if left == "none":
+        (folder / "policy.pt").unlink()
+    else:
+        other = trainer(tmp_path / "other", num_train_frames=40 if left == "old" else 60, seed=2 - (left == "old"))
+        other.run()
+        shutil.copy(other.run_dir.path / "policy.pt", folder / "policy.pt")
+    trainer(root).run()  # says that it is finished
+    got = load_policy(folder / "policy.pt")
+    assert (
+        got.frame == 60
+        and (
+            got.network.state_dict()["actor.policy.0.weight"] == want.network.state_dict()["actor.policy.0.weight"]
+        ).all()
+    )
+
+
+def test_a_run_killed_behind_its_last_evaluation_keeps_it(root):
+    before = (run_folder(root) / "eval.csv").read_text(encoding="utf-8").splitlines()
+    run = trainer(root, num_train_frames=80)
+    run._write_snapshot = lambda: None  # the process ends before
+    run.run()
+    trainer(root, num_train_frames=80).run()
+    after = (run_folder(root) / "eval.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in after[len(before) :]] == ["80"]
+
+
+def test_no_point_of_tensorboard_comes_twice(tmp_path):
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    trainer(tmp_path, use_tb=True).run()
+    killed = trainer(tmp_path, use_tb=True, num_train_frames=100)
+    killed._write_snapshot = lambda: None  # all that follows is forgotten
+    killed.run()
+    trainer(tmp_path, use_tb=True, num_train_frames=100).run()
+    points = Counter(
+        (value.tag, event.step)
+        for path in (run_folder(tmp_path) / "tb").iterdir()
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+    )
+    assert set(points.values()) == {1} and {step for tag, step in points if tag == "train/episode_reward"} == {
+        20,
+        40,
+        60,
+        80,
+        100,
+    }
+
+
+# ---- what a system refuses ----
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("name", [SNAPSHOT, "000000.episodes"])
+def test_what_cannot_be_read_now_is_not_damaged(root, monkeypatch, code, name):
+    import builtins
+
+    before, real = contents(root), open
+
+    def refusing(path, *arguments, **words):
+        if str(path).endswith(name):
+            raise OSError(code, os.strerror(code), str(path))
+        return real(path, *arguments, **words)
+
+    monkeypatch.setattr(builtins, "open", refusing)
+    with pytest.raises(
+        UserError,
+        match=rf"{name}: {os.strerror(code)}" + ("; allow more" if code == errno.EMFILE and name != SNAPSHOT else ""),
+    ):
+        trainer(root)
+    monkeypatch.undo()
+    assert {path: data for path, data in contents(root).items() if path.name not in ("config.json", "run.lock")} == {
+        path: data for path, data in before.items() if path.name not in ("config.json", "run.lock")
+    }
+    assert trainer(root).step == 30
+
+
+def test_a_file_system_without_locks_is_said_with_the_remedy(root, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(
+        UserError, match=r"lock=true: .*run.lock can't be locked .*\(No locks available\); give lock=false"
+    ):
+        trainer(root)
+    assert trainer(root, lock=False).step == 30
+
+
+def test_a_precision_that_the_run_was_not_computed_in_is_asked_for(root, monkeypatch):
+    monkeypatch.setattr("drqv2.run.resolve_precision", lambda name, device: "bf16" if name == "auto" else name)
+    with pytest.raises(UserError, match=r"precision=bf16 \(was fp32\)"):
+        trainer(root, precision="auto")
+    assert trainer(root, precision="fp32").precision == "fp32"
+
+
+def test_files_are_as_readable_as_any_and_those_half_written_go_in_the_end(tmp_path):
+    for name, age in (("old", 4000), ("young", 0)):
+        left = tmp_path / f".a.json.{name}.tmp"
+        left.write_bytes(b"half")
+        os.utime(left, (left.stat().st_atime, left.stat().st_mtime - age))
+    mask = os.umask(0o022)
+    try:
+        atomic_write(tmp_path / "a.json", b"{}")
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o644
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.json.young.tmp", "a.json"]
+
+
+# ---- evaluations ----
+
+
+def evaluations(root: Path, monkeypatch, **changes) -> list[int]:
+    """The numbers, in the stream of evaluations, of the episodes that this call plays."""
+    numbers: list[int] = []
+    real = seeds.episode_seed
+
+    def spy(stream, seed, number):
+        if stream == "eval":
+            numbers.append(number)
+        return real(stream, seed, number)
+
+    monkeypatch.setattr("drqv2.evaluator.episode_seed", spy)
+    trainer(root, **changes).run()
+    return numbers
+
+
+def frames(root: Path) -> list[int]:
+    with open(run_folder(root) / "eval.csv", encoding="utf-8", newline="") as file:
+        return [int(row["frame"]) for row in csv.DictReader(file)]
+
+
+def test_evaluations_fall_on_multiples_and_no_seed_comes_twice(tmp_path, monkeypatch):
+    options = {"action_repeat": 4, "eval_every_frames": 10, "max_decisions": 20}
+    numbers = evaluations(tmp_path, monkeypatch, num_train_frames=80, **options)
+    # The first decision on or behind each multiple of 10, and the end.
+    assert frames(tmp_path) == [0, 12, 20, 32, 40, 52, 60, 72, 80]
+    assert numbers == list(range(18))
+
+
+def test_how_often_and_how_long_is_evaluated_may_change_on_resume_and_no_seed_comes_twice(root, monkeypatch):
+    before = frames(root)
+    numbers = evaluations(root, monkeypatch, num_train_frames=120, eval_every_frames=40, num_eval_episodes=3)
+    assert frames(root) == [*before, 80, 120]
+    assert numbers == list(range(2 * len(before), 2 * len(before) + 6))
