@@ -1,0 +1,92 @@
+"""The house as CONTRIBUTING.md describes it: imports run downwards, the library stands alone, links lead somewhere."""
+
+import ast
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BELOW = {  # package → what it may import of ours
+    "runtime": set(),
+    "snn": set(),
+    "envs": {"runtime"},
+    "drqv2": {"snn", "envs", "runtime"},
+    "evaluation": {"drqv2", "snn", "envs", "runtime"},
+    "analysis": {"evaluation", "drqv2", "snn", "envs", "runtime"},
+    "report": {"analysis", "evaluation", "drqv2", "snn", "envs", "runtime"},
+    "cli": {"report", "analysis", "evaluation", "drqv2", "snn", "envs", "runtime"},
+}
+TEXT = {"capture_output": True, "text": True, "cwd": ROOT}
+PROGRAMS = {"train", "distill", "convert", "analyze", "scripts", "tests", "benchmarks"}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("package", BELOW)
+def test_imports_run_downwards(package):
+    forbidden = (set(BELOW) | PROGRAMS) - BELOW[package] - {package}
+    forbidden |= set() if package == "cli" else {"hydra", "omegaconf"}
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        assert not forbidden & set(imports(path)), path
+
+
+def test_the_top_level_holds_programs_only():
+    assert {path.stem for path in ROOT.glob("*.py")} == {"train", "distill", "convert", "analyze"}
+
+
+def test_what_pip_installs_is_snn_alone_and_works_alone(tmp_path):
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path]
+    # From a copy: building leaves a folder in the source.
+    for name in subprocess.run(["git", "ls-files", "snn", "*.toml", "README.md", "LICENSE"], **TEXT).stdout.split():
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run([*pip, tmp_path / "source"], check=True)
+    (wheel,) = tmp_path.glob("snn_crpi-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "installed")
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"snn"}
+    assert "snn/py.typed" in names
+    missing = {path.relative_to(ROOT).as_posix() for path in (ROOT / "snn").rglob("*.py")} - set(names)
+    assert not missing
+    code = (
+        "import torch, snn; net = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2));"
+        "x = torch.rand(5, 3); print(snn.__file__, snn.convert(net, snn.calibrate(net, [x])).__call__(x).shape)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], **TEXT | {"cwd": tmp_path / "installed"})
+    assert str(tmp_path) in ran.stdout and "[5, 2]" in ran.stdout, ran.stderr
+
+
+def anchors(path):
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "checkpoints/README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"https?:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        assert path.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(path), f"{page.name}: {target}"
+
+
+def test_the_readme_stays_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 700
