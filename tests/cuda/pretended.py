@@ -118,7 +118,7 @@ class OnDevice(torch.Tensor):
     def tolist(self) -> Any:
         return self.cpu().tolist()
 
-    def numpy(self, **_: Any) -> None:
+    def numpy(self, *_: Any, **__: Any) -> None:
         raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first")
 
     __array__ = numpy

@@ -1,7 +1,7 @@
 """Spiking networks on the pretended device do what they do on the CPU, where compiled kernels compute them.
 
 Weights, thresholds and inputs are multiples of powers of two, so that sums are exact in any order and results are equal
-bit for bit. T = 3 makes divisions inexact: CUDA's division by a Python number would show.
+bit for bit. T = 5 makes divisions inexact: CUDA's division by a Python number would show.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.cuda.pretended import pretend
 from tests.snn.helpers import PAIRS
 
 CUDA = torch.device("cuda:0")
-T = 3
+T = 5
 
 
 def dyadic(*shape: int, seed: int, step: float = 1 / 8) -> torch.Tensor:
