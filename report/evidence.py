@@ -99,7 +99,7 @@ def gather(jobs: Iterable[Job]) -> Evidence:
 
 def _add(evidence: Evidence, job: Job, result: Result) -> None:
     assert result.policy and result.ann and result.alpha and result.conversion
-    sha, task, [network, *_] = result.policy.sha256, result.task, [one.network for one in job.methods]
+    sha, task, [network, *_] = result.policy.sha256, job.task, [one.network for one in job.methods]
     evidence.policies[sha] = (result.obs, task, result.policy)
     evidence.layers[network, task] = result.conversion.layers
     for rollouts in result.snn:

@@ -144,7 +144,8 @@ def profiles(rows: list[Row], out: Path, name: str) -> Picture | None:
                 look = {"color": plot.look(networks.index(row.method.network))["color"]}
                 shares = statistics.performance_profile(row.relative, list(thresholds))
                 style = "--" if row.method.variant.is_off else "-"
-                label = None if row.method.variant.is_off else row.method.network.label
+                first = row is next(one for one in of_neuron if one.method.network == row.method.network)
+                label = row.method.network.label if first else None
                 panel.plot(100 * thresholds, 100 * shares, style, label=label, **look)
             plot.reference(panel, x=100)
             panel.set(xlabel="return, % of the ANN's", ylabel="episodes above, %", ylim=(0, 102))

@@ -50,7 +50,10 @@ class Job:
 
     @property
     def task(self) -> str:
-        return self.result.task if self.result else str(self.config.get("env_name", "unknown"))
+        """The task, headed by the policy's label where it has one: "TD3 Hopper-v4"."""
+        name = self.result.task if self.result else str(self.config.get("env_name", "unknown"))
+        label = self.config.get("label")
+        return f"{label} {name}" if label else name
 
     @property
     def obs(self) -> str:

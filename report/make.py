@@ -41,7 +41,7 @@ def make(folders: Sequence[str | Path], out: str | Path) -> Report:
         context.policies(evidence),
         context.provenance(evidence),
     ]
-    title = "Conversion of DrQ-v2 policies to spiking networks"
+    title = "Conversion of policies to spiking networks"
     document = Document(title, lead, [section for section in sections if section])
     tables = [block for section in document.sections for block in section.blocks if isinstance(block, Table)]
     shown = [table for table in tables if table.name.startswith(("returns_", "controls_"))]

@@ -260,8 +260,8 @@ def _ends(value: Estimate, write: Callable[..., str] = plain, sign: bool = False
     """The interval with its mark, or why there is none."""
     mark = ", ".join([*([f"n={value.n}"] if value.mark else []), *(["bimodal"] if value.mark == BIMODAL else [])])
     if value.interval is None:
-        return f"no interval, {mark or 'exact'}"
-    return interval(*value.interval, write, sign) + (f" {mark}" if mark else "")
+        return f"no interval; {mark}"
+    return interval(*value.interval, write, sign) + (f"; {mark}" if mark else "")
 
 
 def _ps(p: float | None, adjusted: float | None) -> Entry:
@@ -315,5 +315,5 @@ def _alphas(cell: Cell) -> str:
 
 
 def _short(task: str) -> str:
-    domain, _, rest = task.partition("_")
-    return f"{domain.capitalize()} {rest.replace('_', ' ')}"
+    words = task.replace("_", " ")
+    return words[:1].upper() + words[1:]

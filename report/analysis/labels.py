@@ -27,6 +27,12 @@ def label(analysis: Analysis, alpha: float) -> str:
     return method_label(analysis.conversion.neuron, analysis.conversion.mode, alpha)
 
 
+def named(analysis: Analysis) -> str:
+    """The task, headed by the policy's label where it has one: "TD3 Hopper-v4"."""
+    policy = analysis.config.get("label")
+    return f"{policy} {analysis.task}" if policy else analysis.task
+
+
 def unit(analysis: Analysis) -> str:
     """What a sum of rewards is called."""
     return "sum of rewards (episodes cut short)" if analysis.capped else "return"

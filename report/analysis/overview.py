@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from analysis.document import ANALYSIS, Analysis, Estimate, MethodRecord, read
 from report import pages, paper, plot
 from report.analysis.figures import cosine_panel, estimate
-from report.analysis.labels import INKS, SHORT, TITLES, best, label
+from report.analysis.labels import INKS, SHORT, TITLES, best, label, named
 from report.document import Column, Document, Entry, Picture, Section, Table, Text, head, number, words
 from report.formats import plain
 
@@ -30,7 +30,7 @@ def collect(folders: Sequence[str | Path]) -> dict[Path, Analysis]:
 
 
 def _order(analysis: Analysis) -> tuple[str, str, str, int]:
-    return analysis.task, analysis.obs, analysis.conversion.neuron, analysis.conversion.timesteps
+    return named(analysis), analysis.obs, analysis.conversion.neuron, analysis.conversion.timesteps
 
 
 def write(analyses: Sequence[Analysis], out: Path) -> Path:
@@ -101,7 +101,7 @@ def _mark(panel: Axes, place: float, value: Estimate | None, line: str, marker: 
 
 
 def _policy(analysis: Analysis) -> str:
-    return f"{analysis.task.replace('_', ' ')}, {analysis.obs}, T={analysis.conversion.timesteps}"
+    return f"{named(analysis).replace('_', ' ')}, {analysis.obs}, T={analysis.conversion.timesteps}"
 
 
 def _names(analyses: Sequence[Analysis]) -> list[str]:
@@ -111,7 +111,11 @@ def _names(analyses: Sequence[Analysis]) -> list[str]:
 def _columns(analyses: Sequence[Analysis]) -> list[tuple[str, Analysis, MethodRecord]]:
     """Each policy's plain conversion and its best α, where they differ."""
     return [
-        (f"{analysis.task}, {label(analysis, alpha)}, T={analysis.conversion.timesteps}", analysis, analysis.of(alpha))
+        (
+            f"{named(analysis)}, {label(analysis, alpha)}, T={analysis.conversion.timesteps}",
+            analysis,
+            analysis.of(alpha),
+        )
         for analysis in analyses
         for alpha in dict.fromkeys((0.0, best(analysis)))
     ]

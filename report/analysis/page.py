@@ -9,7 +9,7 @@ from typing import Any
 from analysis.document import Analysis, Claim, Cosine, Estimate
 from report import pages
 from report.analysis import figures
-from report.analysis.labels import NOISES, SHORT, TITLES, best, label, shown, unit
+from report.analysis.labels import NOISES, SHORT, TITLES, best, label, named, shown, unit
 from report.document import Block, Column, Document, Entry, Section, Table, Text, head, number, words
 from report.formats import interval, percent, plain
 
@@ -32,7 +32,7 @@ def _document(analysis: Analysis, out: Path) -> Document:
     neuron = conversion.neuron.upper()
     lead = [
         Text(
-            f"{analysis.task} from {'pixels' if analysis.obs == 'pixels' else 'state'}, {neuron} neurons, "
+            f"{named(analysis)} from {'pixels' if analysis.obs == 'pixels' else 'state'}, {neuron} neurons, "
             f"T={conversion.timesteps}: {analysis.episodes} report episodes, seed {analysis.seeds['seed']}. Square "
             "brackets: 95 % t intervals over episodes."
         )
@@ -59,7 +59,7 @@ def _document(analysis: Analysis, out: Path) -> Document:
         "Layer by layer": [pictures["layers"], _layers(analysis)] if "layers" in pictures else [],
         "Provenance": [_provenance(analysis)],
     }
-    title = f"Why {analysis.task} loses return: error amplification under {neuron}, T={conversion.timesteps}"
+    title = f"Why {named(analysis)} loses return: error amplification under {neuron}, T={conversion.timesteps}"
     kept = {name: [block for block in blocks if block] for name, blocks in sections.items()}
     folded = [Section(name, blocks, name == "Provenance") for name, blocks in kept.items() if blocks]
     return Document(title, lead, folded)

@@ -130,9 +130,9 @@ def test_the_table_of_returns(written):
         "730 ± 15.0 / α=0.5 / 49.9 SOPs / paper 823 ± 8",
         "failed / paper 411 ± 48",
     ]
-    assert on[4].startswith("85.88 / no interval, n=2") and "1 of 2 tasks" in on[4] and on[4].endswith("paper 93.52"), (
-        "the paper's over the same task"
-    )
+    assert (
+        on[4].startswith("85.88 / no interval / n=2") and "1 of 2 tasks" in on[4] and on[4].endswith("paper 93.52")
+    ), "the paper's over the same task"
     assert [row[3].split(" / ")[0] for row in rows[4:8]] == ["damaged", "damaged", "missing", "missing"]
     assert [row[2].split(" / ")[0] for row in rows[4:8]] == ["missing"] * 4
     assert rows[-1][0] == "Spiking-WM, T=8" and rows[-1][4] == " / paper 68.54"
@@ -229,6 +229,17 @@ def test_states_and_pixels_apart(tmp_path):
     assert tables["returns_pixels"][1][2].startswith("10.0") and tables["returns_state"][2][2].startswith("5.00")
 
 
+def test_policies_with_labels_stand_apart(tmp_path):
+    for number, (label, mean) in enumerate((("TD3", 50.0), ("SAC", 70.0))):
+        done = result(
+            [100.0] * 3, {0.0: [mean] * 3}, alpha=0.0, env_name="Hopper-v4", obs="state", sha=label, label=label
+        )
+        results.write(done, tmp_path / str(number))
+    [head, _, off] = Page(make([tmp_path], tmp_path / "out").page.read_text()).tables["returns_state"]
+    assert [name.strip() for name in head[2:4]] == ["SAC Hopper-v4", "TD3 Hopper-v4"]
+    assert off[2].startswith("70.0 ±") and off[3].startswith("50.0 ±") and off[4].startswith("60.00")
+
+
 def test_controls_and_timesteps_have_their_sections(tmp_path):
     number = 0
     for steps in (2, 4):
@@ -246,7 +257,7 @@ def test_controls_and_timesteps_have_their_sections(tmp_path):
     out = tmp_path / "out"
     page = Page(make([tmp_path], out).page.read_text())
     gains = {(row[0], row[1]): row[2] for row in page.tables["controls_pixels"][1:]}
-    assert gains["IF, T=2", "CRPI"].startswith("+3.00 / [+3.00, +3.00] n=3 / α=0.5")
+    assert gains["IF, T=2", "CRPI"].startswith("+3.00 / [+3.00, +3.00] / n=3 / α=0.5")
     assert gains["IF, T=4", "shuffled"].startswith("−1.00") and len(gains) == 8
     modes = {row[1] for row in page.tables["returns_pixels"][1:-3]}
     assert modes == {"–", "no", "yes, α chosen"}, "controls never stand among the methods"
