@@ -37,6 +37,11 @@ def compact(value: float) -> str:
     return plain(value / size) + unit
 
 
+def probability(p: float) -> str:
+    """A p value: "0.042", "< 0.001"."""
+    return "< 0.001" if p < 0.0005 else fixed(p, 3)
+
+
 def interval(low: float, high: float, write: Callable[..., str] = plain, sign: bool = False) -> str:
     """ "[812, 833]"; of differences, with `sign`: "[−3.20, +14.1]"."""
     return f"[{write(low, sign=sign)}, {write(high, sign=sign)}]"

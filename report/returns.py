@@ -11,7 +11,7 @@ from report import curves, figures, paper
 from report.curves import Curves
 from report.document import Block, Column, Entry, Section, Table, Text, count, gap, head, number, words
 from report.evidence import Evidence
-from report.formats import compact, fixed, interval, percent, plain
+from report.formats import compact, interval, percent, plain, probability
 from report.numbers import Cell, Row, compare
 
 _HOW = {"off": "–", "given": "given", "honest": "selection episodes", "paper": "reported episodes: optimistic"}
@@ -265,8 +265,8 @@ def _ends(value: Estimate, write: Callable[..., str] = plain, sign: bool = False
 
 
 def _ps(p: float | None, adjusted: float | None) -> Entry:
-    note = "" if adjusted is None else f"adjusted {fixed(adjusted, 3)}"
-    return number(p, None if p is None else fixed(p, 3), note)
+    note = "" if adjusted is None else f"adjusted {probability(adjusted)}"
+    return number(p, None if p is None else probability(p), note)
 
 
 def _fraction(value: float | None, digits: int) -> Entry:

@@ -15,7 +15,7 @@ from collections.abc import Hashable
 from pathlib import Path
 
 from evaluation import statistics
-from report.formats import fixed, interval, plain
+from report.formats import interval, plain, probability
 
 Returns = dict[Hashable, float]
 
@@ -48,15 +48,17 @@ def lines(rows: list[dict[str, str]]) -> list[str]:
     # What was left at α = 0 is the same method and no comparison.
     tested = [key for key, gain in gains.items() if gain.p is not None and alphas[key] != {"0"}]
     adjusted = dict(zip(tested, statistics.holm([gains[key].p for key in tested])))
-    table = ["| task | method | carried | n | α | off → on | gain | p | Holm, of {} |".format(len(tested)), "|---" * 9 + "|"]
+    table = [
+        f"| task | method | carried | n | α | off → on | gain | p | Holm, of {len(tested)} |",
+        "|---" * 9 + "|",
+    ]
     for key, gain in gains.items():
         off, on = (statistics.mean([list(side.values()) for side in sides.values()]).value for sides in returns[key])
         ends = interval(*gain.interval, sign=True) if gain.interval else "no interval"
         mark = f" {gain.mark}" if gain.mark else ""
-        ps = [fixed(p, 3) if (p := adjusted.get(key)) is not None else "–"] if key in adjusted else ["–"]
-        own = fixed(gain.p, 3) if key in adjusted and gain.p is not None else "–"
+        ps = [probability(p) if p is not None and key in adjusted else "–" for p in (gain.p, adjusted.get(key))]
         words = [*key, str(gain.n), ", ".join(sorted(alphas[key])), f"{plain(off)} → {plain(on)}"]
-        table.append(f"| {' | '.join([*words, f'{plain(gain.value, sign=True)} {ends}{mark}', own, *ps])} |")
+        table.append(f"| {' | '.join([*words, f'{plain(gain.value, sign=True)} {ends}{mark}', *ps])} |")
     return table
 
 

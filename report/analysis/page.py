@@ -21,6 +21,27 @@ VERDICTS = {
 }
 
 
+# What the conclusion says of a claim about plain conversion, by its verdict.
+_CONCLUSIONS = {
+    "state-dominated, states first": {
+        "holds": "The states cost more than the actions",
+        "contrary": "The actions cost more than the states",
+        "open": "Whether states or actions cost more is open",
+    },
+    "positive drift": {
+        "holds": "errors of neighbouring decisions add up",
+        "contrary": "errors of neighbouring decisions cancel",
+        "open": "whether errors of neighbouring decisions add up is open",
+    },
+    "not magnitude: flipped": {
+        "holds": "with random signs the same errors cost less",
+        "contrary": "with random signs the same errors cost more",
+        "open": "whether their order matters is open",
+    },
+}
+_CHANGES = {"holds": "a gain", "contrary": "a loss"}
+
+
 def write(analysis: Analysis, out: str | Path) -> Path:
     """Writes report.md, report.html and figures into `out`; returns the path of report.html. Raises OSError where the
     disk refuses."""
@@ -272,9 +293,32 @@ def summary(analysis: Analysis) -> list[str]:
         told.append(f"{label(analysis, method.alpha)}: {_with(method.reward_sum)}, {lost}; {cosines}")
     if not analysis.choice.given:
         told.append(f"α by return {analysis.choice.by_return:g}, by least drift {analysis.choice.by_drift:g}")
-    of_best = [claim for claim in analysis.claims if claim.alpha in (0.0, best(analysis))]
-    for verdict in VERDICTS:
-        names = [f"{claim.name} (α={claim.alpha:g})" for claim in of_best if claim.verdict == verdict]
-        if names:
-            told.append(f"{verdict}: {', '.join(names)}")
-    return told
+    return [*told, _conclusion(analysis)]
+
+
+def _conclusion(analysis: Analysis) -> str:
+    """What the claims say together, in sentences; none from episodes without an interval."""
+    if all(claim.p is None for claim in analysis.claims):
+        return f"{analysis.episodes} episodes are too few for any verdict; num_eval_episodes=10 gives one."
+    said = {(claim.name, claim.alpha): claim for claim in analysis.claims}
+    plain_name, alpha = label(analysis, 0.0), best(analysis)
+    loss = said["loss", 0.0]
+    if loss.verdict != "holds" or loss.value is None:
+        return (
+            f"No loss by {plain_name} was told apart from none, so there is nothing to explain ({_tested(analysis)})."
+        )
+    parts = []
+    for name, texts in _CONCLUSIONS.items():
+        parts.append(texts.get(said[name, 0.0].verdict, texts["open"]))
+    sentences = [f"{plain_name} loses {_with(loss.value)} of the ANN's {unit(analysis)}.", "; ".join(parts) + "."]
+    if (raises := said.get(("CRPI raises return", alpha))) and raises.value:
+        change = _with(raises.value, sign=True)
+        sentences.append(
+            f"{label(analysis, alpha)}: {change}, {_CHANGES.get(raises.verdict, 'not told apart from none')}."
+        )
+    return f"{' '.join(sentences)} ({_tested(analysis)})"
+
+
+def _tested(analysis: Analysis) -> str:
+    tested = sum(claim.p is not None for claim in analysis.claims)
+    return f"{analysis.episodes} episodes, {tested} claims tested, Holm's adjustment; the page has them all"

@@ -63,6 +63,24 @@ def test_numbers_are_those_of_the_file(analysis, tmp_path):
     assert "IF: 123 [120, 126]" in summary and "α by return" in summary
 
 
+def test_the_console_ends_in_a_conclusion(analysis):
+    """From two episodes there is none; then what the verdicts say, in a sentence."""
+    assert "2 episodes are too few for any verdict" in page.summary(analysis)[-1]
+
+    def said(**verdicts):
+        claims = [
+            claim.model_copy(update={"p": 0.01, "verdict": verdicts.get(claim.name.split(":")[0].split()[0], "open")})
+            for claim in analysis.claims
+        ]
+        return page.summary(analysis.model_copy(update={"claims": claims}))[-1]
+
+    assert said().startswith("No loss by IF was told apart from none")
+    text = said(loss="holds", positive="contrary", CRPI="holds")
+    assert text.startswith("IF loses ") and "Whether states or actions cost more is open" in text
+    assert "errors of neighbouring decisions cancel" in text and ", a gain." in text
+    assert f"{len(analysis.claims)} claims tested" in text and "holds" not in text
+
+
 def test_without_layers_or_a_choice_the_pages_do_without_them(analysis, tmp_path):
     layers = analysis.methods[0].layers
     bare = [layer.model_copy(update={"error": None, "inherited": None, "sizes": {}, "shares": {}}) for layer in layers]

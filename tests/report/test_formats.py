@@ -2,7 +2,7 @@
 
 import pytest
 
-from report.formats import compact, fixed, interval, percent, plain
+from report.formats import compact, fixed, interval, percent, plain, probability
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,10 @@ def test_what_rounds_to_zero_has_no_sign():
 
 def test_counts_of_operations():
     assert [compact(value) for value in (2.12e8, 47.88e6, 3100, 49.9)] == ["212M", "47.9M", "3.10k", "49.9"]
+
+
+def test_p_values():
+    assert [probability(p) for p in (0.0421, 0.0001, 1.0)] == ["0.042", "< 0.001", "1.000"]
 
 
 def test_intervals():
