@@ -9,9 +9,9 @@ stays and is seen. After a cycle it sleeps until it has used no more than `share
 
     python benchmarks/soak.py --kills --minutes 100 [--descriptors 256]
 
-trains from pixels in short episodes instead, by train.py in a process that may open so few files, and kills it at random
-moments (a sixth of the time by SIGTERM), each time to be resumed by the same command. The samples are of that process;
-at the end train.csv must hold every episode once.
+trains from pixels in short episodes instead, by train.py in a process that may open so few files, and kills it at
+random moments (a sixth of the time by SIGTERM), each time to be resumed by the same command. The samples are of that
+process; at the end train.csv must hold every episode once.
 
 Ctrl-C ends it early with the table of what was seen. samples.csv in the folder holds every sample.
 """
@@ -111,8 +111,8 @@ def cycle(number: int, kind: str) -> None:
 
 # 1 MB an episode, so that data files follow each other and the oldest goes.
 TRAINING = (
-    "task=cartpole_swingup preset=debug max_decisions=50 snapshot_every_frames=2000 eval_every_frames=20000 eval_workers=1 "
-    "num_train_frames=100000000 update_every_steps=5 replay_buffer_size=30000 replay_compression=none device=cpu "
+    "task=cartpole_swingup preset=debug max_decisions=50 num_train_frames=100000000 snapshot_every_frames=500 "
+    "eval_every_frames=50000 update_every_steps=10 replay_buffer_size=30000 replay_compression=none device=cpu "
     "progress=false save_video=false"
 )
 
@@ -128,7 +128,7 @@ def killed_training(seconds: float, descriptors: int, note: Callable[[dict[str, 
                 command, stdout=log, stderr=log, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit)
             )
         starts += 1
-        moment = min(end, time.monotonic() + moments.uniform(30, 300))
+        moment = min(end, time.monotonic() + moments.uniform(60, 300))
         while time.monotonic() < moment and process.poll() is None:
             time.sleep(5)
             if process.poll() is None:

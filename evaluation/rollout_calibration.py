@@ -28,6 +28,7 @@ from drqv2.stored_thresholds import Plain, StoredCalibration, weights_sha256
 from envs.vector import VectorEnv
 from evaluation.episode_store import Compute, Hashed, Source, Store
 from evaluation.policies import Policy
+from runtime import archives
 from snn.device import placed
 
 Thresholds = list[Tensor]  # one per ReLU, as snn.calibrate makes them
@@ -140,10 +141,15 @@ class ThresholdStore(Store[Calibration, Thresholds]):
         return buffer.getvalue()
 
     def decode(self, key: Calibration, data: bytes) -> Thresholds:
-        entry = torch.load(io.BytesIO(data), weights_only=True)
-        if entry["sha256"] != sha256(entry["thresholds"]):
+        path = self.path(key)
+        entry = archives.read(path)
+        thresholds = list(entry["thresholds"])
+        archives.check_tensors(path, {f"layer {number}": theta for number, theta in enumerate(thresholds)})
+        if not all(theta.dtype == torch.float32 and (theta.isfinite() & (theta >= 0)).all() for theta in thresholds):
+            raise ValueError("its thresholds are no finite float32 numbers of at least 0")
+        if entry["sha256"] != sha256(thresholds):
             raise ValueError("checksum differs")
-        return list(entry["thresholds"])
+        return thresholds
 
 
 def to_store(calibration: Calibration, network: nn.Module, measured: Thresholds) -> StoredCalibration:

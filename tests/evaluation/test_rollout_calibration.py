@@ -1,6 +1,8 @@
 """Thresholds: which observations they are taken from, and that they are computed once."""
 
 import dataclasses
+import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -103,6 +105,44 @@ def test_thresholds_are_the_largest_activations(tmp_path):
         expected = network[:2](torch.from_numpy(np.concatenate(BATCHES))).amax(0)
     torch.testing.assert_close(theta, expected, rtol=1e-6, atol=0)
     assert origin == "rollouts"
+
+
+def _signed(*thresholds):
+    """An entry as a writer makes it, whose checksum is right."""
+    buffer = io.BytesIO()
+    torch.save({"sha256": rollout_calibration.sha256(list(thresholds)), "thresholds": list(thresholds)}, buffer)
+    return buffer.getvalue()
+
+
+def _zip(pickle: bytes, compression: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        archive.writestr("archive/data.pkl", pickle)
+    return buffer.getvalue()
+
+
+BAD = {
+    "empty": b"",
+    "cut": _signed(torch.ones(3))[:-200],
+    "no archive": b"PK\x03\x04 no",
+    "unpacks to 50 MB": _zip(bytes(50_000_000), zipfile.ZIP_DEFLATED),
+    # A tuple of two equal tuples of two equal tuples ...: a kilobyte that takes forever to hash or print.
+    "nested": _zip(b"\x80\x02)" + b"2\x86" * 400 + b".", zipfile.ZIP_STORED),
+    "NaN": _signed(torch.tensor([1.0, float("nan")])),
+    "negative": _signed(torch.tensor([1.0, -1.0])),
+    "integers": _signed(torch.tensor([1, 2])),
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_a_bad_entry_is_said_and_measured_anew_before_it_can_do_harm(tmp_path, bad):
+    store, lines = rollout_calibration.ThresholdStore(tmp_path), []
+    store._say = lines.append
+    path = store.path(_calibration())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bad)
+    assert store.get(_calibration()) is None
+    assert len(lines) == 1 and str(path) in lines[0]
 
 
 def test_thresholds_are_computed_once_and_anew_when_damaged(tmp_path):
