@@ -60,7 +60,7 @@ def agent(shape: tuple[int, ...], trunk: str, normalize: bool, precision: str) -
 
 def student(state_weight: float) -> tuple[Any, Callable, Callable]:
     policy = {"observation_shape": PIXELS, "actor_trunk": "relu", "normalize_observations": False, "precision": "fp32"}
-    told = {"lr_schedule": parse_schedule(1e-3, "lr_schedule"), "state_dim": 5, "state_weight": state_weight}
+    told = {"lr_schedule": parse_schedule("1e-3"), "state_dim": 5, "state_weight": state_weight}
     settings = StudentSettings(**NETWORKS, **policy, **told)
 
     def sample(update: int) -> dict[str, np.ndarray]:

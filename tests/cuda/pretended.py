@@ -1,24 +1,16 @@
 """A pretended CUDA device for a torch that was built without CUDA.
 
-    with pretend() as log: ...                              networks, in this process
-    python -m tests.cuda.pretended LOG train.py task=...    a whole program; LOG gets what `Log` counted, as JSON
+    with pretend() as log: ...                     networks, in this process
+    python -m tests.cuda LOG train.py task=...     a whole program; LOG gets what `Log` counted, as JSON
 
 Tensors say cuda:0 and compute on the CPU. Known of CUDA are: errors where devices meet or numpy is asked for; what the
-host waits for, by the line of ours that asked; races between streams, and memory that a stream gives
-away while another reads it; TF32, and division by a Python number. Not known: cuDNN, memory limits, the true order of what
-runs at the same time, the many kernels that one operation may be.
+host waits for, by the line of ours that asked; races between streams, and memory that a stream gives away while another
+reads it; TF32, and division by a Python number. Not known: cuDNN, memory limits, the true order of what runs at once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import hashlib
-import importlib.util
-import json
-import os
-import runpy
-import subprocess
 import sys
 import threading
 from collections import Counter
@@ -27,35 +19,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-_ROOT = str(Path(__file__).resolve().parents[2])
-
-
-def load_stubs() -> None:
-    """Has g++ build device.cpp, once a machine, and loads it. For autograd it must come before torch."""
-    torch_folder = Path(importlib.util.find_spec("torch").origin).parent
-    source = Path(__file__).with_name("device.cpp")
-    digest = hashlib.sha256(source.read_bytes() + (torch_folder / "version.py").read_bytes()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pretended-cuda"
-    library = cache / f"{digest}.so"
-    if not library.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        mine = cache / f"{digest}.{os.getpid()}"
-        folders = [f"-I{torch_folder}/include", f"-I{torch_folder}/include/torch/csrc/api/include"]
-        subprocess.run(["g++", "-shared", "-fPIC", "-std=c++20", *folders, source, "-o", mine], check=True)
-        mine.replace(library)
-    for file in (
-        *(torch_folder / "lib" / f"lib{name}.so" for name in ("torch_global_deps", "c10", "torch_cpu")),
-        library,
-    ):
-        ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)
-
-
-if __name__ == "__main__":
-    load_stubs()
-
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.cuda import stubs
+
+_ROOT = str(Path(__file__).resolve().parents[2])
 _CUDA = torch.device("cuda:0")
 aten = torch.ops.aten
 _COPIES = {aten._to_copy.default, aten.copy_.default, aten.to.device, aten.to.dtype_layout, aten.to.other}
@@ -67,8 +36,8 @@ _PRODUCTS = {aten.mm.default, aten.addmm.default, aten.linear.default}
 
 
 class Log:
-    """`waits` of the host, by file:line of ours; `pinned`, bytes copied into page-locked memory, by thread; `devices`, what
-    was made the current one, in order."""
+    """`waits` of the host, by file:line of ours; `pinned`, bytes copied into page-locked memory, by thread; `devices`,
+    what was made the current one, in order."""
 
     def __init__(self) -> None:
         self.waits: Counter[str] = Counter()
@@ -96,7 +65,7 @@ class Stream:
 
 
 class OnDevice(torch.Tensor):
-    """Its values are `inner`; made on `stream` as that one's work number `moment`, and lent to the streams `readers`."""
+    """Its values are `inner`; made on `stream` as its work number `moment`, and lent to the streams `readers`."""
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor, stream: Stream) -> OnDevice:
@@ -260,7 +229,7 @@ def log_in_use() -> Log:
 @contextlib.contextmanager
 def pretend() -> Iterator[Log]:
     """The device is there, in all threads that start inside."""
-    load_stubs()
+    stubs.load()
     device = _Device.in_use = _Device()
     says = {
         "is_available": True,
@@ -293,17 +262,3 @@ def pretend() -> Iterator[Log]:
             yield device.log
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(overwrites)
-
-
-def _main(log_file: str, program: str, *words: str) -> None:
-    sys.modules["tests.cuda.pretended"] = sys.modules["__main__"]  # for scripts that import it
-    sys.argv = [program, *words]
-    with pretend() as log:
-        try:
-            runpy.run_path(os.path.join(_ROOT, program), run_name="__main__")
-        finally:
-            Path(log_file).write_text(json.dumps(vars(log)))
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""What is settled before a GPU computes: device, precision, repeatability, the renderer's GPU; and what is said without memory."""
+"""What is settled before a GPU computes, and what is said where its memory runs out."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ CONVERT += ("num_eval_episodes=1", "calibration.steps=6", "save=true")
 
 def pretended(program, *words, cwd):
     """The program's output, and the host's waits by file."""
-    words = (sys.executable, "-m", "tests.cuda.pretended", str(cwd / "log.json"), program, *words)
+    words = (sys.executable, "-m", "tests.cuda", str(cwd / "log.json"), program, *words)
     done = subprocess.run(words, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     log = json.loads((cwd / "log.json").read_text())

@@ -1,0 +1,26 @@
+"""Runs a program on the pretended device: python -m tests.cuda LOG train.py task=..."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+from tests.cuda import stubs
+
+
+def main(log_file: str, program: str, *words: str) -> None:
+    stubs.load()
+    from tests.cuda.pretended import pretend  # which loads torch
+
+    sys.argv = [program, *words]
+    with pretend() as log:
+        try:
+            runpy.run_path(str(Path(__file__).parents[2] / program), run_name="__main__")
+        finally:
+            Path(log_file).write_text(json.dumps(vars(log)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
