@@ -159,7 +159,7 @@ def test_trainings_side_by_side_one_of_which_fails(tmp_path):
         "state_seed2",
     ]
     [line] = [line for line in done.stderr.splitlines() if "error: " in line]
-    assert "error: seed=-1: " in line
+    assert "seed=-1: must be an integer" in line
 
 
 def test_ctrl_c_ends_every_process_of_joblib(tmp_path):
