@@ -95,6 +95,9 @@ class Document(Record):
     def read(cls, path: str | Path) -> Self:
         """Raises UserError that names the file and the first wrong field, or the version that was found."""
         try:
+            # A named pipe would be waited for.
+            if Path(path).exists() and not Path(path).is_file():
+                raise ValueError("not a regular file")
             return cls.parse(Path(path).read_bytes())
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable {cls.KIND} ({error})") from None

@@ -8,13 +8,14 @@ import pytest
 
 import snn
 from drqv2.snapshot import load_policy, store_calibration
+from evaluation import policy_choice, summary
 from evaluation import result as results
 from evaluation import run as programs
-from evaluation import summary
 from evaluation.conversion import ConversionRun
 from evaluation.episode_store import EpisodeStore
 from evaluation.settings import ConvertSettings
 from runtime.errors import UserError
+from runtime.files import sha256_file
 from tests.evaluation.conftest import write_small_policy
 from tests.evaluation.test_settings import config
 
@@ -158,6 +159,61 @@ def test_a_video_is_written_on_request(policies, tmp_path):
     assert len(frames) == 7 and frames[0].shape[1] >= 3 * 320
     left, right = frames[0][44:, :320], frames[0][44:, -320:]
     assert np.abs(left.astype(int) - right).mean() < 3, "the panels must start from the same state"
+
+
+def test_whatever_stops_a_video_or_a_network_the_result_stands(policies, tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr("evaluation.video.write_video", lambda *_: 1 / 0)
+    monkeypatch.setattr("evaluation.run.snn.save", lambda network, path: path.write_bytes(b"whole"))
+    result = _run(policies, tmp_path, say=lines.append, crpi__alpha=0.5, video=True, save=True)
+    [line] = [line for line in lines if "not written" in line]
+    assert "video.mp4" in line and "result.json stands" in line
+    assert results.read(tmp_path) == result and result.status == "ok"
+    assert result.artefacts == {"spiking.pt": sha256_file(tmp_path / "spiking.pt")}
+
+
+@pytest.mark.parametrize(
+    "name, value, said",
+    [("IMAGEIO_FFMPEG_EXE", "/nope", "IMAGEIO_FFMPEG_EXE=/nope: .*unset it"), ("MUJOCO_GL", "disable", "MUJOCO_GL=")],
+)
+def test_a_video_that_cannot_be_made_is_said_before_anything_is_played(
+    policies, tmp_path, monkeypatch, name, value, said
+):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=said):
+        _run(policies, tmp_path, video=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_policy_is_told_with_its_route_and_its_last_evaluation(tmp_path):
+    path = write_small_policy(tmp_path / "exp_local/cartpole_swingup/mine/snapshot.pt")
+    (path.parent / "eval.csv").write_text(
+        "frame,step,episode_reward\n1000.0,500.0,123.4\n1200.0,600.0,150.6\n9000.0,4500.0,800.0\n"
+    )
+    lines = []
+    changes = {"snapshot": None, "root": str(tmp_path / "exp_local")}
+    result = _run({"state": path}, tmp_path / "out", say=lines.append, **changes)
+    assert "last evaluation: 151 at 1,200 frames, newest run in" in lines[0] and "snapshot=shipped" in lines[0]
+    assert result.policy.last_evaluation == "last evaluation: 151 at 1,200 frames" and result.policy.weak is None
+    named = _run({"state": path}, tmp_path / "named", say=lines.append, **changes | {"run": "mine"})
+    assert named.policy.route == "run=mine"
+
+
+def test_snapshot_shipped_is_the_one_that_ships_whatever_was_trained(tmp_path):
+    write_small_policy(tmp_path / "exp_local/cartpole_swingup/mine/snapshot.pt")
+    changes = {"snapshot": "shipped", "root": str(tmp_path / "exp_local")}
+    result = _run({"state": None}, tmp_path / "out", **changes)
+    assert result.policy.path.endswith("checkpoints/state/cartpole_swingup.pt")
+    assert result.policy.route == "it ships with the toolkit" and "over 50 episodes" in result.policy.last_evaluation
+    with pytest.raises(UserError, match=r"snapshot=shipped: no policy of walker_run \(state\) ships"):
+        _run({"state": None}, tmp_path / "none", **changes | {"env_name": "walker_run"})
+
+
+def test_a_weak_policy_is_warned_of_in_the_result_and_the_table(policies, tmp_path):
+    result = _run(policies, tmp_path, max_decisions=None, num_eval_episodes=1, crpi__alpha=0.0)
+    assert result.policy.weak.startswith("weak ANN: it returns ") and result.policy.weak in summary.lines(result)
+    loaded = load_policy(policies["state"])
+    assert policy_choice.weakness(loaded, [700.0]) is None and policy_choice.weakness(loaded, []) is None
 
 
 def test_entries_of_the_store_name_their_makers(policies, tmp_path):

@@ -69,6 +69,18 @@ def test_a_row_does_not_know_its_neighbours(loaded, neuron, mode):
     assert sum(alone.activity(2)[0].spikes) > 0
 
 
+def test_random_controls_draw_by_their_episode_and_not_by_their_row(loaded):
+    """The same observations in three rows, of which two play the same episode: these two act and spike alike."""
+    policy = SpikingPolicy(_convert(loaded, neuron="if", crpi=snn.CRPI(0.0, "random", 3)), ROWS, CPU)
+    policy.reset(np.ones(ROWS, bool), np.ones(ROWS), np.array([77, 78, 77, 79]))
+    for step in range(6):
+        observations = np.repeat(_observations(loaded, 1, seed=step), ROWS, axis=0)
+        actions = policy.act(observations)
+    np.testing.assert_allclose(actions[0], actions[2], atol=1e-6)
+    spikes = [[layer.spikes for layer in policy.activity(row)] for row in range(ROWS)]
+    assert spikes[0] == spikes[2] and spikes[0] != spikes[1] and spikes[1] != spikes[3]
+
+
 def test_activity_is_counted_per_row_since_its_reset(loaded):
     policy = SpikingPolicy(_convert(loaded), ROWS, CPU)
     assert all(sum(layer.spikes) == 0 and layer.above_threshold == 0 for layer in policy.activity(0))

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 
 import numpy as np
 import pytest
@@ -54,7 +55,9 @@ def result(capped=False, returns_stream="report"):
         obs="state",
         capped=capped,
         seeds={"seed": 1},
-        policy=PolicyRecord(path="/p/snapshot.pt", sha256="ab", frame=1000, training_seed=1, actor_trunk="relu"),
+        policy=PolicyRecord(
+            path="/p/snapshot.pt", sha256="ab", frame=1000, training_seed=1, actor_trunk="relu", action_repeat=2
+        ),
         conversion=ConversionRecord(
             neuron="if",
             rule="if",
@@ -136,6 +139,19 @@ def _edited(change):
         lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1]]),
         lambda d: d["conversion"]["layers"][0].update(units=True),
         lambda d: d["alpha"].update(chosen=float("nan")),
+        lambda d: d["ann"]["episodes"][0].update({"return": 11.0}),
+        lambda d: d["ann"]["episodes"][0].update({"return": 1000.5, "reward_sum": 1000.5}),
+        lambda d: d["ann"]["episodes"][0].update({"return": -3.0, "reward_sum": -3.0}),
+        lambda d: d["ann"]["episodes"][0].update(decisions=0),
+        lambda d: d["ann"]["episodes"][0].update(decisions=4),
+        lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, 3501]]),
+        lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, -1]]),
+        lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, 2, 3]]),
+        lambda d: d["snn"][2]["episodes"][0].update(sops=[[3, -4]]),
+        lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, 2]] * 2),
+        lambda d: d["conversion"].update(timesteps=3),
+        lambda d: d["conversion"].update(layers=d["conversion"]["layers"] * 2),
+        lambda d: d["snn"][2]["activity"][0].update(spike_rate=1.5),
     ],
 )
 def test_a_document_that_does_not_hold_together_is_refused(tmp_path, change):
@@ -145,12 +161,25 @@ def test_a_document_that_does_not_hold_together_is_refused(tmp_path, change):
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff"])
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"ann":' * 100_000])
 def test_a_missing_or_broken_file_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "result.json").write_bytes(content)
     with pytest.raises(UserError, match="not a readable result"):
         results.read(tmp_path)
+
+
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "result.json")
+    with pytest.raises(UserError, match="not a readable result"):
+        results.read(tmp_path)
+
+
+def test_other_tasks_may_pay_what_they_like(tmp_path):
+    document = _edited(lambda d: d.update(task="HalfCheetah-v4"))
+    document["ann"]["episodes"][0].update({"return": -4000.0, "reward_sum": -4000.0})
+    (tmp_path / "result.json").write_text(json.dumps(document))
+    assert results.read(tmp_path).ann.returns()[0] == -4000.0
 
 
 def test_a_result_that_could_not_be_read_back_is_not_written(tmp_path):

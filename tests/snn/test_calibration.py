@@ -77,6 +77,16 @@ def test_percentile_thresholds():
     assert torch.equal(snn.calibrate(module, [x], percentile=100)[0], top)
 
 
+@pytest.mark.parametrize("percentile", [50.0, 99.0, 99.9])
+def test_a_percentile_is_never_above_the_maximum(percentile):
+    """The estimate is the middle of a bin; these values lie at a bin's lower end, where the middle is above them."""
+    module = nn.Sequential(nn.Linear(1, 3), nn.ReLU(), nn.Linear(3, 1))
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([[1.0], [2.0], [4.0]]))
+        module[0].bias.zero_()
+    assert snn.calibrate(module, [torch.ones(100, 1)], percentile=percentile)[0].tolist() == [1.0, 2.0, 4.0]
+
+
 def test_rarely_firing_unit_keeps_its_maximum():
     module = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1))
     nn.init.ones_(module[0].weight), nn.init.zeros_(module[0].bias)
