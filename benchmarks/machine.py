@@ -28,4 +28,4 @@ def publish(parts: list[str], out: Path | None) -> None:
     text = "\n\n".join(parts) + "\n"
     print(text)
     if out:
-        out.write_text(text)
+        out.write_text(text, encoding="utf-8")

@@ -146,14 +146,14 @@ def killed_training(seconds: float, descriptors: int, note: Callable[[dict[str, 
 def sample(process: str = "self") -> dict[str, float]:
     """What `process` (a number) holds at this moment."""
     folder = Path("/proc") / process
-    status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+    status = dict(line.split(":", 1) for line in (folder / "status").read_text(encoding="utf-8").splitlines())
     kilobytes = {key: int(status[key].split()[0]) for key in ("RssAnon", "RssFile", "RssShmem")}
-    children = (folder / "task" / status["Pid"].strip() / "children").read_text().split()
+    children = (folder / "task" / status["Pid"].strip() / "children").read_text(encoding="utf-8").split()
     return {
         "anonymous_mb": round(kilobytes["RssAnon"] / 1024, 2),
         "file_mb": round((kilobytes["RssFile"] + kilobytes["RssShmem"]) / 1024, 2),
         "open_files": len(os.listdir(folder / "fd")),
-        "mappings": len((folder / "maps").read_text().splitlines()),
+        "mappings": len((folder / "maps").read_text(encoding="utf-8").splitlines()),
         "threads": int(status["Threads"]),
         "children": len(children),
         "shm_files": len(os.listdir("/dev/shm")),
@@ -207,7 +207,7 @@ def main() -> None:
     keep_large_blocks()
     rows: list[dict[str, float]] = []
     started, number = time.monotonic(), {"state": 0, "pixels": 0}
-    with open("samples.csv", "x", newline="") as file:
+    with open("samples.csv", "x", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
 

@@ -38,7 +38,7 @@ def refusal(config: DictConfig) -> str | None:
 
 def lines(sweep: Path) -> list[str]:
     """The trials of a finished search, in words for the terminal; none where no trial finished."""
-    trials = [json.loads(path.read_text()) for path in sweep.glob("*/trial.json")]
+    trials = [json.loads(path.read_text(encoding="utf-8")) for path in sweep.glob("*/trial.json")]
     if not trials:
         return []
     best = max(trials, key=lambda trial: trial["value"])

@@ -41,7 +41,7 @@ class Energy:
     microjoules: float
 
 
-_DATA: dict[str, Any] = json.loads((Path(__file__).parent / "paper.json").read_text())
+_DATA: dict[str, Any] = json.loads((Path(__file__).parent / "paper.json").read_text(encoding="utf-8"))
 
 # Whose figures these are and what they were measured on; the six tasks, in the paper's order.
 SOURCE: str = _DATA["source"]

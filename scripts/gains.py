@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+", metavar="CSV", help="results.csv of a report")
     for file in parser.parse_args().files:
-        with open(file, newline="") as rows:
+        with open(file, newline="", encoding="utf-8") as rows:
             print("\n".join(lines(list(csv.DictReader(rows)))))
 
 

@@ -75,12 +75,12 @@ def keep(sweeps: list[Path], kept: list[Path], target: Path) -> None:
             (target / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.move(path, target / place)
         for name in (MARKDOWN, CSV):
-            text = (out / name).read_text()
+            text = (out / name).read_text(encoding="utf-8")
             for path, place in videos.items():
                 text = text.replace(f"(<{Path(os.path.relpath(path, out)).as_posix()}>)", f"(<{place.as_posix()}>)")
             for folder_name in (f"{jobs}/", escaped(f"{jobs}/")):
                 text = text.replace(folder_name, "")
-            (target / name).write_text(text)
+            (target / name).write_text(text, encoding="utf-8")
         with tarfile.open(target / JOBS, "w:xz", preset=9) as archive:
             for path in sorted(jobs.iterdir()):
                 archive.add(path, arcname=path.name)

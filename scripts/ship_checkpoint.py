@@ -79,7 +79,7 @@ def ship(words: argparse.Namespace) -> None:
     returns = evaluate(target)
     interval = statistics.mean([returns]).interval
     assert interval is not None, f"{EPISODES} episodes have an interval"
-    index = json.loads(INDEX.read_text()) if INDEX.exists() else {}
+    index = json.loads(INDEX.read_text(encoding="utf-8")) if INDEX.exists() else {}
     seconds = training_seconds(words.run, trained.frame)
     index[f"{trained.obs}/{trained.task}"] = {
         "task": trained.task,
@@ -99,7 +99,7 @@ def ship(words: argparse.Namespace) -> None:
     index = dict(sorted(index.items()))
     write_json(INDEX, index)
     picture(index)
-    (CHECKPOINTS / "README.md").write_text(page(index))
+    (CHECKPOINTS / "README.md").write_text(page(index), encoding="utf-8")
     print(
         f"{target}: mean return {np.mean(returns):.1f} [{interval.low:.1f}, {interval.high:.1f}] over {EPISODES} episodes"
     )
@@ -108,19 +108,19 @@ def ship(words: argparse.Namespace) -> None:
 def training_seconds(run: Path, frame: int) -> float:
     """Seconds that the run in folder `run` had taken at `frame`."""
     # Not from eval.csv: a run that was stopped between two evaluations has gone on since the last one.
-    with open(run / "train.csv", newline="") as file:
+    with open(run / "train.csv", newline="", encoding="utf-8") as file:
         return max(float(row["total_time"]) for row in csv.DictReader(file) if int(row["frame"]) <= frame)
 
 
 def recalibrate(file: Path) -> None:
     """Computes and stores the calibration of a policy file anew; one that is in the index gets its new hash there."""
     calibrate(file)
-    index = json.loads(INDEX.read_text()) if INDEX.exists() else {}
+    index = json.loads(INDEX.read_text(encoding="utf-8")) if INDEX.exists() else {}
     for entry in index.values():
         if file.resolve() == shipped(entry["task"], entry["obs"]).resolve():
             entry["sha256"] = load_policy(file).sha256
             write_json(INDEX, index)
-            (CHECKPOINTS / "README.md").write_text(page(index))
+            (CHECKPOINTS / "README.md").write_text(page(index), encoding="utf-8")
 
 
 def calibrate(file: Path) -> None:

@@ -81,6 +81,11 @@ def saved(tmp_path):
     return path
 
 
+def test_others_may_read_it_as_they_may_any_file(saved, tmp_path):
+    (tmp_path / "other").touch()
+    assert saved.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_every_damage_is_noticed(saved):
     whole = saved.read_bytes()
     for end in range(0, len(whole), 97):
