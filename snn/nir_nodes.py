@@ -68,6 +68,8 @@ class Writer:
         return torch.full((self._probe.shape[1],), value, dtype=torch.float64)
 
     def _scaling(self, op: Op) -> None:
+        if op.args.get("fn") in ("max", "min"):
+            raise ConversionError(f"NIR can't represent '{op.name}': it clips the input")
         zeros, ones = op(self._probe), op(self._probe + 1)
         if zeros.shape != self._probe.shape:
             raise ConversionError(f"NIR can't say '{op.name}': it changes the input's shape")

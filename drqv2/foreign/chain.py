@@ -50,15 +50,18 @@ class Normalize(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    limit: Tensor
+    least: Tensor
 
     def __init__(self, statistics: Normalization) -> None:
         super().__init__()
         self.register_buffer("mean", statistics.mean)
         self.register_buffer("scale", statistics.scale)
-        self._limit = statistics.limit
+        self.register_buffer("limit", torch.full_like(statistics.mean, statistics.limit))
+        self.register_buffer("least", -self.limit)
 
     def forward(self, observation: Tensor) -> Tensor:
-        return torch.clamp((observation - self.mean) / self.scale, -self._limit, self._limit)
+        return torch.maximum(torch.minimum((observation - self.mean) / self.scale, self.limit), self.least)
 
 
 def layers(path: Path, tensors: Mapping[str, Tensor], names: Iterable[str]) -> list[Layer]:

@@ -15,7 +15,8 @@ ADD = {operator.add: "add", operator.iadd: "add", torch.add: "add", "add": "add"
 _SUB = {operator.sub: "sub", operator.isub: "sub", torch.sub: "sub", "sub": "sub", "sub_": "sub"}
 _MUL = {operator.mul: "mul", operator.imul: "mul", torch.mul: "mul", "mul": "mul", "mul_": "mul"}
 _DIV = {operator.truediv: "div", operator.itruediv: "div", torch.div: "div", "div": "div", "div_": "div"}
-_ARITH = ADD | _SUB | _MUL | _DIV
+_CLIP = {torch.maximum: "max", torch.minimum: "min"}
+_ARITH = ADD | _SUB | _MUL | _DIV | _CLIP
 _RELU = {F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_"}
 _TANH = {torch.tanh, F.tanh, "tanh", "tanh_"}
 _DROP = {F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.dropout}
@@ -210,7 +211,7 @@ def _arith(node, source) -> Op:
     if len(node.args) != 2:
         raise ConversionError(f"'{node.name}' names its operands by keyword, which input scaling does not convert")
     left, right = node.args
-    # With the constant in front: c + x, c * x and c - x are affine, c / x is not.
+    # With the constant in front: c + x, c * x and c - x are input scaling as well, c / x is not.
     reverse = not isinstance(left, torch.fx.Node) or left.op == "get_attr"
     if reverse:
         left, right = right, left

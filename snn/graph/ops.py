@@ -58,7 +58,15 @@ def _avgpool2d(op, x, bias):
     )
 
 
-_ARITH = {"add": torch.add, "sub": torch.sub, "rsub": torch.rsub, "mul": torch.mul, "div": torch.div}
+_ARITH = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "rsub": torch.rsub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "max": torch.maximum,
+    "min": torch.minimum,
+}
 
 
 def _arith(op, x, bias):

@@ -71,7 +71,7 @@ _ARGS: dict[str, dict[str, Callable[[Any], bool]]] = {
         "count_include_pad": _flag,
         "divisor_override": lambda value: value is None or _whole(1)(value),
     },
-    "arith": {"fn": lambda value: value in ("add", "sub", "rsub", "mul", "div")},
+    "arith": {"fn": lambda value: value in ("add", "sub", "rsub", "mul", "div", "max", "min")},
     "layernorm": {"normalized_shape": _shape, "eps": lambda value: type(value) in (int, float) and 0 <= value <= 1},
 }
 # kind → tensor → (number of dimensions or None, whether it may be lacking)
