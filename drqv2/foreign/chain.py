@@ -113,6 +113,8 @@ def to_unit_actions(part: Layer, spaces: Spaces) -> Layer:
     bounds."""
     low, high = torch.from_numpy(spaces.low), torch.from_numpy(spaces.high)
     scale, middle = (high - low) / 2, (high + low) / 2
+    if part.weight.dim() != 2 or len(part.weight) != len(scale):
+        return part  # `network` refuses it, and says why
     bias = torch.zeros_like(middle) if part.bias is None else part.bias
     return part._replace(weight=part.weight / scale[:, None], bias=(bias - middle) / scale)
 
@@ -121,12 +123,11 @@ def _module(path: Path, part: Layer, flat: bool) -> nn.Module:
     weight, bias = part.weight.float(), None if part.bias is None else part.bias.float()
     if not torch.isfinite(weight).all() or (bias is not None and not torch.isfinite(bias).all()):
         raise UserError(f"{path}: its weights hold NaN or infinity; train anew or use another file")
-    outputs, inputs = weight.shape[:2]
     if weight.dim() == 2:
-        module: nn.Module = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
+        module: nn.Module = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
     elif weight.dim() == 4 and not flat:
-        size = (weight.shape[2], weight.shape[3])
-        module = nn.Conv2d(inputs, outputs, size, stride=part.stride, bias=bias is not None, device="meta")
+        outputs, inputs, *size = weight.shape
+        module = nn.Conv2d(inputs, outputs, (size[0], size[1]), part.stride, bias=bias is not None, device="meta")
     else:
         raise UserError(f"{path}: {printable(part.name, 80)} of shape {tuple(weight.shape)} can't stand where it does")
     module.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}), assign=True)

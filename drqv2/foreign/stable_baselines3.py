@@ -76,10 +76,8 @@ def _actor(path: Path, tensors: dict[str, Tensor], spaces: Spaces) -> tuple[list
         return chain.layers(path, tensors, _numbered(tensors, "actor.mu")), "tanh", "TD3 or DDPG", "ReLU"
     if "action_net.weight" in tensors and "log_std" in tensors:
         hidden = [name for part in ("shared_net", "policy_net") for name in _numbered(tensors, f"mlp_extractor.{part}")]
-        parts = chain.layers(path, tensors, [*hidden, "action_net"])
-        if parts[-1].weight.shape[0] == len(spaces.low):
-            parts[-1] = chain.to_unit_actions(parts[-1], spaces)
-        return parts, "clip", "PPO or A2C", "Tanh"
+        *parts, last = chain.layers(path, tensors, [*hidden, "action_net"])
+        return [*parts, chain.to_unit_actions(last, spaces)], "clip", "PPO or A2C", "Tanh"
     raise UserError(f"{path}: no policy with continuous actions among {printable(', '.join(tensors), 100)}")
 
 

@@ -1,0 +1,246 @@
+"""Gymnasium's tasks behind envs.make and VectorEnv, against Gymnasium's own environments."""
+
+import sys
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+
+import envs
+from envs.vector import VectorEnv
+from runtime.errors import UserError
+
+SEED = envs.episode_seed("report", 3, 5)
+NUMBER = (SEED[0] << 64) + (SEED[1] << 32) + SEED[2]
+
+
+def make(task, **settings):
+    return envs.make(task, obs="state", action_repeat=1, **settings)
+
+
+def actions(environment, count, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (count, environment.action_dim)).astype(np.float32)
+
+
+def play(environment, given):
+    """The steps until the episode ends."""
+    steps = []
+    for action in given:
+        steps.append(environment.step(action))
+        if steps[-1].last:
+            break
+    return steps
+
+
+class Stub(gymnasium.Env):
+    """An environment that does nothing, of the spaces that it is told."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
+
+    def __init__(self, observed, acted, render_mode=None):
+        self.observation_space, self.action_space = observed, acted
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        return self.observation_space.sample(), 0.0, False, False, {}
+
+
+def box(*shape, bound=1.0):
+    return gymnasium.spaces.Box(-bound, bound, shape, np.float32)
+
+
+@pytest.fixture
+def registered():
+    """Registers a stub under the name that it returns."""
+
+    def register(observed, acted, limit=10):
+        gymnasium.register(
+            "Stub-v0", lambda **words: Stub(observed, acted, **words), max_episode_steps=limit, disable_env_checker=True
+        )
+        return "Stub-v0"
+
+    yield register
+    gymnasium.registry.pop("Stub-v0", None)
+
+
+# Bounds of 1, 2, 3 and 0.4; observations of poses one substep old and of contact forces; both versions.
+@pytest.mark.parametrize(
+    "task", ["Hopper-v4", "HalfCheetah-v5", "Ant-v5", "Pusher-v5", "Humanoid-v4", "InvertedPendulum-v4", "Pendulum-v1"]
+)
+def test_an_episode_is_gymnasiums_own(task):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = gymnasium.make(task)
+    ours = make(task)
+    expected, _ = theirs.reset(seed=NUMBER)
+    first = ours.reset(SEED)
+    np.testing.assert_array_equal(first.observation, expected.astype(np.float32))
+    assert (
+        first.observation.shape == ours.observation_shape
+        and ours.max_episode_decisions == theirs.spec.max_episode_steps
+    )
+    for action in actions(ours, 30):
+        expected, reward, terminated, truncated, _ = theirs.step(theirs.action_space.high * action)
+        step = ours.step(action)
+        np.testing.assert_array_equal(step.observation, expected.astype(np.float32))
+        assert step.reward == reward and step.discount == 1.0 - terminated
+        assert step.last == (terminated or truncated)
+        if step.last:
+            break
+
+
+def test_a_fall_is_a_true_end_and_a_time_limit_is_none():
+    environment = make("Hopper-v4")
+    environment.reset(SEED)
+    fallen = play(environment, actions(environment, 999))[-1]
+    assert (fallen.last, fallen.discount, fallen.capped) == (True, 0.0, False)
+    limited = make("Reacher-v5")
+    limited.reset(SEED)
+    steps = play(limited, actions(limited, 60))
+    assert (
+        (len(steps), steps[-1].discount, steps[-1].capped)
+        == (limited.max_episode_decisions, 1.0, False)
+        == (50, 1.0, False)
+    )
+    capped = make("Reacher-v5", max_decisions=7)
+    capped.reset(SEED)
+    assert len(play(capped, actions(capped, 60))) == 7 and capped.save_state().over
+
+
+def test_an_episode_is_a_function_of_its_seed():
+    one, other = make("Walker2d-v4"), make("Walker2d-v4", seed=9)
+    other.reset((0, 0, 0))
+    other.step(np.zeros(6, np.float32))
+    first = one.reset(SEED).observation
+    np.testing.assert_array_equal(first, other.reset(SEED).observation)
+    starts = [one.reset(seed).observation for seed in [(4, 3, 6), (4, 4, 5), (3, 3, 5), (0, 0, 5), (0, 3, 5)]]
+    assert len({start.tobytes() for start in (*starts, first)}) == 6
+
+
+@pytest.mark.parametrize("task", ["HalfCheetah-v4", "Ant-v5", "Humanoid-v5", "Pusher-v5", "Reacher-v4", "Hopper-v4"])
+@pytest.mark.parametrize("before", [0, 9])
+def test_an_episode_goes_on_elsewhere_as_it_would_have_here(task, before):
+    here, there = make(task), make(task, seed=8)
+    given = actions(here, 30) * 0.3
+    here.reset(SEED)
+    play(here, given[:before])
+    there.reset((0, 1, 1))
+    play(there, given[:3])
+    state = here.save_state()
+    expected = play(here, given[before:])
+    assert len(expected) > 3
+    for _ in range(2):  # a second time, from where it has got to
+        np.testing.assert_array_equal(there.restore_state(state), state.observation)
+        for ours, theirs in zip(play(there, given[before:]), expected, strict=True):
+            np.testing.assert_array_equal(ours.observation, theirs.observation)
+            assert ours[1:] == theirs[1:]
+    # Random state came along, and the count of steps up to the time limit.
+    np.testing.assert_array_equal(here.reset().observation, there.reset().observation)
+
+
+def test_the_time_limit_comes_along():
+    here, there = make("Reacher-v4"), make("Reacher-v4")
+    here.reset(SEED)
+    still = np.zeros(2, np.float32)
+    for _ in range(49):
+        assert not here.step(still).last
+    there.restore_state(here.save_state())
+    assert there.step(still).last and here.step(still).last
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_vectorised_episodes_of_different_lengths_and_states_across_processes(workers):
+    settings = {"task": "Hopper-v4", "obs": "state", "num_envs": 3, "action_repeat": 1, "num_workers": workers}
+    with VectorEnv(**settings) as here, VectorEnv(**settings) as there:
+        seeds = [envs.episode_seed("report", 1, episode) for episode in range(3)]
+        here.reset(range(3), seeds)
+        alone = [make("Hopper-v4") for _ in range(3)]
+        for environment, seed in zip(alone, seeds):
+            environment.reset(seed)
+        running, lengths = [0, 1, 2], {}
+        for count, action in enumerate(actions(alone[0], 500), 1):
+            if count == 6:
+                there.restore_state(running, here.save_state(running))
+            given = np.stack([action * (1 + index) / 3 for index in running])
+            outcome = here.step(running, given)
+            if count >= 6:
+                copied = there.step(running, given)
+                np.testing.assert_array_equal(np.stack(outcome), np.stack(copied))
+            for place, index in enumerate(list(running)):
+                step = alone[index].step(given[place])
+                np.testing.assert_array_equal(here.observations[index], step.observation)
+                assert tuple(field[place] for field in outcome) == (step.reward, step.discount, step.last, step.capped)
+                if step.last:
+                    lengths[index] = count
+                    running.remove(index)
+            if not running:
+                break
+    assert len(set(lengths.values())) > 1
+
+
+def test_a_simulation_that_diverges_is_one_line(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    environment = make("HalfCheetah-v4")
+    environment.reset(SEED)
+    environment._simulator._inner.data.qvel[:] = np.nan
+    with pytest.raises(
+        UserError, match=r"unstable at decision 0 of episode 5 of stream report, seed 3 \(.*\); run again"
+    ):
+        environment.step(np.zeros(6, np.float32))
+    assert environment.reset(SEED).first
+    assert not list(tmp_path.iterdir()) and capfd.readouterr() == ("", "")  # MuJoCo's own log and words
+
+
+def test_pictures_have_the_size_asked_for():
+    environment = make("Hopper-v5")
+    environment.reset(SEED)
+    picture = environment.render(60, 80)
+    assert picture.shape == (60, 80, 3) and picture.dtype == np.uint8 and picture.std() > 5
+
+
+@pytest.mark.parametrize(
+    "observed, acted, limit, words",
+    [
+        (box(3), gymnasium.spaces.Discrete(2), 10, r"its actions are a Discrete; a Box"),
+        (gymnasium.spaces.Dict({"a": box(3)}), box(2), 10, r"its observations are a Dict; a Box"),
+        (box(3, 4), box(2), 10, r"its observations are a Box of shape \(3, 4\)"),
+        (box(3), box(2, bound=np.inf), 10, "its actions have no bounds"),
+        (box(3), box(2), None, "it has no time limit; register it with max_episode_steps"),
+    ],
+)
+def test_spaces_that_no_policy_here_can_take_are_one_line(registered, observed, acted, limit, words):
+    with pytest.raises(UserError, match=f"^env_name=Stub-v0: {words}"):
+        make(registered(observed, acted, limit))
+
+
+def test_states_of_other_physics_are_refused_by_name(registered):
+    environment = make(registered(box(3), box(2)))
+    environment.reset(SEED)
+    with pytest.raises(UserError, match="^env_name=Stub-v0: its physics isn't MuJoCo's"):
+        environment.save_state()
+
+
+@pytest.mark.parametrize(
+    "task, obs, words",
+    [
+        ("Hoper-v4", "state", "^env_name=Hoper-v4: no such Gymnasium environment; did you mean Hopper-v"),
+        ("nowhere:Foo-v0", "state", "^env_name=nowhere:Foo-v0: no such Gymnasium environment; .*nowhere"),
+        ("Hopper-v3", "state", "^env_name=Hopper-v3: can't be made here"),
+        ("Pusher-v4", "state", "^env_name=Pusher-v4: can't be made here .*mujoco"),
+        ("Hopper-v4", "pixels", "^obs=pixels: .*write obs=state for Hopper-v4$"),
+    ],
+)
+def test_what_cannot_be_made_is_one_line(task, obs, words):
+    with pytest.raises(UserError, match=words) as refusal:
+        envs.make(task, obs=obs)
+    assert "\n" not in str(refusal.value)
+
+
+def test_without_gymnasium_the_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(UserError, match=r"^env_name=Hopper-v4: needs Gymnasium, .*pip install '\.\[gym\]'$"):
+        make("Hopper-v4")
