@@ -27,7 +27,7 @@ from runtime.schema import did_you_mean
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "cfgs"
 PROGRAMS = ("train", "distill", "convert", "analyze")
 # Groups that a program has no choice of by itself; they are added: +paper=table3.
-ADDED_GROUPS = {"convert": ("paper", "sweep", "method", "budget"), "analyze": ("method", "budget")}
+ADDED_GROUPS = {"convert": ("paper", "sweep", "method", "budget"), "analyze": ("paper", "method", "budget")}
 # The task, under its name in each program's configuration; both names work in all of them.
 TASK = {"train": "task", "distill": "task", "convert": "env_name", "analyze": "env_name"}
 # Words of drqv2, tdmpc2, stable-baselines3 and spikingjelly, and what they are here: the first that a program has.
@@ -131,12 +131,22 @@ def check(program: str, words: list[str]) -> list[Override]:
     Raises UserError for the first word that is wrong, in one line that says what to write.
     """
     overrides = [_check(program, word, words) for word in words]
+    if program == "train":
+        overrides = [part for override in overrides for part in _gymnasium(override)]
     # Gymnasium's tasks are always observed from state.
     named = [override for override in overrides if override.key_or_group == "env_name"]
     if named and not any(override.key_or_group == "obs" for override in overrides):
         if all(tasks.is_gymnasium(str(value)) for value in _values(named[-1])):
             overrides += OverridesParser.create().parse_overrides(["obs=state"])
     return overrides
+
+
+def _gymnasium(override: Override) -> list[Override]:
+    """A Gymnasium task without a file in cfgs/task trains with the settings of cfgs/task/gymnasium.yaml."""
+    task = str(override.value())
+    if override.key_or_group != "task" or not tasks.is_gymnasium(task) or task in choices("task"):
+        return [override]
+    return OverridesParser.create().parse_overrides(["task=gymnasium", f"task_name={task}"])
 
 
 def _values(override: Override) -> list[Any]:

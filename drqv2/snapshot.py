@@ -299,7 +299,7 @@ def find(
         return shipped
     train = f"python train.py task={task}" + ("" if obs == "pixels" else f" obs={obs}")
     if is_gymnasium(task):
-        train = f"python train.py task=gymnasium task_name={task} preset=state"
+        train = f"python train.py task={task} preset=state"
     raise UserError(
         f"env_name={task}: no trained policy ({obs}); looked for {published}, {folder}/*/{SNAPSHOT} and {shipped}; "
         f"train one with: {train}"

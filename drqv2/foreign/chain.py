@@ -100,8 +100,8 @@ def network(
     except RuntimeError:
         first = tuple(parts[0].weight.shape[1:])
         raise UserError(
-            f"{path}: its first layer takes {' x '.join(map(str, first))} numbers and its layers don't fit observations "
-            f"of {tuple(spaces.observation_shape)}; {_other(spaces)}"
+            f"{path}: its first layer takes {' x '.join(map(str, first))} numbers and its layers don't fit "
+            f"observations of {tuple(spaces.observation_shape)}; {_other(spaces)}"
         ) from None
     if tuple(out) != spaces.low.shape:
         raise UserError(f"{path}: computes {tuple(out)} actions; {_other(spaces)}")
@@ -136,6 +136,6 @@ def _module(path: Path, part: Layer, flat: bool) -> nn.Module:
 
 def _other(spaces: Spaces) -> str:
     return (
-        f"{spaces.task} observes {tuple(spaces.observation_shape)} and takes {len(spaces.low)} actions, so it is another "
-        "task's policy"
+        f"{spaces.task} observes {tuple(spaces.observation_shape)} and takes {len(spaces.low)} actions, so it is "
+        "another task's policy"
     )

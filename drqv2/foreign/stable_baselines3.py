@@ -54,8 +54,8 @@ def read(path: Path, spaces: Spaces) -> ForeignPolicy:
     told = _activation(path, data or b"")
     if (told or activation) != "ReLU":
         raise UserError(
-            f"{path}: {kind} with {told or activation} units, for which no spiking neuron stands (Xu et al. 2026 convert "
-            "ReLU); train it with policy_kwargs=dict(activation_fn=nn.ReLU)"
+            f"{path}: {kind} with {told or activation} units, for which no spiking neuron stands (Xu et al. 2026 "
+            "convert ReLU); train it with policy_kwargs=dict(activation_fn=nn.ReLU)"
         )
     statistics, file = _statistics(path)
     origin = f"stable-baselines3 {kind}" + (f", observations normalised by {file.name}" if file else "")
