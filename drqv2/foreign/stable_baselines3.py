@@ -57,9 +57,11 @@ def read(path: Path, spaces: Spaces) -> ForeignPolicy:
             f"{path}: {kind} with {told or activation} units, for which no spiking neuron stands (Xu et al. 2026 "
             "convert ReLU); train it with policy_kwargs=dict(activation_fn=nn.ReLU)"
         )
-    statistics, file = _statistics(path)
-    origin = f"stable-baselines3 {kind}" + (f", observations normalised by {file.name}" if file else "")
-    more = () if file in (None, path) else (file,)
+    statistics, source = _statistics(path)
+    origin = f"stable-baselines3 {kind}" + (
+        f", observations normalised by {source.name}" if statistics and source else ""
+    )
+    more = () if source is None or source == path else (source,)
     return ForeignPolicy(chain.network(path, parts, spaces, statistics), squash, origin, more)
 
 

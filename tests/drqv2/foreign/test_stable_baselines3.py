@@ -103,7 +103,7 @@ def test_an_agent_acts_here_as_it_did_there(tmp_path, algorithm, data, squash):
 PLACES = ("agent/vecnormalize.pkl", "vecnormalize.pkl", "vec_normalize.pkl", None)
 
 
-@pytest.mark.parametrize("place, protocol", zip(PLACES, (2, 4, 5, 4)))
+@pytest.mark.parametrize("place, protocol", list(zip(PLACES, (3, 4, 5, 4))))
 def test_normalised_observations_are_normalised_here_and_convert(tmp_path, place, protocol):
     names, act = Policies.ppo()
     contents, moments = vecnormalize(protocol)

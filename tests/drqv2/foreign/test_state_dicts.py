@@ -134,7 +134,7 @@ def test_the_published_conversion_and_ours_agree_to_the_last_bit(tmp_path, layou
 
 def chain(path, *modules):
     network = nn.Sequential(*modules)
-    torch.save({name: value for name, value in network.state_dict().items()}, path)
+    torch.save(dict(network.state_dict()), path)
     return network
 
 

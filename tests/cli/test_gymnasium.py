@@ -1,0 +1,68 @@
+"""Gymnasium's tasks through the programs, from a policy's file to its table, with tiny budgets."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from drqv2.snapshot import load_policy
+from evaluation import result as results
+from tests.cli.command import run, run_here
+from tests.drqv2.foreign.test_state_dicts import Actor
+
+TASK = "Reacher-v5"  # observes 10 numbers, takes 2 actions, ends after 50 steps
+SMALL = (f"env_name={TASK}", "snapshot=actor", "SNN_ts=4", "num_workers=0", "chunk=2", "device=cpu")
+
+
+@pytest.fixture
+def actor(tmp_path):
+    torch.manual_seed(5)
+    torch.save(Actor(("l1", "l2", "l3"), inputs=10, actions=2).state_dict(), tmp_path / "actor")
+    return tmp_path
+
+
+def test_convert_goes_from_a_foreign_file_to_a_table_of_returns(actor):
+    done = run("convert.py", *SMALL, "calibration.steps=60", "num_eval_episodes=2", "crpi.alpha=0.5", cwd=actor)
+    assert done.returncode == 0, done.stderr
+    [path] = actor.glob(f"results/{TASK}/state_if_T4_*/result.json")
+    result = results.read(path)
+    assert (result.task, result.obs, result.status) == (TASK, "state", "ok") and not result.capped
+    assert {episode.decisions for episode in result.ann.episodes} == {50}
+    assert "IF+CRPI α=0.5" in done.stdout and "DDPG or TD3 actor of ANN2SNN-CRPI" in done.stdout
+
+
+def test_analyze_branches_a_foreign_policys_episodes(actor):
+    words = ("calibration.steps=20", "num_eval_episodes=2", "crpi.alpha=0", "max_decisions=6", "layer_decisions=1")
+    done = run("analyze.py", *SMALL, *words, cwd=actor)
+    assert done.returncode == 0, done.stderr
+    [path] = actor.glob(f"results/analysis/{TASK}/*/analysis.json")
+    assert json.loads(path.read_text())["task"] == TASK
+
+
+def test_train_learns_on_a_task_without_a_file_and_its_policy_converts(tmp_path):
+    done = run("train.py", f"task={TASK}", "preset=debug", "name=new", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    policy = load_policy(tmp_path / "exp_local" / TASK / "new" / "policy.pt")
+    assert (policy.task, policy.obs, policy.action_repeat, policy.origin) == (TASK, "state", 1, None)
+    words = [word for word in SMALL if not word.startswith("snapshot")]
+    done = run("convert.py", *words, "calibration.steps=20", "num_eval_episodes=1", "max_decisions=5", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "words, line",
+    [
+        (("env_name=Reecher-v5",), "error: env_name=Reecher-v5: no such Gymnasium environment; did you mean Reacher-v"),
+        (("env_name=CartPole-v1",), "error: env_name=CartPole-v1: its actions are a Discrete"),
+        (("env_name=Hopper-v4",), "its first layer takes 10 numbers"),
+        (("obs=pixels",), "error: obs=pixels: Gymnasium's tasks are observed by their states; write obs=state"),
+        (("network=relu-tanh",), "error: network=relu-tanh: "),
+        (("env_name=cheetah_run", "obs=state"), "read for Gymnasium's tasks, such as env_name=HalfCheetah-v4, not for"),
+    ],
+)
+def test_a_mistake_is_one_line(actor, capsys, monkeypatch, words, line):
+    code, stderr = run_here("convert", (*SMALL, *words), actor, capsys, monkeypatch)
+    assert code == 2 and line in stderr.strip().splitlines()[-1] and "Traceback" not in stderr
+    assert not list(actor.glob("results/*/*/result.json"))
