@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,52 +68,43 @@ def alphas(all_curves: list[Curves], out: Path, name: str) -> Picture:
 
 
 def timesteps(rows: list[Row], out: Path, name: str) -> Picture | None:
-    """APR against T per neuron, dashed with CRPI off, over the same tasks everywhere: the most that any row has. None
-    where no neuron has two values of T with these."""
-    candidates = [row for row in rows if row.apr is not None and not row.method.is_ann]
-    tasks = max((row.counted for row in candidates), key=len, default=())
-    curves = {
-        label: {int(row.method.network.timesteps): row.apr for row in of_line if row.apr}
-        for label, of_line in _lines([row for row in candidates if row.counted == tasks]).items()
-    }
-    curves = {label: points for label, points in curves.items() if len(points) > 1}
-    if not curves:
-        return None
-    shown = [apr for points in curves.values() for apr in points.values()]
-    caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out. {_cut(shown)}".strip()
+    """APR against T per neuron, dashed with CRPI off; None where no neuron has two values of T."""
+    lines = {label: of_line for label, of_line in _lines(rows).items() if len({_steps(row) for row in of_line}) > 1}
     alt = "Average performance ratio against simulation steps, a line per method"
-    with plot.picture(out, name, alt, caption) as picture:
-        figure, [panel] = plot.axes(plot.WIDTH, 4.8)
-        for label, points in curves.items():
-            x = sorted(points)
-            y = [points[steps].value for steps in x]
-            bars = _bars(y, [points[steps].interval for steps in x])
-            panel.errorbar(x, [100 * value for value in y], bars, label=label, elinewidth=0.8, **_look(label, curves))
-        panel.set_xscale("log", base=2)
-        ticks = sorted({steps for points in curves.values() for steps in points})
-        panel.set_xticks(ticks, [str(tick) for tick in ticks])
-        plot.reference(panel, y=100)
-        panel.set(xlabel="simulation steps T per decision", ylabel="average performance ratio, %")
-        panel.set_ylim(0, min(panel.get_ylim()[1], _most(shown)))
-        plot.key(figure, columns=3)
-    return picture
+    return _against(lines, _steps, "simulation steps T per decision", out, name, alt)
 
 
 def operations(rows: list[Row], out: Path, name: str) -> Picture | None:
     """APR against synaptic operations per decision, a point per method; None where nothing was counted."""
-    lines = _lines([row for row in rows if row.apr and row.sops is not None])
+    alt = "Average performance ratio against synaptic operations per decision, a point per method"
+    return _against(_lines(rows), lambda row: row.sops or 1.0, "synaptic operations per decision", out, name, alt)
+
+
+def _against(
+    lines: dict[str, list[Row]], x: Callable[[Row], float], xlabel: str, out: Path, name: str, alt: str
+) -> Picture | None:
+    """APR against a quantity of each method, a line per neuron and CRPI off or on."""
     if not lines:
         return None
-    alt = "Average performance ratio against synaptic operations per decision, a point per method"
-    caption = "Points of one neuron are joined in the order of their operations; open: CRPI off."
-    with plot.picture(out, name, alt, caption) as picture:
-        figure, [panel] = plot.axes(plot.WIDTH, 4.4)
+    shown = [apr for of_line in lines.values() for row in of_line if (apr := row.apr)]
+    tasks = next(iter(lines.values()))[0].counted
+    caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out. Open: CRPI off. {_cut(shown)}"
+    with plot.picture(out, name, alt, caption.strip()) as picture:
+        figure, [panel] = plot.axes(plot.WIDTH, 4.8)
         for label, of_line in lines.items():
-            points = sorted((row.sops, 100 * row.apr.value) for row in of_line if row.apr and row.sops is not None)
-            panel.plot(*zip(*points), label=label, linewidth=0.8, **_look(label, lines))
+            points = [(x(row), row.apr) for row in sorted(of_line, key=x) if row.apr]
+            y = [apr.value for _, apr in points]
+            bars, places = _bars(y, [apr.interval for _, apr in points]), [place for place, _ in points]
+            panel.errorbar(
+                places, [100 * value for value in y], bars, label=label, elinewidth=0.8, **_look(label, lines)
+            )
+        panel.set_xscale("log", base=2 if x is _steps else 10)
+        if x is _steps:
+            ticks = sorted({x(row) for of_line in lines.values() for row in of_line})
+            panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         plot.reference(panel, y=100)
-        panel.set(xscale="log", xlabel="synaptic operations per decision", ylabel="average performance ratio, %")
-        panel.set_ylim(bottom=0)
+        panel.set(xlabel=xlabel, ylabel="average performance ratio, %")
+        panel.set_ylim(0, min(panel.get_ylim()[1], _most(shown)))
         plot.key(figure, columns=3)
     return picture
 
@@ -121,12 +112,10 @@ def operations(rows: list[Row], out: Path, name: str) -> Picture | None:
 def profiles(rows: list[Row], out: Path, name: str) -> Picture | None:
     """Performance profiles (Agarwal et al. 2021): a panel per neuron, over the same tasks everywhere. None without
     relative returns."""
-    candidates = [row for row in rows if row.apr is not None]
-    tasks = max((row.counted for row in candidates), key=len, default=())
+    tasks, converted = _comparable(rows)
     by_neuron: dict[str, list[Row]] = {}
-    for row in candidates:
-        if row.counted == tasks and not (row.method.is_ann or row.method.variant.is_control):
-            by_neuron.setdefault(row.method.network.neuron, []).append(row)
+    for row in converted:
+        by_neuron.setdefault(row.method.network.neuron, []).append(row)
     if not by_neuron:
         return None
     thresholds = np.linspace(0, 1.2, 241)
@@ -194,14 +183,23 @@ def energy(costs: Mapping[Method, Cost], preset: Preset, out: Path, name: str) -
     return picture
 
 
+def _comparable(rows: list[Row]) -> tuple[tuple[str, ...], list[Row]]:
+    """The most tasks that any method has a ratio on, and the methods that have one on all of these; no controls."""
+    converted = [row for row in rows if row.apr and not (row.method.is_ann or row.method.variant.is_control)]
+    tasks = max((row.counted for row in converted), key=len, default=())
+    return tasks, [row for row in converted if row.counted == tasks]
+
+
 def _lines(rows: list[Row]) -> dict[str, list[Row]]:
-    """The rows that one line joins, by its label: one neuron, with CRPI off or on."""
+    """The comparable rows that one line joins, by its label: one neuron, with CRPI off or on."""
     lines: dict[str, list[Row]] = {}
-    for row in rows:
-        network, variant = row.method.network, row.method.variant
-        if isinstance(network.timesteps, int) and not (row.method.is_ann or variant.is_control):
-            lines.setdefault(f"{network.neuron.upper()}, {variant.short}", []).append(row)
+    for row in _comparable(rows)[1]:
+        lines.setdefault(f"{row.method.network.neuron.upper()}, {row.method.variant.short}", []).append(row)
     return lines
+
+
+def _steps(row: Row) -> float:
+    return float(row.method.network.timesteps)
 
 
 def _look(label: str, labels: Iterable[str]) -> dict[str, Any]:

@@ -117,6 +117,41 @@ def test_results_that_a_sweep_did_not_plan_are_foreign(tmp_path):
     assert [method.network.timesteps for method in gather(jobs).methods("pixels")] == [1, 9, 9]
 
 
+@pytest.mark.parametrize(
+    "place, value",
+    [
+        (("ann", "episodes", 0, "return"), 7.0),
+        (("ann", "episodes", 0, "decisions"), 0),
+        (("snn", 0, "episodes", 0, "spikes", 0, 0), -1),
+        (("snn", 0, "episodes", 0, "spikes"), [[1], [1], [1]]),
+        (("conversion", "timesteps"), 3),
+        (("conversion", "layers"), []),
+        (("ann", "episodes"), []),
+        (("policy",), None),
+    ],
+)
+def test_a_result_that_cannot_be_is_damaged_and_no_number(place, value, tmp_path):
+    path = results.write(result([1.0], {0.5: [2.0]}), tmp_path / "0")
+    document = json.loads(path.read_text())
+    inner = document
+    for step in place[:-1]:
+        inner = inner[step]
+    inner[place[-1]] = value
+    path.write_text(json.dumps(document))
+    [job] = collect([tmp_path])[0]
+    assert job.status == "damaged" and job.result is None and "\n" not in job.reason, job
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "\x00", "1e999", '{"version": NaN}'])
+def test_hostile_json_is_told_in_a_line(text, tmp_path):
+    for name in ("0/result.json", "sweep.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    jobs, notes = collect([tmp_path])
+    assert [job.status for job in jobs] == ["damaged"] and len(notes) == 1
+    assert all(len(line) < 400 and "\n" not in line for line in (jobs[0].reason, *notes))
+
+
 def test_a_result_that_is_no_file_is_damaged(tmp_path):
     write_plan(tmp_path, {"0": config(), "1": config()})
     (tmp_path / "0").mkdir()

@@ -215,7 +215,7 @@ def test_what_was_cut_short_is_shown_as_such_and_as_nothing_else(tmp_path):
     tables = Page(make([tmp_path], tmp_path / "out").page.read_text()).tables
     assert [row[2:] for row in tables["cut_short"][1:]] == [["ANN", "500", "123"], ["IF, T=2, α=0", "500", "45.0"]]
     for name, table in tables.items():
-        if name != "cut_short":
+        if name not in ("cut_short", "gaps"):  # the folder's name may hold any digits
             assert not any("123" in cell or "45.0" in cell for row in table for cell in row)
     assert tables["returns_pixels"][1][2].startswith("cut short")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "results.csv").read_text())))
