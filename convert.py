@@ -23,7 +23,7 @@ from runtime import openmp
 def _failed(config: dict[str, Any], run_dir: Path, cause: str) -> None:
     from evaluation import result
 
-    result.write(result.failed(config, cause), run_dir)
+    result.write_failure(config, cause, run_dir)
 
 
 @program.main("convert", on_failure=_failed)

@@ -6,9 +6,11 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 
 import numpy as np
 
+from analysis.layers import NUMBERS
 from analysis.trial import Trial, TrialRecord
 from evaluation.episode_store import Store
 
@@ -31,6 +33,14 @@ class TrialStore(Store[Trial, TrialRecord]):
             record = TrialRecord(**{name: file[name] for name in _NAMES})
             if str(file["checksum"]) != _checksum(key, record):
                 raise ValueError("checksum differs")
+        lengths = {len(getattr(record, name)) for name in _NAMES if name not in ("layers", "capped")}
+        if len(lengths) != 1 or not 0 < len(record.rewards) <= (key.key.max_decisions or math.inf):
+            raise ValueError(f"columns of {sorted(lengths)} decisions")
+        if not np.isfinite(record.rewards).all() or record.layers.shape[1:] != (
+            record.residual_cosines.shape[1],
+            NUMBERS,
+        ):
+            raise ValueError("rewards or layers that can't be")
         return record
 
 

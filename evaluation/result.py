@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from snn.info import LayerInfo
 
 RESULT, RETURNS = "result.json", "returns.npy"
+_finished: set[Path] = set()  # folders in which this process wrote a finished result
 
 
 class MacsRecord(Record):
@@ -222,7 +223,16 @@ def write(result: Result, folder: str | Path) -> Path:
         with atomic_file(folder / RETURNS) as file:
             np.save(file, mean_returns(result))
     result.write(path)
+    if result.status == "ok":
+        _finished.add(folder.absolute())
     return path
+
+
+def write_failure(config: dict[str, Any], cause: str, folder: str | Path) -> None:
+    """Writes to `folder` that a run of this process came to nothing, for sweeps, whose reports must show the gap;
+    unless it was what came behind its finished result that failed."""
+    if Path(folder).absolute() not in _finished:
+        write(failed(config, cause), folder)
 
 
 def mean_returns(result: Result) -> np.ndarray:
@@ -326,7 +336,7 @@ def conversion_record(conversion: Conversion) -> ConversionRecord:
 
 
 def failed(config: dict[str, Any], cause: str) -> Result:
-    """The record of a run that came to nothing, for sweeps, whose reports must show the gap."""
+    """The record of a run that came to nothing."""
     return Result(
         status="failed",
         cause=cause,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def convert(
     receives the result once it is written, before the video is made.
 
     Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise.
-    What fails once result.json is written, the video or the network, is said and leaves the result as it is.
+    What fails once result.json is written (showing it, the video, the network) is said and leaves the result as it is.
     """
     started = time.monotonic()
     if settings.video:
@@ -42,18 +43,27 @@ def convert(
         played = protocol.play(conversion, settings.crpi.select, say)
     result = results.of_run(conversion, settings.crpi.select, config, played, time.monotonic() - started)
     results.write(result, folder)
-    show(result)
     writers = {NETWORK: _save} if settings.save else {}
     if settings.video:
         writers[VIDEO] = video.comparison
+    with _afterwards("the result: not shown", say):
+        show(result)
     for name, write in writers.items():
-        try:
+        with _afterwards(f"{folder / name}: not written", say):
             write(conversion, played.chosen, folder / name)
             result.artefacts[name] = sha256_file(folder / name)
             results.write(result, folder)
-        except Exception as error:  # the result is whole, whatever stops what illustrates it
-            say(f"{folder / name}: not written ({error!s:.200}); {results.RESULT} stands")
     return result
+
+
+@contextlib.contextmanager
+def _afterwards(failing: str, say: Callable[[str], None]) -> Iterator[None]:
+    """The result is whole, whatever stops what shows or illustrates it, a closed terminal included."""
+    try:
+        yield
+    except Exception as error:
+        with contextlib.suppress(Exception):
+            say(f"{failing} ({error!s:.200}); {results.RESULT} stands")
 
 
 def tune(

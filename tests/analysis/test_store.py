@@ -48,6 +48,23 @@ def test_a_damaged_file_counts_as_absent_and_is_said(tmp_path, damage):
     assert store.get(trial()) is not None
 
 
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"rewards": np.ones(7)},
+        {"rewards": np.array([1.0, 1, 1, 1, 1, np.nan])},
+        {"coordinates": np.zeros((5, 3))},
+        {"residual_cosines": np.zeros((6, 3), np.float32)},
+        {"layers": np.zeros((2, 2, 4))},
+    ],
+)
+def test_a_record_that_cannot_have_been_counts_as_absent_however_well_it_is_signed(tmp_path, impossible):
+    lines = []
+    store = TrialStore(tmp_path, lines.append)
+    store.put(trial(), record(**impossible))
+    assert store.get(trial()) is None and len(lines) == 1 and "played again" in lines[0]
+
+
 def test_a_disk_that_refuses_is_a_users_matter(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="store="):

@@ -32,9 +32,9 @@ SMALL = dict(
 )
 
 
-def _run(policies, folder, obs="state", say=lambda line: None, **changes):
+def _run(policies, folder, obs="state", say=lambda line: None, show=lambda result: None, **changes):
     values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "keys")) | changes))
-    return programs.convert(ConvertSettings.from_dict(values), values, folder, say)
+    return programs.convert(ConvertSettings.from_dict(values), values, folder, say, show)
 
 
 def _without_time(result):
@@ -163,11 +163,16 @@ def test_a_video_is_written_on_request(policies, tmp_path):
 
 def test_whatever_stops_a_video_or_a_network_the_result_stands(policies, tmp_path, monkeypatch):
     lines = []
+
+    def show(result):
+        raise BrokenPipeError("the terminal is closed")
+
     monkeypatch.setattr("evaluation.video.write_video", lambda *_: 1 / 0)
     monkeypatch.setattr("evaluation.run.snn.save", lambda network, path: path.write_bytes(b"whole"))
-    result = _run(policies, tmp_path, say=lines.append, crpi__alpha=0.5, video=True, save=True)
-    [line] = [line for line in lines if "not written" in line]
-    assert "video.mp4" in line and "result.json stands" in line
+    result = _run(policies, tmp_path, say=lines.append, show=show, crpi__alpha=0.5, video=True, save=True)
+    [shown, line] = [line for line in lines if "result.json stands" in line]
+    assert "the terminal is closed" in shown and "video.mp4: not written" in line
+    results.write_failure(result.config, "whatever came behind it", tmp_path)
     assert results.read(tmp_path) == result and result.status == "ok"
     assert result.artefacts == {"spiking.pt": sha256_file(tmp_path / "spiking.pt")}
 

@@ -205,7 +205,7 @@ def _estimates(generator, draw, n):
     yield "gain of APR", statistics.apr_gain(*keyed, dict(enumerate(ann[:, None]))), 0
     yield "probability of improvement", statistics.probability_of_improvement(*keyed), 0.5
     yield "IQM", statistics.interquartile_mean([one[0]]), _IQM[draw]
-    # Of strongly skewed returns the mean's own interval covers less (docs/statistics.md).
+    # Of strongly skewed returns the mean's own interval covers less (docs/report.md).
     yield "mean", statistics.mean([one[0]]), 830 if draw is left_skewed else 800
 
 

@@ -32,8 +32,8 @@ def test_residuals_are_those_of_the_traced_decision(rule, coding, mode):
 
 
 def test_what_a_silent_unit_lacks_is_not_carried():
-    """The residual is max(v[T] - v[0], -c[T]): of a current that only discharged, with nothing sent to take back, nothing
-    stays, so that the next decision starts at theta / 2 and a current of 0.6 theta fires."""
+    """The residual is max(v[T] - v[0], -c[T]): of a current that only discharged, with nothing sent to take back,
+    nothing stays, so that the next decision starts at theta / 2 and a current of 0.6 theta fires."""
     module = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.ReLU(), torch.nn.Linear(1, 1, bias=False))
     for layer in (module[0], module[2]):
         torch.nn.init.ones_(layer.weight)
