@@ -12,11 +12,17 @@ docs/analysis.md what the figures show.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from cli import program
-from runtime import openmp
+try:
+    from cli import program
+    from runtime import openmp
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"error: {error}; run make setup and use .venv/bin/python; where PYTHONSAFEPATH is set, set PYTHONPATH too"
+    )
 
 
 @program.main("analyze")

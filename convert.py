@@ -13,11 +13,17 @@ option means, evaluation/result.py what stands in result.json.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from cli import program
-from runtime import openmp
+try:
+    from cli import program
+    from runtime import openmp
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"error: {error}; run make setup and use .venv/bin/python; where PYTHONSAFEPATH is set, set PYTHONPATH too"
+    )
 
 
 def _failed(config: dict[str, Any], run_dir: Path, cause: str) -> None:

@@ -9,11 +9,17 @@ Running the same command again resumes the run. cfgs/distill.yaml says what each
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from cli import program
-from cli.preemption import Preemption
+try:
+    from cli import program
+    from cli.preemption import Preemption
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"error: {error}; run make setup and use .venv/bin/python; where PYTHONSAFEPATH is set, set PYTHONPATH too"
+    )
 
 
 @program.main("distill")
@@ -23,10 +29,13 @@ def main(config: dict[str, Any], _: Path) -> None:
     from drqv2.distiller import Distiller
     from drqv2.settings import DistillSettings
     from drqv2.stored_thresholds import weights_sha256
+    from evaluation import policy_choice
 
     teacher = snapshot.load_policy(
         snapshot.find(config["task_name"], "state", config["teacher"], str(config["root"]), "teacher")
     )
+    facts = [f"{teacher.frame:,} frames", policy_choice.last_evaluation(teacher)]
+    print(f"teacher {teacher.path} ({', '.join(filter(None, facts))})", flush=True)
     settings = DistillSettings.from_dict(
         config
         | {

@@ -10,11 +10,17 @@ Running the same command again resumes the run. cfgs/train.yaml says what each o
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from cli import program
-from cli.preemption import Preemption
+try:
+    from cli import program
+    from cli.preemption import Preemption
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"error: {error}; run make setup and use .venv/bin/python; where PYTHONSAFEPATH is set, set PYTHONPATH too"
+    )
 
 
 @program.main("train")

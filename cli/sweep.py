@@ -93,6 +93,8 @@ def run(program: str, overrides: list[Override], job: Callable[[Progress], TaskF
         failures += _report(folder)
     elif master.get("tune"):
         print("\n".join(tuning.lines(folder)))
+    if search and (lost := int(master.hydra.sweeper.n_trials) - len([*folder.glob(f"*/{tuning.TRIAL}")])) > 0:
+        failures.append(f"{counted(lost, 'trial')} failed")
     return failures
 
 

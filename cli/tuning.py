@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 
 from cli.words import CONFIG_DIR, read
 
+TRIAL = "trial.json"
+
 
 def is_search(config: DictConfig) -> bool:
     """Whether the sweeper chooses its jobs by what earlier ones returned; Hydra's own knows them all beforehand."""
@@ -33,12 +35,15 @@ def refusal(config: DictConfig) -> str | None:
             "pip install 'sqlalchemy<2' 'alembic<1.14', or leave it out: the same command replays the same trials "
             "from the store"
         )
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it talks in colours, to files too
     return None
 
 
 def lines(sweep: Path) -> list[str]:
     """The trials of a finished search, in words for the terminal; none where no trial finished."""
-    trials = [json.loads(path.read_text(encoding="utf-8")) for path in sweep.glob("*/trial.json")]
+    trials = [json.loads(path.read_text(encoding="utf-8")) for path in sweep.glob(f"*/{TRIAL}")]
     if not trials:
         return []
     best = max(trials, key=lambda trial: trial["value"])

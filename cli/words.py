@@ -110,9 +110,10 @@ def options(program: str) -> tuple[str, ...]:
     """The options of a program, as written on the command line: those of its own file and of its groups' files."""
     names = dict.fromkeys(_flat("", read(CONFIG_DIR / f"{program}.yaml")))
     for group in groups(program):
-        for path in (CONFIG_DIR / group).glob("*.yaml"):
-            is_global = path.read_text(encoding="utf-8").startswith("# @package _global_")
-            names |= dict.fromkeys(_flat("" if is_global else f"{group}.", read(path)))
+        # A file of a global group sets the program's own options, and the task's name.
+        files = [] if group in ("task", "preset") else (CONFIG_DIR / group).glob("*.yaml")
+        names |= dict.fromkeys(["task_name"] if group == "task" else [])
+        names |= dict.fromkeys(name for path in files for name in _flat(f"{group}.", read(path)))
     return tuple(names)
 
 

@@ -168,6 +168,10 @@ class TrainingRun(abc.ABC):
             if finished or self._last_snapshot_step != self.step:
                 self._write_snapshot()
             return finished
+        except KeyboardInterrupt as interrupt:
+            whole = self._last_snapshot_step * s.action_repeat
+            interrupt.add_note(f"at frame {self._frame:,}; the same command goes on from frame {whole:,}")
+            raise
         except (UserError, OSError) as error:
             kept = "no snapshot was written yet"
             if self._last_snapshot_step:

@@ -283,10 +283,13 @@ def find(
         path = Path(snapshot)
         if path.is_dir():
             path = path / (POLICY if (path / POLICY).exists() else SNAPSHOT)
+            if not path.is_file():
+                there = ", ".join(sorted(file.name for file in Path(snapshot).glob("*.pt"))) or "no .pt file"
+                raise UserError(f"{option}={snapshot}: holds neither {POLICY} nor {SNAPSHOT}; it holds {there}")
         if not path.is_file():
             raise UserError(f"{option}={snapshot}: no such file; give a snapshot.pt, a policy.pt or a run folder")
         return path
-    folder = Path(root) / task
+    folder, shipped = Path(root) / task, CHECKPOINTS / ("" if obs == "pixels" else obs) / f"{task}.pt"
     published = folder / SNAPSHOT
     if obs == "pixels" and published.is_file():
         return published
@@ -294,14 +297,14 @@ def find(
     for path in sorted(runs, key=lambda p: p.stat().st_mtime, reverse=True):
         if _obs_of(path) == obs:
             return path
-    shipped = CHECKPOINTS / f"{task}.pt" if obs == "pixels" else CHECKPOINTS / "state" / f"{task}.pt"
     if shipped.is_file():
         return shipped
-    train = f"python train.py task={task}" + ("" if obs == "pixels" else f" obs={obs}")
+    train = f"python train.py task={task}" + ("" if obs == "pixels" else " preset=state")
     if is_gymnasium(task):
         train = f"python train.py task={task} preset=state"
     raise UserError(
-        f"env_name={task}: no trained policy ({obs}); looked for {published}, {folder}/*/{SNAPSHOT} and {shipped}; "
+        f"{'task' if option == 'teacher' else 'env_name'}={task}: no trained policy ({obs}); looked for {published}, "
+        f"{folder}/*/{SNAPSHOT} and {shipped}; "
         f"train one with: {train}"
     )
 

@@ -108,7 +108,18 @@ def inspect(path: Path, legacy: bool = False) -> frozenset[str]:
                 _check_end(file, size)
                 return names_in(io.BytesIO(archive.read(_check_records(archive.infolist(), size))))
     except _NOT_WHOLE as error:
+        if _is_cut_short(path):
+            size = path.stat().st_size
+            raise ArchiveError(f"{path}: cut short after {size:,} bytes; download or copy it again") from None
         raise _refusal(path, "not a whole torch archive", error) from None
+
+
+def _is_cut_short(path: Path) -> bool:
+    """Whether a zip archive begins in `path` and its directory, which stands at the end, is lacking."""
+    if not path.is_file() or zipfile.is_zipfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 def check_sums(path: Path) -> None:

@@ -81,7 +81,9 @@ def test_a_fault_of_the_program_in_a_job_leaves_the_rest_of_the_sweep_alone(cwd,
 
     real = evaluation_run.convert
     monkeypatch.setattr(
-        evaluation_run, "convert", lambda settings, *rest: 1 / 0 if settings.SNN_ts == 3 else real(settings, *rest)
+        evaluation_run,
+        "convert",
+        lambda settings, *rest, **more: 1 / 0 if settings.SNN_ts == 3 else real(settings, *rest, **more),
     )
     code, _ = run_here("convert", ("-m", *TINY, "obs=state", "SNN_ts=3,2"), cwd, capsys, monkeypatch)
     assert code == 1
@@ -112,8 +114,8 @@ def test_a_stop_keeps_finished_episodes_and_the_same_command_goes_on(cwd, sent, 
     output, _ = process.communicate(timeout=60)
     assert process.returncode == code and "Traceback" not in output and output.splitlines()[-1] == said, output
     kept = len(list(cwd.glob("results/cells/*/*.json")))
-    assert 2 <= kept < 24 and not _found(cwd)
+    assert 2 <= kept < 36 and not _found(cwd)
     done = run("convert.py", *words, cwd=cwd)
     assert done.returncode == 0, done.stderr
     [result] = _found(cwd)
-    assert result.timing["episodes_reused"] == kept and result.timing["episodes_computed"] == 24 - kept
+    assert result.timing["episodes_reused"] == kept and result.timing["episodes_computed"] == 36 - kept

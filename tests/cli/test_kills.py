@@ -19,6 +19,7 @@ WORDS = (
     "env_name=cartpole_swingup",
     "obs=state",
     "SNN_ts=2",
+    "crpi.alpha=0",
     "calibration.steps=8",
     f"num_eval_episodes={EPISODES}",
     "max_decisions=200",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from cli import words
+from drqv2.snapshot import CHECKPOINTS
 from tests.cli.command import run, run_here
 
 # (program, words, what the line must hold, its parts divided by " … "); the exit code is 2
@@ -157,8 +158,11 @@ MISTAKES = [
     # files and devices
     ("convert", "snapshot=nowhere.pt", "nowhere.pt"),
     ("convert", "snapshot=other.txt", "other.txt"),
-    ("convert", "env_name=walker_run obs=state", "env_name=walker_run … python train.py task=walker_run"),
-    ("distill", "task=walker_stand", "walker_stand … no trained policy"),
+    ("convert", "snapshot=folder", "folder: holds neither policy.pt nor snapshot.pt; it holds half.pt"),
+    ("convert", "snapshot=folder/half.pt", "half.pt: cut short after 100,000 bytes; download or copy it again"),
+    ("convert", "env_name=walker_run obs=state", "env_name=walker_run … python train.py task=walker_run preset=state"),
+    ("distill", "task=walker_stand", "task=walker_stand … no trained policy … train.py task=walker_stand preset=state"),
+    ("convert", "env_name=walker_run snapshot=shipped", "snapshot=shipped: no policy of walker_run"),
     ("distill", "teacher=nowhere.pt", "teacher=nowhere.pt: no such file"),
     ("analyze", "snapshot=nowhere.pt", "nowhere.pt"),
     ("convert", "hydra.run.dir=/proc/nowhere", "hydra.run.dir … /proc/nowhere … can be written"),
@@ -175,22 +179,31 @@ def answered(code: int, stderr: str, line: str, folder) -> None:
     assert code == 2, stderr
     assert len(lines) == 1 and lines[0].startswith("error: "), stderr
     assert all(part in lines[0] for part in line.split(" … ")), stderr
-    assert [path.name for path in folder.iterdir()] == ["other.txt"], "a refused command left something behind"
+    assert {path.name for path in folder.iterdir()} == {"other.txt", "folder"}, (
+        "a refused command left something behind"
+    )
+
+
+@pytest.fixture
+def cwd(tmp_path):
+    """A folder with a text and half a policy in it."""
+    (tmp_path / "other.txt").write_text("not a policy")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/half.pt").write_bytes((CHECKPOINTS / "state/cartpole_swingup.pt").read_bytes()[:100_000])
+    return tmp_path
 
 
 @pytest.mark.parametrize("program, given, line", MISTAKES, ids=[f"{p} {w}" for p, w, _ in MISTAKES])
-def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, program, given, line, capsys, monkeypatch):
-    (tmp_path / "other.txt").write_text("not a policy")
+def test_a_mistake_is_one_line_and_leaves_nothing(cwd, program, given, line, capsys, monkeypatch):
     split = tuple(given.split(" ") if isinstance(given, str) else given)
-    code, stderr = run_here(program, split, tmp_path, capsys, monkeypatch)
-    answered(code, stderr, line, tmp_path)
+    code, stderr = run_here(program, split, cwd, capsys, monkeypatch)
+    answered(code, stderr, line, cwd)
 
 
 @pytest.mark.parametrize("program, given, line", [MISTAKES[0], MISTAKES[9], ("convert", "SNN_ts=0", "SNN_ts=0")])
-def test_the_same_holds_for_a_process_of_its_own(tmp_path, program, given, line):
-    (tmp_path / "other.txt").write_text("not a policy")
-    done = run(f"{program}.py", *given.split(), cwd=tmp_path)
-    answered(done.returncode, done.stderr, line, tmp_path)
+def test_the_same_holds_for_a_process_of_its_own(cwd, program, given, line):
+    done = run(f"{program}.py", *given.split(), cwd=cwd)
+    answered(done.returncode, done.stderr, line, cwd)
 
 
 @pytest.mark.parametrize("program", words.PROGRAMS)

@@ -1,0 +1,143 @@
+"""Policies in Python, for notebooks and scripts in the checkout: load one, convert it, let it act, plot its returns.
+
+    import policies
+
+    ann = policies.load("cartpole_swingup", obs="state")
+    snn = ann.convert(neuron="if", timesteps=8, alpha=0.5)
+    returns = {policy.name: policy.returns(episodes=10) for policy in (ann, snn)}
+    policies.plot(returns)
+
+What convert.py does, by the same code: episodes that either has played are found in results/cells by the other.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from tqdm import tqdm
+
+import envs
+from cli.words import composed
+from drqv2.snapshot import LoadedPolicy
+from evaluation.conversion import Conversion, ConversionRun
+from evaluation.progress import Progress
+from evaluation.settings import ConvertSettings
+from evaluation.summary import label
+from runtime.errors import UserError
+
+__all__ = ["Policy", "load", "plot"]
+
+
+def load(task: str, obs: str = "pixels", snapshot: str | None = None, **options: Any) -> Policy:
+    """The policy of a task: the newest run of yours in exp_local, else the one that ships.
+
+    Args:
+        task: as convert.py's env_name.
+        obs: what the policy sees, "pixels" or "state".
+        snapshot: "shipped", or a policy.pt, a run folder, a published DrQ-v2 snapshot.pt or, of Gymnasium's tasks,
+            another program's policy (docs/gymnasium.md).
+        options: others of cfgs/convert.yaml, such as run="state_seed2" or hybrid=True; those of a group as
+            **{"calibration.steps": 1000}.
+
+    Raises UserError, one line, where there is no such policy or an option is wrong.
+    """
+    return Policy({"env_name": task, "obs": obs, "snapshot": snapshot} | options, None)
+
+
+class Policy:
+    """A trained network, or its conversion. Made by `load` and `convert`.
+
+    name: "ANN", "IF", "IF+CRPI α=0.5"
+    """
+
+    def __init__(self, options: dict[str, Any], alpha: float | None):
+        self._options, self._alpha = options, alpha
+        settings = _settings(options)
+        self.name = "ANN" if alpha is None else label(settings.neuron.name, settings.crpi.mode, alpha)
+        with ConversionRun(settings, say=_quiet if alpha is not None else tqdm.write) as run:
+            self._conversion = None if alpha is None else run.converted()
+            self._policy = run.ann if self._conversion is None else self._conversion.spiking_policy(1)
+        self.loaded: LoadedPolicy = run.policy  #: the file: its path, hash, frame and network
+        self.reset()
+
+    def convert(self, neuron: str = "if", timesteps: int = 32, alpha: float = 0.5, **options: Any) -> Policy:
+        """The same policy as a spiking network. Thresholds are those in its file, or else measured by rollouts.
+
+        Args:
+            neuron: if, snm, mt, dc, or a file of yours in cfgs/neuron.
+            timesteps: simulation steps T per decision.
+            alpha: CRPI's α in [0, 2]; 0: plain conversion.
+            options: as for `load`.
+
+        Raises UserError or snn.ConversionError, one line, for a policy or neuron that can't be converted.
+        """
+        changed = {"neuron": neuron, "SNN_ts": timesteps, "crpi.alpha": alpha} | options
+        return Policy(self._options | changed, float(alpha))
+
+    def returns(self, episodes: int = 10, seed: int = 1) -> np.ndarray:
+        """float64 [episodes]: sums of rewards over the episodes that convert.py reports under this seed."""
+        settings = _settings(self._options | {"num_eval_episodes": episodes, "seed": seed})
+        with ConversionRun(settings, say=_quiet) as run, Progress(_quiet) as progress:
+            if self._conversion is None:
+                keys, rollouts = run.ann_keys("report"), run.rollouts()
+            else:
+                conversion = Conversion(run, self._conversion.thresholds, self._conversion.origin)
+                keys, rollouts = conversion.keys(self._alpha, "report"), conversion.rollouts()
+            progress.plan(sum(key not in rollouts.store for key in keys), run.episode_decisions())
+            outcomes = rollouts.run(keys, progress)
+        return np.array([outcomes[key.digest].reward_sum for key in keys])
+
+    def reset(self) -> None:
+        """An episode starts: residues of earlier decisions are forgotten."""
+        self._policy.reset(np.ones(1, bool), None if self._alpha is None else np.array([self._alpha]))
+
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """The action, float32 [A] in [-1, 1], for an observation as `env` gives it."""
+        return self._policy.act(observation[None])[0]
+
+    def env(self) -> Any:
+        """A Gymnasium environment (`envs.gymnasium_env.GymnasiumEnv`) of the policy's task, as the policy sees it.
+
+        Raises UserError where Gymnasium isn't installed.
+        """
+        try:
+            from envs.gymnasium_env import GymnasiumEnv
+        except ImportError:
+            raise UserError("Policy.env needs Gymnasium, which isn't installed: pip install '.[gym]'") from None
+        own = self.loaded
+        return GymnasiumEnv(
+            envs.make(own.task, obs=own.obs, frame_stack=own.frame_stack, action_repeat=own.action_repeat)
+        )
+
+
+def plot(returns: Mapping[str, np.ndarray], axis: Axes | None = None) -> Axes:
+    """Draws each policy's episodes as points over its mean. Returns the axes, a new figure's unless given."""
+    axis = axis or pyplot.subplots(figsize=(1.6 * len(returns) + 1, 3), layout="constrained")[1]
+    axis.bar(list(returns), [float(np.mean(values)) for values in returns.values()], color="0.85")
+    for place, values in enumerate(returns.values()):
+        axis.plot(place + np.linspace(-0.2, 0.2, len(values)), values, "o", color=f"C{place}", markersize=4)
+    axis.set(ylabel="return", ylim=(0, None))
+    axis.spines[["top", "right"]].set_visible(False)
+    return axis
+
+
+def _settings(options: dict[str, Any]) -> ConvertSettings:
+    """convert.py's settings with these options, dots in their names as on the command line."""
+    values = copy.deepcopy(composed("convert", [f"neuron={options.get('neuron', 'if')}"]))
+    for name, value in options.items():
+        *groups, last = name.split(".")
+        place = values
+        for group in groups:
+            place = place.setdefault(group, {})
+        if name != "neuron":
+            place[last] = value
+    return ConvertSettings.from_dict(values)
+
+
+def _quiet(line: str) -> None:
+    pass

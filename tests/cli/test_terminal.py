@@ -1,0 +1,125 @@
+"""What stands on the terminal: help, version, completion, jobs' labels; ended pipes, closed streams, old encodings."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli import terminal, usage, words
+from cli.sweep import Progress
+from evaluation import result as results
+from tests.cli.command import ROOT, environment, run_here
+from tests.evaluation.conftest import write_small_policy
+
+TINY = (
+    "env_name=cartpole_swingup",
+    "obs=state",
+    "SNN_ts=2",
+    "calibration.steps=8",
+    "num_eval_episodes=2",
+    "max_decisions=4",
+    "num_workers=0",
+    "chunk=2",
+    "device=cpu",
+    "hydra.run.dir=out",
+)
+
+
+@pytest.mark.parametrize("program", words.PROGRAMS)
+def test_help_is_the_programs_own(program, tmp_path, capsys, monkeypatch):
+    text = usage.usage(program, f"What {program} does.")
+    assert text.startswith(f"What {program} does.")
+    for option in words.options(program):
+        # Those of a group's file stand under the group's name.
+        if option.partition(".")[0] not in ("neuron", "task_name"):
+            assert f"  {option}=" in text, option
+    assert f"  {words.groups(program)[0]}={'|'.join(words.choices(words.groups(program)[0]))}" in text
+    sentences = {
+        "train": "transitions per update",
+        "distill": "step size",
+        "convert": "steps T per",
+        "analyze": "0: none",
+    }
+    assert sentences[program] in text and "hydra:" not in text and "powered" not in text
+    assert run_here(program, ("--help",), tmp_path, capsys, monkeypatch) == (0, "")
+
+
+def test_the_version_is_the_toolkits():
+    import snn
+
+    line = usage.version()
+    assert line.startswith(f"snn-crpi {snn.__version__} (python 3.") and "torch 2." in line and "commit " in line
+
+
+@pytest.mark.parametrize(
+    "typed, offered", [("train.py task=walker_", "task=walker_run"), ("convert.py neuron=s", "neuron=snm")]
+)
+def test_completion(typed, offered):
+    """What the line of `eval "$(python train.py -sc install=bash)"` asks the program."""
+    asked = environment(COMP_LINE=f"python {typed}", COMP_POINT=str(len(typed) + 7), COMP_TYPE="9")
+    command = [sys.executable, str(ROOT / typed.split()[0]), "-sc", "query=bash"]
+    done = subprocess.run(command, env=asked, capture_output=True, text=True, timeout=120)
+    assert offered in done.stdout.split(), done.stderr
+
+
+def test_a_jobs_lines_say_which_job_speaks(capsys):
+    progress = Progress(["seed"], 3)
+    label = progress.label(1, ["task=cheetah_run", "seed=2"])
+    with terminal.labelled(label):
+        print("one\ntwo")
+        print("three")
+    assert capsys.readouterr().out == "[2/3 seed=2] one\n[2/3 seed=2] two\n[2/3 seed=2] three\n"
+
+
+def test_a_reader_that_goes_and_letters_that_an_encoding_lacks(monkeypatch):
+    for encoding, text, arrives in (("utf-8", "± 1\n", "± 1\n".encode()), ("ascii", "± 1\n", b"? 1\n")):
+        reads, writes = os.pipe()
+        stream = io.TextIOWrapper(os.fdopen(writes, "wb", 0), encoding=encoding, write_through=True)
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "__stdout__", stream)
+        terminal.outlast()
+        print(text, end="")
+        assert os.read(reads, 100) == arrives
+        os.close(reads)
+        print("nobody reads this", flush=True)
+        print("nor this", flush=True)
+
+
+@pytest.fixture
+def cwd(tmp_path):
+    write_small_policy(tmp_path / "exp_local/cartpole_swingup/state_seed1/snapshot.pt")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "ends, extra",
+    [("| head -n 1", {}), (">&-", {}), ("2>&-", {}), ("| cat", {"PYTHONIOENCODING": "ascii"})],
+    ids=["head", "no stdout", "no stderr", "ascii"],
+)
+def test_a_result_stands_whatever_becomes_of_the_output(cwd: Path, ends, extra):
+    command = f"set -o pipefail; '{sys.executable}' '{ROOT / 'convert.py'}' {' '.join(TINY)} {ends}"
+    done = subprocess.run(["bash", "-c", command], cwd=cwd, env=environment(**extra), capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert results.read(cwd / "out").status == "ok" and b"Traceback" not in done.stderr + done.stdout
+
+
+def test_where_stderr_is_closed_a_mistake_is_told_on_stdout(cwd: Path):
+    command = f"'{sys.executable}' '{ROOT / 'convert.py'}' SNN_tz=2 2>&-"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 2 and done.stdout.startswith("error: SNN_tz=2: unknown option")
+
+
+def test_without_the_checkout_on_the_path_a_line_says_how(tmp_path):
+    asked = {name: value for name, value in environment(PYTHONSAFEPATH="1").items() if name != "PYTHONPATH"}
+    for program in words.PROGRAMS:
+        command = [sys.executable, str(ROOT / f"{program}.py"), "--version"]
+        done = subprocess.run(command, cwd=tmp_path, env=asked, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 1 and done.stderr.startswith("error: ") and "PYTHONPATH" in done.stderr
+        assert done.stderr.count("\n") == 1

@@ -1,0 +1,108 @@
+"""The Python door: what it returns is what convert.py plays; its environment speaks Gymnasium; the notebook runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+import policies
+from runtime.errors import UserError
+from tests.evaluation.conftest import write_small_policy
+from tests.fuzz_snapshots import write_published
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = {"max_decisions": 12, "calibration.steps": 8, "chunk": 1, "num_workers": 0, "device": "cpu"}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    matplotlib.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def played(policy: policies.Policy, decisions: int) -> float:
+    """The same episode by hand, through Gymnasium's interface."""
+    env = policy.env()
+    observation, _ = env.reset(seed=1)
+    policy.reset()
+    total = 0.0
+    for _ in range(decisions):
+        action = policy.act(observation)
+        assert action.dtype == np.float32 and env.action_space.contains(action)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        assert env.observation_space.contains(observation) and not (terminated or truncated)
+        total += reward
+    env.close()
+    return total
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_a_policy_of_ones_own_acts_as_convert_plays_it(folder, obs):
+    pytest.importorskip("gymnasium")
+    write_small_policy(folder / f"exp_local/cartpole_swingup/{obs}_seed1/snapshot.pt", obs=obs)
+    ann = policies.load("cartpole_swingup", obs=obs, **TINY)
+    spiking = ann.convert(neuron="dc", timesteps=2, alpha=0.5)
+    assert (ann.name, spiking.name) == ("ANN", "DC+CRPI α=0.5") and ann.loaded.path.parent.name == f"{obs}_seed1"
+    for policy in (ann, spiking):
+        returns = policy.returns(episodes=2)
+        # Convolutions may sum in another order; twelve decisions don't make much of it.
+        assert returns.shape == (2,) and returns[0] == pytest.approx(played(policy, 12), rel=1e-5)
+    assert not np.array_equal(ann.returns(2), spiking.returns(2)) and not np.array_equal(
+        ann.returns(2), ann.returns(2, 5)
+    )
+
+
+def test_a_published_policy_is_loaded_and_converted(folder):
+    write_published(folder, "relu-zip")
+    snapshot = str(folder / "relu-zip/cartpole_swingup/snapshot.pt")
+    ann = policies.load("cartpole_swingup", snapshot=snapshot, **TINY | {"max_decisions": 2})
+    assert ann.convert(timesteps=2).returns(1).shape == (1,)
+
+
+def test_an_episode_ends_at_its_time_limit_as_truncated(folder):
+    pytest.importorskip("gymnasium")
+    env = policies.load("cartpole_swingup", obs="state").env()
+    env.reset(seed=1)
+    steps = [env.step(np.zeros(1, np.float32))[2:4] for _ in range(500)]
+    assert steps[-1] == (False, True) and set(steps[:-1]) == {(False, False)}
+
+
+def test_what_is_wrong_is_one_line(folder):
+    for call, line in (
+        (lambda: policies.load("cheetah"), "env_name=cheetah"),
+        (lambda: policies.load("walker_run", obs="state"), "env_name=walker_run"),
+        (
+            lambda: policies.load("cartpole_swingup", obs="state", chunks=1),
+            "chunks=1: unknown option; did you mean chunk",
+        ),
+        (lambda: policies.load("cartpole_swingup", obs="state").convert(alpha=3), "crpi.alpha=3"),
+    ):
+        with pytest.raises(UserError) as refusal:
+            call()
+        assert str(refusal.value).startswith(line) and "\n" not in str(refusal.value)
+
+
+def test_the_notebook_runs_from_its_first_cell_to_its_last(folder):
+    pytest.importorskip("gymnasium")
+    notebook = json.loads((ROOT / "examples/policies.ipynb").read_text(encoding="utf-8"))
+    (folder / "examples").mkdir()
+    names: dict[str, object] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder / "examples")
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                exec(compile("".join(cell["source"]), "notebook", "exec"), names)
+    returns = names["returns"]
+    assert isinstance(returns, dict) and list(returns) == ["ANN", "IF", "IF+CRPI α=0.5"]
+    # What the toolkit is about, and the output that the notebook shows.
+    means = {name: float(np.mean(values)) for name, values in returns.items()}
+    assert means["IF"] < means["IF+CRPI α=0.5"] < means["ANN"]
+    shown = "".join(
+        text for cell in notebook["cells"] for out in cell.get("outputs", ()) for text in out.get("text", ())
+    )
+    assert all(f"{name}: {mean:.0f}" in shown for name, mean in means.items())
