@@ -19,6 +19,7 @@ BELOW = {  # package → what it may import of ours
     "analysis": {"evaluation", "drqv2", "snn", "envs", "runtime"},
     "report": {"analysis", "evaluation", "drqv2", "snn", "envs", "runtime"},
     "cli": {"report", "analysis", "evaluation", "drqv2", "snn", "envs", "runtime"},
+    "policies": {"cli", "report", "analysis", "evaluation", "drqv2", "snn", "envs", "runtime"},
 }
 TEXT = {"capture_output": True, "text": True, "cwd": ROOT}
 PROGRAMS = {"train", "distill", "convert", "analyze", "scripts", "tests", "benchmarks"}
@@ -35,7 +36,7 @@ def imports(path):
 @pytest.mark.parametrize("package", BELOW)
 def test_imports_run_downwards(package):
     forbidden = (set(BELOW) | PROGRAMS) - BELOW[package] - {package}
-    forbidden |= set() if package == "cli" else {"hydra", "omegaconf"}
+    forbidden |= set() if package in ("cli", "policies") else {"hydra", "omegaconf"}
     files = list((ROOT / package).rglob("*.py"))
     assert files
     for path in files:
@@ -86,6 +87,15 @@ def test_links_lead_somewhere(page):
         path = page.parent / name if name else page
         assert path.exists(), f"{page.name}: {target}"
         assert not anchor or anchor in anchors(path), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_programs_that_a_page_names_exist(page):
+    text = page.read_text(encoding="utf-8")
+    files = set(re.findall(r"python ([\w/]+\.py)", text))
+    files |= {name.replace(".", "/") for name in re.findall(r"python -m ([\w.]+)", text)} - {"venv", "pytest"}
+    for name in files:
+        assert any((ROOT / (name + end)).exists() for end in ("", ".py", "/__main__.py")), f"{page.name}: {name}"
 
 
 def test_the_readme_stays_short():
