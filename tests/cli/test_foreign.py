@@ -25,7 +25,7 @@ TINY = (
 )
 
 
-@pytest.mark.parametrize("kind, words", [("relu-zip", ()), ("layernorm_tanh-legacy", ("hybrid=true",))])
+@pytest.mark.parametrize("kind, words", [("relu-zip", ("SNN_ts=32",)), ("layernorm_tanh-legacy", ("hybrid=true",))])
 def test_a_published_agent_is_converted_where_it_lies(tmp_path, kind, words):
     write_published(tmp_path, kind)
     (tmp_path / kind).rename(tmp_path / "exp_local")
@@ -35,6 +35,7 @@ def test_a_published_agent_is_converted_where_it_lies(tmp_path, kind, words):
     result = results.read(path)
     assert (result.policy.frame, result.policy.actor_trunk) == (1000, kind.split("-")[0])
     assert result.policy.path == str(tmp_path / "exp_local/cartpole_swingup/snapshot.pt")
+    assert [line.split()[0] for line in done.stdout.splitlines() if " ± " in line] == ["ANN", "IF", "IF+CRPI"]
 
 
 def refused(words: tuple[str, ...], cwd: Path, capsys, monkeypatch) -> str:

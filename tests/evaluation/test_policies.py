@@ -29,22 +29,27 @@ def _convert(loaded, rows=ROWS, **options):
     return snn.convert(loaded.network, thresholds, timesteps=4, chunk_rows=rows, **options)
 
 
-def test_the_ann_acts_by_tanh_of_its_network(loaded):
+SQUASHES = {"tanh": torch.tanh, "clip": lambda output: output.clamp(-1, 1)}
+
+
+@pytest.mark.parametrize("squash", SQUASHES)
+def test_the_ann_acts_by_its_squashed_network(loaded, squash):
     observations = _observations(loaded, ROWS)
-    actions = ANNPolicy(loaded.network, CPU).act(observations)
+    actions = ANNPolicy(loaded.network, CPU, squash).act(observations)
     with torch.no_grad():
-        expected = torch.tanh(loaded.network(torch.from_numpy(observations))).numpy()
+        expected = SQUASHES[squash](loaded.network(torch.from_numpy(observations))).numpy()
     np.testing.assert_array_equal(actions, expected)
     assert actions.dtype == np.float32
 
 
-def test_a_spiking_policy_acts_by_tanh_of_its_networks_output(loaded):
-    policy, reference = SpikingPolicy(_convert(loaded), ROWS, CPU), _convert(loaded)
+@pytest.mark.parametrize("squash", SQUASHES)
+def test_a_spiking_policy_acts_by_its_networks_squashed_output(loaded, squash):
+    policy, reference = SpikingPolicy(_convert(loaded), ROWS, CPU, squash), _convert(loaded)
     policy.reset(np.ones(ROWS, bool), np.full(ROWS, 0.5))
     reference.crpi = snn.CRPI(0.5)
     for step in range(3):
         observations = _observations(loaded, ROWS, seed=step)
-        expected = torch.tanh(reference(torch.from_numpy(observations))).numpy()
+        expected = SQUASHES[squash](reference(torch.from_numpy(observations))).numpy()
         np.testing.assert_array_equal(policy.act(observations), expected)
 
 
