@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
+from contextlib import suppress
 from types import FrameType
 
 
@@ -40,8 +40,9 @@ class Preemption:
             self._end(number, frame)
         self._signal = number
         signal.alarm(self._grace)
-        name = signal.Signals(number).name
-        print(f"{name}: ending with this episode, in {self._grace} s at most", file=sys.stderr, flush=True)
+        line = f"{signal.Signals(number).name}: ending with this episode, in {self._grace} s at most\n"
+        with suppress(OSError):  # a closed terminal
+            os.write(2, line.encode())  # not by print, which the signal may have interrupted
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         if self._signal == self._warning and callable(self._submitit):
