@@ -25,7 +25,7 @@ from omegaconf import DictConfig, open_dict
 
 from cli import lost_jobs, tuning
 from cli.words import plain
-from evaluation.progress import readable
+from evaluation.progress import counted, readable
 from report.__main__ import FOLDER
 from report.estimate import Estimator
 from report.plan import PLAN, PlannedJob, SweepPlan
@@ -158,11 +158,6 @@ def _announce(sweep: SweepPlan, folder: Path) -> list[float]:
         flush=True,
     )
     return [estimate.seconds if estimate else 0.0 for estimate in each]
-
-
-def counted(number: int, thing: str) -> str:
-    """ "1 job", "2 jobs"."""
-    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def _launched(program: str, words: list[str], task: TaskFunction, progress: Progress, launcher: str) -> list[str]:

@@ -78,3 +78,8 @@ def readable(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 job", "2 jobs"."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from evaluation.progress import counted
 from evaluation.result import Result, RolloutRecord
 from evaluation.statistics import half_std
 
@@ -14,9 +15,11 @@ def lines(result: Result) -> list[str]:
     conversion = result.conversion
     magnitudes = f", {conversion.n_thresholds} magnitudes" if conversion.n_thresholds else ""
     unit = "sum of rewards, cut short" if result.capped else "return"
+    weak = result.policy.weak if result.policy is not None else None
     found = [
+        *([f"warning: {weak}"] if weak else []),
         f"{result.task} ({result.obs}), {conversion.neuron.upper()} (T={conversion.timesteps}{magnitudes}), "
-        f"{len(result.ann.episodes)} episodes, seed {result.seeds['seed']}",
+        f"{counted(len(result.ann.episodes), 'episode')}, seed {result.seeds['seed']}",
         f"{'':24}{unit + ' (± half std)':>34}{'of ANN':>10}{'spikes/unit/step':>18}",
         _row("ANN", result.ann, result.ann, {}),
     ]
@@ -26,18 +29,26 @@ def lines(result: Result) -> list[str]:
         found.append(
             _row(label(conversion.neuron, conversion.mode, rollouts.alpha or 0.0), rollouts, result.ann, units)
         )
-    if result.policy is not None and result.policy.weak:
-        found.append(result.policy.weak)
     dead = sum(layer.dead for layer in conversion.layers)
     found.append(
         f"{len(conversion.layers)} spiking layers, {sum(units.values()):,} units, {dead:,} of them silent "
         "(they never fired in calibration)"
     )
     if len(result.alpha.requested) > 1:
-        found.append(f"chosen: α={result.alpha.chosen:g}; {result.alpha.note}")
+        found.append(f"α = {result.alpha.chosen:g} was best on {_judged_on(result)}")
     if result.capped:
         found.append("max_decisions cut episodes short: sums of their rewards are not returns and say nothing of it")
     return found
+
+
+def _judged_on(result: Result) -> str:
+    """Which episodes chose α, in words."""
+    assert result.alpha is not None and result.ann is not None
+    if result.alpha.optimistic:
+        return "the very episodes of the table, as in the paper: that is optimistic"
+    selection = result.of(result.alpha.chosen, "selection")
+    number = len(selection.episodes) if selection else 0
+    return f"{counted(number, 'selection episode')}; the table shows {len(result.ann.episodes)} other episodes"
 
 
 def one_line(result: Result) -> str:

@@ -39,6 +39,7 @@ def test_one_run_after_training_no_file_moved(cwd, obs):
     snapshot = cwd / "exp_local" / "cartpole_swingup" / f"{obs}_seed1" / "snapshot.pt"
     assert f"{snapshot} (sha256 {result.policy.sha256[:12]}" in done.stdout
     assert re.search(r"^ANN .*100\.0 %", done.stdout, re.M) and re.search(r"^IF ", done.stdout, re.M)
+    assert re.search(r"^α = \S+ was best on 1 selection episode; the table shows 2 other episodes$", done.stdout, re.M)
     assert "not returns" in done.stdout, "capped sums must not pass for returns"
     [npy] = cwd.glob("results/**/returns.npy")
     assert np.load(npy).shape == (3,)

@@ -216,7 +216,10 @@ def test_snapshot_shipped_is_the_one_that_ships_whatever_was_trained(tmp_path):
 
 def test_a_weak_policy_is_warned_of_in_the_result_and_the_table(policies, tmp_path):
     result = _run(policies, tmp_path, max_decisions=None, num_eval_episodes=1, crpi__alpha=0.0)
-    assert result.policy.weak.startswith("weak ANN: it returns ") and result.policy.weak in summary.lines(result)
+    assert (
+        result.policy.weak.startswith("weak ANN: it returns ")
+        and summary.lines(result)[0] == f"warning: {result.policy.weak}"
+    )
     loaded = load_policy(policies["state"])
     assert policy_choice.weakness(loaded, [700.0]) is None and policy_choice.weakness(loaded, []) is None
 
