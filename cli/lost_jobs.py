@@ -26,18 +26,15 @@ def reported_by(failure: Any) -> Iterator[None]:
         try:
             return original(job)
         except (utils.UncompletedJobError, utils.FailedJobError) as error:
-            died = (
-                str(error).strip().splitlines()[-1]
-                if isinstance(error, utils.FailedJobError)
-                else "killed or out of time"
-            )
+            lost = not isinstance(error, utils.FailedJobError)
+            died = "killed or out of time" if lost else str(error).strip().splitlines()[-1]
             cause = f"submitit's job {job.job_id} ended without a result, {died}; its log: {job.paths.stderr}"
             returned = JobReturn()
             returned.status, returned.return_value = JobStatus.COMPLETED, failure(cause)
             return [returned]
 
-    core.Job.results = results
+    core.Job.results = results  # type: ignore[assignment,method-assign]  # submitit offers no hook
     try:
         yield
     finally:
-        core.Job.results = original
+        core.Job.results = original  # type: ignore[method-assign]  # as above

@@ -30,7 +30,7 @@ class Preemption:
         return bool(self._signal)
 
     def carry_out(self) -> None:
-        """Ends the program as the signal wants it. Raises KeyboardInterrupt(SIGTERM), or what submitit's handler raises."""
+        """Ends the program as the signal asks. Raises KeyboardInterrupt(SIGTERM), or what submitit's handler raises."""
         signal.alarm(0)
         self._end(self._signal, None)
 

@@ -39,7 +39,7 @@ def outlast() -> None:
 def labelled(label: str) -> Iterator[None]:
     """While this lasts, each line on standard output begins with `label`."""
     stream = sys.stdout
-    sys.stdout = _Stream(stream, label)  # type: ignore[assignment]  # all that print and tqdm use of a stream
+    sys.stdout = _Stream(stream, label)  # all that print and tqdm use of a stream
     try:
         yield
     finally:

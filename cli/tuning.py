@@ -26,12 +26,12 @@ def refusal(config: DictConfig) -> str | None:
         return None
     if not config.tune:
         return (
-            "hydra/sweeper: a sweeper that optimises needs tune=true (as +sweep=tune has it), which gives it the return "
+            "hydra/sweeper: a sweeper that optimises needs tune=true (as in +sweep=tune), which gives it the return "
             "of selection episodes; never tune on what you report"
         )
     if config.hydra.sweeper.get("storage") and int(metadata.version("sqlalchemy").partition(".")[0]) >= 2:
         return (
-            f"hydra.sweeper.storage={config.hydra.sweeper.storage}: optuna 2 keeps studies on disk only with SQLAlchemy 1; "
+            f"hydra.sweeper.storage={config.hydra.sweeper.storage}: optuna 2 stores studies only with SQLAlchemy 1; "
             "pip install 'sqlalchemy<2' 'alembic<1.14', or leave it out: the same command replays the same trials "
             "from the store"
         )

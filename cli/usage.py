@@ -1,4 +1,4 @@
-"""--help and --version: a program's own docstring, and its options with the sentences that stand beside them in cfgs/."""
+"""--help and --version: a program's own docstring, and its options with the sentences beside them in cfgs/."""
 
 from __future__ import annotations
 

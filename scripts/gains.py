@@ -48,10 +48,7 @@ def lines(rows: list[dict[str, str]]) -> list[str]:
     # What was left at α = 0 is the same method and no comparison.
     tested = [key for key, gain in gains.items() if gain.p is not None and alphas[key] != {"0"}]
     adjusted = dict(zip(tested, statistics.holm([gains[key].p for key in tested])))
-    table = [
-        f"| task | method | carried | n | α | off → on | gain | p | Holm, of {len(tested)} |",
-        "|---" * 9 + "|",
-    ]
+    table = [f"| task | method | carried | n | α | off → on | gain | p | Holm, of {len(tested)} |", "|---" * 9 + "|"]
     for key, gain in gains.items():
         off, on = (statistics.mean([list(side.values()) for side in sides.values()]).value for sides in returns[key])
         ends = interval(*gain.interval, sign=True) if gain.interval else "no interval"

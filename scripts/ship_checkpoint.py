@@ -4,7 +4,7 @@
     python -m scripts.ship_checkpoint --calibrate checkpoints/state/*.pt     only their calibrations, anew
 
 Weights are rounded to float16; the returns on the page are those of the rounded weights, over 50 episodes on
-environment seeds that neither training nor conversion uses. ConversionRun it again for the same task to replace a checkpoint.
+environment seeds that neither training nor conversion uses. Run it again for the same task to replace a checkpoint.
 
 Each file carries the calibration of the rounded weights under convert.py's default settings, computed by the same code,
 so that convert.py needn't. It is used only under the very settings and releases of packages that it was made with:
@@ -28,6 +28,7 @@ from matplotlib import pyplot
 
 import snn
 from cli.words import composed
+from drqv2.networks import PolicyNetwork
 from drqv2.snapshot import CHECKPOINTS, load_policy, policy_meta, store_calibration, write_policy
 from evaluation import statistics
 from evaluation.conversion import ConversionRun
@@ -66,6 +67,8 @@ def main() -> None:
 def ship(words: argparse.Namespace) -> None:
     """Makes the checkpoint of a run and its entry in the index and on the page."""
     trained = load_policy(words.run / "policy.pt")
+    if not isinstance(trained.network, PolicyNetwork):
+        raise UserError(f"{words.run}: another program's policy; name a run folder of train.py or distill.py")
     target = shipped(trained.task, trained.obs)
     config = trained.config
     same = ("task", "obs", "frame_stack", "action_repeat", "observation_shape", "action_dim", "actor_trunk", "frame")
@@ -100,9 +103,8 @@ def ship(words: argparse.Namespace) -> None:
     write_json(INDEX, index)
     picture(index)
     (CHECKPOINTS / "README.md").write_text(page(index), encoding="utf-8")
-    print(
-        f"{target}: mean return {np.mean(returns):.1f} [{interval.low:.1f}, {interval.high:.1f}] over {EPISODES} episodes"
-    )
+    bounds = f"[{interval.low:.1f}, {interval.high:.1f}]"
+    print(f"{target}: mean return {np.mean(returns):.1f} {bounds} over {EPISODES} episodes")
 
 
 def training_seconds(run: Path, frame: int) -> float:
@@ -149,7 +151,7 @@ def shipped(task: str, obs: str) -> Path:
 
 
 def evaluate(file: Path) -> list[float]:
-    """Returns of the policy itself over EPISODES episodes: the ANN's episodes of a conversion, by convert.py's own code."""
+    """Returns of the policy over EPISODES episodes: the ANN's episodes of a conversion, by convert.py's own code."""
     with tempfile.TemporaryDirectory() as folder:
         run = conversion(file, f"num_eval_episodes={EPISODES}", f"seed={SEED}", f"store='{folder}'")
         with run:
@@ -188,10 +190,10 @@ def page(index: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# Checkpoints that ship",
         "",
-        "Made by `python -m scripts.ship_checkpoint`. Weights are float16, loaded as float32; each return is the mean over "
-        f"{EPISODES} episodes of the rounded weights as they ship, on environment seeds that training and conversions don't use "
-        f"(stream `report`, seed {SEED}), with its 95 % t interval. Each file carries its calibration under convert.py's "
-        "default settings; convert.py says whether it uses it.",
+        "Made by `python -m scripts.ship_checkpoint`. Weights are float16, loaded as float32; each return is the mean "
+        f"over {EPISODES} episodes of the rounded weights as they ship, on environment seeds that training and conversions "
+        f"don't use (stream `report`, seed {SEED}), with its 95 % t interval. Each file carries its calibration under "
+        "convert.py's default settings; convert.py says whether it uses it.",
         "",
         "| task | observations | return | paper's ANN | ratio | route | seed | frames | hours |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -199,16 +201,17 @@ def page(index: dict[str, dict[str, Any]]) -> str:
     for entry in index.values():
         theirs = PAPER_ANN.get(entry["task"])
         beside = f"{theirs} | {entry['mean'] / theirs:.2f}" if theirs else "- | -"
+        ours = f"{entry['mean']:.0f} [{entry['low']:.0f}, {entry['high']:.0f}]"
         lines.append(
-            f"| {entry['task']} | {entry['obs']} | {entry['mean']:.0f} [{entry['low']:.0f}, {entry['high']:.0f}] | {beside} | "
-            f"{entry['route']} | {entry['seed']} | {entry['frames']:,} | {entry['hours']:.1f} |"
+            f"| {entry['task']} | {entry['obs']} | {ours} | {beside} | {entry['route']} | {entry['seed']} | "
+            f"{entry['frames']:,} | {entry['hours']:.1f} |"
         )
     lines += [
         "",
-        "The paper's agents were trained from pixels for about 1M frames (two cores can't do that in a day); a state policy "
-        "beside its figure says how good the policy is, not that the settings are the same. The routes: *state*, DrQ-v2's learner on "
-        "states; *pixels*, DrQ-v2; *distillation*, a pixel policy taught by the state policy of the same task, whose frames and hours "
-        "come on top of its teacher's.",
+        "The paper's agents were trained from pixels for about 1M frames (two cores can't do that in a day); a state "
+        "policy beside its figure says how good the policy is, not that the settings are the same. The routes: "
+        "*state*, DrQ-v2's learner on states; *pixels*, DrQ-v2; *distillation*, a pixel policy taught by the state "
+        "policy of the same task, whose frames and hours come on top of its teacher's.",
         "",
         "![Learning curves](curves.png)",
         "",
