@@ -43,8 +43,8 @@ class LoadedPolicy:
     network: observation batch as the environment gives it → [B, action_dim] before `squash`, which makes actions in
     [-1, 1] of it: tanh, or clip (a Gaussian's mean, in units of the task's bounds).
     config: the training configuration; frame: environment steps trained (0: the file doesn't say); sha256: of the file
-    that was read; origin: whose file it is, None for this project's; calibration: what the file carries, None where it
-    carries none.
+    that was read and of what else decides what it computes; origin: whose file it is, None for this project's;
+    calibration: what the file carries, None where it carries none.
     """
 
     network: nn.Module
@@ -199,7 +199,7 @@ def _foreign(
         policy = read(known)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
         raise UserError(f"{path}: its contents are no policy ({printable(str(error), 200)})") from None
-    hashes = [sha256_file(file) for file in (path, *policy.more)]
+    hashes = [sha256_file(path), *policy.beside]
     return LoadedPolicy(
         network=policy.network,
         task=task,

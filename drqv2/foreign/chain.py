@@ -20,12 +20,13 @@ SQUASHES = ("tanh", "clip")
 @dataclass(frozen=True)
 class ForeignPolicy:
     """network: observations as the environment gives them → [B, action_dim] before `squash` (see
-    `drqv2.snapshot.LoadedPolicy`); origin: whose file it is, for people; more: other files that it was read from."""
+    `drqv2.snapshot.LoadedPolicy`); origin: whose file it is, for people; beside: what else decides what it computes, as
+    words or hashes."""
 
     network: nn.Sequential
     squash: str
     origin: str
-    more: tuple[Path, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 class Layer(NamedTuple):

@@ -23,6 +23,7 @@ from envs.spaces import Spaces
 from runtime import archives
 from runtime.archives import ArchiveError, printable
 from runtime.errors import UserError
+from runtime.files import sha256_file
 
 _WEIGHTS, _DATA = "policy.pth", "data"
 # What zipfile raises, RuntimeError's NotImplementedError included.
@@ -61,8 +62,8 @@ def read(path: Path, spaces: Spaces) -> ForeignPolicy:
     origin = f"stable-baselines3 {kind}" + (
         f", observations normalised by {source.name}" if statistics and source else ""
     )
-    more = () if source is None or source == path else (source,)
-    return ForeignPolicy(chain.network(path, parts, spaces, statistics), squash, origin, more)
+    beside = () if source is None or source == path else (sha256_file(source),)
+    return ForeignPolicy(chain.network(path, parts, spaces, statistics), squash, origin, beside)
 
 
 def _actor(path: Path, tensors: dict[str, Tensor], spaces: Spaces) -> tuple[list[Layer], str, str, str]:

@@ -97,4 +97,4 @@ def _plain(path: Path, tensors: dict[str, Tensor], spaces: Spaces, line: str | N
     left = iter(strides)
     parts = [part._replace(stride=int(next(left))) if part.weight.dim() == 4 else part for part in parts]
     parts[-1] = parts[-1] if squash == "tanh" else chain.to_unit_actions(parts[-1], spaces)
-    return ForeignPolicy(chain.network(path, parts, spaces), squash, f"plain state dict, {line}")
+    return ForeignPolicy(chain.network(path, parts, spaces), squash, f"plain state dict, {line}", (line,))

@@ -148,7 +148,8 @@ def test_one_line_says_what_a_plain_state_dict_is(tmp_path, task, high, squash):
     size = {"Hopper-v4": (11, 3), "Pusher-v5": (23, 7)}[task]
     network = chain(tmp_path / "plain.pth", *linears(*size))
     policy = load_policy(tmp_path / "plain.pth", task=task, network=f"relu-{squash}")
-    assert policy.squash == squash
+    other = load_policy(tmp_path / "plain.pth", task=task, network={"tanh": "relu-clip", "clip": "relu-tanh"}[squash])
+    assert policy.squash == squash and policy.sha256 != other.sha256  # another policy, from the same file
     x = observations(50, inputs=size[0])[:, 0] * 3
     with torch.no_grad():
         output, ours = network(x), policy.network(x)
