@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator
 
 from evaluation import statistics
 from evaluation.statistics import Estimate, Interval
-from report import plot
+from report import paper, plot
 from report.curves import Curves
 from report.document import Picture
 from report.energy import Cost, Preset
@@ -72,6 +72,35 @@ def timesteps(rows: list[Row], out: Path, name: str) -> Picture | None:
     lines = {label: of_line for label, of_line in _lines(rows).items() if len({_steps(row) for row in of_line}) > 1}
     alt = "Average performance ratio against simulation steps, a line per method"
     return _against(lines, _steps, "simulation steps T per decision", out, name, alt)
+
+
+def timesteps_by_task(rows: list[Row], tasks: list[str], out: Path, name: str) -> Picture | None:
+    """Return relative to the ANN's against T, a panel per task (the paper's Figures 2 and 3). None where no neuron has
+    two values of T."""
+    converted = [row for row in rows if not (row.method.is_ann or row.method.variant.is_control)]
+    lines = {
+        label: of_line for label, of_line in _joined(converted).items() if len({_steps(row) for row in of_line}) > 1
+    }
+    shown = [task for task in tasks if any(row.cells[task].ratio for row in converted)]
+    if not lines or not shown:
+        return None
+    theirs = " Diamond: the paper's IF without CRPI." if paper.FIGURE2.keys() & set(shown) else ""
+    caption = f"Means over episodes; open: CRPI off.{theirs}"
+    with plot.picture(out, name, "Relative return against simulation steps, a panel per task", caption) as picture:
+        figure, panels = plot.panels(len(shown))
+        for panel, task in zip(panels, shown):
+            for label, of_line in lines.items():
+                points = [(_steps(row), 100 * ratio) for row in of_line if (ratio := row.cells[task].ratio) is not None]
+                panel.plot(*zip(*sorted(points)), label=label, linewidth=0.8, **_look(label, lines))
+            for steps, ratio in paper.FIGURE2.get(task, []):
+                panel.plot(steps, 100 * ratio, "D", markerfacecolor="white", markeredgecolor=plot.INK)
+            panel.set(title=task, xscale="log", xlabel="simulation steps T", ylabel="return, % of the ANN's")
+            plot.reference(panel, y=100)
+            ticks = sorted({_steps(row) for of_line in lines.values() for row in of_line})
+            panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            panel.set_xticks([], minor=True)
+        plot.key(figure, columns=3)
+    return picture
 
 
 def operations(rows: list[Row], out: Path, name: str) -> Picture | None:
@@ -192,9 +221,14 @@ def _comparable(rows: list[Row]) -> tuple[tuple[str, ...], list[Row]]:
 
 def _lines(rows: list[Row]) -> dict[str, list[Row]]:
     """The comparable rows that one line joins, by its label: one neuron, with CRPI off or on."""
+    return _joined(_comparable(rows)[1])
+
+
+def _joined(rows: list[Row]) -> dict[str, list[Row]]:
     lines: dict[str, list[Row]] = {}
-    for row in _comparable(rows)[1]:
-        lines.setdefault(f"{row.method.network.neuron.upper()}, {row.method.variant.short}", []).append(row)
+    for row in rows:
+        if isinstance(row.method.network.timesteps, int):
+            lines.setdefault(f"{row.method.network.neuron.upper()}, {row.method.variant.short}", []).append(row)
     return lines
 
 

@@ -55,13 +55,20 @@ def _observation(evidence: Evidence, obs: str, out: Path, several: bool) -> list
     all_curves = curves.of_observation(evidence, obs)
     crpi = [one for one in all_curves if one.mode == "residual"]
     main = [base, *(row for row in rows if not row.method.variant.is_control)]
-    steps = figures.timesteps(rows, out, f"timesteps_{obs}")
+    steps = [
+        picture
+        for picture in (
+            figures.timesteps(rows, out, f"timesteps_{obs}"),
+            figures.timesteps_by_task(rows, tasks, out, f"timesteps_{obs}_tasks"),
+        )
+        if picture
+    ]
     profiles = figures.profiles(main, out, f"profiles_{obs}")
     operations = figures.operations(rows, out, f"operations_{obs}")
     sections = [
         Section("Returns", returns.overview(obs, main, tasks, out)),
         returns.over_alpha(evidence, crpi, obs, out),
-        Section("Return against simulation steps", [steps]) if steps else None,
+        Section("Return against simulation steps", [*steps]) if steps else None,
         Section("Return against synaptic operations", [operations]) if operations else None,
         Section("Performance profiles", [profiles]) if profiles else None,
         returns.controls(rows, tasks, [one for one in all_curves if one not in crpi], obs, out),

@@ -56,6 +56,8 @@ TRAINED_DIRECTLY = [(entry["name"], entry["timesteps"], entry["apr"]) for entry 
 # Table 1 (Eqs. 31-33): the lowest and the highest cosine over its tasks, and what it was measured on.
 COSINES: dict[str, list[float]] = {name: _DATA["table1"][name] for name in ("correction", "consistency", "drift")}
 COSINES_SOURCE: str = _DATA["table1"]["source"]
+# Figure 2, as far as it is printed in numbers: policy → (T, return relative to the ANN's) of IF without CRPI.
+FIGURE2: dict[str, list[tuple[int, float]]] = _DATA["figure2"]
 ANN_ENERGY = Energy(_DATA["table4"]["ann"]["macs"], _DATA["table4"]["ann"]["microjoules"])
 
 

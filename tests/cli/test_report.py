@@ -182,6 +182,13 @@ def test_a_sweep_without_any_policy_says_so_and_is_no_failure(tmp_path, capsys, 
     assert not list((tmp_path / "swept").glob("*/result.json"))
 
 
+def test_jobs_that_would_share_a_folder_are_refused(tmp_path, capsys, monkeypatch):
+    words = ("-m", "obs=state", "SNN_ts=2,4", "hydra.sweep.subdir=same", "hydra.sweep.dir=swept")
+    code, error = run_here("convert", words, tmp_path, capsys, monkeypatch)
+    assert code == 2 and error.count("\n") == 1 and "hydra.sweep.subdir" in error and "same (2 jobs)" in error, error
+    assert not list(tmp_path.rglob("result.json")) and not list(tmp_path.rglob("sweep.json"))
+
+
 def test_a_single_run_has_no_report(home, capsys, monkeypatch):
     code, error = run_here("convert", (*TINY, "env_name=cartpole_swingup", "SNN_ts=2"), home, capsys, monkeypatch)
     assert code == 0 and "Warning" not in error

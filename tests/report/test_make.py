@@ -263,6 +263,7 @@ def test_controls_and_timesteps_have_their_sections(tmp_path):
     assert modes == {"–", "no", "yes, α chosen"}, "controls never stand among the methods"
     assert {"CRPI beside its controls", "Return against simulation steps"} <= set(page.headings)
     assert (out / "figures" / "controls_pixels.png").is_file() and (out / "figures" / "timesteps_pixels.svg").is_file()
+    assert (out / "figures" / "timesteps_pixels_tasks.png").is_file()
 
 
 def test_the_video_that_a_result_names_is_embedded_and_no_other(tmp_path):
