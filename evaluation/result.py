@@ -341,7 +341,7 @@ def failed(config: dict[str, Any], cause: str) -> Result:
         status="failed",
         cause=cause,
         created=now(),
-        config=_finite(config),
+        config=finite(config),
         versions=versions(),
         task=str(config.get("env_name")),
         obs=str(config.get("obs")),
@@ -412,10 +412,10 @@ def _episode(key: EpisodeKey, outcome: EpisodeOutcome, spiking: bool) -> Episode
     )
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """A refused option may be the very nan or inf that JSON can't hold; it is kept as its name."""
     if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

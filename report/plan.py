@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import PurePath
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import BeforeValidator, ValidationError, model_validator
 
+from evaluation.result import finite
 from runtime.errors import UserError
 from runtime.schema import Document, Record
 
@@ -18,7 +19,7 @@ class PlannedJob(Record):
     """One job. `folder` is relative to the sweep's; `skipped`: why it will do nothing, None where it runs."""
 
     folder: str
-    config: dict[str, Any]
+    config: Annotated[dict[str, Any], BeforeValidator(finite)]
     skipped: str | None = None
 
 

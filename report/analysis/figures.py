@@ -280,17 +280,14 @@ def layers(analysis: Analysis, out: Path) -> Picture | None:
                 for x, (size, line) in zip(place + 0.19 * (np.arange(len(bars)) - 1.5), bars):
                     if size is not None:
                         panel.bar(x, 100 * size.mean, 0.17, color=line)
-                        low, high = _band([size])
-                        panel.plot([x, x], [100 * low[0], 100 * high[0]], color=INK, linewidth=1)
+                        panel.plot([x, x], 100 * np.ravel(_band([size])), color=INK, linewidth=1)
                 for size, marker, fill in ((layer.error, "o", INK), (layer.inherited, "v", "white")):
                     if size is not None:
                         panel.plot(place + 0.43, 100 * size.mean, marker, color=fill, markeredgecolor=INK, markersize=6)
                 if (cosine := layer.residuals) is not None:
                     x = place + 0.16 * (offset - (len(methods) - 1) / 2)
-                    low, high = _band([cosine])
-                    last.errorbar(
-                        x, cosine.mean, [[cosine.mean - low[0]], [high[0] - cosine.mean]], fmt="o", color=colour
-                    )
+                    last.plot([x, x], np.ravel(_band([cosine])), color=colour, linewidth=2.2)
+                    last.plot(x, cosine.mean, "o", color=colour)
             panel.set_title(name, color=colour)
             panel.set_ylabel("% of the activations'\nroot mean square")
         top = max(panel.get_ylim()[1] for panel in panels)

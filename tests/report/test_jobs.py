@@ -83,7 +83,8 @@ def test_what_max_decisions_cut_short_is_not_ok(tmp_path):
 
 
 def test_plans_come_back_as_written(tmp_path):
-    plan = write_plan(tmp_path, {"0": {"b": [1, None]}, "1": {}}, {"1": "why"})
+    plan = write_plan(tmp_path, {"0": {"b": [1, None, float("nan")]}, "1": {}}, {"1": "why"})
+    assert plan.jobs[0].config == {"b": [1, None, "nan"]}, "a refused option may be what JSON can't hold"
     assert SweepPlan.read(tmp_path / PLAN) == plan
     assert json.loads((tmp_path / "sweep.json").read_text())["version"] == 1
 
