@@ -2,9 +2,9 @@
 
     python -m scripts.selfcheck                     or another device: python -m scripts.selfcheck cuda:1
 
-train.py learns for a few updates in fp32, and convert.py plays two decisions with a policy that ships under each neuron,
-on both. Sums in another order move the last digits, and so a spike now and then; what moves more than BOUNDS is a fault,
-of the GPU, its driver or this program. No real GPU has run this yet: its report is worth an issue either way.
+train.py learns for a few updates in fp32, and convert.py plays two decisions with a policy that ships under each
+neuron, on both. Sums in another order move the last digits, and so a spike now and then; what moves more than BOUNDS is
+a fault of the GPU, its driver or this program. No real GPU has run this yet: its report is worth an issue either way.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def main(device: str = "cuda:0") -> int:
         for name, values in here[kind].items():
             apart = sum(abs(a - b) for a, b in zip(values, there[kind][name], strict=True)) / sum(map(abs, values))
             print(
-                f"{kind:8} {name:12} apart by {apart:.1e} of their size, bound {bound:g}: {'ok' if apart <= bound else 'DIFFERS'}"
+                f"{kind:8} {name:12} apart by {apart:.1e} of their size, bound {bound:g}: "
+                f"{'ok' if apart <= bound else 'DIFFERS'}"
             )
             worst += apart > bound
     write_json("selfcheck.json", {"versions": versions(), "device": device, "cpu": here, device: there})

@@ -192,8 +192,8 @@ def page(index: dict[str, dict[str, Any]]) -> str:
         "",
         "Made by `python -m scripts.ship_checkpoint`. Weights are float16, loaded as float32; each return is the mean "
         f"over {EPISODES} episodes of the rounded weights as they ship, on environment seeds that training and "
-        f"conversions don't use (stream `report`, seed {SEED}), with its 95 % t interval. Each file carries its calibration under "
-        "convert.py's default settings; convert.py says whether it uses it.",
+        f"conversions don't use (stream `report`, seed {SEED}), with its 95 % t interval. Each file carries its "
+        "calibration under convert.py's default settings; convert.py says whether it uses it.",
         "",
         "| task | observations | return | paper's ANN | ratio | route | seed | frames | hours |",
         "|---|---|---|---|---|---|---|---|---|",
