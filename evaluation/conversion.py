@@ -154,10 +154,11 @@ class ConversionRun:
 
     def _thresholds(self, stored: StoredCalibration | None) -> tuple[Thresholds, str]:
         def rollout() -> Iterator[np.ndarray]:
+            exact = ANNPolicy(self.policy.network, self.device, self.policy.squash, rollout_calibration.DTYPE)
             with progress.bar(self.settings.calibration.steps, "calibration") as bar:
                 yield from rollout_calibration.observations(
                     self.environments.up_to(self.settings.chunk),
-                    self.ann,
+                    exact,
                     chunk=self.settings.chunk,
                     steps=self.settings.calibration.steps,
                     episode_decisions=self.episode_decisions(),

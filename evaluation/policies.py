@@ -33,20 +33,22 @@ class Policy(Protocol):
 class ANNPolicy:
     """The network's mean action, squash(network(observations)), computed on `device`.
 
-    `squash`: tanh or clip, see `drqv2.snapshot.LoadedPolicy`.
+    `squash`: tanh or clip, see `drqv2.snapshot.LoadedPolicy`; `dtype`: None for the network's own.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device, squash: str = "tanh"):
+    def __init__(
+        self, network: nn.Module, device: torch.device, squash: str = "tanh", dtype: torch.dtype | None = None
+    ):
         # A copy, because moving a module moves it for everyone.
-        self.network = copy.deepcopy(network).to(device).eval()
-        self._device, self.squash = device, squash
+        self.network = copy.deepcopy(network).to(device, dtype).eval()
+        self._device, self.squash, self._dtype = device, squash, dtype
 
     def reset(self, mask: np.ndarray, alphas: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:
         """Nothing to forget."""
 
     @torch.no_grad()
     def act(self, observations: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        return _actions(self.network(placed(observations, self._device)), self.squash)
+        return _actions(self.network(placed(observations, self._device).to(dtype=self._dtype)), self.squash)
 
     def activity(self, row: int) -> list[LayerActivity]:
         return []

@@ -2,11 +2,13 @@
 computed, and kept on disk by what they were computed from.
 
 θ = the largest ReLU output per channel or unit over `steps` decisions of the ANN (Xu et al. 2026, section 7), on the
-calibration stream of environment seeds, which no reported or selection episode shares.
+calibration stream of environment seeds, which no reported or selection episode shares. The ANN computes in float64
+there, so that every machine sees the same episodes and gets the same θ (pixels aside, where the renderer is another).
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import io
@@ -33,6 +35,10 @@ from snn.device import placed
 
 Thresholds = list[Tensor]  # one per ReLU, as snn.calibrate makes them
 
+# What the ANN computes in while it is calibrated on; its actions and θ are rounded to float32 afterwards. In float32
+# the last digits are another machine's from the first decision on, and where a task amplifies errors so is the
+# trajectory.
+DTYPE = torch.float64
 # Raised when the meaning of the settings or what is measured under them changes: what files carry is then not used.
 VERSION = 1
 # Releases that decide what the ANN sees and does. (Numba only works for spiking networks.)
@@ -120,9 +126,10 @@ def thresholds(
     store = ThresholdStore(root, say)
     measured = store.get(calibration)
     if measured is None:
-        batches = (placed(batch, device) for batch in make_rollout())
-        measured = snn.calibrate(network, batches, calibration.percentile, hybrid=calibration.hybrid)
-        measured = [theta.cpu() for theta in measured]
+        exact = copy.deepcopy(network).to(device, DTYPE)
+        batches = (placed(batch, device).to(DTYPE) for batch in make_rollout())
+        measured = snn.calibrate(exact, batches, calibration.percentile, hybrid=calibration.hybrid)
+        measured = [theta.float().cpu() for theta in measured]
         store.put(calibration, measured)
     return measured, FROM_ROLLOUTS
 

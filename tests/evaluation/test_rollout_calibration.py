@@ -1,5 +1,6 @@
 """Thresholds: which observations they are taken from, and that they are computed once."""
 
+import copy
 import dataclasses
 import io
 import zipfile
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 import envs
+from envs.vector import VectorEnv
 from evaluation import rollout_calibration
 from evaluation.policies import ANNPolicy
 from evaluation.rollout_calibration import Calibration
@@ -77,6 +79,43 @@ def test_whole_episodes_are_seen_and_not_only_their_beginnings():
 def test_episodes_that_end_early_are_followed_by_others():
     assert sorted(_seen(16, length=2)) == [(episode, step) for episode in range(8) for step in range(2)]
     assert sorted(set(_seen(20, length=2)) - set(_seen(16, length=2))) == [(episode, 0) for episode in range(8, 12)]
+
+
+def _reordered(network, order):
+    """The same function as `network`, its hidden units in another order: sums come out otherwise in the last digits."""
+    other = copy.deepcopy(network)
+    with torch.no_grad():
+        other[0].weight.copy_(network[0].weight[order])
+        other[0].bias.copy_(network[0].bias[order])
+        other[2].weight.copy_(network[2].weight[:, order])
+    return other
+
+
+def test_another_machines_last_digits_change_neither_the_episodes_nor_the_thresholds(tmp_path):
+    """Stands in for other processor instructions, which add up in another order as well."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(5, 200), nn.ReLU(), nn.Linear(200, 1))
+    order = torch.randperm(200)
+
+    def seen(network, dtype):
+        with VectorEnv("cartpole_swingup", num_envs=2, obs="state", num_workers=0) as vector:
+            policy = ANNPolicy(network, CPU, dtype=dtype)
+            batches = rollout_calibration.observations(
+                vector, policy, chunk=2, steps=600, episode_decisions=500, seed=1
+            )
+            return list(batches)
+
+    def both(dtype):
+        return seen(network, dtype), seen(_reordered(network, order), dtype)
+
+    ours, theirs = both(rollout_calibration.DTYPE)
+    np.testing.assert_array_equal(ours, theirs)
+    assert not np.array_equal(*both(torch.float32)), "or the test says nothing"
+    found = [
+        rollout_calibration.thresholds(_calibration(), each, lambda: iter(ours), CPU, tmp_path / name)[0][0]
+        for name, each in (("ours", network), ("theirs", _reordered(network, order)))
+    ]
+    assert torch.equal(found[0][order], found[1]) and found[0].dtype == torch.float32
 
 
 PACKAGES = {"torch": "2.13.0+cpu", "numpy": "2.3", "mujoco": "3.17.0", "dm_control": "1.0.50", "numba": "0.62"}
