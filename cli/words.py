@@ -21,8 +21,8 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from envs import tasks
+from runtime.did_you_mean import did_you_mean
 from runtime.errors import UserError
-from runtime.schema import did_you_mean
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "cfgs"
 PROGRAMS = ("train", "distill", "convert", "analyze")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
+from runtime.did_you_mean import near
 from runtime.errors import UserError
-from runtime.schema import near
 
 TASKS: tuple[str, ...] = (
     "acrobot_swingup",

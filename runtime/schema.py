@@ -15,7 +15,6 @@ model, for options that contradict each other, raises ValueError with the whole 
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, ValidationError, WithJsonSchema
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
+from runtime.did_you_mean import did_you_mean
 from runtime.errors import UserError
 from runtime.files import atomic_write
 
@@ -119,21 +119,6 @@ class Document(Record):
         contents = (json.dumps(fields, indent=1, allow_nan=False) + "\n").encode()
         self.parse(contents)
         atomic_write(path, contents)
-
-
-def near(word: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
-    """Up to three of `known` that `word` may have been meant for, whatever its case and dashes: the nearest only."""
-    plain = {name.lower().replace("-", "_"): name for name in known}
-    for similar in (1.0, 0.85, 0.7, cutoff):
-        if matches := difflib.get_close_matches(word.lower().replace("-", "_"), plain, n=3, cutoff=similar):
-            return [plain[match] for match in matches]
-    return []
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ "did you mean a or b? ", or nothing."""
-    names = near(word, known)
-    return f"did you mean {' or '.join(names)}? " if names else ""
 
 
 def shown(value: Any) -> str:
