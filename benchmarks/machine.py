@@ -16,10 +16,10 @@ def line() -> str:
         sys.path.insert(0, str(ROOT))
     from runtime.versions import versions
 
-    found = versions()
+    known = versions()
     return (
-        f"{date.today()}, {found['processor']}, {os.cpu_count()} cores, torch {found['torch']}, "
-        f"Python {found['python']}, commit {found['commit'][:10]}"
+        f"{date.today()}, {known['processor']}, {os.cpu_count()} cores, torch {known['torch']}, "
+        f"Python {known['python']}, commit {known['commit'][:10]}"
     )
 
 

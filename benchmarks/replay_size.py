@@ -36,7 +36,7 @@ def record(task: str, episodes: int, max_decisions: int | None) -> tuple[list, i
 
     network = load_policy(machine.ROOT / "checkpoints" / "state" / f"{task}.pt").network
     env = envs.make(task, frame_stack=1, max_decisions=max_decisions)
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     recorded = []
     for number in range(episodes):
         step = env.reset((number,))
@@ -44,7 +44,7 @@ def record(task: str, episodes: int, max_decisions: int | None) -> tuple[list, i
         while not step.last:
             with torch.inference_mode():
                 mean = torch.tanh(network(torch.as_tensor(env.state_observation[None])))[0].numpy()
-            action = np.clip(mean + NOISE * random.standard_normal(mean.shape), -1, 1).astype(np.float32)
+            action = np.clip(mean + NOISE * rng.standard_normal(mean.shape), -1, 1).astype(np.float32)
             step = env.step(action)
             frames.append(step.observation)
             actions.append(action)

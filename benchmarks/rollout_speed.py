@@ -201,9 +201,9 @@ def our_evaluation(
         raise SystemExit(f"{' '.join(words)}: failed; run it by hand to see why")
     from evaluation import result as results
 
-    found = results.read(folder / "run")
-    decisions = sum(e.decisions for r in (found.ann, *found.snn) for e in r.episodes)
-    return decisions / found.timing["rollout_seconds"], usage.ru_maxrss / 1e6
+    result = results.read(folder / "run")
+    decisions = sum(e.decisions for r in (result.ann, *result.snn) for e in r.episodes)
+    return decisions / result.timing["rollout_seconds"], usage.ru_maxrss / 1e6
 
 
 # ---- shared ----
@@ -211,8 +211,8 @@ def our_evaluation(
 
 def _images(count: int) -> np.ndarray:
     """Smooth pictures, uint8 [count, 9, 84, 84]: noise would make far more spikes than a camera does."""
-    random = np.random.default_rng(0)
-    coarse = random.uniform(0, 255, (count, 9, 7, 7))
+    rng = np.random.default_rng(0)
+    coarse = rng.uniform(0, 255, (count, 9, 7, 7))
     return coarse.repeat(12, axis=2).repeat(12, axis=3).astype(np.uint8)
 
 

@@ -31,7 +31,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,7 +131,7 @@ def killed_training(seconds: float, descriptors: int, note: Callable[[dict[str, 
         moment = min(end, time.monotonic() + moments.uniform(60, 300))
         while time.monotonic() < moment and process.poll() is None:
             time.sleep(5)
-            if process.poll() is None:
+            with suppress(OSError, KeyError):  # it has just ended
                 note(sample(str(process.pid)))
         if process.poll() not in (None, 0):
             raise SystemExit(f"train.py ended by itself with {process.returncode}; see train.log")

@@ -127,12 +127,12 @@ def serve_peer(tuned: str, batch_size: int, folder: Path) -> None:
 
 
 def _episodes(frames: int):
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for _ in range(EPISODES):
         yield {
-            "observation": random.integers(256, size=(LENGTH + 1, frames, 84, 84), dtype=np.uint8),
-            "action": random.uniform(-1, 1, (LENGTH, 6)).astype(np.float32),
-            "reward": random.uniform(0, 1, LENGTH).astype(np.float32),
+            "observation": rng.integers(256, size=(LENGTH + 1, frames, 84, 84), dtype=np.uint8),
+            "action": rng.uniform(-1, 1, (LENGTH, 6)).astype(np.float32),
+            "reward": rng.uniform(0, 1, LENGTH).astype(np.float32),
             "discount": np.ones(LENGTH, np.float32),
         }
 

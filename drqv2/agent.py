@@ -70,10 +70,10 @@ class DrQV2Agent(PolicyLearner):
 
     def act_explore(self, observation: np.ndarray, step: int) -> np.ndarray:
         """The training action [A] at decision `step`: uniform for the first `num_expl_steps`, then mean plus noise."""
-        random = generator(self.settings.seed, Purpose.ACT, step)
+        rng = generator(self.settings.seed, Purpose.ACT, step)
         if step < self.settings.num_expl_steps:
-            return random.uniform(-1.0, 1.0, self.settings.action_dim).astype(np.float32)
-        return explore(self.act_mean(observation[None])[0], self.settings.stddev_schedule(step), random)
+            return rng.uniform(-1.0, 1.0, self.settings.action_dim).astype(np.float32)
+        return explore(self.act_mean(observation[None])[0], self.settings.stddev_schedule(step), rng)
 
     def update(self, batch: Batch, step: int, update: int) -> dict[str, Tensor]:
         """One critic and one actor step on `batch`; returns 0-d tensors, not yet synchronised with the device."""

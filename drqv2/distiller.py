@@ -79,10 +79,10 @@ class Distiller(TrainingRun):
     def _act(self, time_step: envs.TimeStep) -> tuple[np.ndarray, np.ndarray]:
         label = self._teach()
         mean = label if self.step < self._first_update_step() else self.agent.act_mean(time_step.observation[None])[0]
-        random = generator(self.settings.seed, Purpose.ACT, self.step)
+        rng = generator(self.settings.seed, Purpose.ACT, self.step)
         # Nothing but the learner reads a lesson: the state lies behind the action.
         lesson = np.concatenate([label, self.env.state_observation]) if self.settings.state_weight > 0 else label
-        return explore(mean, self._stddev(self.step), random), lesson
+        return explore(mean, self._stddev(self.step), rng), lesson
 
     def _include(self, episode: StoredEpisode) -> None:
         if self.settings.state_weight > 0:

@@ -151,7 +151,7 @@ class PolicyLearner(abc.ABC):
             optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def explore(mean: np.ndarray, stddev: float, random: np.random.Generator) -> np.ndarray:
+def explore(mean: np.ndarray, stddev: float, rng: np.random.Generator) -> np.ndarray:
     """`mean` [A] plus Gaussian noise of standard deviation `stddev`, kept inside (-1, 1)."""
-    noise = random.standard_normal(mean.shape, dtype=np.float32) * np.float32(stddev)
+    noise = rng.standard_normal(mean.shape, dtype=np.float32) * np.float32(stddev)
     return np.clip(mean + noise, -ACTION_LIMIT, ACTION_LIMIT)

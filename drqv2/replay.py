@@ -160,8 +160,8 @@ class Replay:
 
     def _draw(self, update: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where a batch's windows start: the episode, the decision in it, and that decision's place among all held."""
-        random = generator(self.settings.seed, Purpose.SAMPLE, update)
-        window = random.integers(self._windows_end[-1], size=self.settings.batch_size)
+        rng = generator(self.settings.seed, Purpose.SAMPLE, update)
+        window = rng.integers(self._windows_end[-1], size=self.settings.batch_size)
         episode = np.searchsorted(self._windows_end, window, side="right")
         step = window - (self._windows_end[episode] - self._windows[episode])
         return episode, step, self._first_decision[episode] + step
@@ -173,8 +173,8 @@ class Replay:
         stack = s.observation_shape[0] // s.element_shape[0]
         out = np.empty((len(steps) * count, *s.observation_shape), np.uint8 if pixels else np.float32)
         if pixels:
-            random = generator(s.seed, Purpose.SHIFT, update)
-            shifts = random.integers(2 * SHIFT_PAD + 1, size=(len(out), 2))
+            rng = generator(s.seed, Purpose.SHIFT, update)
+            shifts = rng.integers(2 * SHIFT_PAD + 1, size=(len(out), 2))
         # All in one call for each source, because starting its threads costs more than gathering a few images.
         for contents, starts, samples in self._sources(episode, steps[0] - stack + 1, steps[-1]):
             rows = np.concatenate([samples + i * count for i in range(len(steps))])

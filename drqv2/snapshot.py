@@ -240,12 +240,12 @@ def _on_raw_observations(weights: dict[str, Tensor], tensors: dict[str, Tensor])
 def _published_task(path: Path, task: str | None) -> str:
     """A published agent's task: the folder it lies in, as published, else what the caller says."""
     folder = path.absolute().parent.name
-    found = folder if folder in envs.TASKS else task
-    if found is None:
+    named = folder if folder in envs.TASKS else task
+    if named is None:
         raise UserError(
             f"{path}: a published agent, which doesn't name its task; put it at exp_local/<task>/snapshot.pt"
         )
-    return found
+    return named
 
 
 def _check_description(policy: Any) -> None:

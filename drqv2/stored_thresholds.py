@@ -77,8 +77,8 @@ def unpacked(
 
     Raises UserError, one line, for one that is damaged, doesn't fit the network, or belongs to other weights.
     """
-    found = {name: value for name, value in tensors.items() if name.startswith(_PREFIX)}
-    if "calibration" not in meta and not found:
+    stored = {name: value for name, value in tensors.items() if name.startswith(_PREFIX)}
+    if "calibration" not in meta and not stored:
         return None
     described = meta.get("calibration")
     if not isinstance(described, dict) or set(described) != _KEYS:
@@ -87,9 +87,9 @@ def unpacked(
         if not _is_plain(described[key]):
             raise _damaged(path, f"has no plain {key}")
     widths = _widths(network)
-    if described["layers"] != len(widths) or set(found) != {f"{_PREFIX}{number}" for number in range(len(widths))}:
+    if described["layers"] != len(widths) or set(stored) != {f"{_PREFIX}{number}" for number in range(len(widths))}:
         raise _damaged(path, f"doesn't have one tensor for each of the policy's {len(widths)} ReLU layers")
-    thresholds = [found[f"{_PREFIX}{number}"] for number in range(len(widths))]
+    thresholds = [stored[f"{_PREFIX}{number}"] for number in range(len(widths))]
     for number, (theta, width) in enumerate(zip(thresholds, widths)):
         if theta.dtype != torch.float32 or theta.shape != (width,):
             raise _damaged(path, f"isn't float32 of shape ({width},) in layer {number}")

@@ -219,9 +219,9 @@ def names_in(pickle: BinaryIO, torch_only: bool = True) -> frozenset[str]:
     return frozenset(names)
 
 
-def refuse_names(path: Path, found: Collection[str], allowed: Collection[str]) -> None:
-    """Raises ArchiveError that says which of the names `found` are not `allowed`."""
-    foreign = sorted(set(found) - set(allowed))
+def refuse_names(path: Path, names: Collection[str], allowed: Collection[str]) -> None:
+    """Raises ArchiveError that says which of `names` are not `allowed`."""
+    foreign = sorted(set(names) - set(allowed))
     if foreign:
         more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
         listed = ", ".join(printable(name, 80) for name in foreign[:3])

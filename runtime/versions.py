@@ -14,16 +14,16 @@ _PACKAGES = ("torch", "numpy", "numba", "mujoco", "dm_control", "gymnasium", "hy
 @functools.cache
 def versions() -> dict[str, str]:
     """Name → version of Python, the packages that results depend on, this project's commit, system and processor."""
-    found = {"python": platform.python_version()}
+    known = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            known[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "absent"
-    found["commit"] = _commit()
-    found["platform"] = platform.platform()
-    found["processor"] = _processor()
-    return found
+            known[package] = "absent"
+    known["commit"] = _commit()
+    known["platform"] = platform.platform()
+    known["processor"] = _processor()
+    return known
 
 
 def _commit() -> str:
