@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BOUNDS = {"losses": 5e-2, "rewards": 1e-3, "spikes": 1e-2}  # relative differences
 TRAIN = ("train.py", "preset=debug", "precision=fp32", "num_train_frames=120", "save_video=false", "use_tb=false")
 CONVERT = ("convert.py", "env_name=cartpole_swingup", "SNN_ts=4", "max_decisions=2", "num_eval_episodes=1", "chunk=2")
+CONVERT += ("calibration.steps=20", "num_workers=0")
 NEURONS = ("if", "snm", "mt", "dc")
 
 

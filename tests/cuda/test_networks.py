@@ -1,7 +1,7 @@
 """Spiking networks on the pretended device do what they do on the CPU, where compiled kernels compute them.
 
 Weights, thresholds and inputs are multiples of powers of two, so that sums are exact in any order and results are equal
-bit for bit. T = 5 makes divisions inexact: CUDA's division by a Python number would show.
+bit for bit. Five steps of differential coding divide inexactly: CUDA's division by a Python number would show.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.cuda.pretended import pretend
 from tests.snn.helpers import PAIRS
 
 CUDA = torch.device("cuda:0")
-T = 5
+STEPS = {"rate": 2, "differential": 5}
 
 
 def dyadic(*shape: int, seed: int, step: float = 1 / 8) -> torch.Tensor:
@@ -59,24 +59,30 @@ def converted(kind: str, neuron: str, coding: str, mode: str, dtype: str, device
     spiking = {"conv": units, "mlp": units[:-1], "hybrid": units[1:-1]}[kind]
     thetas = [torch.tensor(([0.5, 1.0, 2.0, 0.0, 1.0] * count)[:count]) for count in spiking]
     alpha = torch.tensor([0.5, 0.0, 1.0, 0.5])
-    options = {"timesteps": T, "n_thresholds": 2, "dtype": dtype, "crpi": snn.CRPI(alpha, mode), "hybrid": True}
+    options = {
+        "timesteps": STEPS[coding],
+        "n_thresholds": 2,
+        "dtype": dtype,
+        "crpi": snn.CRPI(alpha, mode),
+        "hybrid": True,
+    }
     return snn.convert(network, thetas, neuron, coding, **options).to(device)
 
 
 def played(spiking: snn.SpikingNetwork, kind: str, record: bool) -> list[np.ndarray]:
-    """Two decisions, the second of two slots after a reset of one, and all that can be seen of them."""
+    """A decision; if recorded, another of two slots after a reset of one, and all that can be seen of it."""
     device = spiking.device
     spiking.record(record)
-    outputs = [spiking(observations(kind, 0).to(device))]
-    spiking.reset(torch.tensor([True, False, False, False]).to(device))
-    slots = torch.tensor([2, 0]).to(device)
+    outputs = [spiking(observations(kind, 0).to(device)), *spiking.residuals()]
     if record:
-        state = spiking.get_state()
-        seen = spiking.trace(observations(kind, 1)[:2], slots)
-        outputs += [spiking(observations(kind, 2)[:2].to(device)[:2], slots), seen.output, seen.ann_output]
-        outputs += [layer.decoded for layer in seen.layers]
+        spiking.reset(torch.tensor([True, False, False, False]).to(device))
+        slots = torch.tensor([2, 0]).to(device)
+        state, x = spiking.get_state(), observations(kind, 1)[:2]
+        seen = spiking.trace(x, slots)
+        outputs += [seen.output, seen.ann_output, *(layer.decoded for layer in seen.layers)]
+        outputs += [spiking(x.to(device), slots), *spiking.residuals()]
         spiking.set_state(state)
-    outputs += [spiking(observations(kind, 1)[:2].to(device), slots), *spiking.residuals()]
+        outputs += spiking.residuals()
     activity = [x for layer in spiking.activity() for x in (layer.spikes, layer.sops, layer.above, layer.decisions)]
     return [output.double().cpu().numpy() for output in outputs] + activity
 
