@@ -123,3 +123,15 @@ def test_without_the_checkout_on_the_path_a_line_says_how(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, env=asked, capture_output=True, text=True, timeout=120)
         assert done.returncode == 1 and done.stderr.startswith("error: ") and "PYTHONPATH" in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_ctrl_c_says_what_stands_and_leaves_no_empty_folder(cwd: Path, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        stop = KeyboardInterrupt()
+        stop.add_note("at frame 6,012; the same command goes on from frame 4,000")
+        raise stop
+
+    monkeypatch.setattr("evaluation.run.convert", interrupted)
+    code, error = run_here("convert", TINY[:-1], cwd, capsys, monkeypatch)
+    assert (code, error) == (130, "stopped by Ctrl-C; at frame 6,012; the same command goes on from frame 4,000\n")
+    assert [path.name for path in cwd.iterdir()] == ["exp_local"]
