@@ -35,7 +35,7 @@ def python(*words: str) -> None:
 def numbers(device: str, folder: Path) -> dict[str, dict[str, list[float]]]:
     """What the programs came to on `device`: losses; rewards of the ANN and of networks; spikes by neuron."""
     python(*TRAIN, "task=cartpole_swingup", f"device={device}", f"root={folder}", "name=run")
-    with open(folder / "cartpole_swingup/run/train.csv") as file:
+    with open(folder / "cartpole_swingup/run/train.csv", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["critic_loss"]]
     names = ("critic_loss", "actor_loss", "critic_q1", "critic_q2")
     seen = {"losses": {name: [float(row[name]) for row in rows] for name in names}, "rewards": {}, "spikes": {}}
