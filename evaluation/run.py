@@ -19,7 +19,7 @@ from evaluation.result import Result
 from evaluation.settings import ConvertSettings
 from runtime.files import sha256_file, write_json
 
-VIDEO, NETWORK, TRIAL = "video.mp4", "spiking.pt", "trial.json"
+VIDEO, NETWORK, TRIAL = "video.mp4", "spiking.safetensors", "trial.json"
 
 
 def convert(

@@ -1,7 +1,7 @@
 """Spiking networks from trained ReLU networks: neurons, codings, CRPI, calibration, conversion.
 
 Knows nothing of reinforcement learning or of environments: any feed-forward ReLU torch module will do. See
-docs/neurons.md.
+docs/neurons.md and docs/conversion.md.
 """
 
 from snn import carry, codings, rules
@@ -15,14 +15,17 @@ from snn.files import load, save
 from snn.info import LayerInfo
 from snn.macs import LayerMacs, macs
 from snn.network import SpikingNetwork
+from snn.neurons import DC, IF, MT, SNM, SpikingNeuron
 from snn.reference import LayerTrace, Trace
 from snn.rules import Rule
 
-__version__ = "1.0.0"
-
 __all__ = [
-    "Activity",
     "CRPI",
+    "DC",
+    "IF",
+    "MT",
+    "SNM",
+    "Activity",
     "CarryRule",
     "Coding",
     "ConversionError",
@@ -31,6 +34,7 @@ __all__ = [
     "LayerTrace",
     "Rule",
     "SpikingNetwork",
+    "SpikingNeuron",
     "Trace",
     "calibrate",
     "carry",

@@ -1,6 +1,7 @@
 """Counting spikes and synaptic operations while the network runs."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from snn.device import placed
-from snn.layer import Layer
+from snn.layer import SpikingLayer
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Recorder:
         self._counts: dict[int, Tensor] = {}
         self._decisions = np.zeros(0, np.int64)
 
-    def room(self, layer: Layer, lo: int, hi: int, timesteps: int) -> tuple[Tensor, Tensor]:
+    def room(self, layer: SpikingLayer, lo: int, hi: int, timesteps: int) -> tuple[Tensor, Tensor]:
         """What a block of slots lo..hi adds its counts to: [2, T, rows] ([2, 0, rows] while not counting) and [rows]."""
         steps = timesteps if self.on else 0
         counts = _grown(self._counts.get(layer.index) if self.on else None, steps, hi, layer.theta)
@@ -59,7 +60,7 @@ class Recorder:
             self._decisions = np.pad(self._decisions, (0, max(0, missing)))
             self._decisions[slots] += 1
 
-    def reset(self, mask=None) -> None:
+    def reset(self, mask: Any = None) -> None:
         if mask is None:
             self._counts, self._decisions = {}, np.zeros(0, np.int64)
             return
@@ -68,7 +69,7 @@ class Recorder:
             counts[:, placed(slots[slots < counts.shape[1]], counts.device)] = 0
         self._decisions[slots[slots < len(self._decisions)]] = 0
 
-    def read(self, layers: list[Layer], slots: int, timesteps: int) -> list[Activity]:
+    def read(self, layers: list[SpikingLayer], slots: int, timesteps: int) -> list[Activity]:
         """See `SpikingNetwork.activity`."""
         if not layers:
             return []

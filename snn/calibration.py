@@ -7,43 +7,58 @@ import torch
 from torch import Tensor, nn
 
 from snn.errors import ConversionError
+from snn.graph.graph import Graph, numbers
 from snn.graph.tracing import trace
 from snn.quantiles import Quantiles
 
 
 @torch.no_grad()
 def calibrate(
-    module: nn.Module, batches: Iterable[Tensor], percentile: float | None = None, *, hybrid: bool = False
+    module: nn.Module,
+    batches: Iterable[Tensor],
+    percentile: float | None = None,
+    *,
+    hybrid: bool = False,
+    output: str | int | None = None,
 ) -> list[Tensor]:
     """Thresholds for `snn.convert`: per ReLU, the largest output seen.
 
-    module      as for `snn.convert`; runs in eval mode, is not changed
+    module      as for `snn.convert`, like `hybrid` and `output`; runs in eval mode, is not changed
     batches     input tensors [B, ...]
     percentile  None: the maximum. Otherwise that percentile of all outputs, zeros included, in (0, 100], estimated to
                 within 1 % in bounded memory; a unit that fired, but too rarely for its percentile to be above 0, gets
                 its maximum.
-    Returns one tensor per ReLU in order, [channels] behind a Conv2d, [units] behind a Linear, in the unit of that
+    Returns one tensor per ReLU in order, [channels] behind a convolution, [units] behind a Linear, in the unit of that
     ReLU's output. A unit that never fired gets 0 and stays silent.
-    Raises ConversionError if there are no batches, or values are not finite.
+    Raises ConversionError if there are no batches, they are no tensors, or values are not finite.
     """
     if percentile is not None and not 0 < percentile <= 100:
         raise ConversionError(f"percentile={percentile!r} must be above 0 and at most 100")
-    chain = trace(module, hybrid)
+    if isinstance(batches, Tensor):
+        raise ConversionError("batches must be several tensors [B, ...], not one: pass [inputs], or inputs.split(100)")
+    graph = trace(module, hybrid, output)
     largest: list[Tensor] = []
-    quantiles = [Quantiles() for _ in chain.stages]
+    quantiles = [Quantiles() for _ in graph.neurons]
     for batch in batches:
+        if not isinstance(batch, Tensor):
+            raise ConversionError(
+                f"a batch must be a tensor [B, ...], got a {type(batch).__name__}; of a loader of inputs and labels take "
+                "the inputs: (x for x, y in loader)"
+            )
+        if batch.dim() < 2 or not batch.numel():
+            raise ConversionError(f"a batch must be a tensor [B, ...] of at least one input, got {tuple(batch.shape)}")
+        x = batch.to(graph.device, graph.dtype)
         if not largest:
-            _compare(module, chain, batch)
-        relus = chain.ann(torch.as_tensor(batch).to(chain.device, chain.dtype))[1]
-        outputs = [relu.transpose(0, 1).flatten(1) for relu in relus]  # [channels, values]
-        for stage, output in zip(chain.stages, outputs, strict=True):
-            if not torch.isfinite(output).all():
-                raise ConversionError(f"calibration made values in '{stage.name}' that are not finite")
-        maxima = [output.amax(1) for output in outputs]
+            _compare(module, graph, batch, output)
+        outputs = [relu.transpose(0, 1).flatten(1) for relu in graph.ann(x)[1]]  # [channels, values]
+        for value, seen in zip(graph.neurons, outputs, strict=True):
+            if not torch.isfinite(seen).all():
+                raise ConversionError(f"calibration made values in '{graph.layer_name(value)}' that are not finite")
+        maxima = [seen.amax(1) for seen in outputs]
         largest = [torch.maximum(a, b) for a, b in zip(largest, maxima, strict=True)] if largest else maxima
         if percentile is not None:
-            for quantile, output in zip(quantiles, outputs, strict=True):
-                quantile.add(output)
+            for quantile, seen in zip(quantiles, outputs, strict=True):
+                quantile.add(seen)
     if not largest:
         raise ConversionError("calibration got no batches; give it at least one input tensor")
     if percentile is None or percentile == 100:
@@ -52,14 +67,26 @@ def calibrate(
     return [torch.where(e > 0, torch.minimum(e, top), top) for e, top in zip(estimates, largest, strict=True)]
 
 
-def _compare(module: nn.Module, chain, batch) -> None:
+def _compare(module: nn.Module, graph: Graph, batch: Tensor, output: str | int | None) -> None:
     # A guard against what tracing can't see: code that changes tensors in place or depends on their values.
-    x = torch.as_tensor(batch).to(chain.device)
+    x = batch.to(graph.device)
     try:
-        expected = copy.deepcopy(module).eval()(x if x.is_floating_point() else x.to(chain.dtype))
+        returned = copy.deepcopy(module).eval()(x if x.is_floating_point() else x.to(graph.dtype))
     except RuntimeError as error:
         raise ConversionError(f"the module can't take a batch of shape {tuple(x.shape)}: {error}") from error
-    got = chain.ann(x.to(chain.dtype))[0]
-    scale = float(expected.abs().max()) + 1e-6
-    if got.shape != expected.shape or float((got - expected.to(got)).abs().max()) > 1e-2 * scale:
-        raise ConversionError("the traced chain does not compute what the module does; its forward can't be converted")
+    expected = _flat(returned if output is None else returned[output])
+    values, _ = graph.ann(x.to(graph.dtype))
+    for number, theirs in zip(numbers(graph.outputs), expected, strict=True):
+        ours = values[number]
+        scale = float(theirs.abs().max()) + 1e-6
+        if ours.shape != theirs.shape or float((ours - theirs.to(ours)).abs().max()) > 1e-2 * scale:
+            raise ConversionError(
+                "the traced graph does not compute what the module does; its forward can't be converted"
+            )
+
+
+def _flat(returned: object) -> list[Tensor]:
+    if isinstance(returned, Tensor):
+        return [returned]
+    entries = returned.values() if isinstance(returned, dict) else returned
+    return [tensor for entry in entries for tensor in _flat(entry)]  # type: ignore[attr-defined]  # a tuple or list

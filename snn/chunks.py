@@ -1,15 +1,19 @@
 """How a decision is cut into pieces that fit into memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from snn.errors import ConversionError
+from snn.layer import SpikingLayer
 
 
 @dataclass(frozen=True)
-class Plan:
-    """chunks: ranges of slots computed together; steps: simulation steps at a time; capacity: slots and padding."""
+class Chunks:
+    """ranges: of slots computed together; steps: simulation steps at a time; capacity: slots and padding."""
 
-    chunks: list[tuple[int, int]]
+    ranges: list[tuple[int, int]]
     steps: int
     capacity: int
 
@@ -18,18 +22,18 @@ class Chunking:
     """Cuts a batch by `max_bytes` for a chunk's currents and spikes, and by `rows` if given."""
 
     def __init__(self, max_bytes: int, rows: int | None) -> None:
-        if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+        if not _whole(max_bytes):
             raise ConversionError(f"max_batch_bytes={max_bytes!r} must be a whole number of bytes, at least 1")
-        if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
+        if rows is not None and not _whole(rows):
             raise ConversionError(f"chunk_rows={rows!r} must be a whole number of at least 1, or None")
-        self.max_bytes, self.rows = max_bytes, rows
+        self.max_bytes, self.rows = int(max_bytes), None if rows is None else int(rows)
 
-    def plan(self, segments, timesteps: int, slots: int) -> Plan:
+    def cut(self, layers_of_phases: Sequence[Sequence[SpikingLayer]], timesteps: int, slots: int) -> Chunks:
         """The cut for `slots` environments and T steps.
 
         Raises ConversionError if one step of one environment (or of `rows` of them) does not fit.
         """
-        per_step = max((_bytes_per_step(segment) for segment in segments), default=1)
+        per_step = max((_bytes_per_step(layers) for layers in layers_of_phases), default=1)
         fitting = self.max_bytes // per_step  # environment-steps
         rows = self.rows or max(1, min(slots, fitting // timesteps))
         if fitting < rows:
@@ -41,20 +45,26 @@ class Chunking:
             rows = -(-slots // -(-slots // rows))
         steps = min(timesteps, fitting // rows)
         end = slots if self.rows is None else -(-slots // rows) * rows
-        return Plan([(lo, min(lo + rows, end)) for lo in range(0, end, rows)], steps, end)
+        return Chunks([(lo, min(lo + rows, end)) for lo in range(0, end, rows)], steps, end)
 
 
-def _bytes_per_step(segment) -> int:
-    """Memory of one environment's step where it is largest: a layer's incoming spikes and the current they make.
+def _whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
 
-    The first layer's current is the same at all steps and needs no memory per step; its spikes do.
+
+def _sent(layer: SpikingLayer) -> int:
+    # An event has its unit's number, two bytes, beside its value.
+    return 0 if layer.sends is None else layer.units * (layer.sends.itemsize + 2 * layer.as_events)
+
+
+def _bytes_per_step(layers: Sequence[SpikingLayer]) -> int:
+    """Memory of one environment's step where it is largest: the spikes that are still needed, and a layer's current.
+
+    A current from known values is the same at all steps and needs no memory per step; its layer's spikes do.
     """
-    most = spikes = 0
-    for i, layer in enumerate(segment.layers):
-        following = segment.layers[i + 1].synapse if i + 1 < len(segment.layers) else None
-        # An event has its unit's number, two bytes, beside its value.
-        sends = following.dtype.itemsize + 2 * following.event_driven if following is not None else 0
-        current = layer.synapse.largest * layer.synapse.dtype.itemsize if i else layer.units * sends
-        most = max(most, spikes + current)
-        spikes = layer.units * sends
-    return max(most, 1)
+    most = 1
+    for layer in layers:
+        waiting = sum(_sent(before) for before in layers if before.index < layer.index <= before.until)
+        current = layer.synapse.largest * layer.synapse.dtype.itemsize if layer.spiking else _sent(layer)
+        most = max(most, waiting + current)
+    return most

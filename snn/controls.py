@@ -10,13 +10,16 @@ random     each unit draws from the residuals (in units of theta) that the envir
 Draws are a pure function of (seed, the environment's key, its decision index, the layer), on every device.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from snn.device import placed
 from snn.errors import ConversionError
-from snn.layer import Layer
+from snn.layer import SpikingLayer
 
 _POOL = 4096  # residuals kept per environment and layer: a uniform sample of all shown in the episode
 _DRAW, _KEEP = 0, 1  # two independent streams
@@ -40,7 +43,7 @@ class Controls:
             self._index = np.concatenate([self._index, np.zeros(slots - have, np.int64)])
             self._age = np.concatenate([self._age, np.zeros(slots - have, np.int64)])
 
-    def restart(self, mask: np.ndarray | None, keys=None) -> None:
+    def restart(self, mask: np.ndarray | None, keys: Sequence[int] | None = None) -> None:
         """An episode begins in the slots of `mask` (None: in all); with keys, so do their streams."""
         slots = np.arange(len(self._keys)) if mask is None else np.flatnonzero(mask)
         self._age[slots] = 0
@@ -51,7 +54,7 @@ class Controls:
             self._keys[slots] = np.array([int(key) for key in keys], np.uint64)[slots]
             self._index[slots] = 0
 
-    def start(self, layer: Layer, slots: np.ndarray, kept: Tensor) -> Tensor:
+    def start(self, layer: SpikingLayer, slots: np.ndarray, kept: Tensor) -> Tensor:
         """The residuals [rows, units] that the coming decision starts from, in place of those `kept`."""
         if self.control is None:
             return kept
@@ -68,7 +71,7 @@ class Controls:
                 relative[row, live] = self._pools[layer.index][slot, rng.integers(_POOL, size=len(live))]
         return placed(relative, kept.device).to(kept.dtype) * layer.theta
 
-    def observe(self, layer: Layer, slots: np.ndarray, places: np.ndarray, kept: Tensor) -> None:
+    def observe(self, layer: SpikingLayer, slots: np.ndarray, places: np.ndarray, kept: Tensor) -> None:
         """Mode random: take the residuals of the `places` that decided into the environments' pools."""
         if self.control != "random":
             return
@@ -91,13 +94,11 @@ class Controls:
         self._index[slots] += 1
         self._age[slots] += 1
 
-    def get_state(self) -> dict:
-        arrays = {"keys": self._keys, "index": self._index, "age": self._age}
-        return {key: value.copy() for key, value in arrays.items()} | {
-            "pools": {layer: pool.copy() for layer, pool in self._pools.items()}
-        }
+    def get_state(self) -> dict[str, Any]:
+        arrays = {"keys": self._keys.copy(), "index": self._index.copy(), "age": self._age.copy()}
+        return arrays | {"pools": {layer: pool.copy() for layer, pool in self._pools.items()}}
 
-    def set_state(self, state: dict) -> None:
+    def set_state(self, state: dict[str, Any]) -> None:
         self._keys, self._index, self._age = (state[key].copy() for key in ("keys", "index", "age"))
         self._pools = {layer: pool.copy() for layer, pool in state["pools"].items()}
 

@@ -1,40 +1,51 @@
 """From a ReLU module to a spiking network."""
 
-import numpy as np
+import copy
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from snn import neuron
+from snn import neuron as neurons
 from snn.carry import CRPI
+from snn.codings import Coding
 from snn.device import batch_bytes
 from snn.errors import ConversionError
+from snn.graph.graph import Graph
 from snn.graph.tracing import trace
-from snn.network import SpikingNetwork
+from snn.network import DTYPES, SpikingNetwork
+from snn.neuron import Neuron
+from snn.neurons import module_of
+from snn.rules import Rule
 
-_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
-
+@torch.inference_mode(False)
+@torch.no_grad()
 def convert(
     module: nn.Module,
-    thresholds,
-    neuron: str = "if",
-    coding: str = "rate",
+    thresholds: Sequence[Tensor],
+    neuron: str | Rule = "if",
+    coding: str | Coding = "rate",
     timesteps: int = 32,
     n_thresholds: int = 4,
     dtype: torch.dtype | str | None = None,
     *,
     crpi: CRPI | None = None,
     hybrid: bool = False,
+    output: str | int | None = None,
+    strict: bool = False,
+    slack: float | None = None,
     max_batch_bytes: int | None = None,
     chunk_rows: int | None = None,
 ) -> SpikingNetwork:
     """Convert a trained ReLU module, which is copied and never changed (Xu et al. 2026, Section 4).
 
-    module           a chain of Conv2d, Linear, ReLU, Flatten/view, AvgPool2d, Identity, Dropout, BatchNorm and affine
-                     input scaling, one tensor in, one out
-    thresholds       one tensor per ReLU, in order: [channels] behind a Conv2d, [units] behind a Linear, >= 0;
+    module           linear maps and ReLUs in any composition (docs/conversion.md lists them), one tensor in; out one, or
+                     a tuple, list or dict of tensors
+    thresholds       one tensor per ReLU, in order: [channels] behind a convolution, [units] behind a Linear, >= 0;
                      0 marks a unit that stays silent. `snn.calibrate` makes them.
-    neuron, coding   if | snm | mt (or a rule of your own), rate | differential
+    neuron, coding   if | snm | mt (or a `Rule`), rate | differential (or a `Coding`); neuron="dc": mt, differential
     timesteps        T >= 1, simulation steps a decision
     n_thresholds     magnitudes of mt, 1..16; rules of one magnitude do not use it
     dtype            float32, float64 or bfloat16 (convolutions and linear layers behind the first spikes; membranes,
@@ -42,56 +53,78 @@ def convert(
     crpi             what is carried from one decision to the next, `snn.CRPI`; None: nothing
     hybrid           allow LayerNorm and Tanh: the layers before are decoded, the operation runs on the decoded values,
                      its result is a constant current into the layers behind
-    max_batch_bytes  bound on one chunk's currents and spikes; None: 64 MiB, on a GPU 512 MiB. chunk_rows: see `SpikingNetwork`
+    output           of a module that returns several tensors, the key or position of the one to keep
+    strict, slack    for the published codes' bits: `>` in the fire rules, and the slack in their test of c (see
+                     `snn.neuron.make`)
+    max_batch_bytes  bound on one chunk's currents and spikes; None: 64 MiB, on a GPU 512 MiB. chunk_rows: see
+                     `SpikingNetwork`
 
     Raises ConversionError, naming layer or option, for what can't be converted.
     """
-    chain = trace(module, hybrid)
-    compute = _dtype(chain.dtype if dtype is None else dtype)
-    bound = batch_bytes(chain.device) if max_batch_bytes is None else max_batch_bytes
-    return assemble(
-        chain, thresholds, _neuron(neuron, coding, n_thresholds), timesteps, crpi, compute, bound, chunk_rows
-    )
+    graph = trace(module, hybrid, output)
+    spec = neurons.make(neuron, coding, n_thresholds, strict=strict, slack=slack)
+    compute = DTYPES.get(dtype, dtype) if isinstance(dtype, str) else dtype or graph.dtype
+    if compute not in DTYPES.values():
+        raise ConversionError(f"dtype={dtype!r} is not supported; choose one of {', '.join(DTYPES)}")
+    bound = batch_bytes(graph.device) if max_batch_bytes is None else max_batch_bytes
+    return assemble(graph, thresholds, spec, timesteps, crpi, compute, bound, chunk_rows)
 
 
-_neuron = neuron.make
+def assemble(
+    graph: Graph,
+    thresholds: Sequence[Tensor],
+    spec: Neuron,
+    timesteps: int,
+    crpi: CRPI | None,
+    compute_dtype: torch.dtype,
+    max_batch_bytes: int,
+    chunk_rows: int | None,
+) -> SpikingNetwork:
+    """A network of a graph, whose ReLUs become neurons. Raises ConversionError for parts that don't fit."""
+    dtype = torch.float32 if compute_dtype is torch.bfloat16 else compute_dtype
+    device = graph.device
+    graph = copy.deepcopy(graph).to(dtype)
+    for value, theta in zip(graph.neurons, _checked_thresholds(graph, thresholds, dtype), strict=True):
+        ceiling = graph.op(value).args["ceiling"]
+        _check_ceiling(graph.layer_name(value), ceiling, theta, spec)
+        graph.swap(value, module_of(spec, theta.to(device), ceiling))
+    return SpikingNetwork(graph, spec, timesteps, crpi, compute_dtype, max_batch_bytes, chunk_rows)
 
 
-def assemble(chain, thresholds, neuron, timesteps, crpi, compute_dtype, max_batch_bytes, chunk_rows) -> SpikingNetwork:
-    """A network from its parts, each option checked. Raises ConversionError."""
-    if isinstance(timesteps, bool) or not isinstance(timesteps, (int, np.integer)) or timesteps < 1:
-        raise ConversionError(f"timesteps={timesteps!r} must be a whole number of at least 1")
-    return SpikingNetwork(
-        chain,
-        _checked_thresholds(chain, thresholds),
-        neuron,
-        int(timesteps),
-        crpi,
-        compute_dtype,
-        max_batch_bytes,
-        chunk_rows,
-    )
+def _check_ceiling(name: str, ceiling: float | None, theta: Tensor, spec: Neuron) -> None:
+    if ceiling is None:
+        return
+    if spec.coding.name != "rate":
+        raise ConversionError(
+            f"the ReLU of '{name}' ends at {ceiling:g}, but a mean under coding={spec.coding.name} has no upper bound; "
+            "convert with coding=rate, or train with ReLU"
+        )
+    if float(theta.max()) > ceiling:
+        raise ConversionError(f"the ReLU of '{name}' ends at {ceiling:g}; thresholds must not be above that")
 
 
-def _dtype(value) -> torch.dtype:
-    dtype = _DTYPES.get(value, value)
-    if dtype not in _DTYPES.values():
-        raise ConversionError(f"dtype={value!r} is not supported; choose one of {', '.join(_DTYPES)}")
-    return dtype
-
-
-def _checked_thresholds(chain, thresholds) -> list[Tensor]:
-    stages = chain.stages
-    thresholds = [torch.as_tensor(theta).detach().cpu().double() for theta in thresholds]
-    if len(thresholds) != len(stages):
-        raise ConversionError(f"the module has {len(stages)} ReLUs, but {len(thresholds)} thresholds were given")
-    for stage, theta in zip(stages, thresholds, strict=True):
+def _checked_thresholds(graph: Graph, thresholds: Any, dtype: torch.dtype) -> list[Tensor]:
+    if not isinstance(thresholds, (list, tuple)):
+        raise ConversionError(
+            f"thresholds must be a list of one tensor per ReLU, as snn.calibrate makes it, got {type(thresholds).__name__}"
+        )
+    if len(thresholds) != len(graph.neurons):
+        raise ConversionError(f"the module has {len(graph.neurons)} ReLUs, but {len(thresholds)} thresholds were given")
+    checked = []
+    for value, given in zip(graph.neurons, thresholds, strict=True):
+        name, channels = graph.layer_name(value), graph.channels(value)
+        try:
+            exact = torch.as_tensor(given).detach().cpu().double()
+        except (TypeError, ValueError, RuntimeError):
+            raise ConversionError(f"thresholds of '{name}' are a {type(given).__name__}, not a tensor") from None
+        theta = exact.to(dtype)
         if theta.dim() != 1 or not torch.isfinite(theta).all() or (theta < 0).any():
-            raise ConversionError(f"thresholds of '{stage.name}' must be one finite number >= 0 per channel or unit")
-        weighted = [op for op in stage.ops if "weight" in op.tensors][-1]
-        if len(theta) != len(weighted.tensors["weight"]):
+            raise ConversionError(f"thresholds of '{name}' must be one finite number >= 0 per channel or unit")
+        if (theta == 0).ne(exact == 0).any():
+            raise ConversionError(f"thresholds of '{name}' hold numbers too small for {dtype}; scale the weights")
+        if channels is not None and len(theta) != channels:
             raise ConversionError(
-                f"'{stage.name}' needs {len(weighted.tensors['weight'])} thresholds, one per channel or unit, "
-                f"but got {len(theta)}"
+                f"'{name}' needs {channels} thresholds, one per channel or unit, but got {len(theta)}"
             )
-    return thresholds
+        checked.append(theta)
+    return checked

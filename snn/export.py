@@ -4,7 +4,7 @@
     python -m snn.export network.pt --nir out.nir --shape 9,84,84     a convolution first: NIR needs the input's size
     python -m snn.export network.pt --nir out.nir --first-decision    a network with CRPI, without it
 
-`network.pt` is what `snn.save` writes. What the graph's nodes mean, and what NIR can't say: docs/nir.md.
+`network.pt` is what `snn.save` writes. What the graph's nodes mean, and what NIR can't represent: docs/nir.md.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from torch import Tensor
 from snn import codings, rules
 from snn.errors import ConversionError
 from snn.files import load
-from snn.graph.ops import ANALOG, WEIGHTED
+from snn.graph.operations import Op
 from snn.network import SpikingNetwork
 from snn.nir_nodes import Writer
 
@@ -32,17 +32,14 @@ def to_nir(spiking: SpikingNetwork, shape: tuple[int, ...] | None = None, first_
 
     Unit j of a layer takes dt = 1, r = 1: v += I; it fires where v >= v_threshold; v -= v_threshold. The next weights
     are multiplied by the thresholds behind, so that spikes are 0 or 1. The decision is the mean of the output over T
-    steps of a constant input. Raises ConversionError for what NIR can't say, by name, or where nir isn't installed.
+    steps of a constant input. Raises ConversionError for what NIR can't represent, by name, or where nir isn't installed.
     """
     try:
         import nir
     except ImportError:
         raise ConversionError("the nir package is not installed; pip install nir h5py") from None
     _check(spiking, first_decision)
-    writer = Writer(nir, _input_shape(spiking, shape))
-    thresholds = iter(spiking.thresholds)
-    for op in spiking.chain.ops:
-        writer.neurons(op, next(thresholds)) if op.kind == "relu" else writer.linear(op)
+    writer = Writer(nir, spiking.module, _input_shape(spiking, shape))
     return writer.graph(_metadata(spiking))
 
 
@@ -66,35 +63,36 @@ def _check(spiking: SpikingNetwork, first_decision: bool) -> None:
     rule, coding = spiking.neuron.rule, spiking.neuron.coding
     if coding is not codings.get("rate"):
         raise ConversionError(
-            f"NIR can't say differential coding (neuron={rule.name}; dc is mt under it): its spikes correct running means; convert with "
+            f"NIR can't represent differential coding (neuron={rule.name}; dc is mt under it): its spikes correct running means; convert with "
             "neuron=if"
         )
     if rule is not rules.get("if"):
         reason = "spikes of several magnitudes" if rule.levels else "another rule than v >= v_threshold"
         raise ConversionError(
-            f"NIR can't say {rule.name.upper()} neurons (neuron={rule.name}), which have {reason}; convert with neuron=if"
+            f"NIR can't represent {rule.name.upper()} neurons (neuron={rule.name}), which have {reason}; convert with neuron=if"
         )
-    for op in spiking.chain.ops:
-        if op.kind in ANALOG:
+    for value in spiking.module.values:
+        op = spiking.module.op(value)
+        if isinstance(op, Op) and not op.linear:
             raise ConversionError(
-                f"NIR can't say '{op.name}' ({op.kind}), the analog part of a hybrid network; train a ReLU trunk"
+                f"NIR can't represent '{op.name}' ({op.kind}), which is neither linear nor a neuron; convert the network without it"
             )
     if not first_decision and np.any(np.asarray(spiking.carry.alpha) != 0):
         raise ConversionError(
-            f"NIR can't say CRPI (alpha={_plain(spiking.carry.alpha)}), which takes residues from one decision to the next; convert with "
+            f"NIR can't represent CRPI (alpha={_plain(spiking.carry.alpha)}), which takes residues from one decision to the next; convert with "
             "alpha=0, or write an episode's first decision, with alpha noted: --first-decision"
         )
 
 
 def _input_shape(spiking: SpikingNetwork, shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    first = next(op for op in spiking.chain.ops if op.kind in WEIGHTED)
+    first = spiking.module.weighted[0]
     if shape is None and first.kind != "linear":
-        channels = first.tensors["weight"].shape[1] * first.args["groups"]
+        channels = first.weight.shape[1] * first.args["groups"]
         raise ConversionError(
             f"the first layer '{first.name}' is a convolution of {channels} channels: give the input's shape, as in "
             f"--shape {channels},84,84"
         )
-    return (first.tensors["weight"].shape[1],) if shape is None else tuple(shape)
+    return (first.weight.shape[1],) if shape is None else tuple(shape)
 
 
 def _metadata(spiking: SpikingNetwork) -> dict[str, Any]:
@@ -126,7 +124,7 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Returns the exit code: 0, or 2 for a network that can't be read, written or said in NIR."""
+    """Returns the exit code: 0, or 2 for a network that can't be read, written or represented in NIR."""
     parser = argparse.ArgumentParser(
         prog="python -m snn.export", description="Converted networks of IF neurons in NIR."
     )

@@ -1,73 +1,97 @@
-"""Spiking networks on disk: torch tensors and one JSON text, no pickled objects."""
+"""Spiking networks on disk: a safetensors file whose header holds a description in JSON. No pickled objects."""
 
+import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from runtime import archives
+from snn import neuron as neurons
 from snn.carry import CRPI
 from snn.convert import assemble
 from snn.errors import ConversionError
-from snn.graph.chain import Chain
-from snn.graph.ops import Op
-from snn.graph.saved_op import checked
-from snn.network import SpikingNetwork
-from snn.neuron import make
+from snn.graph.graph import Container, Graph, check, numbers
+from snn.graph.operations import Op
+from snn.network import DTYPES, SpikingNetwork
 
-FORMAT, VERSION = "spiking-network", 1
+FORMAT, VERSION = "spiking-network", 2
 # Bounds on what a file may ask for: what such a network takes must have to do with the file's size.
 _MOST_OPS, _MOST_STEPS, _LARGEST_SEED = 4096, 2**16, 2**63
-_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64, torch.bfloat16)}
 
 
 def save(spiking: SpikingNetwork, path: str | os.PathLike) -> None:
-    """Write weights, thresholds, neuron, T, alpha and options to `path`, atomically.
+    """Write weights, thresholds, neuron, T, CRPI and options to `path`, atomically.
 
-    What was carried between decisions is not saved: a loaded network stands at an episode's start.
+    What was carried between decisions is not saved: a loaded network stands at an episode's start. Rules, codings and
+    carry rules are saved by name.
     """
+    graph = spiking.module
     tensors: dict[str, Tensor] = {}
-    ops = []
-    for i, op in enumerate(spiking.chain.ops):
-        names = {}
-        for key, value in op.tensors.items():
-            names[key] = f"op{i}.{key}"
-            tensors[names[key]] = value.cpu().contiguous().clone()
-        ops.append({"kind": op.kind, "name": op.name, "args": op.args, "tensors": names})
-    for i, theta in enumerate(spiking.thresholds):
-        tensors[f"theta{i}"] = theta.cpu().clone()
-    alpha = spiking.carry.alpha
+    nodes = []
+    for value in graph.values:
+        op, node = graph.op(value), graph.nodes[value - 1]
+        if not isinstance(op, Op):
+            tensors[f"{value}.theta"] = op.theta
+            op = Op("relu", node.path, {"ceiling": op.ceiling})
+        tensors |= {f"{value}.{key}": tensor for key, tensor in op.tensors.items()}
+        nodes.append({"path": node.path, "inputs": node.inputs, "kind": op.kind, "name": op.name, "args": op.args})
+    neuron, carry = spiking.neuron, spiking.carry
     description = {
-        "format": FORMAT,
-        "version": VERSION,
-        "ops": ops,
-        "thresholds": len(spiking.thresholds),
-        "rule": spiking.neuron.rule.name,
-        "coding": spiking.neuron.coding.name,
-        "n_thresholds": spiking.neuron.n,
+        "nodes": nodes,
+        "titles": {name: part._get_name() for name, part in graph.named_modules() if isinstance(part, Container)},
+        "outputs": graph.outputs,
+        "tuple": isinstance(graph.outputs, tuple),
+        "rule": neuron.rule.name,
+        "coding": neuron.coding.name,
+        "n_thresholds": neuron.n,
+        "strict": neuron.strict,
+        "slack": neuron.coding.slack,
         "timesteps": spiking.timesteps,
-        "alpha": alpha.tolist() if isinstance(alpha, Tensor) else alpha,
+        "crpi": None
+        if spiking.crpi is None
+        else {"alpha": _plain(carry.alpha), "mode": carry.mode, "seed": carry.seed},
         "dtype": str(spiking.compute_dtype).removeprefix("torch."),
-        "mode": spiking.carry.mode,
-        "seed": spiking.carry.seed,
         "max_batch_bytes": spiking.max_batch_bytes,
         "chunk_rows": spiking.chunk_rows,
     }
+    # A tensor's own memory each: the format holds no views.
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    text = json.dumps(description, allow_nan=False)
+    header = {"format": FORMAT, "version": str(VERSION), "network": text, "sha256": _sum(text, tensors)}
+    content = to_bytes(tensors, header)
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(temporary, "wb") as file:
-            torch.save({"json": json.dumps(description, allow_nan=False), "tensors": tensors}, file)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        os.unlink(temporary)
         raise
 
 
+def _sum(text: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for key in sorted(tensors):
+        if tensors[key].numel():
+            digest.update(tensors[key].contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _plain(alpha: float | Tensor) -> Any:
+    return alpha.tolist() if isinstance(alpha, Tensor) else alpha
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
 def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> SpikingNetwork:
     """Read what `save` wrote. Runs no code from the file.
 
@@ -76,47 +100,81 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> Spiking
     """
     path = Path(path)
     try:
-        content = archives.read(path, sums=True)
-        if "json" not in content:
+        if path.open("rb").read(2) == b"PK":
             raise ConversionError(
-                "another kind of file; a converted network is what snn.save, or convert.py save=true, writes"
+                "it is a torch archive: a policy, or a network that an earlier version saved; convert the policy again "
+                "with convert.py save=true, or snn.convert and snn.save"
             )
-        description, tensors = json.loads(content["json"]), content["tensors"]
-        if description["format"] != FORMAT or description["version"] != VERSION:
-            raise ConversionError(
-                f"format {description['format']!r:.40} version {description['version']!r:.40} is not known"
-            )
-        archives.check_tensors(path, tensors)
-        if not 0 < len(description["ops"]) <= _MOST_OPS:
-            raise ConversionError(f"it holds {len(description['ops'])} operations")
-        alpha = description["alpha"]
-        for key, limit in (("timesteps", _MOST_STEPS), ("seed", _LARGEST_SEED)):
-            if description[key] > limit:
-                raise ConversionError(f"its {key} is above {limit}")
-        spiking = assemble(
-            Chain([_op(entry, tensors) for entry in description["ops"]]),
-            [_threshold(tensors[f"theta{i}"]) for i in range(description["thresholds"])],
-            make(description["rule"], description["coding"], description["n_thresholds"]),
-            description["timesteps"],
-            CRPI(torch.tensor(alpha) if isinstance(alpha, list) else alpha, description["mode"], description["seed"]),
-            _DTYPES[description["dtype"]],
-            description["max_batch_bytes"],
-            description["chunk_rows"],
-        )
-    except archives.ArchiveError as error:
-        raise ConversionError(str(error)) from None
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT or header.get("version") != str(VERSION):
+                raise ConversionError("another kind of file; a converted network is what snn.save writes")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # not a dict
+        if header["sha256"] != _sum(header["network"], tensors):
+            raise ConversionError("it is damaged: its sum is another one")
+        spiking = _network(json.loads(header["network"]), tensors)
+    except OSError as error:
+        raise ConversionError(f"{path} can't be read: {error.strerror or error}") from None
+    except (SafetensorError, ConversionError) as error:
+        raise ConversionError(f"{path} is not a readable spiking network: {_printable(error)}") from error
     except Exception as error:  # a hostile file may fail anywhere
-        reason = archives.printable(str(error), 300) or type(error).__name__
-        raise ConversionError(f"{path} is not a readable spiking network: {reason}") from error
+        raise ConversionError(f"{path} is not a readable spiking network: {_printable(error)}") from error
     return spiking.to(device)
 
 
-def _op(entry: dict, tensors: dict[str, Tensor]) -> Op:
-    weights = {key: tensors[name] for key, name in entry["tensors"].items()}
-    return checked(Op(entry["kind"], entry["name"], dict(entry["args"]), weights))
+def _printable(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "".join(character if character.isprintable() else "?" for character in text)[:300]
 
 
-def _threshold(theta: Tensor) -> Tensor:
-    if theta.dtype not in _DTYPES.values():
-        raise ConversionError(f"a threshold is {theta.dtype}")
-    return theta
+def _network(description: dict[str, Any], tensors: dict[str, Tensor]) -> SpikingNetwork:
+    if not 0 < len(description["nodes"]) <= _MOST_OPS:
+        raise ConversionError(f"it holds {len(description['nodes'])} operations")
+    if description["timesteps"] > _MOST_STEPS:
+        raise ConversionError(f"its timesteps are above {_MOST_STEPS}")
+    graph, thresholds, used = Graph(description["titles"][""]), [], set()
+    for value, entry in enumerate(description["nodes"], 1):
+        own = {key.partition(".")[2]: key for key in tensors if key.startswith(f"{value}.")}
+        used |= set(own.values())
+        parts = {name: tensors[key] for name, key in own.items()}
+        if entry["kind"] == "relu":
+            thresholds.append(parts.pop("theta"))
+        op = Op(entry["kind"], entry["name"], entry["args"], parts)
+        inputs = entry["inputs"]
+        if not inputs or not all(type(i) is int and 0 <= i < value for i in inputs):
+            raise ConversionError(f"'{op.name}' takes values that are not made before it")
+        if (
+            graph.append(entry["path"], op, tuple(inputs), description["titles"]) != value
+            or graph.nodes[-1].path != entry["path"]
+        ):
+            raise ConversionError(f"two operations stand at {entry['path']!r:.80}")
+    if used != set(tensors):
+        raise ConversionError("it holds tensors that no operation has")
+    outputs = description["outputs"]
+    graph.outputs = tuple(outputs) if description["tuple"] else outputs
+    if not all(type(value) is int and 0 < value <= len(graph.nodes) for value in numbers(graph.outputs)):
+        raise ConversionError("its outputs are no values of the network")
+    check(graph, hybrid=True)
+    crpi = description["crpi"]
+    if crpi is not None:
+        alpha = crpi["alpha"]
+        if crpi["seed"] > _LARGEST_SEED:
+            raise ConversionError(f"its seed is above {_LARGEST_SEED}")
+        crpi = CRPI(torch.tensor(alpha) if isinstance(alpha, list) else alpha, crpi["mode"], crpi["seed"])
+    spec = neurons.make(
+        description["rule"],
+        description["coding"],
+        description["n_thresholds"],
+        strict=description["strict"],
+        slack=description["slack"],
+    )
+    return assemble(
+        graph,
+        thresholds,
+        spec,
+        description["timesteps"],
+        crpi,
+        DTYPES[description["dtype"]],
+        description["max_batch_bytes"],
+        description["chunk_rows"],
+    )

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from snn.graph.chain import Stage
-from snn.graph.ops import WEIGHTED
 from snn.neuron import Neuron
 
 
@@ -13,10 +11,10 @@ from snn.neuron import Neuron
 class LayerInfo:
     """A spiking layer.
 
-    name     the source layer's name in the module
-    kind     conv2d | linear
+    name     the source layer's name in the module; of neurons that several branches reach, the ReLU's
+    kind     of that layer: linear | conv1d | conv2d | conv3d | conv_transpose1d | ... ; sum for several branches
     neuron   rule, coding and number of magnitudes
-    theta    thresholds, [channels] (conv2d) or [units] (linear)
+    theta    thresholds, [channels] or [units]
     dead     how many of them are 0: channels or units that never fired in calibration and stay silent
     """
 
@@ -25,8 +23,3 @@ class LayerInfo:
     neuron: Neuron
     theta: Tensor
     dead: int
-
-    @classmethod
-    def of(cls, stage: Stage, theta: Tensor, neuron: Neuron) -> "LayerInfo":
-        kind = next(op.kind for op in stage.ops if op.kind in WEIGHTED)
-        return cls(stage.name, kind, neuron, theta, int((theta == 0).sum()))

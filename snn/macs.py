@@ -5,13 +5,13 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from snn.graph.ops import WEIGHTED
+from snn.graph.operations import Op
 from snn.graph.tracing import trace
-from snn.synapse import apply
+from snn.network import SpikingNetwork
 
 
 class LayerMacs(NamedTuple):
-    """A layer's name, kind (conv2d | linear) and multiply-accumulates for one input."""
+    """A layer's name, kind (conv2d, linear, ...) and multiply-accumulates for one input."""
 
     name: str
     kind: str
@@ -25,12 +25,14 @@ def macs(module: nn.Module, input_shape: tuple[int, ...]) -> list[LayerMacs]:
     module may also be a SpikingNetwork: then those of its source. Padding counts like any input.
     Raises ConversionError for a module that can't be converted even as a hybrid, or a shape that does not fit.
     """
-    chain = trace(module, hybrid=True) if isinstance(module, nn.Module) else module.chain
-    x = torch.zeros(1, *input_shape, dtype=chain.dtype, device=chain.device)
+    graph = module.module if isinstance(module, SpikingNetwork) else trace(module, hybrid=True)
+    values, _ = graph.ann(torch.zeros(1, *input_shape, dtype=graph.dtype, device=graph.device))
     counted = []
-    for op in chain.ops:
-        x = apply(op, x)
-        if op.kind in WEIGHTED:
-            weight = op.tensors["weight"]
-            counted.append(LayerMacs(op.name, op.kind, x.numel() * weight[0].numel()))
+    for value in graph.values:
+        op = graph.op(value)
+        if isinstance(op, Op) and op.weighted:
+            # A transposed convolution multiplies each of its inputs, every other layer makes each of its outputs.
+            transposed = op.kind.startswith("conv_transpose")
+            each = values[graph.inputs(value)[0] if transposed else value].numel()
+            counted.append(LayerMacs(op.name, op.kind, each * op.weight[0].numel()))
     return counted

@@ -1,41 +1,48 @@
 """The spiking network: a converted module that decides for a batch of environments and remembers between decisions."""
 
+import copy
+from typing import Any
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snn.activity import Activity, Recorder
 from snn.carry import CRPI
 from snn.chunks import Chunking
 from snn.device import placed
 from snn.errors import ConversionError
-from snn.graph.chain import Chain
+from snn.graph.graph import Graph, analog_inside, structured
+from snn.graph.operations import Shape
 from snn.info import LayerInfo
-from snn.layer import BuiltSegment, Layer
+from snn.layer import Program, SpikingLayer
 from snn.memory import Memory
 from snn.neuron import Neuron
 from snn.reference import Trace, trace
 from snn.simulate import Chunk, Simulation
 
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
-class SpikingNetwork:
+
+class SpikingNetwork(nn.Module):
     """A converted network. Made by `snn.convert` or `snn.load`.
 
     Each row of the batch is one environment with a slot of its own, in which its residuals live from one decision to
-    the next. `reset` begins an episode, a call decides once.
+    the next. `reset` begins an episode, a call decides once. Weights and thresholds are buffers; what is carried is
+    no part of the state_dict (see `get_state`) and is forgotten when the network moves to another device or dtype.
 
-    timesteps        T, simulation steps a decision
+    module           the source as operations under its own names, with neuron modules (`snn.IF`, ...) for its ReLUs,
+                     which own the thresholds and what is carried
     neuron           rule, coding, number of magnitudes
-    thresholds       per layer, one per channel (convolution) or unit
-    max_batch_bytes  bound on the memory of one chunk's spikes and currents
+    compute_dtype    precision of convolutions and linear layers behind the first spikes; state_dtype: of all else
     chunk_rows       environments computed together; None: as many as fit. With a number, every chunk is padded to it,
                      so that a row's result depends on its slot and the thread count only, not on the other rows.
+    max_batch_bytes  bound on the memory of one chunk's spikes and currents
     """
 
     def __init__(
         self,
-        chain: Chain,
-        thresholds: list[Tensor],
+        module: Graph,
         neuron: Neuron,
         timesteps: int,
         crpi: CRPI | None,
@@ -43,20 +50,33 @@ class SpikingNetwork:
         max_batch_bytes: int,
         chunk_rows: int | None,
     ) -> None:
+        super().__init__()
+        self.module = module
+        self.neuron = neuron
         self.compute_dtype = compute_dtype
-        self.state_dtype = torch.float32 if compute_dtype is torch.bfloat16 else compute_dtype
-        self.chain = chain.to(dtype=self.state_dtype)
-        self.device = chain.device
-        self.thresholds = [theta.to(self.device, self.state_dtype) for theta in thresholds]
-        self.neuron, self.timesteps = neuron, timesteps
         self.chunking = Chunking(max_batch_bytes, chunk_rows)
-        self._segments: list[BuiltSegment] = []
-        self._in_shape: tuple[int, ...] | None = None
-        self._crpi = crpi
-        self._memory = Memory(neuron, self.carry)
+        self._program: Program | None = None
+        self._built_from: list[tuple[int, int]] = []
+        self._crpi: CRPI | None = None
+        self._memory = Memory(CRPI(0.0))
         self._recorder = Recorder()
+        self.timesteps = timesteps
+        self.crpi = crpi
+        super().train(False)
 
     # --- what a caller sets and asks ---------------------------------------------------------------------------
+
+    @property
+    def timesteps(self) -> int:
+        """T, simulation steps a decision. Setting it forgets what was counted."""
+        return self._timesteps
+
+    @timesteps.setter
+    def timesteps(self, timesteps: int) -> None:
+        if isinstance(timesteps, bool) or not isinstance(timesteps, (int, np.integer)) or timesteps < 1:
+            raise ConversionError(f"timesteps={timesteps!r} must be a whole number of at least 1")
+        self._timesteps = int(timesteps)
+        self._recorder.reset()
 
     @property
     def crpi(self) -> CRPI | None:
@@ -71,9 +91,10 @@ class SpikingNetwork:
         if crpi is not None and not isinstance(crpi, CRPI):
             raise ConversionError(f"crpi={crpi!r} must be a snn.CRPI, or None")
         before, self._crpi = self.carry, crpi
+        for neurons in self._neurons:
+            neurons.crpi = crpi
         if (before.rule, before.seed) != (self.carry.rule, self.carry.seed) or crpi is None:
-            self._memory = Memory(self.neuron, self.carry)
-            self._memory.fit(self._built_layers)
+            self._memory = Memory(self.carry, self._layers)
 
     @property
     def carry(self) -> CRPI:
@@ -81,12 +102,24 @@ class SpikingNetwork:
         return CRPI(0.0) if self._crpi is None else self._crpi
 
     @property
+    def thresholds(self) -> list[Tensor]:
+        """Per layer, one threshold per channel or unit."""
+        return [neurons.theta for neurons in self._neurons]
+
+    @property
     def layers(self) -> list[LayerInfo]:
         """The spiking layers in order: name, kind, neuron, thresholds, units without a threshold."""
-        return [
-            LayerInfo.of(stage, theta, self.neuron)
-            for stage, theta in zip(self.chain.stages, self.thresholds, strict=True)
-        ]
+        infos = []
+        for value in self.module.neurons:
+            theta = self.module.op(value).theta
+            name, kind = self.module.layer_name(value), self.module.layer_kind(value)
+            infos.append(LayerInfo(name, kind, self.neuron, theta, int((theta == 0).sum())))
+        return infos
+
+    @property
+    def hybrid(self) -> bool:
+        """Does it compute more than spikes between its layers (LayerNorm, Tanh)?"""
+        return any(True for _ in analog_inside(self.module))
 
     @property
     def max_batch_bytes(self) -> int:
@@ -96,26 +129,50 @@ class SpikingNetwork:
     def chunk_rows(self) -> int | None:
         return self.chunking.rows
 
-    def __repr__(self) -> str:
-        n = self.neuron
-        return (
-            f"SpikingNetwork({n.rule.name}, {n.coding.name}, T={self.timesteps}, {self.crpi}, "
-            f"layers={[layer.name for layer in self.layers]})"
-        )
+    @property
+    def device(self) -> torch.device:
+        return self.module.device
 
-    def to(self, device: torch.device | str) -> "SpikingNetwork":
-        """Move to another device; what was carried is forgotten. Returns self."""
-        self.device = torch.device(device)
-        self.chain = self.chain.to(self.device)
-        self.thresholds = [theta.to(self.device) for theta in self.thresholds]
-        self._in_shape, self._segments = None, []
-        self._memory.fit([])
-        self._memory.forget()
+    @property
+    def state_dtype(self) -> torch.dtype:
+        return self.module.dtype
+
+    def extra_repr(self) -> str:
+        n = self.neuron
+        return f"{n.rule.name}, {n.coding.name}, T={self.timesteps}, {self.crpi}"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("alpha", "mode", "seed"):
+            raise ConversionError(f"{name} is CRPI's: set spiking.crpi = snn.CRPI(alpha, mode, seed), or None")
+        super().__setattr__(name, value)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "SpikingNetwork":
+        dtype = fn(torch.empty(0, dtype=self.state_dtype, device=self.device)).dtype
+        if dtype not in (torch.float32, torch.float64):
+            raise ConversionError(f"{dtype} is no precision for membranes; for bfloat16 weights convert with dtype=")
+        super()._apply(fn, recurse)
+        if self.compute_dtype is not torch.bfloat16 or dtype is torch.float64:
+            self.compute_dtype = dtype
+        self._forget_program()
         return self
+
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
+        super()._load_from_state_dict(*arguments, **options)
+        self._forget_program()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SpikingNetwork":
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        apart = self.__dict__ | {"_program": None, "_memory": Memory(self.carry)}
+        for key, value in apart.items():
+            twin.__dict__[key] = copy.deepcopy(value, memo)
+        twin.set_state(self.get_state())
+        return twin
 
     # --- episodes and state ------------------------------------------------------------------------------------
 
-    def reset(self, mask=None, keys=None) -> None:
+    @torch.inference_mode(False)
+    def reset(self, mask: Any = None, keys: Any = None) -> None:
         """An episode begins: v[0] of the next decision is v_base.
 
         mask  None: every environment. Otherwise booleans, one per slot.
@@ -126,11 +183,14 @@ class SpikingNetwork:
         """
         self._memory.reset(mask, keys)
 
-    def get_state(self) -> dict:
+    @torch.inference_mode(False)
+    def get_state(self) -> dict[str, Any]:
         """A copy of all that the next decision depends on, for `set_state`."""
-        return {"in_shape": self._in_shape, "memory": self._memory.get_state()}
+        in_shape = None if self._program is None else self._program.in_shape
+        return {"in_shape": in_shape, "memory": self._memory.get_state()}
 
-    def set_state(self, state: dict) -> None:
+    @torch.inference_mode(False)
+    def set_state(self, state: dict[str, Any]) -> None:
         """Go back to a state of this same network."""
         if state["in_shape"] is not None:
             self._build(state["in_shape"])
@@ -138,53 +198,58 @@ class SpikingNetwork:
 
     # --- one decision ------------------------------------------------------------------------------------------
 
+    @torch.inference_mode(False)
     @torch.no_grad()
-    def __call__(self, x: Tensor, slots=None) -> Tensor:
+    def forward(self, x: Tensor, slots: Any = None) -> Any:
         """Decide once for a batch.
 
         x      [B, ...] observations as the module takes them (integers or floats)
         slots  which environment each row is; None: row i is environment i, and B stays the same until a `reset()`
-        Returns [B, ...], the decoded output of the last layer in this network's precision (float32 for bfloat16).
+        Returns [B, ...], the decoded output in this network's precision (float32 for bfloat16), or what the source
+        returns: a tuple, list or dict of such.
         Raises ConversionError for a wrong shape, values that aren't finite, or a batch size that changed.
         """
-        x = self._checked(x)
+        x, program = self._checked(x)
         slots = self._checked_slots(slots, len(x))
-        plan = self.chunking.plan(self._segments, self.timesteps, self._memory.slots)
-        self._memory.grow(self._memory.slots, plan.capacity)
-        simulation = Simulation(self.neuron, self.carry.rule, self.timesteps, self._memory, self._recorder)
-        y = torch.empty(len(x), *self._segments[-1].out_shape, dtype=self.state_dtype, device=self.device)
-        for lo, hi in plan.chunks:
+        layers = [program.layers_of(phase) for phase in program.phases]
+        chunks = self.chunking.cut(layers, self.timesteps, self._memory.slots)
+        self._memory.grow(self._memory.slots, chunks.capacity)
+        simulation = Simulation(program, self.neuron, self.carry.rule, self.timesteps, self._memory, self._recorder)
+        outputs: dict[int, Tensor] = {}
+        for lo, hi in chunks.ranges:
             members = np.flatnonzero((slots >= lo) & (slots < hi))
             if len(members) == 0:
                 continue
             places = slots[members] - lo
             active = placed(np.isin(np.arange(hi - lo), places), self.device)
-            chunk = Chunk(lo, hi, places, active, self._alpha_of(np.arange(lo, hi)), plan.steps)
-            h = self._placed(x, members, places, hi - lo)
-            for segment in self._segments:
-                h = simulation.run(segment, h, chunk)
-            y[placed(members, self.device)] = h[placed(places, self.device)]
+            chunk = Chunk(lo, hi, places, active, self._alpha_of(np.arange(lo, hi)), chunks.steps)
+            for value, y in simulation.run(self._placed(x, members, places, hi - lo), chunk).items():
+                if value not in outputs:
+                    outputs[value] = y.new_empty(len(x), *y.shape[1:])
+                outputs[value][placed(members, self.device)] = y[placed(places, self.device)]
         self._memory.controls.decided(slots)
         self._recorder.decided(slots)
-        return y
+        return structured(self.module.outputs, lambda value: outputs[value])
 
-    def trace(self, x: Tensor, slots=None) -> Trace:
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def trace(self, x: Tensor, slots: Any = None) -> Trace:
         """What the next decision would do, step by step, next to the source network; nothing is carried.
 
         x, slots as for a call. See `snn.Trace`, whose histories take 16 T bytes for each unit and row (float32).
         """
-        x = self._checked(x)
-        known = self._memory.slots
-        if slots is None and known not in (0, len(x)):
-            raise ConversionError(f"the batch has {len(x)} rows, but {known} environments run; name their slots")
+        x, program = self._checked(x)
+        running = self._memory.slots
+        if slots is None and running not in (0, len(x)):
+            raise ConversionError(f"the batch has {len(x)} rows, but {running} environments run; name their slots")
         slots = _numbers(slots, len(x))
-        starts = [self._memory.start(layer, slots) for layer in self._built_layers]
-        return trace(self, x, starts, self._alpha_of(slots))
+        starts = {layer.value: self._memory.start(layer, slots) for layer in program.layers}
+        return trace(program, self.neuron, self.carry.rule, self.timesteps, x, starts, self._alpha_of(slots))
 
     def residuals(self) -> list[Tensor]:
         """What the last decision left, per layer [slots, units], in units of theta (0 for units without a threshold):
-        CRPI's residual max(v[T] - v[0], -c[T]), under the carry rule "carry" v[T] - v_base. Zeros at an episode's start, and no
-        layers before the first decision."""
+        CRPI's residual max(v[T] - v[0], -c[T]), under the carry rule "carry" v[T] - v_base. Zeros at an episode's start,
+        and no layers before the first decision."""
         return self._memory.residuals()
 
     # --- activity ----------------------------------------------------------------------------------------------
@@ -195,58 +260,70 @@ class SpikingNetwork:
 
     def activity(self) -> list[Activity]:
         """What was counted since `record` or `reset_activity`, per layer. See `snn.Activity`."""
-        return self._recorder.read(self._built_layers, self._memory.slots, self.timesteps)
+        return self._recorder.read(self._layers, self._memory.slots, self.timesteps)
 
-    def reset_activity(self, mask=None) -> None:
+    @torch.inference_mode(False)
+    def reset_activity(self, mask: Any = None) -> None:
         """Forget the counts, of all slots or of those in a boolean mask."""
         self._recorder.reset(mask)
 
     # --- inside ------------------------------------------------------------------------------------------------
 
     @property
-    def _built_layers(self) -> list[Layer]:
-        return [layer for segment in self._segments for layer in segment.layers]
+    def _neurons(self) -> list[Any]:
+        return [self.module.op(value) for value in self.module.neurons]
 
-    def _checked(self, x: Tensor) -> Tensor:
+    @property
+    def _layers(self) -> list[SpikingLayer]:
+        return [] if self._program is None else self._program.layers
+
+    def _checked(self, x: Tensor) -> tuple[Tensor, Program]:
         x = torch.as_tensor(x).to(self.device)
         if x.dim() < 2:
             raise ConversionError(f"the input must have a batch dimension, got shape {tuple(x.shape)}")
-        if x.is_floating_point() and not torch.isfinite(x).all():
-            raise ConversionError("the input holds values that are not finite")
         x = x.to(self.state_dtype)
+        if not torch.isfinite(x).all():
+            raise ConversionError(f"the input holds values that are not finite in {self.state_dtype}")
         shape = tuple(x.shape[1:])
-        if shape != self._in_shape:
-            if self._memory.slots and self._memory.kept:
-                raise ConversionError(f"the input's shape changed from {self._in_shape} to {shape}; reset first")
-            self._build(shape)
-        return x
+        if (
+            self._program is not None
+            and shape != self._program.in_shape
+            and self._memory.slots
+            and self._memory.started
+        ):
+            raise ConversionError(f"the input's shape changed from {self._program.in_shape} to {shape}; reset first")
+        return x, self._build(shape)
 
-    def _checked_slots(self, slots, batch: int) -> np.ndarray:
-        known = self._memory.slots
-        if slots is None:
-            if known not in (0, batch):
-                raise ConversionError(
-                    f"the batch has {batch} rows, but {known} environments are running; name the rows' slots, or begin "
-                    "anew with reset()"
-                )
+    def _checked_slots(self, slots: Any, batch: int) -> np.ndarray:
+        running = self._memory.slots
+        if slots is None and running not in (0, batch):
+            raise ConversionError(
+                f"the batch has {batch} rows, but {running} environments are running; name the rows' slots, or begin "
+                "anew with reset()"
+            )
         slots = _numbers(slots, batch)
-        known = max(known, int(slots.max()) + 1 if batch else 0)
+        running = max(running, int(slots.max()) + 1 if batch else 0)
         alpha = self.carry.alpha
-        if isinstance(alpha, Tensor) and len(alpha) < known:
-            raise ConversionError(f"alpha holds {len(alpha)} values for {known} environments")
-        self._memory.grow(known)
+        if isinstance(alpha, Tensor) and len(alpha) < running:
+            raise ConversionError(f"alpha holds {len(alpha)} values for {running} environments")
+        self._memory.grow(running)
         return slots
 
-    def _build(self, in_shape: tuple[int, ...]) -> None:
-        if in_shape == self._in_shape:
-            return
-        segments, shape, first = [], in_shape, 0
-        for segment in self.chain.segments:
-            built = BuiltSegment(segment, first, shape, self.thresholds, self.state_dtype, self.compute_dtype)
-            segments.append(built)
-            first, shape = first + len(built.layers), built.out_shape
-        self._segments, self._in_shape = segments, in_shape
-        self._memory.fit(self._built_layers)
+    def _build(self, in_shape: Shape) -> Program:
+        """The graph, prepared for inputs of this shape, from buffers as they are now."""
+        now = [(id(buffer), buffer._version) for buffer in self.module.buffers()]
+        program = self._program
+        if program is None or in_shape != program.in_shape or now != self._built_from:
+            program = Program(self.module, in_shape, self.compute_dtype)
+            self._program, self._built_from = program, now
+            self._memory.fit(program.layers)
+        return program
+
+    def _forget_program(self) -> None:
+        self._memory.reset(None, None)
+        self._program = None
+        self._memory.fit([])
+        self._recorder.reset()
 
     def _alpha_of(self, slots: np.ndarray) -> Tensor:
         return placed(self.carry.of(slots), self.device).to(self.state_dtype)
@@ -260,7 +337,7 @@ class SpikingNetwork:
         return batch
 
 
-def _numbers(slots, batch: int) -> np.ndarray:
+def _numbers(slots: Any, batch: int) -> np.ndarray:
     """The slots of a batch's rows on the host, int64. Raises ConversionError where they can't be that."""
     if slots is None:
         return np.arange(batch)

@@ -1,6 +1,6 @@
-"""A converted neuron: a fire rule under a coding, with its number of magnitudes."""
+"""A neuron: a fire rule under a coding, with its number of magnitudes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,16 +11,17 @@ from snn.errors import ConversionError
 
 @dataclass(frozen=True)
 class Neuron:
-    """Rule, coding and number of magnitudes n (1 for rules of a single magnitude)."""
+    """Rule, coding, number of magnitudes n (1 for rules of a single magnitude); strict: see `make`."""
 
     rule: rules.Rule
     coding: codings.Coding
     n: int
+    strict: bool = False
 
     @cached_property
     def fire(self) -> rules.Fire:
         """The pure function (m, c, theta) -> x."""
-        return self.rule.with_levels(self.n)
+        return self.rule.with_levels(self.n, self.strict)
 
     @property
     def slack(self) -> float:
@@ -28,9 +29,18 @@ class Neuron:
         return self.coding.slack * 0.5 ** (self.n - 1)
 
 
-def make(rule: str | rules.Rule, coding: str | codings.Coding, n_thresholds: int) -> Neuron:
+def make(
+    rule: str | rules.Rule,
+    coding: str | codings.Coding = "rate",
+    n_thresholds: int = 4,
+    *,
+    strict: bool = False,
+    slack: float | None = None,
+) -> Neuron:
     """The neuron of this rule and coding, by name or as they are; the rule "dc" is mt under differential coding.
 
+    strict  a neuron at its threshold doesn't fire: `>` in place of `>=`, as in the published CRPI code
+    slack   in place of the coding's own; 0.0 as in the public code of differential coding
     Raises ConversionError for an unknown name, a pair that can't work, or n_thresholds outside 1..16.
     """
     if rule == "dc":
@@ -45,4 +55,10 @@ def make(rule: str | rules.Rule, coding: str | codings.Coding, n_thresholds: int
     whole = isinstance(n_thresholds, (int, np.integer)) and not isinstance(n_thresholds, bool)
     if not whole or not 1 <= n_thresholds <= 16:
         raise ConversionError(f"n_thresholds={n_thresholds!r} is not a whole number from 1 to 16")
-    return Neuron(rule, coding, int(n_thresholds) if rule.levels else 1)
+    if strict and rule.strict is None:
+        raise ConversionError(f"neuron={rule.name} has no strict form; leave strict=True away")
+    if slack is not None:
+        if not 0 <= slack < 1:
+            raise ConversionError(f"slack={slack!r} must be a fraction of the smallest magnitude, 0 <= slack < 1")
+        coding = replace(coding, slack=float(slack))
+    return Neuron(rule, coding, int(n_thresholds) if rule.levels else 1, bool(strict))

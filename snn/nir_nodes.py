@@ -1,4 +1,4 @@
-"""The nodes of a NIR graph, one after the other, from a chain of operations and layers of IF neurons."""
+"""The nodes and edges of a NIR graph, from a graph of operations and layers of IF neurons."""
 
 from typing import Any
 
@@ -7,130 +7,208 @@ import torch
 from torch import Tensor
 
 from snn.errors import ConversionError
-from snn.graph.ops import INPUT_ONLY, WEIGHTED, Op
-from snn.synapse import apply
-
-# Stands for the threshold of a unit that never fires. Infinity would be the word, but 0 * inf is NaN in a soft reset.
-_NEVER = float(np.finfo(np.float32).max)
+from snn.graph.graph import Graph
+from snn.graph.operations import Op, Shape
 
 
 class Writer:
-    """Builds a chain of nodes with the module `nir`, for observations of `shape`.
+    """Builds nodes with the module `nir`, for observations of `shape`.
 
-    `_scale`, `_shift`: what the values so far must be multiplied by and added to, per channel or unit: input scaling before
-    the first layer, thresholds behind a layer of neurons.
+    Every threshold is 1: the weights into a layer are divided by its thresholds and those behind are multiplied by
+    them. A value is the sum of the nodes in `_nodes_of[value]`, times `_scale` plus `_shift` per channel or unit: input
+    scaling before the first layer, thresholds behind a layer of neurons.
     """
 
-    def __init__(self, nir: Any, shape: tuple[int, ...]) -> None:
-        self._nir = nir
-        self._probe = torch.zeros(1, *shape, dtype=torch.float64)
+    def __init__(self, nir: Any, graph: Graph, shape: Shape) -> None:
+        self._nir, self._graph = nir, graph
         self._nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(shape)})}
-        self._scale, self._shift = self._flat(1.0), self._flat(0.0)
-
-    def linear(self, op: Op) -> None:
-        """A node for an operation between neurons, or none for a scaling, which goes into the next weights."""
-        exact = op.to(dtype=torch.float64)
-        if op.kind in INPUT_ONLY:
-            return self._scaling(exact)
-        after = apply(exact, self._probe)
-        if op.kind in WEIGHTED:
-            self._weights(exact, op.tensors["weight"].dtype)
-        elif op.kind == "avgpool2d":
-            self._pool(exact)
-        else:
-            self._flatten(exact)
-        self._probe = torch.zeros_like(after)
-        if op.kind in WEIGHTED:
-            self._scale, self._shift = self._flat(1.0), self._flat(0.0)
-
-    def neurons(self, op: Op, theta: Tensor) -> None:
-        """A layer of IF neurons with the thresholds `theta`, one per channel or unit; 0 stands for a silent one."""
-        theta = theta.cpu()
-        height = theta.view(-1, *[1] * (self._probe.dim() - 2)).expand(self._probe.shape[1:]).numpy()
-        threshold = np.where(height > 0, height, height.dtype.type(_NEVER))
-        metadata = {"v_init": height / 2, "reset": "soft"}
-        node = self._nir.IF(
-            r=np.ones_like(height), v_threshold=threshold, v_reset=np.zeros_like(height), metadata=metadata
-        )
-        self._nodes[f"if_{len(self._nodes)}"] = node
-        self._scale, self._shift = theta.double(), self._flat(0.0)
+        self._edges: list[tuple[str, str]] = []
+        self._nodes_of = {0: ["input"]}
+        exact = torch.zeros(1, *shape, dtype=torch.float64)
+        with torch.no_grad():
+            self._shapes = {value: tuple(x.shape[1:]) for value, x in _ann(graph, exact).items()}
+        self._scale, self._shift = {0: self._flat(0, 1.0)}, {0: self._flat(0, 0.0)}
+        # What a value must be multiplied by, per channel, for the neurons behind it.
+        self._factor: dict[int, Tensor] = {}
+        for neuron in graph.neurons:
+            self._fold(graph.inputs(neuron)[0], _inverse(graph.op(neuron).theta))
+        for value in graph.values:
+            self._write(value)
 
     def graph(self, metadata: dict[str, Any]) -> Any:
         """The finished `nir.NIRGraph`. Raises ConversionError where NIR's own type check refuses it."""
-        self._nodes["output"] = self._nir.Output(output_type={"output": np.array(self._probe.shape[1:])})
-        names = list(self._nodes)
+        output = self._graph.outputs
+        if isinstance(output, (list, tuple, dict)):
+            raise ConversionError("NIR can't represent several outputs; convert with output=...")
+        self._nodes["output"] = self._nir.Output(output_type={"output": np.array(self._shapes[output])})
+        self._connect(self._plain(output), "output")
         try:
-            return self._nir.NIRGraph(self._nodes, list(zip(names, names[1:], strict=False)), metadata=metadata)
+            return self._nir.NIRGraph(self._nodes, self._edges, metadata=metadata)
         except ValueError as error:
             raise ConversionError(f"NIR's types refuse this network: {' '.join(str(error).split())}") from error
 
-    def _flat(self, value: float) -> Tensor:
-        return torch.full((self._probe.shape[1],), value, dtype=torch.float64)
+    # --- what is folded where ----------------------------------------------------------------------------------
 
-    def _scaling(self, op: Op) -> None:
-        if op.args.get("fn") in ("max", "min"):
-            raise ConversionError(f"NIR can't represent '{op.name}': it clips the input")
-        zeros, ones = op(self._probe), op(self._probe + 1)
-        if zeros.shape != self._probe.shape:
-            raise ConversionError(f"NIR can't say '{op.name}': it changes the input's shape")
+    def _fold(self, value: int, factor: Tensor) -> bool:
+        """Have a value come multiplied by `factor` from the weights before it, if no one else uses it. Can it?"""
+        op = self._graph.op(value) if value else None
+        if not isinstance(op, Op) or len(self._graph.users(value)) > 1:
+            return False
+        inputs = self._graph.inputs(value)
+        if op.kind == "add":  # what a branch can't fold gets a node of its own
+            for i in inputs:
+                self._fold(i, factor)
+        elif not (op.weighted or (op.kind == "avg_pool2d" and self._fold(inputs[0], factor))):
+            return False
+        self._factor[value] = factor
+        return True
+
+    # --- nodes -------------------------------------------------------------------------------------------------
+
+    def _add(self, kind: str, node: Any, sources: list[str]) -> list[str]:
+        name = f"{kind}_{len(self._nodes)}"
+        self._nodes[name] = node
+        self._connect(sources, name)
+        return [name]
+
+    def _connect(self, sources: list[str], name: str) -> None:
+        self._edges += [(source, name) for source in sources]
+
+    def _flat(self, value: int, number: float) -> Tensor:
+        return torch.full((self._shapes[value][0],), number, dtype=torch.float64)
+
+    def _plain(self, value: int) -> list[str]:
+        """Nodes whose sum is the value itself."""
+        return self._times(value, self._flat(value, 1.0))
+
+    def _write(self, value: int) -> None:
+        op, inputs = self._graph.op(value), self._graph.inputs(value)
+        if not isinstance(op, Op):
+            return self._neurons(value, op.theta.double().cpu())
+        source = inputs[0]
+        self._scale[value], self._shift[value] = self._flat(value, 1.0), self._flat(value, 0.0)
+        if op.kind in ("arith", "scale_shift"):
+            self._scaling(value, op)
+        elif op.weighted:
+            self._weights(value, op)
+        elif op.kind == "add":
+            missing = {i: self._factor[value] for i in inputs if value in self._factor and i not in self._factor}
+            branches = [self._times(i, missing[i]) if i in missing else self._plain(i) for i in inputs]
+            self._nodes_of[value] = [name for branch in branches for name in branch]
+        elif op.kind == "flatten" and op.args["start"] == 1:
+            self._flatten(value)
+        elif op.kind == "avg_pool2d":
+            self._check_pool(op, self._shift[source])
+            sizes = {key: np.array(op.args[key]) for key in ("kernel_size", "stride", "padding")}
+            self._nodes_of[value] = self._add(op.kind, self._nir.AvgPool2d(**sizes), self._nodes_of[source])
+            self._scale[value], self._shift[value] = self._scale[source], self._shift[source]
+        else:
+            raise ConversionError(f"NIR can't represent '{op.name}' ({op.kind})")
+
+    def _times(self, value: int, factor: Tensor) -> list[str]:
+        """Nodes whose sum is the value times `factor` per channel."""
+        if self._shift[value].any():
+            raise ConversionError("NIR can't represent a shift that no layer with weights follows")
+        total = self._scale[value] * factor
+        if (total == 1).all():
+            return self._nodes_of[value]
+        wide = total.view(-1, *[1] * (len(self._shapes[value]) - 1)).expand(self._shapes[value])
+        return self._add("scale", self._nir.Scale(scale=_array(wide, self._graph.dtype)), self._nodes_of[value])
+
+    def _neurons(self, value: int, theta: Tensor) -> None:
+        """A layer of IF neurons whose thresholds are 1; of silent ones no current comes."""
+        source, shape = self._graph.inputs(value)[0], self._shapes[value]
+        incoming = self._plain(source) if source in self._factor else self._times(source, _inverse(theta))
+        ones = np.ones(shape, np.dtype(str(self._graph.dtype).removeprefix("torch.")))
+        metadata = {"v_init": ones / 2, "reset": "soft"}
+        node = self._nir.IF(r=ones, v_threshold=ones, v_reset=0 * ones, metadata=metadata)
+        self._nodes_of[value] = self._add("if", node, incoming)
+        self._scale[value], self._shift[value] = theta, self._flat(value, 0.0)
+
+    def _scaling(self, value: int, op: Op) -> None:
+        source = self._graph.inputs(value)[0]
+        exact = op.replaced(**{key: tensor.double().cpu() for key, tensor in op.tensors.items()})
+        probe = torch.zeros(1, *self._shapes[source], dtype=torch.float64)
+        zeros, ones = exact(probe), exact(probe + 1)
+        if zeros.shape != probe.shape:
+            raise ConversionError(f"NIR can't represent '{op.name}': it changes the input's shape")
         shift, scale = (
             values[0].flatten(1) if values.dim() > 2 else values[0][:, None] for values in (zeros, ones - zeros)
         )
         if (shift != shift[:, :1]).any() or (scale != scale[:, :1]).any():
-            raise ConversionError(f"NIR can't say '{op.name}': it scales places of an image differently")
-        self._scale, self._shift = self._scale * scale[:, 0], self._shift * scale[:, 0] + shift[:, 0]
+            raise ConversionError(f"NIR can't represent '{op.name}': it scales places of an image differently")
+        self._nodes_of[value] = self._nodes_of[source]
+        self._scale[value] = self._scale[source] * scale[:, 0]
+        self._shift[value] = self._shift[source] * scale[:, 0] + shift[:, 0]
 
-    def _weights(self, op: Op, dtype: torch.dtype) -> None:
-        weight, args = op.tensors["weight"], op.args
-        bias = op.tensors.get("bias", torch.zeros(len(weight), dtype=torch.float64))
-        if op.kind == "conv2d":
+    def _weights(self, value: int, op: Op) -> None:
+        source, dtype = self._graph.inputs(value)[0], self._graph.dtype
+        scale, shift = self._scale[source], self._shift[source]
+        weight, args = op.weight.double().cpu(), op.args
+        bias = op.tensors["bias"].double().cpu() if "bias" in op.tensors else weight.new_zeros(len(weight))
+        factor = self._factor.get(value, self._flat(value, 1.0))
+        if op.kind == "linear":
+            bias, weight = bias + weight @ shift, weight * scale
+            node = self._nir.Affine(weight=_array(weight * factor[:, None], dtype), bias=_array(bias * factor, dtype))
+        elif op.kind in ("conv1d", "conv2d"):
             weight = _ungrouped(weight, args["groups"])
             padding = _padding(op, weight)
-            if weight.shape[2] != weight.shape[3]:
-                sizes = f"{weight.shape[2]} by {weight.shape[3]}"
-                raise ConversionError(f"NIR's types can't say the kernel of '{op.name}', {sizes}; only square ones")
-            if any(padding) and self._shift.any():
+            if len(set(weight.shape[2:])) > 1:
+                sizes = " by ".join(map(str, weight.shape[2:]))
                 raise ConversionError(
-                    f"NIR can't say '{op.name}': it pads an input that is shifted first, which no bias can stand for"
+                    f"NIR's types can't represent the kernel of '{op.name}', {sizes}; only square ones"
                 )
-            bias = bias + torch.einsum("oihw,i->o", weight, self._shift)
-            weight = weight * self._scale[:, None, None]
-            node = self._nir.Conv2d(
-                input_shape=tuple(self._probe.shape[2:]),
+            if any(padding) and shift.any():
+                raise ConversionError(
+                    f"NIR can't represent '{op.name}': it pads an input that is shifted first, which no bias can stand for"
+                )
+            bias = bias + (weight.flatten(2).sum(2) @ shift)
+            weight = weight * scale.view(-1, *[1] * (weight.dim() - 2)) * factor.view(-1, *[1] * (weight.dim() - 1))
+            size: Any = self._shapes[source][1:]
+            node = getattr(self._nir, op.kind.capitalize())(
+                input_shape=tuple(size) if len(size) > 1 else size[0],
                 weight=_array(weight, dtype),
-                stride=tuple(args["stride"]),
-                padding=padding,
-                dilation=tuple(args["dilation"]),
+                stride=tuple(args["stride"]) if len(size) > 1 else args["stride"][0],
+                padding=padding if len(size) > 1 else padding[0],
+                dilation=tuple(args["dilation"]) if len(size) > 1 else args["dilation"][0],
                 groups=1,
-                bias=_array(bias, dtype),
+                bias=_array(bias * factor, dtype),
             )
         else:
-            bias, weight = bias + weight @ self._shift, weight * self._scale
-            node = self._nir.Affine(weight=_array(weight, dtype), bias=_array(bias, dtype))
-        self._nodes[f"{op.kind}_{len(self._nodes)}"] = node
+            raise ConversionError(f"NIR can't represent '{op.name}' ({op.kind})")
+        self._nodes_of[value] = self._add(op.kind, node, self._nodes_of[source])
 
-    def _pool(self, op: Op) -> None:
+    def _check_pool(self, op: Op, shift: Tensor) -> None:
         args = op.args
+        padded = any(args["padding"])
         odd = (
-            args["ceil_mode"]
-            or args["divisor_override"] is not None
-            or (any(args["padding"]) and not args["count_include_pad"])
+            args["ceil_mode"] or args.get("divisor_override") is not None or (padded and not args["count_include_pad"])
         )
-        if odd or (any(args["padding"]) and self._shift.any()):
+        if odd or (padded and shift.any()):
             raise ConversionError(
-                f"NIR can't say how '{op.name}' pools at the borders; use AvgPool2d with its defaults"
+                f"NIR can't represent how '{op.name}' pools at the borders; use AvgPool2d with its defaults"
             )
-        sizes = {key: np.array(args[key]) for key in ("kernel_size", "stride", "padding")}
-        self._nodes[f"avgpool2d_{len(self._nodes)}"] = self._nir.AvgPool2d(**sizes)
 
-    def _flatten(self, op: Op) -> None:
-        shape = tuple(self._probe.shape[1:])
+    def _flatten(self, value: int) -> None:
+        source = self._graph.inputs(value)[0]
+        shape = self._shapes[source]
+        self._nodes_of[value] = self._nodes_of[source]
         if len(shape) > 1:
             # NIR's shapes have no batch dimension, so everything from dimension 0 on is one vector.
             node = self._nir.Flatten(input_type={"input": np.array(shape)}, start_dim=0, end_dim=-1)
-            self._nodes[f"flatten_{len(self._nodes)}"] = node
+            self._nodes_of[value] = self._add("flatten", node, self._nodes_of[source])
         each = int(np.prod(shape[1:]))
-        self._scale, self._shift = self._scale.repeat_interleave(each), self._shift.repeat_interleave(each)
+        self._scale[value] = self._scale[source].repeat_interleave(each)
+        self._shift[value] = self._shift[source].repeat_interleave(each)
+
+
+def _inverse(theta: Tensor) -> Tensor:
+    theta = theta.double().cpu()
+    return torch.where(theta > 0, 1 / theta, torch.zeros_like(theta))
+
+
+def _ann(graph: Graph, x: Tensor) -> dict[int, Tensor]:
+    return graph.ann(x.to(graph.device, graph.dtype))[0]
 
 
 def _ungrouped(weight: Tensor, groups: int) -> Tensor:
@@ -142,17 +220,17 @@ def _ungrouped(weight: Tensor, groups: int) -> Tensor:
     return full
 
 
-def _padding(op: Op, weight: Tensor) -> tuple[int, int]:
+def _padding(op: Op, weight: Tensor) -> tuple[int, ...]:
     padding = op.args["padding"]
     if padding == "valid":
-        return 0, 0
+        return (0,) * (weight.dim() - 2)
     if padding == "same":
         both = [dilation * (size - 1) for dilation, size in zip(op.args["dilation"], weight.shape[2:], strict=True)]
         if any(total % 2 for total in both):
-            raise ConversionError(f"NIR can't say the padding of '{op.name}', which is wider on one side")
-        return both[0] // 2, both[1] // 2
-    return padding[0], padding[1]
+            raise ConversionError(f"NIR can't represent the padding of '{op.name}', which is wider on one side")
+        return tuple(total // 2 for total in both)
+    return tuple(padding)
 
 
 def _array(values: Tensor, dtype: torch.dtype) -> np.ndarray:
-    return values.to(dtype).cpu().numpy()
+    return values.to(dtype).contiguous().cpu().numpy()

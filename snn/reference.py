@@ -1,13 +1,20 @@
 """The time-stepped reference: all layers step by step, with the pure functions only; and what it shows."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from snn.carry import CarryRule
 from snn.device import beside
+from snn.graph.graph import structured
+from snn.layer import Program, SpikingLayer
+from snn.layout import flatten, unflatten
+from snn.neuron import Neuron
 from snn.recurrence import fresh, initial
-from snn.synapse import flatten, unflatten
+from snn.simulate import decode, known
+from snn.synapse import Junction
 
 
 @dataclass(frozen=True)
@@ -36,80 +43,88 @@ class LayerTrace:
 
 @dataclass(frozen=True)
 class Trace:
-    """A decision looked at: its layers, its output and the source network's output, [B, ...]."""
+    """A decision looked at: its layers, its output and the source network's output, [B, ...] or as the source returns."""
 
     layers: list[LayerTrace]
-    output: Tensor
-    ann_output: Tensor
+    output: Any
+    ann_output: Any
 
 
-@torch.no_grad()
-def trace(spiking, x: Tensor, starts: list[Tensor], alpha: Tensor) -> Trace:
+def trace(
+    program: Program,
+    neuron: Neuron,
+    carry: CarryRule,
+    timesteps: int,
+    x: Tensor,
+    starts: dict[int, Tensor],
+    alpha: Tensor,
+) -> Trace:
     """Simulate one decision of a built network time step by time step.
 
     x [B, ...] in the network's precision; starts: per layer what the last decision left, [B, units]; alpha [B].
     """
-    ann_output, relus = spiking.chain.ann(x)
-    layers = []
-    for segment in spiking._segments:
-        for op in segment.pre:
-            x = op(x)
-        if segment.layers:
-            steps = _simulate(spiking, segment.layers, flatten(x), starts, alpha)
-            mean = steps[-1].mean
-            layers += [
-                _shown(layer, neurons, relus[layer.index]) for layer, neurons in zip(segment.layers, steps, strict=True)
-            ]
-            x = unflatten(mean, segment.layers[-1].shape)
-        x = segment.decode(x)
-    return Trace(layers, x, ann_output)
+    graph = program.graph
+    ann, _ = graph.ann(x)
+    values, layers = {0: x}, []
+    for phase in program.phases:
+        known(program, phase, values)
+        groups = [_Group(neuron, carry, layer, starts[layer.value], alpha) for layer in program.layers_of(phase)]
+        for t in range(1, timesteps + 1):
+            _step({group.layer.value: group for group in groups}, values, t)
+        for group in groups:
+            values[group.layer.value] = unflatten(group.mean, group.layer.shape)
+            layers.append(group.shown(ann[group.layer.value]))
+        for value in phase.decoded:
+            decode(graph, values, value)
+    return Trace(
+        layers, structured(graph.outputs, lambda value: values[value]), structured(graph.outputs, lambda v: ann[v])
+    )
 
 
-class _Neurons:
-    """A layer's state and history."""
+class _Group:
+    """A layer's neurons: their state and history."""
 
-    def __init__(self, spiking, layer, start: Tensor, alpha: Tensor) -> None:
-        self.layer, self.neuron = layer, spiking.neuron
-        self.v0 = initial(self.neuron, spiking.carry.rule, layer.theta, start, alpha)
-        self.state = fresh(self.neuron, layer.theta, self.v0, layer.synapse.bias)
+    def __init__(self, neuron: Neuron, carry: CarryRule, layer: SpikingLayer, start: Tensor, alpha: Tensor) -> None:
+        self.layer, self.neuron = layer, neuron
+        self.v0 = initial(neuron, carry, layer.theta, start, alpha)
+        self.state = fresh(neuron, layer.theta, self.v0, layer.synapse.bias)
+        self.spikes = torch.zeros_like(self.v0)
         self.history: dict[str, list[Tensor]] = {"spikes": [], "membranes": [], "rates": [], "currents": []}
 
-    def step(self, wx: Tensor, t: int) -> Tensor:
+    def step(self, wx: Tensor, t: int) -> None:
         neuron, bias, before = self.neuron, self.layer.synapse.bias, self.state
-        x, *after = neuron.coding.step(neuron.fire, neuron.slack, self.layer.theta, wx, bias, beside(t, wx), *before)
+        self.spikes, *after = neuron.coding.step(
+            neuron.fire, neuron.slack, self.layer.theta, wx, bias, beside(t, wx), *before
+        )
         self.state = tuple(after)
-        shown = (x, self.state[0], neuron.coding.rate(x, *before), neuron.coding.current(wx, bias, *before))
-        for key, value in zip(self.history, shown, strict=True):
+        rates, currents = neuron.coding.rate(self.spikes, *before), neuron.coding.current(wx, bias, *before)
+        for key, value in zip(self.history, (self.spikes, self.state[0], rates, currents), strict=True):
             self.history[key].append(value)
-        return x
+
+    def sent(self, dtype: torch.dtype) -> Tensor:
+        """The last spikes, as a layer of this dtype takes them."""
+        return self.spikes if dtype is self.spikes.dtype else (self.spikes * self.layer.gain).to(dtype)
 
     @property
     def mean(self) -> Tensor:
         return self.neuron.coding.mean(beside(len(self.history["spikes"]), self.v0), *self.state)
 
-
-def _simulate(spiking, layers, x: Tensor, starts, alpha) -> list[_Neurons]:
-    neurons = [_Neurons(spiking, layer, starts[layer.index], alpha) for layer in layers]
-    dtype = spiking.state_dtype
-    for t in range(1, spiking.timesteps + 1):
-        # Rate: the input at every step. Differential: once; its running mean stays.
-        sent = torch.zeros_like(x) if t > 1 and spiking.neuron.coding.sends_once else x
-        for i, (layer, group) in enumerate(zip(layers, neurons, strict=True)):
-            spikes = group.step(layer.synapse(sent).to(dtype), t)
-            if i + 1 < len(layers):
-                low = layers[i + 1].synapse.dtype
-                sent = spikes if low is dtype else (spikes * layer.gain).to(low)
-    return neurons
+    def shown(self, ann: Tensor) -> LayerTrace:
+        shape = self.layer.shape
+        history = {key: unflatten(torch.stack(value), shape) for key, value in self.history.items()}
+        decoded = unflatten(self.mean, shape)
+        v0 = unflatten(self.v0, shape)
+        return LayerTrace(self.layer.name, v0=v0, decoded=decoded, ann=ann, difference=decoded - ann, **history)
 
 
-def _shown(layer, neurons: _Neurons, ann: Tensor) -> LayerTrace:
-    history = {key: unflatten(torch.stack(value), layer.shape) for key, value in neurons.history.items()}
-    decoded = unflatten(neurons.mean, layer.shape)
-    return LayerTrace(
-        name=layer.name,
-        v0=unflatten(neurons.v0, layer.shape),
-        decoded=decoded,
-        ann=ann,
-        difference=decoded - ann,
-        **history,
-    )
+def _step(groups: dict[int, _Group], values: dict[int, Tensor], t: int) -> None:
+    """One simulation step of a phase."""
+    for group in groups.values():
+        layer, synapse = group.layer, group.layer.synapse
+        given = {source: groups[source].sent(synapse.dtype) for source in layer.spiking}
+        for source in layer.analog:
+            x = flatten(values[source])
+            # Rate: at every step. Differential: once; its running mean stays.
+            given[source] = torch.zeros_like(x) if t > 1 and group.neuron.coding.sends_once else x
+        wx = synapse(given) if isinstance(synapse, Junction) else synapse(next(iter(given.values())))
+        group.step(wx.to(layer.theta.dtype), t)

@@ -1,6 +1,7 @@
 """One decision of a chunk of environments, layer by layer: each layer runs all its steps before the next begins."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from torch import Tensor
@@ -8,11 +9,13 @@ from torch import Tensor
 from snn.activity import Recorder
 from snn.carry import CarryRule
 from snn.cpu.events import NOTHING, Events
-from snn.layer import BuiltSegment, Layer
+from snn.graph.graph import Graph, Phase, numbers
+from snn.layer import Program, SpikingLayer
+from snn.layout import flatten, unflatten
 from snn.memory import Memory
 from snn.neuron import Neuron
 from snn.recurrence import Block, advance
-from snn.synapse import flatten, unflatten
+from snn.synapse import Junction
 
 
 @dataclass
@@ -28,61 +31,129 @@ class Chunk:
     steps: int
 
 
-class Simulation:
-    """Runs a network's segments on chunks."""
+def decode(graph: Graph, values: dict[int, Tensor], value: int) -> Tensor:
+    """A value from the means of neurons and from known values, by the operations between (exact under all codings)."""
+    if value not in values:
+        values[value] = graph.op(value)(*(decode(graph, values, i) for i in graph.inputs(value)))
+    return values[value]
 
-    def __init__(self, neuron: Neuron, carry: CarryRule, timesteps: int, memory: Memory, recorder: Recorder) -> None:
-        self.neuron, self.carry, self.timesteps = neuron, carry, timesteps
+
+def known(program: Program, phase: Phase, values: dict[int, Tensor]) -> None:
+    """Compute what is known when a phase begins."""
+    for value in phase.exact:
+        values[value] = program.graph.op(value)(*(values[i] for i in program.graph.inputs(value)))
+
+
+class Simulation:
+    """Runs a network's phases on chunks."""
+
+    def __init__(
+        self, program: Program, neuron: Neuron, carry: CarryRule, timesteps: int, memory: Memory, recorder: Recorder
+    ) -> None:
+        self.program, self.neuron, self.carry, self.timesteps = program, neuron, carry, timesteps
         self.memory, self.recorder = memory, recorder
 
-    def run(self, segment: BuiltSegment, x: Tensor, chunk: Chunk) -> Tensor:
-        """The segment's decoded output for x [rows, ...]; the residuals go into the memory."""
-        for op in segment.pre:
-            x = op(x)
-        if not segment.layers:
-            return segment.decode(x)
-        controls, slots = self.memory.controls, np.arange(chunk.lo, chunk.hi)
-        analog = segment.layers[0].synapse(flatten(x))[None]  # the input's current, computed once for all T steps
-        starts = [controls.start(layer, slots, self._kept(layer, chunk)) for layer in segment.layers]
-        size = len(self.neuron.coding.state) if chunk.steps < self.timesteps else 0
-        shapes = [(len(slots), layer.units) for layer in segment.layers]
-        states = [layer.theta.new_empty(size, *shape) for layer, shape in zip(segment.layers, shapes, strict=True)]
-        decoded = [layer.theta.new_zeros(shape) for layer, shape in zip(segment.layers, shapes, strict=True)]
-        for t0 in range(0, self.timesteps, chunk.steps):
-            steps, current = min(chunk.steps, self.timesteps - t0), analog
-            for i, layer in enumerate(segment.layers):
-                following = segment.layers[i + 1] if i + 1 < len(segment.layers) else None
-                spikes = self._advance(layer, following, current, starts[i], states[i], decoded[i], chunk, t0, steps)
-                if isinstance(spikes, Events):
-                    current = following.synapse.of_events(spikes)
-                elif following is not None:
-                    current = following.synapse(spikes.flatten(0, 1)).view(steps, len(slots), following.units)
-        for layer in segment.layers:
-            controls.observe(layer, slots, chunk.places, self._kept(layer, chunk))
-        return segment.decode(unflatten(decoded[-1], segment.layers[-1].shape))
+    def run(self, x: Tensor, chunk: Chunk) -> dict[int, Tensor]:
+        """The decoded outputs for x [rows, ...], by their values' numbers; the residuals go into the memory."""
+        graph = self.program.graph
+        values = {0: x}
+        for phase in self.program.phases:
+            known(self.program, phase, values)
+            values |= self._spike(self.program.layers_of(phase), values, chunk)
+            for value in phase.decoded:
+                decode(graph, values, value)
+        return {value: values[value] for value in numbers(graph.outputs)}
 
-    def _kept(self, layer: Layer, chunk: Chunk) -> Tensor:
-        return self.memory.kept[layer.index][chunk.lo : chunk.hi]
+    def _spike(self, layers: list[SpikingLayer], values: dict[int, Tensor], chunk: Chunk) -> dict[int, Tensor]:
+        """The layers' decoded outputs."""
+        controls, slots, coding = self.memory.controls, np.arange(chunk.lo, chunk.hi), self.neuron.coding
+        # What known values send, computed once for all T steps.
+        analog = [self._analog(layer, values) for layer in layers]
+        starts = [controls.start(layer, slots, self._kept(layer, chunk)) for layer in layers]
+        size = len(coding.state) if chunk.steps < self.timesteps else 0
+        states = [layer.theta.new_empty(size, len(slots), layer.units) for layer in layers]
+        means = [layer.theta.new_zeros(len(slots), layer.units) for layer in layers]
+        for t0 in range(0, self.timesteps, chunk.steps):
+            steps = min(chunk.steps, self.timesteps - t0)
+            sent: dict[int, Tensor | Events] = {}
+            for i, layer in enumerate(layers):
+                current = self._current(layer, sent, analog[i], steps, t0)
+                for source in [s for s in layer.spiking if self._done(s, layer)]:
+                    del sent[source]
+                spikes = self._advance(layer, current, starts[i], states[i], means[i], chunk, t0, steps)
+                if layer.sends is not None:
+                    sent[layer.value] = spikes
+        for layer in layers:
+            controls.observe(layer, slots, chunk.places, self._kept(layer, chunk))
+        return {layer.value: unflatten(mean, layer.shape) for layer, mean in zip(layers, means, strict=True)}
+
+    def _done(self, source: int, layer: SpikingLayer) -> bool:
+        return self.program.layer(source).until == layer.index
+
+    def _analog(self, layer: SpikingLayer, values: dict[int, Tensor]) -> Tensor | None:
+        if not layer.analog:
+            return None
+        given = {value: flatten(values[value]) for value in layer.analog}
+        synapse = layer.synapse
+        current = synapse(given) if isinstance(synapse, Junction) else synapse(given[layer.analog[0]])
+        return current[None]
+
+    def _current(
+        self, layer: SpikingLayer, sent: dict[int, Tensor | Events], analog: Tensor | None, steps: int, t0: int
+    ) -> Tensor:
+        """The layer's current [steps or 1, rows, units] without its bias."""
+        if not layer.spiking:
+            assert analog is not None
+            return analog
+        synapse = layer.synapse
+        if isinstance(synapse, Junction):
+            spikes = {source: cast(Tensor, sent[source]) for source in layer.spiking}
+            rows = next(iter(spikes.values())).shape[1]
+            current = synapse({source: x.flatten(0, 1) for source, x in spikes.items()}).view(steps, rows, -1)
+        elif isinstance(events := sent[layer.spiking[0]], Events):
+            return synapse.of_events(events)
+        else:
+            dense = sent[layer.spiking[0]]
+            assert isinstance(dense, Tensor)
+            current = synapse(dense.flatten(0, 1)).view(steps, dense.shape[1], layer.units)
+        if analog is None:
+            return current
+        if self.neuron.coding.sends_once:
+            if t0 == 0:
+                current[:1] += analog
+            return current
+        return current + analog
+
+    def _kept(self, layer: SpikingLayer, chunk: Chunk) -> Tensor:
+        return self.memory.kept(layer)[chunk.lo : chunk.hi]
 
     def _advance(
-        self, layer, following, current, start, state, decoded, chunk: Chunk, t0: int, steps: int
+        self,
+        layer: SpikingLayer,
+        current: Tensor,
+        start: Tensor,
+        state: Tensor,
+        decoded: Tensor,
+        chunk: Chunk,
+        t0: int,
+        steps: int,
     ) -> Tensor | Events:
-        """The layer's spikes [steps, rows, units] from its current. A last layer's are not needed: its sum is."""
-        rows, constant = chunk.hi - chunk.lo, layer.synapse.analog
-        if following is None:
+        """The layer's spikes [steps, rows, units] from its current, if any layer needs them; its mean in `decoded`."""
+        rows, constant, sends = chunk.hi - chunk.lo, not layer.spiking, layer.sends
+        if sends is None:
             out = current.new_empty(steps, 1, 1)
-        elif constant or current.dtype is not following.synapse.dtype:
-            out = current.new_empty(steps, rows, layer.units, dtype=following.synapse.dtype)
+        elif constant or current.dtype is not sends or not layer.synapse.owns_result:
+            out = current.new_empty(steps, rows, layer.units, dtype=sends)
         else:
             out = current  # spikes replace the currents that made them
-        events = Events.room(out, chunk.active) if following is not None and following.synapse.event_driven else None
+        events = Events.room(out, chunk.active) if layer.as_events else None
         units_of, fired_of = NOTHING if events is None else (events.units, events.fired)
         counts, above = self.recorder.room(layer, chunk.lo, chunk.hi, self.timesteps)
         block = Block(
             current=current,
             constant=constant,
             out=out,
-            emit=following is not None,
+            emit=sends is not None,
             kept=self._kept(layer, chunk),
             start=start,
             active=chunk.active,

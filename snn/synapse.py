@@ -1,8 +1,7 @@
-"""The linear map from one layer's spikes to the next layer's current, prepared for speed.
+"""The linear map from spikes to the next layer's current, prepared for speed."""
 
-Units are kept flat, [N, units], in the order in which a channels-last convolution writes them (height, width,
-channel), so that no layer has to be transposed on the way.
-"""
+import itertools
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,63 +9,53 @@ from torch import Tensor
 
 from snn.cpu import events
 from snn.errors import ConversionError
-from snn.graph.ops import WEIGHTED, Op, Shape
+from snn.graph.operations import Op, Shape
+from snn.layout import flatten, unflatten
 
-
-def flatten(x: Tensor) -> Tensor:
-    """[N, C, H, W] or [N, units] -> [N, units], units in memory order."""
-    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1) if x.dim() == 4 else x
-
-
-def unflatten(x: Tensor, shape: Shape) -> Tensor:
-    """The inverse: [..., units] -> [..., C, H, W] or [..., units], without a copy."""
-    if len(shape) == 1:
-        return x
-    c, h, w = shape
-    return x.unflatten(-1, (h, w, c)).movedim(-1, -3)
-
-
-def per_unit(values: Tensor, shape: Shape) -> Tensor:
-    """One value per channel (or unit) -> one per unit, in memory order."""
-    return values.repeat(shape[1] * shape[2]) if len(shape) == 3 else values
+_POOLING = ("flatten", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d")
 
 
 class Synapse:
-    """A stage's linear operations, without bias, and what follows from them.
+    """A chain of linear operations from one source, without bias, and what follows from them.
 
     in_shape, out_shape  logical shapes
-    analog   does it take the network's input (or decoded values), the same at all steps?
+    analog   does it take values that are the same at all steps, not spikes?
     bias     [units out] current that flows without any input, in `state_dtype`
     scale    if given, one factor per input channel (unit), multiplied into the weights
     dtype    precision of weights and inputs
+    largest  values per environment that the largest intermediate or final result holds
     """
 
     def __init__(
-        self, ops: list[Op], in_shape: Shape, device, dtype, state_dtype, scale: Tensor | None = None, analog=False
+        self,
+        ops: Sequence[Op],
+        in_shape: Shape,
+        dtype: torch.dtype,
+        scale: Tensor | None = None,
+        analog: bool = False,
+        device: torch.device | None = None,
+        state_dtype: torch.dtype | None = None,
     ) -> None:
-        self.analog = analog
-        self.in_shape = in_shape
-        self.dtype = dtype
-        self._ops = ops
-        self._steps = []
+        weight = next((op.weight for op in ops if op.weighted), None)
+        device = device or (torch.device("cpu") if weight is None else weight.device)
+        state_dtype = state_dtype or (dtype if weight is None else weight.dtype)
+        self.analog, self.in_shape, self.dtype, self._ops = analog, in_shape, dtype, list(ops)
+        self._steps: list[tuple[Op, Tensor | None]] = []
         x, shape = torch.zeros(1, *in_shape, device=device, dtype=state_dtype), in_shape
-        self.largest = 0  # values per input that the largest intermediate or final result holds
-        for op in ops:
-            op = op.to(device, state_dtype)
-            x = apply(op, x)
+        self.largest = 0
+        for op, following in itertools.zip_longest(ops, ops[1:]):
+            x = op(x)
             self.largest = max(self.largest, x.numel())
-            if op.kind != "flatten":  # a linear layer behind it takes its input as it lies in memory
-                self._steps.append(_prepared(op, shape, dtype, scale))
-                scale = None if op.kind in WEIGHTED else scale
+            if op.kind != "flatten" or following is None or following.kind != "linear":
+                self._steps.append((op, _prepared(op, shape, dtype, scale)))
+                scale = None if op.weighted else scale
                 shape = tuple(x.shape[1:])
-        if x.dim() not in (2, 4):
-            raise ConversionError(f"{ops[-1].name} puts out {x.dim() - 1}-d values; only (C, H, W) and flat convert")
         self.out_shape: Shape = tuple(x.shape[1:])
         self.bias = flatten(x)[0].contiguous()
         # bfloat16 is asked for where the processor multiplies it many times faster: dense wins there.
         eventful = not analog and dtype is state_dtype and len(self._steps) == 1
         self._of_events = (
-            events.prepared(self._steps[0], self.bias.device, in_shape, self.out_shape) if eventful else None
+            events.prepared(*self._steps[0], self.bias.device, in_shape, self.out_shape) if eventful else None
         )
 
     @property
@@ -74,62 +63,174 @@ class Synapse:
         """Whether it takes spikes as events: if so, call `of_events`."""
         return self._of_events is not None
 
+    @property
+    def owns_result(self) -> bool:
+        """Is the result never the input itself, so that it may be overwritten?"""
+        return any(op.weighted for op in self._ops)
+
     def of_events(self, spikes: events.Events) -> Tensor:
-        """W x for the spikes of S steps of R rows -> [S, R, units out] in memory order, contiguous; undefined in rows that
-        aren't active."""
+        """W x for the spikes of S steps of R rows -> [S, R, units out] in memory order, contiguous; undefined in rows
+        that aren't active."""
+        assert self._of_events is not None
         return self._of_events(spikes)
 
     def __call__(self, x: Tensor) -> Tensor:
         """W x for inputs [N, units in] in memory order -> [N, units out] in memory order, contiguous."""
         x = unflatten(x, self.in_shape)
-        for op in self._steps:
-            x = F.linear(flatten(x), op.tensors["weight"]) if op.kind == "linear" else op(x, bias=False)
+        for op, weight in self._steps:
+            if weight is None:
+                x = op(x, bias=False)
+            elif op.kind == "linear":
+                x = F.linear(flatten(x).to(weight.dtype), weight)
+            else:
+                x = _FUNCTIONS[op.kind](x.to(weight.dtype), weight, None, **op.args)
         return flatten(x).contiguous()
 
-    def fan_out(self) -> Tensor:
-        """Synapses of each input unit, [units in], int32, on the CPU: borders and strides counted exactly."""
-        x = torch.zeros(1, *self.in_shape, requires_grad=True)
-        with torch.enable_grad():
-            y = x
-            for op in self._ops:
-                y = _ones(op)(y)
-            y.sum().backward()
-        return flatten(x.grad)[0].round().to(torch.int32).contiguous()
+    def fan_out(self, source: int = 0) -> Tensor:
+        """Synapses of each unit of the only source, [units in], int32, on the CPU: borders and strides counted exactly."""
+        return _connections(lambda x: _through([_ones(op) for op in self._ops], x), self.in_shape)
 
 
-def apply(op: Op, x: Tensor) -> Tensor:
-    """`op(x)`, with a ConversionError that names the layer if the shape does not fit."""
-    try:
-        return op(x)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise ConversionError(f"'{op.name}' can't take an input of shape {tuple(x.shape[1:])}: {reason}") from error
+def _through(ops: Sequence[Op], x: Tensor) -> Tensor:
+    for op in ops:
+        x = op(x)
+    return x
 
 
-def _prepared(op: Op, shape: Shape, dtype, scale: Tensor | None) -> Op:
-    if op.kind not in WEIGHTED:
-        return op
-    weight = op.tensors["weight"]
+_FUNCTIONS: dict[str, Callable] = {
+    f"{name}{d}d": getattr(F, f"{name}{d}d") for name in ("conv", "conv_transpose") for d in (1, 2, 3)
+}
+
+
+class Junction:
+    """Linear operations that join several sources, or one in several ways. As a `Synapse`, but for its inputs.
+
+    sources  numbers of the values it takes; between: (value, operation, inputs) in order; the last one is the current
+    shapes   of the sources
+    """
+
+    analog = event_driven = owns_result = False
+
+    def __init__(
+        self,
+        sources: list[int],
+        between: list[tuple[int, Op, tuple[int, ...]]],
+        current: int,
+        shapes: dict[int, Shape],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.sources, self._between, self._current, self._shapes = sources, between, current, shapes
+        self.dtype = dtype
+        zeros: dict[int, Tensor | None] = {
+            source: torch.zeros(1, *shapes[source], device=device, dtype=dtype) for source in sources
+        }
+        values = self._values(zeros, bias=True)
+        self._widths = {value: tuple(x.shape[1:]) for value, x in values.items() if x is not None}
+        self.largest = sum(x.numel() for value, x in values.items() if value not in sources and x is not None)
+        out = values[current]
+        assert out is not None
+        self.out_shape: Shape = tuple(out.shape[1:])
+        self.bias = flatten(out)[0].contiguous()
+
+    def _values(
+        self, given: dict[int, Tensor | None], bias: bool, change: Callable[[Op], Callable[..., Tensor]] = lambda op: op
+    ) -> dict[int, Tensor | None]:
+        values = dict(given)
+        for value, op, inputs in self._between:
+            known = [values[i] for i in inputs]
+            if all(x is None for x in known):
+                values[value] = None
+            elif op.kind in ("add", "sub", "cat") and any(x is None for x in known):
+                like = next(x for x in known if x is not None)
+                filled = [
+                    like.new_zeros(len(like), *self._widths[i]) if x is None else x for i, x in zip(inputs, known)
+                ]
+                values[value] = op(*filled)
+            else:
+                values[value] = change(op)(*known, bias=bias)
+        return values
+
+    def __call__(self, sources: dict[int, Tensor]) -> Tensor:
+        """The current, without bias, of the sources given, each [N, units] in memory order; the others send nothing."""
+        given = {i: unflatten(sources[i], self._shapes[i]) if i in sources else None for i in self.sources}
+        current = self._values(given, bias=False)[self._current]
+        assert current is not None
+        return flatten(current).contiguous()
+
+    def fan_out(self, source: int) -> Tensor:
+        """As `Synapse.fan_out`, of one source."""
+
+        def through(x: Tensor) -> Tensor:
+            given = {i: x if i == source else None for i in self.sources}
+            current = self._values(given, bias=True, change=_ones)[self._current]
+            assert current is not None
+            return current
+
+        return _connections(through, self._shapes[source])
+
+
+def _connections(linear: Callable[[Tensor], Tensor], shape: Shape) -> Tensor:
+    # With every weight 1 and a pool that sums, the gradient of the output's sum is the number of connections.
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.zeros(1, *shape, requires_grad=True)
+        linear(x).sum().backward()
+    assert x.grad is not None
+    return flatten(x.grad)[0].round().to(torch.int32).contiguous()
+
+
+def _prepared(op: Op, shape: Shape, dtype: torch.dtype, scale: Tensor | None) -> Tensor | None:
+    """The weight as the fast way wants it."""
+    if not op.weighted:
+        return None
+    weight = op.weight
     if scale is not None:
         weight = _scaled_inputs(weight, scale, op, shape)
-    if op.kind == "linear" and len(shape) == 3:
+    if op.kind == "linear" and len(shape) > 1:
         weight = flatten(weight.view(-1, *shape))  # columns in memory order: the input needs no transposing
     layout = torch.channels_last if op.kind == "conv2d" else torch.contiguous_format
-    return Op(op.kind, op.name, op.args, {"weight": weight.to(dtype).contiguous(memory_format=layout)})
+    return weight.to(dtype).contiguous(memory_format=layout)
 
 
-def _ones(op: Op) -> Op:
-    # With every weight 1 and a pool that sums, the gradient of the output's sum is the number of connections.
-    if op.kind in WEIGHTED:
-        return Op(op.kind, op.name, op.args, {"weight": torch.ones(op.tensors["weight"].shape)})
-    if op.kind == "avgpool2d":
-        return Op(op.kind, op.name, op.args | {"divisor_override": 1})
+def takes_scale(ops: Sequence[Op]) -> bool:
+    """Can one factor per input channel be multiplied into these operations' first weights?"""
+    for op in ops:
+        if op.weighted:
+            return not op.kind.startswith("conv_transpose")
+        if op.kind not in _POOLING or op.args.get("start", 1) != 1:
+            return False
+    return False
+
+
+def _ones(op: Op) -> Callable[..., Tensor]:
+    """The operation with every weight 1, and sums in place of means (of pools that adapt, if their windows are equal)."""
+    if op.weighted:
+        return op.replaced(weight=torch.ones(op.weight.shape))
+    if op.kind in ("arith", "scale_shift"):
+        return lambda x, bias=True: x
+    if op.kind == "mean" or "pool" in op.kind:
+        return lambda x, bias=True: _summed(op, x)
     return op
+
+
+def _summed(op: Op, x: Tensor) -> Tensor:
+    if op.kind == "mean":
+        return x.sum(**op.args)
+    if op.kind in ("avg_pool2d", "avg_pool3d"):
+        return Op(op.kind, op.name, op.args | {"divisor_override": 1})(x)
+    means = op(x)
+    return means * (op.args["kernel_size"][0] if op.kind == "avg_pool1d" else x[0, 0].numel() / means[0, 0].numel())
 
 
 def _scaled_inputs(weight: Tensor, scale: Tensor, op: Op, shape: Shape) -> Tensor:
     if op.kind == "linear":
-        return weight * (scale.repeat_interleave(shape[1] * shape[2]) if len(shape) == 3 else scale)
+        return weight * scale.repeat_interleave(weight.shape[1] // len(scale))
     groups = op.args["groups"]
     by_output = scale.view(groups, -1).repeat_interleave(weight.shape[0] // groups, dim=0)
-    return weight * by_output[:, :, None, None]
+    return weight * by_output[(..., *[None] * (weight.dim() - 2))]
+
+
+def refuse_shape(name: str, shape: Shape, channels: int) -> None:
+    """Raises ConversionError if a layer's thresholds, one for each of `channels`, don't fit its values' shape."""
+    if shape[0] != channels:
+        raise ConversionError(f"layer '{name}' needs {shape[0]} thresholds, one per channel or unit, got {channels}")

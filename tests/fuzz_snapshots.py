@@ -120,7 +120,7 @@ def identity(path: Path, kind: str = "") -> dict:
             "said": repr(network),
             "thresholds": thresholds,
             "decided": decided,
-            "options": [network.seed, network.max_batch_bytes],
+            "options": [network.carry.seed, network.max_batch_bytes],
         }
 
     policy = load_policy(path)

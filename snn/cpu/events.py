@@ -17,7 +17,7 @@ from torch import Tensor
 from snn.cpu import threads
 from snn.cpu.jit import jit
 from snn.cpu.kernels import BLOCK
-from snn.graph.ops import Op, Shape
+from snn.graph.operations import Op, Shape
 
 _MIN_PLANES = 4  # planes (one step of one environment) below which a second thread costs more than it brings
 
@@ -49,22 +49,22 @@ NOTHING = np.empty((0, 0, 0), np.uint16), np.empty((0, 0, 0), np.int32)  # `unit
 
 
 def prepared(
-    op: Op, device: torch.device, in_shape: Shape, out_shape: Shape
+    op: Op, weight: Tensor | None, device: torch.device, in_shape: Shape, out_shape: Shape
 ) -> "EventConvolution | EventLinear | None":
     """What computes `op`, without its bias, from events; None where dense arithmetic does it better.
 
-    op: with its weight in float32 or float64, a linear layer's columns in memory order (height, width, channel). Event by
-    event are computed: convolutions that are neither grouped nor dilated and padded by numbers, and linear layers behind
+    weight: the operation's, in float32 or float64, a linear layer's columns in memory order (height, width, channel). Event
+    by event are computed: convolutions that are neither grouped nor dilated and padded by numbers, and linear layers behind
     a convolution. Those behind a linear layer are small, and rows of a batch share their weights.
     """
-    if device.type != "cpu" or len(in_shape) != 3:
+    if device.type != "cpu" or len(in_shape) != 3 or weight is None:
         return None
     if op.kind == "linear":
-        return EventLinear(op.tensors["weight"])
+        return EventLinear(weight)
     a = op.args
     if op.kind != "conv2d" or a["groups"] != 1 or list(a["dilation"]) != [1, 1] or isinstance(a["padding"], str):
         return None
-    return EventConvolution(op, in_shape, out_shape)
+    return EventConvolution(op, weight, in_shape, out_shape)
 
 
 class EventLinear:
@@ -81,8 +81,8 @@ class EventLinear:
 class EventConvolution:
     """A convolution of inputs `in_shape` (C, H, W) to outputs `out_shape`."""
 
-    def __init__(self, op: Op, in_shape: Shape, out_shape: Shape) -> None:
-        weight, stride, padding = op.tensors["weight"], op.args["stride"], op.args["padding"]
+    def __init__(self, op: Op, weight: Tensor, in_shape: Shape, out_shape: Shape) -> None:
+        stride, padding = op.args["stride"], op.args["padding"]
         height, width = weight.shape[2:]
         # Columns by their remainder mod the stride: a spike reaches those of one remainder, from the last to the first,
         # at neighbouring outputs. So its weights for a row of outputs lie next to each other, as these outputs do.

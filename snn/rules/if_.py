@@ -11,4 +11,9 @@ def fire(m, c, theta):
     return theta * (m >= theta)
 
 
-RULE = Rule("if", fire, signed=False)
+def strict(m, c, theta):
+    """The published CRPI code's: x = theta where m > theta."""
+    return theta * (m > theta)
+
+
+RULE = Rule("if", fire, signed=False, strict=strict)

@@ -25,6 +25,7 @@ class Rule:
     signed   can it send a negative spike? (differential coding needs that)
     v_base   v[0] at an episode's start, as a fraction of theta
     clip     CRPI's bound on what is carried to the next decision, as a fraction of theta
+    strict   `fire` with `>` in place of `>=` in its test of the threshold, or None
     """
 
     name: str
@@ -33,7 +34,9 @@ class Rule:
     levels: bool = False
     v_base: float = 0.5
     clip: float = 0.5
+    strict: Callable | None = None
 
-    def with_levels(self, n: int) -> Fire:
+    def with_levels(self, n: int, strict: bool = False) -> Fire:
         """The pure function (m, c, theta) -> x with n magnitudes (n counts only for rules with levels)."""
-        return self.fire(n) if self.levels else self.fire
+        fire = self.strict if strict and self.strict is not None else self.fire
+        return fire(n) if self.levels else fire

@@ -14,4 +14,9 @@ def fire(m, c, theta):
     return theta * (m >= theta) - theta * ((m <= 0.0) & (c >= theta))
 
 
-RULE = Rule("snm", fire, signed=True)
+def strict(m, c, theta):
+    """The same with m > theta."""
+    return theta * (m > theta) - theta * ((m <= 0.0) & (c >= theta))
+
+
+RULE = Rule("snm", fire, signed=True, strict=strict)

@@ -134,9 +134,9 @@ def test_calibration_policy_and_files(tmp_path):
         log.waits.clear()
         np.testing.assert_array_equal(policy.act(inputs[0].numpy()), action)
         assert log.waits.total() == 1
-        snn.save(converted("conv", "if", "rate", "residual", "float32", CUDA), tmp_path / "spiking.pt")
-        loaded = snn.load(tmp_path / "spiking.pt", CUDA)(inputs[0].to(CUDA)).cpu()
-    here = snn.load(tmp_path / "spiking.pt")(inputs[0])
+        snn.save(converted("conv", "if", "rate", "residual", "float32", CUDA), tmp_path / "spiking.safetensors")
+        loaded = snn.load(tmp_path / "spiking.safetensors", CUDA)(inputs[0].to(CUDA)).cpu()
+    here = snn.load(tmp_path / "spiking.safetensors")(inputs[0])
     assert torch.equal(loaded, here)
 
 

@@ -1,42 +1,22 @@
-"""Damaged and hostile files of saved networks, as tests/drqv2/hostile.py makes them of snapshots."""
+"""Damaged and hostile files of saved networks; the base is "network", a safetensors file with its description in JSON."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from safetensors.torch import load, save
 
 from tests.drqv2 import hostile
-from tests.drqv2.hostile import ODD, Bases, Random, contents, pick, saved
+from tests.drqv2.hostile import ODD, Bases, Random, pick
 
-# Those that damage any torch file, whatever is in it.
-_ANY = (
-    "truncated",
-    "flipped",
-    "overwritten",
-    "compressed",
-    "lying_directory",
-    "two_directories",
-    "odd_layout",
-    "hostile_pickle",
-    "huge_declared",
-)
 GENERATORS: dict[str, Callable[[Bases, Random], bytes]] = {}
-
-
-def _on_a_network(make: Callable[[Bases, Random], bytes]) -> Callable[[Bases, Random], bytes]:
-    def damaged(bases: Bases, random: Random) -> bytes:
-        network = bases["network"]
-        legacy = saved(contents(network), _use_new_zipfile_serialization=False)
-        return make({"policy": network, "snapshot": network, "published": network, "legacy": legacy}, random)
-
-    return damaged
-
-
-for _name in _ANY:
-    GENERATORS[f"network_{_name}"] = _on_a_network(hostile.GENERATORS[_name])
-MAY_BE_HARMLESS = {f"network_{name}" for name in _ANY} & {f"network_{name}" for name in hostile.MAY_BE_HARMLESS}
+# A file cut, flipped or overwritten where it doesn't matter may still be read.
+MAY_BE_HARMLESS = {"network_flipped", "network_overwritten"}
+HUGE = (-1, 10**9, 2**31, 2**63, 10**30, 1e300, float("nan"), "x", None, [], {}, [10**9], True)
 
 
 def generator(make: Callable[[Bases, Random], bytes]) -> Callable[[Bases, Random], bytes]:
@@ -44,140 +24,152 @@ def generator(make: Callable[[Bases, Random], bytes]) -> Callable[[Bases, Random
     return make
 
 
-def _opened(bases: Bases) -> tuple[dict, dict[str, torch.Tensor]]:
-    content = contents(bases["network"])
-    return json.loads(content["json"]), dict(content["tensors"])
+def opened(content: bytes) -> tuple[dict, dict[str, torch.Tensor]]:
+    """Description and tensors of a saved network."""
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["network"]), load(content)
 
 
-def _written(description: object, tensors: object) -> bytes:
-    return saved({"json": json.dumps(description), "tensors": tensors})
+def written(description: object, tensors: dict[str, torch.Tensor], **header: str) -> bytes:
+    """A file of them, with the sum that belongs to it."""
+    text = description if isinstance(description, str) else json.dumps(description)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+    for key in sorted(tensors):
+        digest.update(tensors[key].contiguous().view(torch.uint8).numpy().tobytes() if tensors[key].numel() else b"")
+    known = {"format": "spiking-network", "version": "2", "network": text, "sha256": digest.hexdigest()}
+    return save(tensors, known | header)
 
 
-HUGE = (-1, 10**9, 2**31, 2**63, 10**30, 1e300, float("nan"), "x", None, [], {}, [10**9], True)
+@generator
+def truncated(bases: Bases, random: Random) -> bytes:
+    return bases["network"][: int(random.integers(len(bases["network"])))]
+
+
+@generator
+def flipped(bases: Bases, random: Random) -> bytes:
+    content = np.frombuffer(bases["network"], np.uint8).copy()
+    content[random.integers(len(content))] ^= 1 << int(random.integers(8))
+    return content.tobytes()
+
+
+@generator
+def overwritten(bases: Bases, random: Random) -> bytes:
+    content = bytearray(bases["network"])
+    start = int(random.integers(len(content)))
+    content[start : start + 16] = random.bytes(16)
+    return bytes(content)
+
+
+@generator
+def hostile_pickle(bases: Bases, random: Random) -> bytes:
+    return hostile.GENERATORS["hostile_pickle"](
+        {"policy": b"", "snapshot": b"", "published": b"", "legacy": b""} | bases, random
+    )
+
+
+@generator
+def lying_header(bases: Bases, random: Random) -> bytes:
+    """A header longer than the file, or tensors where there are none."""
+    content = bases["network"]
+    size = int.from_bytes(content[:8], "little")
+    if random.random() < 0.5:
+        return pick(random, [2**63, 2**40, 0, len(content)]).to_bytes(8, "little") + content[8:]
+    header = json.loads(content[8 : 8 + size])
+    name = pick(random, [key for key in header if key != "__metadata__"])
+    key = pick(random, ["shape", "data_offsets", "dtype"])
+    header[name][key] = pick(
+        random, {"shape": [[10**12], [-1], []], "dtype": ["X", "BOOL", None]}.get(key, [[0, 10**12], [5, 4], []])
+    )
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
+
+
 # What each field must never be taken for.
 _WRONG = {
-    "format": ODD,
-    "version": (0, 2, "1", None, [1]),
-    "thresholds": HUGE,
     "rule": ODD,
     "coding": ODD,
     "n_thresholds": HUGE,
+    "strict": ("x", None, []),
+    "slack": (-1, 2, "x", [], {}),
     "timesteps": (0, *HUGE),
-    "alpha": (-1, 2.1, float("nan"), "x", None, [[1.0]], ["x"], [3.0], {}),
+    "crpi": (
+        0,
+        "x",
+        [],
+        {},
+        {"alpha": 3.0, "mode": "residual", "seed": 0},
+        {"alpha": 1.0, "mode": "eval", "seed": 0},
+        {"alpha": 1.0, "mode": "random", "seed": 10**30},
+        {"alpha": [["x"]], "mode": "residual", "seed": 0},
+    ),
     "dtype": ODD,
-    "mode": ODD,
-    "seed": (-1, 2**64, 10**30, "x", None, [], 1.5),
     "max_batch_bytes": (0, -1, "x", None, 1.5, True),
     "chunk_rows": (0, -1, "x", 1.5, True),
-    "ops": (0, None, "x", [], {}, [1], [{}], [[]]),
+    "nodes": (0, None, "x", [], {}, [1], [{}], [[]]),
+    "outputs": (0, -1, 10**6, None, "x", [], [[0]], True),
+    "titles": (0, None, [], {}),
 }
 
 
 @generator
 def wrong_description(bases: Bases, random: Random) -> bytes:
-    description, tensors = _opened(bases)
+    description, tensors = opened(bases["network"])
     key = pick(random, sorted(_WRONG))
     if random.random() < 0.1:
         del description[key]
     else:
         description[key] = pick(random, _WRONG[key])
-    return _written(description, tensors)
+    return written(description, tensors)
 
 
 @generator
 def wrong_operation(bases: Bases, random: Random) -> bytes:
-    """An operation with other arguments, tensors, names, or in another place."""
-    description, tensors = _opened(bases)
-    ops = description["ops"]
-    op = pick(random, ops)
-    how = int(random.integers(7))
+    """An operation with other arguments, inputs, names, or in another place."""
+    description, tensors = opened(bases["network"])
+    nodes = description["nodes"]
+    node = pick(random, nodes)
+    how = int(random.integers(6))
     if how == 0:
-        op["kind"] = pick(random, ["exec", "batchnorm", "__class__", None, [], {}, 1])
+        node["kind"] = pick(random, ["exec", "batchnorm", "__class__", None, [], {}, 1])
     elif how == 1:
-        op["name"] = pick(random, [None, 1, [], "\x1b[2J", "a\nb", "a" * 10**5])
+        node["name"] = pick(random, [None, 1, [], "\x1b[2J", "a\nb", "a" * 10**5])
     elif how == 2:
-        with_arguments = [op for op in ops if op["args"]]
-        op = pick(random, with_arguments)
-        key, value = pick(random, sorted(op["args"])), pick(random, (*HUGE[:12], [10**6, 10**6], [-1, 1], ["x", 1]))
-        op["args"][key] = "x" if value == op["args"][key] else value  # None is what a divisor_override may be
+        node = pick(random, [node for node in nodes if node["kind"] == "conv2d"])
+        key, value = pick(random, sorted(node["args"])), pick(random, ("x", {}, [10**6, 10**6], [[1]], float("inf")))
+        node["args"][key] = value
     elif how == 3:
-        op["args"] = pick(random, [None, 1, {"more": 1}, [["a", 1]], "x"])
+        node["args"] = pick(random, [None, 1, {"more": 1}, [["a", 1]], "x"])
     elif how == 4:
-        with_tensors = [op for op in ops if op["tensors"]]
-        op = pick(random, with_tensors)
-        op["tensors"] = pick(
-            random, [{}, None, {"weight": "absent"}, {"value": "theta0"}, [1], {**op["tensors"], "more": "theta0"}]
-        )
-    elif how == 5:
-        ops.remove(next(op for op in ops if op["kind"] == "relu"))
+        node["inputs"] = pick(random, [[], [10**6], [-1], None, "x", [len(nodes)]])
     else:
-        description["ops"] = pick(
-            random,
-            [ops * 2000, [ops[0]] * 3, [{"kind": "flatten", "name": "f", "args": {}, "tensors": {}}] * 10**4 + ops],
-        )
-    return _written(description, tensors)
+        description["nodes"] = pick(random, [nodes * 2000, [nodes[0]] * 3, nodes[1:]])
+    return written(description, tensors)
 
 
 @generator
 def wrong_json(bases: Bases, random: Random) -> bytes:
-    description, tensors = _opened(bases)
-    texts = [
-        "",
-        "[]",
-        "null",
-        "{",
-        "[" * 100_000,
-        "9" * 10_000,
-        '{"ops": ' * 5000 + "1" + "}" * 5000,
-        "\udc80",
-        None,
-        3,
-        [1],
-        b"{}",
-    ]
-    good = json.dumps(description)
-    wholes = [
-        {"json": pick(random, texts), "tensors": tensors},
-        {"json": good},
-        {"tensors": tensors},
-        [good, tensors],
-        None,
-        tensors,
-        {
-            "json": good,
-            "tensors": pick(random, [None, [], {}, {"theta0": 1}, list(tensors.values()), {3: torch.ones(1)}]),
-        },
-    ]
-    return saved(pick(random, wholes))
+    description, tensors = opened(bases["network"])
+    texts = ["", "[]", "null", "{", "[" * 100_000, "9" * 10_000, '{"nodes": ' * 5000 + "1" + "}" * 5000]
+    other = [{"format": "other"}, {"version": "99"}, {"sha256": "0"}, {"sha256": ""}]
+    if random.random() < 0.3:
+        return written(description, tensors, **pick(random, other))
+    return written(pick(random, texts), tensors)
 
 
 @generator
 def wrong_tensors(bases: Bases, random: Random) -> bytes:
-    """Other shapes, values that aren't finite, thresholds below zero, views of huge extent, odd kinds of tensors."""
-    description, tensors = _opened(bases)
+    """Other shapes and types, values that aren't finite, thresholds below zero, tensors missing or too many."""
+    description, tensors = opened(bases["network"])
     name = pick(random, sorted(tensors))
     value = tensors[name]
     spoilt = value.clone()
     spoilt.view(-1)[int(random.integers(value.numel()))] = pick(random, [float("nan"), float("inf"), float("-inf")])
-    tensors[name] = pick(
-        random,
-        [
-            spoilt,
-            value[None].clone(),
-            torch.cat([value, value]),
-            torch.zeros(0),
-            torch.zeros(1).expand(10**12),
-            torch.as_strided(torch.zeros(10), (10**9, 2), (0, 1)),
-            torch.empty(10**12, device="meta"),
-            torch.sparse_coo_tensor([[0]], [1.0], (10**9,), check_invariants=True),
-            torch.zeros(4, dtype=torch.complex64),
-            value.to(torch.int64),
-            value.half(),
-            torch.zeros(6, 4).t(),
-            "x",
-            None,
-        ],
-    )
-    if name.startswith("theta") and random.random() < 0.3:
-        tensors[name] = -value - 1
-    return _written(description, tensors)
+    others = [spoilt, value[None].clone(), torch.zeros(0), value.to(torch.int64), None]
+    replaced = -value - 1 if name.endswith("theta") and random.random() < 0.3 else pick(random, others)
+    if replaced is None:
+        del tensors[name]
+    else:
+        tensors[name] = replaced
+    if random.random() < 0.1:
+        tensors["more"] = torch.zeros(1)
+    return written(description, tensors)

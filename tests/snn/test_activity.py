@@ -48,7 +48,7 @@ def test_synaptic_operations_by_brute_force(case, rule, coding):
     first = nn.Conv2d(2, shape[0], 1).double()
     module = nn.Sequential(first, nn.ReLU(), *synapse, nn.ReLU(), nn.Flatten(), nn.Linear(out.numel(), 3).double())
     x = inputs(4, 2, 2, *shape[1:])
-    spiking = snn.convert(module, snn.calibrate(module, x), rule, coding, 5, crpi=snn.CRPI(1.0))
+    spiking = snn.convert(module, snn.calibrate(module, [*x]), rule, coding, 5, crpi=snn.CRPI(1.0))
     spiking.record()
     expected = np.zeros((2, 2, 5, 2), int)  # layer, spikes or sops, step, row
     fans = [_fan_out(synapse, shape), np.full(tuple(out), 3)]

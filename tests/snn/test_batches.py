@@ -60,7 +60,7 @@ def test_fixed_chunk_makes_a_slot_independent_of_the_rest():
     """Bit-identical in float32 for any company, as long as chunk, slot and threads stay the same."""
     module = mlp(20, 300, 300, 4, dtype=torch.float32)
     x = inputs(DECISIONS, 11, 20, seed=5, dtype=torch.float32)
-    thresholds = snn.calibrate(module, x)
+    thresholds = snn.calibrate(module, [*x])
 
     def run(slots, noise):
         spiking = snn.convert(module, thresholds, "mt", "differential", 8, crpi=snn.CRPI(0.5), chunk_rows=4)

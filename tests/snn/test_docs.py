@@ -36,7 +36,7 @@ def test_code_runs(ternary):
 @pytest.mark.parametrize("coding", ["rate", "differential"])
 def test_own_neuron(ternary, coding):
     module, x = mlp(4, 30, 30, 2), inputs(3, 20, 4)
-    spiking = snn.convert(module, snn.calibrate(module, x), "ternary", coding, 200, crpi=snn.CRPI(0.5))
+    spiking = snn.convert(module, snn.calibrate(module, [*x]), "ternary", coding, 200, crpi=snn.CRPI(0.5))
     negative = False
     for step in x:
         seen = spiking.trace(step)

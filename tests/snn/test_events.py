@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from snn.cpu import events, kernels
 from snn.cpu.events import Events
 from snn.errors import ConversionError
-from snn.graph.ops import Op
-from snn.synapse import Synapse, flatten, unflatten
+from snn.graph.operations import Op
+from snn.layout import flatten, unflatten
+from snn.synapse import Synapse
 
 CPU = torch.device("cpu")
 
@@ -65,7 +66,7 @@ def test_a_convolution_equals_the_dense_one(
     images = unflatten(spikes.flatten(0, 1), (channels, *size))
     expected = F.conv2d(images, weight, stride=stride, padding=padding)
     op = Op("conv2d", "c", args, {"weight": weight})
-    found = events.prepared(op, CPU, (channels, *size), tuple(expected.shape[1:]))(_events(spikes))
+    found = events.prepared(op, op.weight, CPU, (channels, *size), tuple(expected.shape[1:]))(_events(spikes))
     torch.testing.assert_close(found.flatten(0, 1), flatten(expected), rtol=0, atol=1e-12)
 
 
@@ -75,7 +76,7 @@ def test_a_linear_layer_equals_the_dense_one(share, dtype):
     rng = np.random.default_rng(5)
     weight = torch.from_numpy(rng.normal(size=(7, 600))).to(dtype)
     spikes = _spikes(rng, share, 3, 2, 600, dtype)
-    layer = events.prepared(Op("linear", "l", {}, {"weight": weight}), CPU, (6, 10, 10), (7,))
+    layer = events.prepared(Op("linear", "l", {}, {"weight": weight}), weight, CPU, (6, 10, 10), (7,))
     torch.testing.assert_close(
         layer(_events(spikes)), spikes @ weight.T, rtol=0, atol=1e-4 if dtype == torch.float32 else 1e-12
     )
@@ -86,7 +87,7 @@ def test_rows_and_threads_change_no_bit(threads):
     rng = np.random.default_rng(3)
     weight = torch.from_numpy(rng.normal(size=(32, 32, 3, 3)).astype(np.float32))
     op = Op("conv2d", "c", {"stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "groups": 1}, {"weight": weight})
-    layer = events.prepared(op, CPU, (32, 12, 12), (32, 10, 10))
+    layer = events.prepared(op, op.weight, CPU, (32, 12, 12), (32, 10, 10))
     spikes = _spikes(rng, 0.1, 4, 6, 32 * 12 * 12, torch.float32)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -102,7 +103,7 @@ def test_rows_that_do_not_decide_cost_and_change_nothing():
     rng = np.random.default_rng(4)
     weight = torch.from_numpy(rng.normal(size=(3, 2, 3, 3)))
     op = Op("conv2d", "c", {"stride": [1, 1], "padding": [1, 1], "dilation": [1, 1], "groups": 1}, {"weight": weight})
-    layer = events.prepared(op, CPU, (2, 5, 5), (3, 5, 5))
+    layer = events.prepared(op, op.weight, CPU, (2, 5, 5), (3, 5, 5))
     spikes = _spikes(rng, 0.3, 2, 3, 50, torch.float64)
     expected = layer(_events(spikes))
     some = _events(spikes)
@@ -113,7 +114,7 @@ def test_rows_that_do_not_decide_cost_and_change_nothing():
 
 
 def _synapse(ops, in_shape, dtype=torch.float32, analog=False):
-    return Synapse(ops, in_shape, CPU, dtype, torch.float32, analog=analog)
+    return Synapse(ops, in_shape, dtype, analog=analog, state_dtype=torch.float32)
 
 
 def _convolution(out_channels=4, channels=4, **args):
@@ -122,7 +123,7 @@ def _convolution(out_channels=4, channels=4, **args):
 
 
 def test_what_is_computed_by_events():
-    flat = Op("flatten", "f")
+    flat = Op("flatten", "f", {"start": 1})
     linear = Op("linear", "l", {}, {"weight": torch.randn(3, 4 * 8 * 8)})
     assert _synapse([_convolution()], (4, 8, 8)).event_driven
     assert _synapse([_convolution(stride=[2, 2])], (4, 8, 8)).event_driven
@@ -136,14 +137,14 @@ def test_what_is_computed_by_events():
     assert not _synapse([_convolution(dilation=[2, 2])], (4, 8, 8)).event_driven
     assert not _synapse([_convolution(padding="same")], (4, 8, 8)).event_driven
     pool = {
-        "kernel_size": 2,
-        "stride": 2,
-        "padding": 0,
+        "kernel_size": [2, 2],
+        "stride": [2, 2],
+        "padding": [0, 0],
         "ceil_mode": False,
         "count_include_pad": True,
         "divisor_override": None,
     }
-    assert not _synapse([Op("avgpool2d", "p", pool), _convolution()], (4, 8, 8)).event_driven
+    assert not _synapse([Op("avg_pool2d", "p", pool), _convolution()], (4, 8, 8)).event_driven
 
 
 def test_a_shape_that_does_not_fit_is_still_named():

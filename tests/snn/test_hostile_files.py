@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from torch import nn
 
 import snn
-from runtime import archives
 from tests import fuzz_snapshots
 from tests.snn.hostile_networks import GENERATORS, MAY_BE_HARMLESS
 
@@ -44,49 +42,6 @@ def test_damaged_and_hostile_files_are_one_line_each(kind, network, monkeypatch,
         assert outcome != "FAULT", f"number {number}: {said}"
         assert not list(tmp_path.iterdir()), "code in the file ran"
         assert fuzz_snapshots.memory("VmRSS") - before < 300
-
-
-def _changed(network: Path, change) -> Path:
-    content = torch.load(network, weights_only=True)
-    description = json.loads(content["json"])
-    change(description, content["tensors"])
-    path = network.with_name("changed.pt")
-    torch.save({"json": json.dumps(description), "tensors": content["tensors"]}, path)
-    return path
-
-
-@pytest.mark.parametrize(
-    "change, reason",
-    [
-        (lambda d, t: d["ops"][1]["args"].update(padding=[10**4, 10**4]), "padding"),
-        (lambda d, t: d["ops"][1]["args"].update(stride=[0, 1]), "stride"),
-        (lambda d, t: d["ops"][1]["args"].pop("groups"), "arguments of conv2d"),
-        (lambda d, t: d["ops"][1].update(name="a\nb"), "name that can't be shown"),
-        (lambda d, t: d.update(timesteps=10**9), "timesteps is above"),
-        (lambda d, t: d.update(seed=10**30), "seed is above"),
-        (lambda d, t: d.update(ops=d["ops"] * 1000), "operations"),
-        (lambda d, t: d["ops"][5]["tensors"].update(more="theta0"), "tensors of linear"),
-        (lambda d, t: t.update({"theta0": t["theta0"].to(torch.int32)}), "a threshold is torch.int32"),
-        (lambda d, t: t.update({"theta0": torch.zeros(1).expand(10**12)}), "not a dense tensor"),
-    ],
-)
-def test_what_a_network_may_not_ask_for(network, change, reason):
-    with pytest.raises(snn.ConversionError, match=reason) as caught:
-        snn.load(_changed(network, change))
-    assert str(caught.value).isprintable()
-
-
-def test_both_readers_of_foreign_files_look_at_them_by_the_same_eyes(network, monkeypatch):
-    from drqv2.snapshot import load_policy
-
-    def refuse(*_, **__):
-        raise archives.ArchiveError("seen")
-
-    monkeypatch.setattr(archives, "names_in", refuse)
-    with pytest.raises(snn.ConversionError, match="^seen$"):
-        snn.load(network)
-    with pytest.raises(archives.ArchiveError, match="^seen$"):
-        load_policy(network)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_sums_and_means(rule, coding, timesteps, seed, alpha):
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
 def test_alpha_zero_is_plain_conversion(rule, coding, mode):
     module, x = mlp(4, 20, 20, 3), inputs(6, 5, 4, seed=1)
-    thresholds = snn.calibrate(module, x)
+    thresholds = snn.calibrate(module, [*x])
     carrying = snn.convert(module, thresholds, rule, coding, 7, crpi=snn.CRPI(0.0, mode))
     for step in x:
         plain = snn.convert(module, thresholds, rule, coding, 7)
@@ -55,7 +55,7 @@ def test_alpha_zero_is_plain_conversion(rule, coding, mode):
 
 def test_carrying_changes_something():
     module, x = mlp(4, 20, 20, 3), inputs(3, 5, 4, seed=1)
-    thresholds = snn.calibrate(module, x)
+    thresholds = snn.calibrate(module, [*x])
     for mode in ("residual", "random", "shuffled", "carry"):
         spiking = snn.convert(module, thresholds, "if", timesteps=7, crpi=snn.CRPI(1.0, mode))
         first, again = spiking(x[0]), spiking(x[0])
@@ -82,7 +82,7 @@ def test_units_that_never_fired_stay_silent(rule, coding, dtype):
     with torch.no_grad():
         module[0].bias[3] = 1e-3  # a constant trickle into a unit with no threshold
         module[0].weight[3] = 0
-    thresholds = snn.calibrate(module, x)
+    thresholds = snn.calibrate(module, [*x])
     thresholds[0][3] = 0
     thresholds[1][:] = 0
     spiking = snn.convert(module, thresholds, rule, coding, 16, crpi=snn.CRPI(1.0), dtype=dtype)
@@ -100,6 +100,6 @@ def test_extreme_inputs_stay_finite(huge):
     module = mlp(4, 12, 12, 2, dtype=torch.float32)
     x = huge * inputs(3, 8, 4, seed=3, dtype=torch.float32)
     for rule, coding in PAIRS:
-        spiking = snn.convert(module, snn.calibrate(module, x[:1]), rule, coding, 8, crpi=snn.CRPI(1.0))
+        spiking = snn.convert(module, snn.calibrate(module, [*x[:1]]), rule, coding, 8, crpi=snn.CRPI(1.0))
         for step in x:
             assert torch.isfinite(spiking(step)).all()

@@ -42,7 +42,7 @@ class Published:
 @pytest.mark.parametrize("timesteps", [4, 16])
 def test_equals_the_published_neuron(rate, timesteps):
     module, x = mlp(6, 30, 30, 3, seed=4), inputs(2, 6, 1, 6, seed=9)
-    thresholds = snn.calibrate(module, inputs(3, 50, 6, seed=8))
+    thresholds = snn.calibrate(module, [*inputs(3, 50, 6, seed=8)])
     spiking = snn.convert(module, thresholds, "if", timesteps=timesteps, crpi=snn.CRPI(rate))
     neurons = [Published(theta, rate) for theta in thresholds]
     linears = [layer for layer in module if isinstance(layer, torch.nn.Linear)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import snn
-from snn.synapse import flatten
+from snn.layout import flatten
 from tests.snn.helpers import PAIRS, converted
 from tests.snn.test_batches import ROWS, _setup
 

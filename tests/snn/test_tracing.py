@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import prune
 
 import snn
 from tests.snn.helpers import inputs, mlp
@@ -100,6 +101,15 @@ def _parts(**extra):
     return {"a": nn.Linear(6, 20), "b": nn.Linear(20, 3), "relu": nn.ReLU()} | extra
 
 
+def _batchnorm(kind, n):
+    torch.manual_seed(3)
+    layer = kind(n)
+    for value in (layer.running_mean, layer.weight.data, layer.bias.data):
+        value.uniform_(-0.5, 1)
+    layer.running_var.uniform_(0.5, 2)
+    return layer
+
+
 STATE = {
     "functional relu": (lambda m, x: m.b(F.relu(m.a(x))), {}),
     "torch.relu": (lambda m, x: m.b(torch.relu(m.a(x))), {}),
@@ -117,6 +127,20 @@ STATE = {
         lambda m, x: m.b(m.relu(F.linear(x, m.w, m.v))),
         {"w": nn.Parameter(torch.randn(20, 6)), "v": nn.Parameter(torch.randn(20))},
     ),
+    "residual add": (lambda m, x: m.b(m.relu(m.a(x)) + m.a(x)), {}),
+    "skip of the input": (lambda m, x: m.c(torch.cat([m.relu(m.a(x)), x], 1)), {"c": nn.Linear(26, 3)}),
+    "shared linear": (lambda m, x: m.b(F.relu(m.c(F.relu(m.c(F.relu(m.a(x))))))), {"c": nn.Linear(20, 20)}),
+    "shared relu": (lambda m, x: m.b(m.relu(m.c(m.relu(m.a(x))))), {"c": nn.Linear(20, 20)}),
+    "tanh behind the last layer": (lambda m, x: torch.tanh(m.b(m.relu(m.a(x)))) * 2 + 0.5, {}),
+    "two linears": (lambda m, x: m.b(m.c(m.relu(m.a(x)))), {"c": nn.Linear(20, 20)}),
+    "bare relu": (lambda m, x: m.b(m.relu(m.a(m.relu(x)))), {}),
+    "scaling inside": (lambda m, x: m.b(m.relu(m.a(x)) * 2 - 1), {}),
+    "added to itself": (lambda m, x: (lambda h: m.b(h + h))(m.relu(m.a(x))), {}),
+    "batchnorm behind relu": (lambda m, x: m.b(m.n(m.relu(m.a(x)))), {"n": _batchnorm(nn.BatchNorm1d, 20)}),
+    "clamp": (lambda m, x: m.b(m.a(x.clamp(-1, 1)).clamp(min=0)), {}),
+    "relu6": (lambda m, x: m.b(F.relu6(m.a(x))), {}),
+    "chunk": (lambda m, x: m.b(m.relu(m.a(x))).chunk(3, -1)[1], {}),
+    "weight norm": (lambda m, x: m.b(m.relu(m.n(x))), {"n": nn.utils.parametrizations.weight_norm(nn.Linear(6, 20))}),
     "ends in relu": (lambda m, x: m.relu2(m.b(m.relu(m.a(x)))), {"relu2": nn.ReLU()}),
 }
 
@@ -135,15 +159,6 @@ def test_ways_to_write_a_chain(case):
 
 def _conv(*tail, head=(), channels=8):
     return nn.Sequential(*head, nn.Conv2d(3, channels, 3), *tail)
-
-
-def _batchnorm(kind, n):
-    torch.manual_seed(3)
-    layer = kind(n)
-    for value in (layer.running_mean, layer.weight.data, layer.bias.data):
-        value.uniform_(-0.5, 1)
-    layer.running_var.uniform_(0.5, 2)
-    return layer
 
 
 PIXELS = {
@@ -187,27 +202,22 @@ def test_image_networks(case, dtype):
 
 
 REFUSED = {
-    "residual add": (lambda m, x: m.b(m.relu(m.a(x)) + m.a(x)), {}, "residual add"),
-    "branch": (lambda m, x: m.b(torch.cat([m.relu(m.a(x)), x], 1)), {}, "cat.*concatenation"),
-    "shared relu": (lambda m, x: m.relu(m.b(m.relu(m.a(x)))), {}, "ReLU 'relu' is used 2 times.*threshold"),
-    "shared linear": (
-        lambda m, x: m.c(F.relu(m.c(F.relu(m.a(x))))),
-        {"c": nn.Linear(20, 20)},
-        "Linear 'c' is used 2 times",
-    ),
     "layernorm": (lambda m, x: m.b(m.relu(m.n(m.a(x)))), {"n": nn.LayerNorm(20)}, "LayerNorm 'n'.*hybrid=True"),
-    "tanh": (lambda m, x: torch.tanh(m.b(m.relu(m.a(x)))), {}, "Tanh 'tanh'.*caller"),
     "maxpool": (lambda m, x: m.b(m.p(m.relu(m.a(x)))), {"p": nn.MaxPool2d(2)}, "MaxPool2d 'p'.*largest"),
     "functional maxpool": (lambda m, x: F.max_pool2d(m.a(x), 2), {}, "max_pool2d.*largest"),
     "gelu": (lambda m, x: m.b(F.gelu(m.a(x))), {}, "gelu 'gelu'"),
     "lstm": (lambda m, x: m.l(x)[0], {"l": nn.LSTM(6, 6)}, "(LSTM|getitem)"),
+    "layernorm at the end": (lambda m, x: m.n(m.relu(m.a(x))), {"n": nn.LayerNorm(20)}, "LayerNorm 'n'.*hybrid"),
+    "tanh inside": (lambda m, x: m.b(torch.tanh(m.a(m.relu(x)))), {}, "Tanh 'tanh'.*hybrid=True"),
+    "sigmoid inside": (lambda m, x: m.b(m.relu(m.a(x)).sigmoid()), {}, "sigmoid 'sigmoid'"),
+    "leaky relu": (lambda m, x: m.b(F.leaky_relu(m.a(x))), {}, "leaky_relu.*slope"),
+    "silu": (lambda m, x: m.b(F.silu(m.a(x))), {}, "silu.*slope"),
+    "two activations multiplied": (lambda m, x: m.b(m.relu(m.a(x)) * torch.relu(m.a(x))), {}, "not linear"),
+    "dict input": (lambda m, x: m.b(m.relu(m.a(x["state"]))), {}, "dict.*'state'.*wrap"),
+    "over the batch": (lambda m, x: m.b(m.relu(m.a(x))).mean(0), {}, "over the batch"),
     "nothing": (lambda m, x: m.a(x), {}, "nothing to convert.*no ReLU"),
-    "two linears": (lambda m, x: m.b(m.c(m.relu(m.a(x)))), {"c": nn.Linear(20, 20)}, "'c' feeds 'b' with no ReLU"),
-    "bare relu": (lambda m, x: m.b(m.a(m.relu(x))), {}, "ReLU 'relu' has no Conv2d or Linear"),
-    "scaling inside": (lambda m, x: m.b(m.relu(m.a(x)) * 2), {}, "comes after the first layer"),
     "reverse division": (lambda m, x: m.b(m.relu(m.a(1 / x))), {}, "divides by an activation"),
-    "activations multiplied": (lambda m, x: m.b(m.relu(m.a(x * x))), {}, "with itself"),
-    "added to itself": (lambda m, x: (lambda h: m.b(h + h))(m.relu(m.a(x))), {}, "with itself"),
+    "activations multiplied": (lambda m, x: m.b(m.relu(m.a(x * x))), {}, "not linear"),
     "operand by keyword": (lambda m, x: m.b(m.relu(m.a(torch.add(x, other=1)))), {}, "keyword"),
     "branching": (lambda m, x: m.b(m.relu(m.a(x))) if x.sum() > 0 else x, {}, "can't be traced"),
     "in place unseen": (
@@ -222,10 +232,7 @@ REFUSED = {
     ),
     "whole numbers": (lambda m, x: m.b(m.relu(m.a(x.to(torch.int64)))), {}, "whole numbers"),
     "always dropping": (lambda m, x: m.b(F.dropout(m.relu(m.a(x)))), {}, "dropout"),
-    "two outputs": (lambda m, x: (m.a(x), x), {}, "several values"),
     "constant": (lambda m, x: m.w, {"w": nn.Parameter(torch.ones(2))}, "inputs"),
-    "not a flatten": (lambda m, x: m.b(m.relu(m.a(x)).view(-1, 4, 5)), {}, "view.*batch"),
-    "batchnorm behind relu": (lambda m, x: m.b(m.n(m.relu(m.a(x)))), {"n": nn.BatchNorm1d(20)}, "BatchNorm 'n'"),
     "batchnorm without statistics": (
         lambda m, x: m.b(m.relu(m.n(m.a(x)))),
         {"n": nn.BatchNorm1d(20, track_running_stats=False)},
@@ -255,10 +262,27 @@ def test_two_inputs_and_no_module():
 
 
 def test_what_tracing_can_not_see_is_noticed_in_calibration():
-    module = Forward(lambda m, x: m.b(m.relu(m.a(x))), **_parts())
-    module.register_forward_hook(lambda m, args, out: out + 1)
+    def aliased(m, x):
+        h = m.a(x)
+        view = h.view(h.shape[0], -1)
+        h += 1
+        return m.b(m.relu(view))
+
+    module = Forward(aliased, **_parts())
     with pytest.raises(snn.ConversionError, match="does not compute what the module does"):
         snn.calibrate(module, [inputs(4, 6, dtype=torch.float32)])
+
+
+def test_hooks_and_weights_that_are_computed_are_refused_not_dropped():
+    hooked = mlp(6, 4, 2)
+    hooked[0].register_forward_hook(lambda m, args, out: out + 1)
+    normed = nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 4)), nn.ReLU(), nn.Linear(4, 2))
+    pruned = mlp(6, 4, 2)
+    prune.l1_unstructured(pruned[0], "weight", 0.5)
+    for module, reason in ((hooked, "forward hooks"), (normed, "remove_weight_norm"), (pruned, "prune.remove")):
+        with pytest.raises(snn.ConversionError, match=reason) as error:
+            snn.convert(module, [torch.ones(4)])
+        assert "\n" not in str(error.value)
 
 
 def test_layernorm_tanh_trunk_as_a_hybrid():
@@ -271,8 +295,8 @@ def test_layernorm_tanh_trunk_as_a_hybrid():
     module = nn.Sequential(front, middle, back)
     x = inputs(3, 5, 2, 6, 6)
     with pytest.raises(snn.ConversionError, match="LayerNorm '1.0'"):
-        snn.calibrate(module, x)
-    thresholds = snn.calibrate(module, x, hybrid=True)
+        snn.calibrate(module, [*x])
+    thresholds = snn.calibrate(module, [*x], hybrid=True)
     for coding in ("rate", "differential"):
         whole = snn.convert(module, thresholds, "mt", coding, 6, crpi=snn.CRPI(0.5), hybrid=True)
         first = snn.convert(front, thresholds[:1], "mt", coding, 6, crpi=snn.CRPI(0.5))

@@ -1,0 +1,262 @@
+"""A module as a graph of operations, each in the place that its source has in the user's module."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snn.errors import ConversionError
+from snn.graph.nodes import refused
+from snn.graph.operations import HYBRID, SQUASHING, Op
+
+Outputs = Any  # a value's number, or a list, tuple or dict of such
+
+
+@dataclass(frozen=True)
+class Node:
+    """Value i of a graph (value 0 is its input): what `path` computes from the values `inputs`."""
+
+    path: str
+    inputs: tuple[int, ...]
+
+
+class Container(nn.Module):
+    """Stands for a module of the source that holds others."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+
+    def _get_name(self) -> str:
+        return self._title
+
+
+class Graph(Container):
+    """The operations as submodules under the source's names, and how values flow through them.
+
+    nodes    in order; node n makes value n + 1
+    outputs  numbers of the values that the module returns, structured as it returns them
+    """
+
+    def __init__(self, title: str = "Graph") -> None:
+        super().__init__(title)
+        self.nodes: list[Node] = []
+        self.outputs: Outputs = 0
+
+    def append(self, path: str, op: nn.Module, inputs: tuple[int, ...], titles: dict[str, str] | None = None) -> int:
+        """Put `op` at `path`, or near it if that place is taken. Returns the number of its value."""
+        while self._taken(path):
+            path += "_"
+        holder: nn.Module = self
+        *above, name = path.split(".")
+        for depth, part in enumerate(above):
+            if part not in holder._modules:
+                holder.add_module(part, Container((titles or {}).get(".".join(above[: depth + 1]), "Module")))
+            holder = holder.get_submodule(part)
+        holder.add_module(name, op)
+        self.nodes.append(Node(path, inputs))
+        return len(self.nodes)
+
+    def _taken(self, path: str) -> bool:
+        known = [node.path for node in self.nodes]
+        inside = any(other == path or other.startswith(f"{path}.") or path.startswith(f"{other}.") for other in known)
+        return inside or hasattr(self, path.split(".")[0]) and path.split(".")[0] not in self._modules
+
+    def op(self, value: int) -> Any:
+        """What computes this value."""
+        return self.get_submodule(self.nodes[value - 1].path)
+
+    def inputs(self, value: int) -> tuple[int, ...]:
+        """The values that this one is computed from."""
+        return self.nodes[value - 1].inputs if value else ()
+
+    def swap(self, value: int, op: nn.Module) -> None:
+        """Put another module in the place of what computes this value."""
+        self.set_submodule(self.nodes[value - 1].path, op)
+
+    @property
+    def values(self) -> range:
+        """All values but the input, in order."""
+        return range(1, len(self.nodes) + 1)
+
+    @property
+    def neurons(self) -> list[int]:
+        """The ReLUs, or what stands in their places, in order."""
+        return [
+            value for value in self.values if self.is_layer(value) and not getattr(self.op(value), "weighted", False)
+        ]
+
+    def is_layer(self, value: int) -> bool:
+        """Has it weights, or is it a ReLU or what stands for one?"""
+        op = self.op(value)
+        return not isinstance(op, Op) or op.weighted or op.kind == "relu"
+
+    @property
+    def weighted(self) -> list[Op]:
+        return [op for value in self.values if isinstance(op := self.op(value), Op) and op.weighted]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.weighted[0].weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.weighted[0].weight.device
+
+    def users(self, value: int) -> list[int]:
+        """Values that are computed from this one."""
+        return [user for user in self.values if value in self.inputs(user)]
+
+    def layer_name(self, neuron: int) -> str:
+        """The nearest layer with weights before a neuron, if there is exactly one way back to it; else the neuron's."""
+        op = self._layer(neuron)
+        return op.name if op is not None else self.nodes[neuron - 1].path
+
+    def layer_kind(self, neuron: int) -> str:
+        """That layer's kind, or "sum" for neurons that several branches reach."""
+        op = self._layer(neuron)
+        return op.kind if op is not None else "sum"
+
+    def _layer(self, neuron: int) -> Op | None:
+        value = neuron
+        while len(inputs := self.inputs(value)) == 1 and inputs[0]:
+            value = inputs[0]
+            op = self.op(value)
+            if not isinstance(op, Op) or not op.linear:
+                return None
+            if op.weighted:
+                return op
+        return None
+
+    def channels(self, neuron: int) -> int | None:
+        """How many channels or units reach a neuron, where its layer tells."""
+        op = self.op(self.inputs(neuron)[0]) if self.inputs(neuron)[0] else None
+        if not isinstance(op, Op) or not op.weighted:
+            return None
+        transposed = op.kind.startswith("conv_transpose")
+        return op.weight.shape[1] * op.args["groups"] if transposed else len(op.weight)
+
+    def ann(self, x: Tensor) -> tuple[dict[int, Tensor], list[Tensor]]:
+        """The source network itself: all values by number, and the output of each ReLU in order. x [B, ...] in dtype."""
+        values, relus = {0: x}, []
+        for value in self.values:
+            op, inputs = self.op(value), [values[i] for i in self.inputs(value)]
+            if not isinstance(op, Op):
+                values[value] = inputs[0].clamp(0, op.ceiling)
+            else:
+                values[value] = op(*inputs)
+            if not isinstance(op, Op) or op.kind == "relu":
+                relus.append(values[value])
+        return values, relus
+
+    def pick(self, values: dict[int, Tensor]) -> Any:
+        """The outputs among the values, structured as the module returns them."""
+        return structured(self.outputs, lambda value: values[value])
+
+
+def structured(outputs: Outputs, leaf: Callable[[int], Any]) -> Any:
+    """The structure of `outputs` with leaf(value) in place of each value's number."""
+    if isinstance(outputs, dict):
+        return {key: structured(entry, leaf) for key, entry in outputs.items()}
+    if isinstance(outputs, (list, tuple)):
+        return type(outputs)(structured(entry, leaf) for entry in outputs)
+    return leaf(outputs)
+
+
+def numbers(outputs: Outputs) -> Iterator[int]:
+    """The values' numbers in a structure."""
+    if isinstance(outputs, (dict, list, tuple)):
+        for entry in outputs.values() if isinstance(outputs, dict) else outputs:
+            yield from numbers(entry)
+    else:
+        yield outputs
+
+
+@dataclass
+class Phase:
+    """A run of layers that spike at the same time.
+
+    exact    values that are known before the first step: the input, what follows from it without weights, and what
+             hybrid networks compute from the decoded values of the phase before
+    neurons  the layers, in order
+    decoded  values whose means later phases or the outputs need
+    known    values that are known when it begins
+    """
+
+    exact: list[int] = field(default_factory=list)
+    neurons: list[int] = field(default_factory=list)
+    decoded: list[int] = field(default_factory=list)
+    known: set[int] = field(default_factory=set)
+
+
+def phases(graph: Graph) -> list[Phase]:
+    """The phases in order. Values cross from one to the next by their means alone."""
+    phase, exact = {0: 0}, {0: True}
+    for value in graph.values:
+        op, inputs = graph.op(value), graph.inputs(value)
+        phase[value] = max(phase[i] for i in inputs)
+        known = all(exact[i] or phase[i] < phase[value] for i in inputs)
+        if value in graph.neurons:
+            exact[value] = False
+        elif op.linear:
+            exact[value] = known and not op.weighted
+        else:
+            exact[value] = True
+            phase[value] += not known
+    result = [Phase() for _ in range(max(phase.values()) + 1)]
+    for value in graph.values:
+        if exact[value]:
+            result[phase[value]].exact.append(value)
+        elif value in graph.neurons:
+            result[phase[value]].neurons.append(value)
+    needed = set(numbers(graph.outputs))
+    needed |= {i for value in graph.values for i in graph.inputs(value) if phase[i] < phase[value]}
+    for value in sorted(needed):
+        if not exact[value]:
+            result[phase[value]].decoded.append(value)
+    for number, entry in enumerate(result):
+        entry.known = {value for value in phase if phase[value] < number or (exact[value] and phase[value] == number)}
+    return result
+
+
+def between(graph: Graph, start: int, phase: Phase) -> tuple[list[int], list[int]]:
+    """Where a phase's value comes from: the values that are known or spike, and those in between, in order."""
+    inner: set[int] = set()
+    sources: set[int] = set()
+    waiting = [start]
+    while waiting:
+        value = waiting.pop()
+        if value in phase.known or value in phase.neurons:
+            sources.add(value)
+        elif value not in inner:
+            inner.add(value)
+            waiting += graph.inputs(value)
+    return sorted(sources), sorted(inner)
+
+
+def analog_inside(graph: Graph) -> Iterator[Op]:
+    """Operations that are neither linear nor a ReLU, and neither on the observation nor behind the last layer."""
+    after: set[int] = set()  # values that layers with weights reach
+    for value in graph.values:
+        if graph.is_layer(value) or any(i in after for i in graph.inputs(value)):
+            after.add(value)
+    before: set[int] = set()  # values that reach such layers
+    for value in reversed(graph.values):
+        if graph.is_layer(value) or value in before:
+            before.update(graph.inputs(value))
+    for value in graph.values:
+        op = graph.op(value)
+        if not graph.is_layer(value) and not op.linear and graph.inputs(value)[0] in after:
+            if op.kind not in SQUASHING or value in before:
+                yield op
+
+
+def check(graph: Graph, hybrid: bool) -> None:
+    """Raises ConversionError, naming it, for an operation that can't be converted where it is."""
+    if not graph.neurons:
+        raise ConversionError("there is nothing to convert: the module holds no ReLU")
+    for op in analog_inside(graph):
+        if op.kind not in HYBRID or not hybrid:
+            raise refused(op.kind, op.name)

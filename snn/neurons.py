@@ -1,0 +1,164 @@
+"""Neuron modules: what stands in a ReLU's place. Each is usable alone, on currents."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snn import neuron as neurons
+from snn.carry import CRPI
+from snn.errors import ConversionError
+from snn.graph.operations import Shape
+from snn.layout import flatten, per_unit, unflatten
+from snn.neuron import Neuron
+from snn.recurrence import Block, advance
+
+
+class SpikingNeuron(nn.Module):
+    """A layer of neurons: a fire rule under a coding, thresholds, and what is carried from one decision to the next.
+
+    theta     [channels] or [units] thresholds, one per entry of dimension 1 of its batches; a buffer. 0: silent
+    spec      fire rule, coding, number of magnitudes
+    crpi      what carries membranes over; None: nothing. In a network `spiking.crpi` decides.
+    ceiling   of the ReLU that it stands for (6 for ReLU6), or None
+    carried   [slots, units] what the last decision left, units in memory order (see `snn.layout`), or None at an
+              episode's start
+    """
+
+    theta: Tensor
+
+    def __init__(self, theta: Tensor, spec: Neuron, crpi: CRPI | None = None, ceiling: float | None = None) -> None:
+        super().__init__()
+        theta = torch.as_tensor(theta).detach()
+        if theta.dim() != 1 or not torch.isfinite(theta).all() or (theta < 0).any():
+            raise ConversionError("thresholds must be one finite number >= 0 per channel or unit")
+        self.register_buffer("theta", theta.clone())
+        self.spec, self.crpi, self.ceiling = spec, crpi, ceiling
+        self.carried: Tensor | None = None
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def forward(self, currents: Tensor, bias: Tensor | None = None) -> Tensor:
+        """One decision: currents [T, B, channels, ...] or [T, B, units] -> spikes of that shape, in the unit of theta.
+
+        Under rate coding I[t] is current plus bias ([channels, ...] or [units]; None: 0); under differential coding the
+        currents are W x_in[t] and the bias enters M_in[1] once. What the decision leaves is carried to the next; B may
+        change after `reset` only. Raises ConversionError for shapes that don't fit.
+        """
+        shape: Shape = tuple(currents.shape[2:])
+        if currents.dim() < 3 or shape[0] != len(self.theta):
+            raise ConversionError(f"currents [T, B, {len(self.theta)}, ...] are needed, got {tuple(currents.shape)}")
+        steps, rows = currents.shape[:2]
+        theta = per_unit(self.theta, shape)
+        if self.carried is None:
+            self.carried = self.blank(theta).repeat(rows, 1)
+        if self.carried.shape != (rows, len(theta)):
+            raise ConversionError(f"{len(self.carried)} rows of {self.carried.shape[1]} units run; reset() first")
+        carry = CRPI(0.0) if self.crpi is None else self.crpi
+        if carry.rule.control is not None:
+            raise ConversionError(f"a layer alone can't play the control {carry.mode!r}; a network can")
+        current = flatten(currents.flatten(0, 1).to(theta.dtype)).view(steps, rows, -1).contiguous()
+        out = torch.empty_like(current)
+        block = Block(
+            current=current,
+            constant=False,
+            out=out,
+            emit=True,
+            kept=self.carried,
+            start=self.carried,
+            active=torch.ones(rows, dtype=torch.bool, device=theta.device),
+            alpha=torch.from_numpy(carry.of(torch.arange(rows).numpy())).to(theta),
+            state=theta.new_empty(len(self.spec.coding.state), rows, len(theta)),
+            decoded=theta.new_zeros(rows, len(theta)),
+            theta=theta,
+            bias=theta.new_zeros(len(theta)) if bias is None else flatten(bias.to(theta)[None])[0].contiguous(),
+            gain=torch.where(theta > 0, 1 / theta, 0 * theta),
+            fan_out=torch.zeros_like(theta, dtype=torch.int32),
+            t0=0,
+            timesteps=steps,
+            counts=torch.zeros(2, 0, rows, dtype=torch.int64, device=theta.device),
+            above=torch.zeros(rows, dtype=torch.int64, device=theta.device),
+        )
+        advance(self.spec, carry.rule, block)
+        return unflatten(out, shape)
+
+    def reset(self, mask: Any = None) -> None:
+        """An episode begins: in all rows, or where the boolean mask says."""
+        if mask is None or self.carried is None:
+            self.carried = None
+        else:
+            rows = torch.as_tensor(mask, device=self.carried.device)
+            units = self.carried.shape[1] // len(self.theta)
+            self.carried[rows] = self.blank(self.theta.repeat(units))
+
+    def blank(self, theta: Tensor) -> Tensor:
+        """`carried` of one environment at an episode's start, for thresholds [units]."""
+        rule = (CRPI(0.0) if self.crpi is None else self.crpi).rule
+        return rule.blank(self.spec.rule.v_base * theta)
+
+    def extra_repr(self) -> str:
+        live = self.theta[self.theta > 0]
+        span = f"theta {float(live.min()):.3g}..{float(live.max()):.3g}" if len(live) else "no theta above 0"
+        dead = len(self.theta) - len(live)
+        return f"{len(self.theta)}, {span}" + (f", {dead} silent" if dead else "")
+
+    def _get_name(self) -> str:
+        named = type(self).__name__
+        return named if type(self) is not SpikingNeuron else f"{self.spec.rule.name}, {self.spec.coding.name}"
+
+
+class IF(SpikingNeuron):
+    """Integrate and fire with soft reset under rate coding (Xu et al. 2026, Eqs. 1-5)."""
+
+    def __init__(
+        self, theta: Tensor, crpi: CRPI | None = None, *, spec: Neuron | None = None, ceiling: float | None = None
+    ) -> None:
+        super().__init__(theta, spec or neurons.make("if", "rate", 1), crpi, ceiling)
+
+
+class SNM(SpikingNeuron):
+    """Signed neuron with memory under rate coding (Wang et al., IJCAI 2022; Xu et al. 2026, Eqs. 9-13)."""
+
+    def __init__(
+        self, theta: Tensor, crpi: CRPI | None = None, *, spec: Neuron | None = None, ceiling: float | None = None
+    ) -> None:
+        super().__init__(theta, spec or neurons.make("snm", "rate", 1), crpi, ceiling)
+
+
+class MT(SpikingNeuron):
+    """Multi-threshold neuron of n magnitudes under rate coding (Huang et al., ACM MM 2024; Eqs. 14-21)."""
+
+    def __init__(
+        self,
+        theta: Tensor,
+        crpi: CRPI | None = None,
+        *,
+        n: int = 4,
+        spec: Neuron | None = None,
+        ceiling: float | None = None,
+    ) -> None:
+        super().__init__(theta, spec or neurons.make("mt", "rate", n), crpi, ceiling)
+
+
+class DC(SpikingNeuron):
+    """The MT rule under differential coding (Huang et al., arXiv 2503.00301; Xu et al. 2026, Eqs. 22-25)."""
+
+    def __init__(
+        self,
+        theta: Tensor,
+        crpi: CRPI | None = None,
+        *,
+        n: int = 4,
+        spec: Neuron | None = None,
+        ceiling: float | None = None,
+    ) -> None:
+        super().__init__(theta, spec or neurons.make("mt", "differential", n), crpi, ceiling)
+
+
+_NAMED = {("if", "rate"): IF, ("snm", "rate"): SNM, ("mt", "rate"): MT, ("mt", "differential"): DC}
+
+
+def module_of(spec: Neuron, theta: Tensor, ceiling: float | None = None) -> SpikingNeuron:
+    """The neuron module of a spec: IF, SNM, MT or DC, or a plain SpikingNeuron for other pairs."""
+    named = _NAMED.get((spec.rule.name, spec.coding.name))
+    return SpikingNeuron(theta, spec, ceiling=ceiling) if named is None else named(theta, spec=spec, ceiling=ceiling)
