@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from snn import codings, rules
 from snn.errors import ConversionError
 from snn.files import load
 from snn.graph.operations import Op
@@ -61,12 +60,12 @@ def write(
 
 def _check(spiking: SpikingNetwork, first_decision: bool) -> None:
     rule, coding = spiking.neuron.rule, spiking.neuron.coding
-    if coding is not codings.get("rate"):
+    if coding.name != "rate":
         raise ConversionError(
             f"NIR can't represent differential coding (neuron={rule.name}; dc is mt under it): its spikes correct running means; convert with "
             "neuron=if"
         )
-    if rule is not rules.get("if"):
+    if rule.name != "if" or spiking.neuron.strict:
         reason = "spikes of several magnitudes" if rule.levels else "another rule than v >= v_threshold"
         raise ConversionError(
             f"NIR can't represent {rule.name.upper()} neurons (neuron={rule.name}), which have {reason}; convert with neuron=if"

@@ -51,8 +51,10 @@ class Op(nn.Module):
         super().__init__()
         self.kind, self.name, self.args = kind, name, dict(args or {})
         _check(self, tensors or {})
-        for key, value in (tensors or {}).items():
-            self.register_buffer(key, value.detach())
+        given = tensors or {}
+        for key in (name.rstrip("?") for name in KINDS[kind].tensors):
+            if key in given:
+                self.register_buffer(key, given[key].detach())
 
     @property
     def linear(self) -> bool:

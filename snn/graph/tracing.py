@@ -137,6 +137,10 @@ def _plain_structure(returned: Any) -> Any:
         return {key: _plain_structure(value) for key, value in returned.items()}
     if isinstance(returned, (list, tuple)):
         return type(returned)(_plain_structure(value) for value in returned)
+    if isinstance(returned, torch.fx.Node) and returned.target in NAMED_PARTS:
+        raise ConversionError(
+            f"the module returns all of {label(returned)} '{returned.name}'; return its items by name"
+        )
     if not isinstance(returned, torch.fx.Node):
         raise ConversionError(f"the module returns {returned!r} beside tensors; only tensors convert")
     return returned

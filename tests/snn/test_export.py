@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def decide(graph, observation):
-    """One decision of a NIR graph as the metadata say: dt = 1, soft reset, v_init, the mean of T outputs. Plain numpy."""
+    """One decision of a NIR graph as the metadata say: dt = 1, soft reset, v_init, the mean of T outputs."""
     waiting, order = set(graph.nodes), []
     while waiting:
         order += [n for n in sorted(waiting) if not any(source in waiting for source, to in graph.edges if to == n)]
@@ -201,7 +201,7 @@ def test_mistakes_are_one_line_each(tmp_path, capsys, monkeypatch):
     snn.save(image, tmp_path / "conv.pt")
     (tmp_path / "noise.pt").write_bytes(b"noise")
     cases = [
-        ([str(tmp_path / "absent.pt")], "absent.pt: "),
+        ([str(tmp_path / "absent.pt")], "absent.pt can't be read"),
         ([str(tmp_path / "noise.pt")], "noise.pt"),
         ([str(ROOT / "checkpoints/state/cartpole_swingup.pt")], "cartpole_swingup.pt"),
         ([str(tmp_path / "conv.pt")], "'0' is a convolution of 2 channels"),

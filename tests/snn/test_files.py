@@ -81,7 +81,8 @@ def test_every_damage_is_noticed(saved):
         with pytest.raises(snn.ConversionError) as error:
             snn.load(saved)
         assert "\n" not in str(error.value) and str(saved) in str(error.value)
-    for place in range(len(whole) - 300, len(whole), 7):  # weights and thresholds
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for place in range(header, len(whole), 7):  # weights and thresholds
         saved.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         with pytest.raises(snn.ConversionError, match="damaged"):
             snn.load(saved)

@@ -457,7 +457,9 @@ entry("dueling heads of one trunk", 8)(
         a=mlp(64, 32, 4),
     )
 )
-entry("mean and log_std by chunk", 17)(lambda: Net(lambda m, x: m.net(x).chunk(2, dim=-1), net=mlp(17, 128, 128, 12)))
+entry("mean and log_std by chunk", 17)(
+    lambda: Net(lambda m, x: (lambda h: (h[0], h[1]))(m.net(x).chunk(2, dim=-1)), net=mlp(17, 128, 128, 12))
+)
 entry("weight-normed layers", 12)(
     lambda: nn.Sequential(
         nn.utils.parametrizations.weight_norm(nn.Linear(12, 64)),
