@@ -57,7 +57,9 @@ def by_kernel(neuron: Neuron, carry: CarryRule, block: Block) -> None:
     """The compiled way (CPU tensors only)."""
     b = block
     bf16 = torch.bfloat16
-    kernel = kernels.compiled(neuron, carry, _NUMPY[b.theta.dtype], b.current.dtype is bf16, b.out.dtype is bf16)
+    kernel = kernels.compiled(
+        neuron, (carry.initial, carry.keep), _NUMPY[b.theta.dtype], b.current.dtype is bf16, b.out.dtype is bf16
+    )
     spikes = (_array(b.out), b.emit, b.units_of, b.fired_of)
     tensors = (b.kept, b.start, b.active, b.alpha, b.state, b.decoded, b.theta, b.bias, b.gain, b.fan_out)
     arguments = (_array(b.current), b.constant, *spikes, *map(_array, tensors), b.t0, b.timesteps)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 from numba.extending import register_jitable
 
-from snn.carry import CarryRule
 from snn.cpu import threads
 from snn.cpu.jit import jit
 from snn.neuron import Neuron
@@ -23,8 +22,8 @@ _MIN_WORK = 200_000  # unit-steps below which a second thread costs more than it
 
 
 @functools.cache
-def compiled(neuron: Neuron, carry: CarryRule, dtype: type, bf16_in: bool, bf16_out: bool) -> Callable:
-    """The kernel for a neuron; `dtype` is numpy's float32 or float64, bf16 arrays are passed as their uint16 bits.
+def compiled(neuron: Neuron, carry: tuple[Callable, Callable], dtype: type, bf16_in: bool, bf16_out: bool) -> Callable:
+    """The kernel for a neuron and a carry rule's (initial, keep); `dtype` is numpy's float32 or float64, bf16 arrays are passed as their uint16 bits.
 
     kernel(current, constant, out, emit, units_of, fired_of, kept, start, active, alpha, state, decoded, theta, bias,
            gain, fan_out, t0, timesteps, counts, above, lo, hi)
@@ -50,15 +49,7 @@ def compiled(neuron: Neuron, carry: CarryRule, dtype: type, bf16_in: bool, bf16_
     rows_of_scratch = size + 5
     fire, step, init, mean, mean_input, initial, keep = (
         _narrowed(function, dtype)
-        for function in (
-            neuron.fire,
-            coding.step,
-            coding.init,
-            coding.mean,
-            coding.mean_input,
-            carry.initial,
-            carry.keep,
-        )
+        for function in (neuron.fire, coding.step, coding.init, coding.mean, coding.mean_input, *carry)
     )
     read, write, sends_once = _reader(size), _writer(size), coding.sends_once
     slack, v_base, clip, zero = (dtype(value) for value in (neuron.slack, rule.v_base, rule.clip, 0))

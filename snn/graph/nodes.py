@@ -17,7 +17,8 @@ _ADD = {operator.add: "add", operator.iadd: "add", torch.add: "add", "add": "add
 _SUB = {operator.sub: "sub", operator.isub: "sub", torch.sub: "sub", "sub": "sub", "sub_": "sub"}
 _MUL = {operator.mul: "mul", operator.imul: "mul", torch.mul: "mul", "mul": "mul", "mul_": "mul"}
 _DIV = {operator.truediv: "div", operator.itruediv: "div", torch.div: "div", "div": "div", "div_": "div"}
-_ARITH: dict[Any, str] = _ADD | _SUB | _MUL | _DIV
+_BOUND: dict[Any, str] = {torch.maximum: "max", torch.minimum: "min"}
+_ARITH: dict[Any, str] = _ADD | _SUB | _MUL | _DIV | _BOUND
 _NEG = {operator.neg, torch.neg, "neg"}
 _RELU = {F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_"}
 _CLAMP = {torch.clamp, torch.clip, "clamp", "clamp_", "clip", "clip_", F.hardtanh, F.relu6}
@@ -363,7 +364,7 @@ def _arith(node: torch.fx.Node, source: nn.Module) -> Op:
     if is_value(left) and is_value(right):
         if fn in ("add", "sub"):
             return Op(fn, node.name)
-        raise ConversionError(f"'{node.name}' multiplies or divides activations by each other, which is not linear")
+        raise ConversionError(f"'{node.name}' combines activations, by more than their sum, which is not linear")
     # With the constant in front: c + x, c * x and c - x are affine, c / x is not.
     if not is_value(left):
         left, right = right, left
@@ -380,7 +381,8 @@ def _arith(node: torch.fx.Node, source: nn.Module) -> Op:
         value = torch.tensor(right, dtype=torch.float64)
     else:
         raise ConversionError(f"'{node.name}' scales by {right!r}, which is not a finite number")
-    return Op("arith", node.name, {"fn": fn}, {"value": value if value.is_floating_point() else value.double()})
+    kind = "bound" if fn in ("max", "min") else "arith"
+    return Op(kind, node.name, {"fn": fn}, {"value": value if value.is_floating_point() else value.double()})
 
 
 NAMED_PARTS: dict[Any, str] = _PARTS

@@ -141,6 +141,10 @@ def _arithmetic(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
     return _ARITHMETIC[op.args["fn"]](inputs[0], op.value)
 
 
+def _bound(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
+    return (torch.maximum if op.args["fn"] == "max" else torch.minimum)(inputs[0], op.value.to(inputs[0]))
+
+
 def _scale_shift(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
     x = inputs[0]
     shape = (1, -1) + (1,) * (x.dim() - 2)
@@ -211,11 +215,12 @@ KINDS: dict[str, Kind] = {
     "exp": Kind(_plain(torch.exp), linear=False),
     "softplus": Kind(_plain(F.softplus), linear=False),
     "clamp": Kind(_plain(torch.clamp), ("min", "max"), linear=False),
+    "bound": Kind(_bound, ("fn",), ("value",), linear=False),
 }
 # What only a hybrid network may hold between its layers, run on decoded values.
 HYBRID = ("layernorm", "tanh")
 # Monotone functions of each value alone: behind the last layer they are the policy's, on decoded values.
-SQUASHING = ("tanh", "sigmoid", "exp", "softplus", "clamp")
+SQUASHING = ("tanh", "sigmoid", "exp", "softplus", "clamp", "bound")
 
 
 def _check(op: Op, tensors: dict[str, Tensor]) -> None:
