@@ -1,4 +1,4 @@
-"""Damaged and hostile files of saved networks; "network", the base, is a safetensors file with JSON in its header."""
+"""Damaged and hostile files of saved networks; the base is a safetensors file with JSON in its header."""
 
 from __future__ import annotations
 

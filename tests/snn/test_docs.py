@@ -46,6 +46,47 @@ def test_own_neuron(ternary, coding):
     assert negative
 
 
+@pytest.fixture(scope="module")
+def examples():
+    """The names that the page's code defines, without what follows the carry rule."""
+    torch.manual_seed(0)
+    names: dict = {}
+    exec(
+        compile(CODE[: CODE.index('spiking = snn.convert(ann, thresholds, coding="leaky"')], "docs/neurons.md", "exec"),
+        names,
+    )
+    return names
+
+
+def _played(coding, currents, v):
+    """One IF neuron's spikes and decoded mean by the words of the page, in plain Python; returns v at the end, too."""
+    rest, spikes = False, []
+    for current in currents:
+        v = (0.9 * v if coding == "leaky" else v) + current
+        spikes.append(float(v >= 1 and not (coding == "resting" and rest)))
+        rest = spikes[-1] > 0
+        v -= spikes[-1]
+    counted = spikes[1:] if coding == "late" else spikes
+    return spikes, sum(counted) / len(counted), v
+
+
+@pytest.mark.parametrize("coding", ["leaky", "resting", "late"])
+def test_own_codings_and_carry_rule(examples, coding):
+    layer = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    torch.nn.init.ones_(layer.weight)
+    module = torch.nn.Sequential(layer, torch.nn.ReLU())
+    spiking = snn.convert(module, [torch.ones(1)], "if", coding, 7, crpi=snn.CRPI(1.0, mode=examples["half"]))
+    kept = 0.0
+    for current in (0.55, 0.3, 0.85, 0.1):
+        start = 0.5 + kept
+        spikes, mean, end = _played(coding, [current] * 7, start)
+        x = torch.tensor([[current]], dtype=torch.float64)
+        assert spiking.trace(x).layers[0].spikes.flatten().tolist() == spikes
+        assert float(spiking(x)) == pytest.approx(mean, abs=1e-12)
+        kept = 0.5 * (end - start)
+        assert float(spiking.residuals()[0]) == pytest.approx(kept, abs=1e-12)
+
+
 def test_unknown_without_its_file():
     with pytest.raises(snn.ConversionError, match="ternary"):
         snn.convert(mlp(2, 3, 1), [torch.ones(3)], "ternary")
