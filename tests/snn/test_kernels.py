@@ -250,7 +250,8 @@ from snn import neuron
 from snn.cpu import kernels
 module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
 snn.convert(module, [torch.ones(2)], "mt", timesteps=1)(torch.ones(1, 2))
-kernel = kernels.compiled(neuron.make("mt", "rate", 4), (snn.carry.RESIDUAL.initial, snn.carry.RESIDUAL.keep), np.float32, False, False)
+rule = snn.carry.RESIDUAL
+kernel = kernels.compiled(neuron.make("mt", "rate", 4), (rule.initial, rule.keep), np.float32, False, False)
 print(sum(kernel.stats.cache_hits.values()))
 """
     root = str(kernels.__file__).rsplit("/snn/", 1)[0]
