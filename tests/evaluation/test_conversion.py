@@ -174,7 +174,7 @@ def test_whatever_stops_a_video_or_a_network_the_result_stands(policies, tmp_pat
     assert "the terminal is closed" in shown and "video.mp4: not written" in line
     results.write_failure(result.config, "whatever came behind it", tmp_path)
     assert results.read(tmp_path) == result and result.status == "ok"
-    assert result.artefacts == {"spiking.pt": sha256_file(tmp_path / "spiking.pt")}
+    assert result.artefacts == {"spiking.safetensors": sha256_file(tmp_path / "spiking.safetensors")}
 
 
 @pytest.mark.parametrize(
