@@ -2,7 +2,7 @@
 
     python benchmarks/soak.py --minutes 120 [--share 0.3] [--folder soak]
 
-Each cycle resumes a state-based run for 400 frames more (snapshot, replay segments, evaluation, CSVs, TensorBoard),
+Each cycle resumes a state-based run for 400 frames more (snapshot, replay, evaluation, CSVs, TensorBoard),
 converts its newest snapshot with environments in a worker process, and rolls both out; every tenth cycle does the same
 from pixels, so that OpenGL contexts come and go. Nothing is given back by a process ending: whatever a cycle leaks
 stays and is seen. After a cycle it sleeps until it has used no more than `share` of one core.

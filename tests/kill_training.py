@@ -3,7 +3,7 @@
     python -m tests.kill_training [--kills 12] [--frames 1600] [--seed 0]
 
 Moments are drawn over the time that the uninterrupted run took with its folder, imports left out, so that a kill can
-hit an episode, an update, an evaluation, a segment or a snapshot being written. Exit code 1 where CSV columns (times
+hit an episode, an update, an evaluation, the replay or a snapshot being written. Exit code 1 where CSV columns (times
 aside) or any tensor of the last snapshot differ.
 """
 
