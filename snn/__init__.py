@@ -19,6 +19,8 @@ from snn.neurons import DC, IF, MT, SNM, SpikingNeuron
 from snn.reference import LayerTrace, Trace
 from snn.rules import Rule
 
+__version__ = "1.0.0"
+
 __all__ = [
     "CRPI",
     "DC",
