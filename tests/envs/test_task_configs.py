@@ -16,6 +16,7 @@ COMMON = {"nstep": 3, "batch_size": 256, "lr": 1e-4, "feature_dim": 50, "replay_
 
 EASY = """cartpole_balance cartpole_balance_sparse cartpole_swingup cup_catch finger_spin hopper_stand pendulum_swingup
           walker_stand walker_walk""".split()
+GYMNASIUM = [f"{name}-v{version}" for name in ("Ant", "HalfCheetah", "Hopper", "Walker2d") for version in (4, 5)]
 HARD = ["humanoid_run", "humanoid_stand", "humanoid_walk"]
 
 
@@ -69,4 +70,11 @@ def test_what_is_no_task_is_refused_with_the_list_of_tasks(composed, name):
     with pytest.raises(HydraException) as refusal:
         composed(f"task={name}")
     offered = str(refusal.value).split("Available options in 'task':")[1].split("Config search path")[0].split()
-    assert sorted(offered) == sorted(envs.TASKS)
+    assert set(offered) == {*envs.TASKS, *GYMNASIUM, "gymnasium"}
+
+
+def test_gymnasiums_tasks_are_learned_from_states_at_one_decision_per_step(composed):
+    for task in GYMNASIUM:
+        values = composed(f"task={task}")
+        assert (values["task_name"], values["obs"], values["action_repeat"]) == (task, "state", 1)
+        assert values["num_train_frames"] == 1_000_000
