@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BOUNDS = {"losses": 5e-2, "rewards": 1e-3, "spikes": 1e-2}  # relative differences
 TRAIN = ("train.py", "preset=debug", "precision=fp32", "num_train_frames=120", "save_video=false", "use_tb=false")
 CONVERT = ("convert.py", "env_name=cartpole_swingup", "SNN_ts=4", "max_decisions=2", "num_eval_episodes=1", "chunk=2")
-CONVERT += ("calibration.steps=20", "num_workers=0")
+FEW = ("calibration.steps=20", "num_workers=0")
 NEURONS = ("if", "snm", "mt", "dc")
 
 
@@ -41,7 +41,7 @@ def numbers(device: str, folder: Path) -> dict[str, dict[str, list[float]]]:
     seen = {"losses": {name: [float(row[name]) for row in rows] for name in names}, "rewards": {}, "spikes": {}}
     for neuron in NEURONS:
         words = (f"neuron={neuron}", f"device={device}", f"store={folder}/store", f"hydra.run.dir={folder}/{neuron}")
-        python(*CONVERT, *words)
+        python(*CONVERT, *FEW, *words)
         found = result.read(folder / neuron)
         played = [rollouts.episodes[0] for rollouts in (found.ann, *found.snn) if rollouts is not None]
         seen["rewards"][neuron] = [episode.reward_sum for episode in played]
