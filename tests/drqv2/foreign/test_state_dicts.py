@@ -117,7 +117,7 @@ def test_the_published_conversion_and_ours_agree_to_the_last_bit(tmp_path, layou
     with torch.no_grad():
         for observation in observations(200, seed=1):
             actor(observation, actor.neuron1.measure, actor.neuron2.measure)
-        thresholds = snn.calibrate(network, observations(200, seed=1))
+        thresholds = snn.calibrate(network, list(observations(200, seed=1)))
         for neuron, theta in zip((actor.neuron1, actor.neuron2), thresholds, strict=True):
             assert torch.equal(neuron.thre, theta)
             neuron.rate = rate
