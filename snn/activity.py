@@ -47,7 +47,7 @@ class Recorder:
         self._decisions = np.zeros(0, np.int64)
 
     def room(self, layer: SpikingLayer, lo: int, hi: int, timesteps: int) -> tuple[Tensor, Tensor]:
-        """What a block of slots lo..hi adds its counts to: [2, T, rows] ([2, 0, rows] while not counting) and [rows]."""
+        """What a block of slots lo..hi adds its counts to: [2, T, rows] (T = 0 while not counting) and [rows]."""
         steps = timesteps if self.on else 0
         counts = _grown(self._counts.get(layer.index) if self.on else None, steps, hi, layer.theta)
         if self.on:

@@ -42,7 +42,7 @@ def calibrate(
     for batch in batches:
         if not isinstance(batch, Tensor):
             raise ConversionError(
-                f"a batch must be a tensor [B, ...], got a {type(batch).__name__}; of a loader of inputs and labels take "
+                f"a batch must be a tensor [B, ...], got a {type(batch).__name__}; of inputs and labels take "
                 "the inputs: (x for x, y in loader)"
             )
         if batch.dim() < 2 or not batch.numel():

@@ -109,7 +109,7 @@ def names() -> tuple[str, ...]:
 
 
 class CRPI:
-    """Cross-decision residual membrane potential initialisation, to be attached to a network: `spiking.crpi = CRPI(0.5)`.
+    """Cross-step residual potential initialisation, to be attached to a network: `spiking.crpi = CRPI(0.5)`.
 
     alpha  its factor in [0, 2]: one number, or one per environment (slot). 0 is plain conversion.
     mode   the carry rule: residual (the method), one of its controls random | shuffled | carry, or a `CarryRule`

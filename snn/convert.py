@@ -41,8 +41,8 @@ def convert(
 ) -> SpikingNetwork:
     """Convert a trained ReLU module, which is copied and never changed (Xu et al. 2026, Section 4).
 
-    module           linear maps and ReLUs in any composition (docs/conversion.md lists them), one tensor in; out one, or
-                     a tuple, list or dict of tensors
+    module           linear maps and ReLUs in any composition (docs/conversion.md lists them), one tensor in; out one,
+                     or a tuple, list or dict of tensors
     thresholds       one tensor per ReLU, in order: [channels] behind a convolution, [units] behind a Linear, >= 0;
                      0 marks a unit that stays silent. `snn.calibrate` makes them.
     neuron, coding   if | snm | mt (or a `Rule`), rate | differential (or a `Coding`); neuron="dc": mt, differential
@@ -106,7 +106,8 @@ def _check_ceiling(name: str, ceiling: float | None, theta: Tensor, spec: Neuron
 def _checked_thresholds(graph: Graph, thresholds: Any, dtype: torch.dtype) -> list[Tensor]:
     if not isinstance(thresholds, (list, tuple)):
         raise ConversionError(
-            f"thresholds must be a list of one tensor per ReLU, as snn.calibrate makes it, got {type(thresholds).__name__}"
+            "thresholds must be a list of one tensor per ReLU, as snn.calibrate makes it, got "
+            f"{type(thresholds).__name__}"
         )
     if len(thresholds) != len(graph.neurons):
         raise ConversionError(f"the module has {len(graph.neurons)} ReLUs, but {len(thresholds)} thresholds were given")

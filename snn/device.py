@@ -13,8 +13,8 @@ def placed(array: np.ndarray, device: torch.device) -> Tensor:
 
 
 def beside(number: float, values: Tensor) -> Tensor:
-    """`number` as a 0-d tensor of the type and on the device of `values`, to divide them by. CUDA multiplies by the rounded
-    reciprocal of a Python number, which may differ from the quotient in the last bit."""
+    """`number` as a 0-d tensor of the type and on the device of `values`, to divide them by. CUDA multiplies by the
+    rounded reciprocal of a Python number, which may differ from the quotient in the last bit."""
     return values.new_full((), number)
 
 

@@ -1,4 +1,4 @@
-"""python -m snn.export network.pt --nir out.nir : a converted network of IF neurons in NIR, for other simulators and chips.
+"""python -m snn.export network.pt --nir out.nir : a network of IF neurons in NIR, for other simulators and chips.
 
     python -m snn.export network.pt --nir out.nir
     python -m snn.export network.pt --nir out.nir --shape 9,84,84     a convolution first: NIR needs the input's size
@@ -31,7 +31,7 @@ def to_nir(spiking: SpikingNetwork, shape: tuple[int, ...] | None = None, first_
 
     Unit j of a layer takes dt = 1, r = 1: v += I; it fires where v >= v_threshold; v -= v_threshold. The next weights
     are multiplied by the thresholds behind, so that spikes are 0 or 1. The decision is the mean of the output over T
-    steps of a constant input. Raises ConversionError for what NIR can't represent, by name, or where nir isn't installed.
+    steps of a constant input. Raises ConversionError for what NIR can't represent, or where nir isn't installed.
     """
     try:
         import nir
@@ -62,24 +62,26 @@ def _check(spiking: SpikingNetwork, first_decision: bool) -> None:
     rule, coding = spiking.neuron.rule, spiking.neuron.coding
     if coding.name != "rate":
         raise ConversionError(
-            f"NIR can't represent differential coding (neuron={rule.name}; dc is mt under it): its spikes correct running means; convert with "
-            "neuron=if"
+            f"NIR can't represent differential coding (neuron={rule.name}; dc is mt under it): its spikes correct "
+            "running means; convert with neuron=if"
         )
     if rule.name != "if" or spiking.neuron.strict:
         reason = "spikes of several magnitudes" if rule.levels else "another rule than v >= v_threshold"
         raise ConversionError(
-            f"NIR can't represent {rule.name.upper()} neurons (neuron={rule.name}), which have {reason}; convert with neuron=if"
+            f"NIR can't represent {rule.name.upper()} neurons (neuron={rule.name}), which have {reason}; "
+            "convert with neuron=if"
         )
     for value in spiking.module.values:
         op = spiking.module.op(value)
         if isinstance(op, Op) and not op.linear:
             raise ConversionError(
-                f"NIR can't represent '{op.name}' ({op.kind}), which is neither linear nor a neuron; convert the network without it"
+                f"NIR can't represent '{op.name}' ({op.kind}), which is neither linear nor a neuron; "
+                "convert the network without it"
             )
     if not first_decision and np.any(np.asarray(spiking.carry.alpha) != 0):
         raise ConversionError(
-            f"NIR can't represent CRPI (alpha={_plain(spiking.carry.alpha)}), which takes residues from one decision to the next; convert with "
-            "alpha=0, or write an episode's first decision, with alpha noted: --first-decision"
+            f"NIR can't represent CRPI (alpha={_plain(spiking.carry.alpha)}), which takes residues from one decision "
+            "to the next; convert with alpha=0, or write an episode's first decision, with alpha noted: --first-decision"
         )
 
 

@@ -17,8 +17,8 @@ from snn.layer import SpikingLayer
 class Memory:
     """How many environments (slots) are known, and the controls' keys and counters.
 
-    What a layer keeps of each slot (see `snn.carry`) is its neurons' `carried` [capacity, units]; rows beyond `slots` are
-    padding.
+    What a layer keeps of each slot (see `snn.carry`) is its neurons' `carried` [capacity, units]; rows beyond `slots`
+    are padding.
     """
 
     def __init__(self, crpi: CRPI, layers: Sequence[SpikingLayer] = ()) -> None:

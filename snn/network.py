@@ -248,8 +248,8 @@ class SpikingNetwork(nn.Module):
 
     def residuals(self) -> list[Tensor]:
         """What the last decision left, per layer [slots, units], in units of theta (0 for units without a threshold):
-        CRPI's residual max(v[T] - v[0], -c[T]), under the carry rule "carry" v[T] - v_base. Zeros at an episode's start,
-        and no layers before the first decision."""
+        CRPI's residual max(v[T] - v[0], -c[T]), under the carry rule "carry" v[T] - v_base. Zeros at an episode's
+        start, and no layers before the first decision."""
         return self._memory.residuals()
 
     # --- activity ----------------------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ class Writer:
                 )
             if any(padding) and shift.any():
                 raise ConversionError(
-                    f"NIR can't represent '{op.name}': it pads an input that is shifted first, which no bias can stand for"
+                    f"NIR can't represent '{op.name}': it pads an input shifted first, which no bias can stand for"
                 )
             bias = bias + (weight.flatten(2).sum(2) @ shift)
             weight = weight * scale.view(-1, *[1] * (weight.dim() - 2)) * factor.view(-1, *[1] * (weight.dim() - 1))

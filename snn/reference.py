@@ -43,7 +43,7 @@ class LayerTrace:
 
 @dataclass(frozen=True)
 class Trace:
-    """A decision looked at: its layers, its output and the source network's output, [B, ...] or as the source returns."""
+    """A decision looked at: its layers, its output and the source network's, [B, ...] or as the source returns."""
 
     layers: list[LayerTrace]
     output: Any

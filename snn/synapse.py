@@ -87,7 +87,7 @@ class Synapse:
         return flatten(x).contiguous()
 
     def fan_out(self, source: int = 0) -> Tensor:
-        """Synapses of each unit of the only source, [units in], int32, on the CPU: borders and strides counted exactly."""
+        """Synapses of each unit of the only source, [units in], int32, on the CPU: borders and strides counted."""
         return _connections(lambda x: _through([_ones(op) for op in self._ops], x), self.in_shape)
 
 
@@ -203,7 +203,7 @@ def takes_scale(ops: Sequence[Op]) -> bool:
 
 
 def _ones(op: Op) -> Callable[..., Tensor]:
-    """The operation with every weight 1, and sums in place of means (of pools that adapt, if their windows are equal)."""
+    """The operation with every weight 1, and sums for means (of pools that adapt, if their windows are equal)."""
     if op.weighted:
         return op.replaced(weight=torch.ones(op.weight.shape))
     if op.kind in ("arith", "scale_shift"):

@@ -53,9 +53,9 @@ def prepared(
 ) -> "EventConvolution | EventLinear | None":
     """What computes `op`, without its bias, from events; None where dense arithmetic does it better.
 
-    weight: the operation's, in float32 or float64, a linear layer's columns in memory order (height, width, channel). Event
-    by event are computed: convolutions that are neither grouped nor dilated and padded by numbers, and linear layers behind
-    a convolution. Those behind a linear layer are small, and rows of a batch share their weights.
+    weight: the operation's, in float32 or float64, a linear layer's columns in memory order (height, width, channel).
+    Event by event are computed: convolutions that are neither grouped nor dilated and padded by numbers, and linear
+    layers behind a convolution. Those behind a linear layer are small, and rows of a batch share their weights.
     """
     if device.type != "cpu" or len(in_shape) != 3 or weight is None:
         return None

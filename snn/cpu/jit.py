@@ -14,8 +14,8 @@ from numba import njit
 def jit(**options: Any) -> Callable[[Callable], Callable]:
     """Decorates a function as `njit(nogil=True, **options)` does, with a cache if there is room for one.
 
-    A read-only installation for a user without a home, or a full disk, costs the compilation of every process and a line
-    on standard error, not the program.
+    A read-only installation for a user without a home, or a full disk, costs the compilation of every process and a
+    line on standard error, not the program.
     """
 
     def decorate(function: Callable) -> Callable:

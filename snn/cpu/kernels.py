@@ -23,7 +23,9 @@ _MIN_WORK = 200_000  # unit-steps below which a second thread costs more than it
 
 @functools.cache
 def compiled(neuron: Neuron, carry: tuple[Callable, Callable], dtype: type, bf16_in: bool, bf16_out: bool) -> Callable:
-    """The kernel for a neuron and a carry rule's (initial, keep); `dtype` is numpy's float32 or float64, bf16 arrays are passed as their uint16 bits.
+    """The kernel for a neuron and a carry rule's (initial, keep).
+
+    `dtype` is numpy's float32 or float64; bf16 arrays are passed as their uint16 bits.
 
     kernel(current, constant, out, emit, units_of, fired_of, kept, start, active, alpha, state, decoded, theta, bias,
            gain, fan_out, t0, timesteps, counts, above, lo, hi)
@@ -142,7 +144,7 @@ def compiled(neuron: Neuron, carry: tuple[Callable, Callable], dtype: type, bf16
                         for i in range(_GROUP):
                             some |= raw[g + i]
                         if some:
-                            # Without branches: which unit fires can't be guessed, and unsigned indices can't be negative.
+                            # Without branches: which unit fires can't be guessed. Unsigned indices aren't negative.
                             for i in range(np.uint64(g), np.uint64(min(g + _GROUP, n))):
                                 target[k] = s[X, i]
                                 places[k] = i

@@ -139,7 +139,7 @@ class Graph(Container):
         return op.weight.shape[1] * op.args["groups"] if transposed else len(op.weight)
 
     def ann(self, x: Tensor) -> tuple[dict[int, Tensor], list[Tensor]]:
-        """The source network itself: all values by number, and the output of each ReLU in order. x [B, ...] in dtype."""
+        """The source network itself: all values by number, and each ReLU's output in order. x [B, ...] in dtype."""
         values, relus = {0: x}, []
         for value in self.values:
             op, inputs = self.op(value), [values[i] for i in self.inputs(value)]

@@ -71,8 +71,8 @@ class Op(nn.Module):
     def forward(self, *inputs: Tensor, bias: bool = True) -> Tensor:
         if self.kind == "linear" and inputs[0].dim() != 2:
             raise ConversionError(
-                f"Linear '{self.name}' gets {inputs[0].dim() - 1}-d values, {tuple(inputs[0].shape[1:])} for each input; "
-                "flatten them before it"
+                f"Linear '{self.name}' gets {inputs[0].dim() - 1}-d values, {tuple(inputs[0].shape[1:])} for each "
+                "input; flatten them before it"
             )
         try:
             return KINDS[self.kind].forward(self, inputs, bias)

@@ -16,8 +16,8 @@ from snn.graph.operations import Op
 def trace(module: nn.Module, hybrid: bool = False, output: str | int | None = None) -> Graph:
     """The graph of operations that `module` (one tensor in) computes in eval mode.
 
-    The module itself is not changed: a copy is traced and its weights are copied. `output` names one of several outputs.
-    Raises ConversionError for anything that isn't made of convertible operations.
+    The module itself is not changed: a copy is traced and its weights are copied. `output` names one of
+    several outputs. Raises ConversionError for anything that isn't made of convertible operations.
     """
     if not isinstance(module, nn.Module):
         raise ConversionError(f"expected a torch module, got {type(module).__name__}")
@@ -31,14 +31,15 @@ def trace(module: nn.Module, hybrid: bool = False, output: str | int | None = No
     for name, part in source.named_modules():
         if part._forward_hooks or part._forward_pre_hooks:
             raise ConversionError(
-                f"{type(part).__name__} '{name}' has forward hooks, which a converted network would not run; remove them "
-                "first (with prune.remove or remove_weight_norm, if pruning or weight norm put them there)"
+                f"{type(part).__name__} '{name}' has forward hooks, which a converted network would not run; remove "
+                "them first (with prune.remove or remove_weight_norm, if pruning or weight norm put them there)"
             )
     try:
         traced = torch.fx.Tracer().trace(source)
     except Exception as error:  # whatever the module's own forward raises on symbolic values
         raise ConversionError(
-            f"{type(module).__name__} can't be traced: {str(error).splitlines()[0]}; its forward must not branch on values"
+            f"{type(module).__name__} can't be traced: {str(error).splitlines()[0]}; "
+            "its forward must not branch on values"
         ) from error
     _check_inplace(traced, source)
     traced = torch.fx.GraphModule(source, traced).graph
