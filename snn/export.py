@@ -81,7 +81,7 @@ def _check(spiking: SpikingNetwork, first_decision: bool) -> None:
     if not first_decision and np.any(np.asarray(spiking.carry.alpha) != 0):
         raise ConversionError(
             f"NIR can't represent CRPI (alpha={_plain(spiking.carry.alpha)}), which takes residues from one decision "
-            "to the next; convert with alpha=0, or write an episode's first decision, with alpha noted: --first-decision"
+            "to the next; convert with alpha=0, or write an episode's first decision, alpha noted: --first-decision"
         )
 
 
