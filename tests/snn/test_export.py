@@ -227,3 +227,19 @@ def test_the_command(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"written: {tmp_path / 'out.nir'} (1 layers of IF neurons, T=32, alpha=0.0)\n"
     assert len(nir.read(tmp_path / "out.nir").nodes) == 5
+
+
+def test_spikingjelly_plays_the_file_as_the_network_does(tmp_path):
+    """The recipe of docs/nir.md, run where spikingjelly is installed."""
+    pytest.importorskip("spikingjelly")
+    text = (ROOT / "docs" / "nir.md").read_text(encoding="utf-8")
+    recipe = text.split("## Recipe: spikingjelly")[1].split("```python\n")[1].split("```")[0]
+    images = inputs(4, 3, 8, 10, dtype=torch.float32)
+    module = Scaled().float()
+    spiking = snn.convert(module, snn.calibrate(module, [images]), timesteps=8)
+    path = tmp_path / "out.nir"
+    export.write(spiking, path, (3, 8, 10))
+    names = {"x": images, "timesteps": 8}
+    with torch.no_grad():
+        exec(recipe.replace('"out.nir"', repr(str(path))), names)
+    torch.testing.assert_close(names["decision"], spiking(images), rtol=0, atol=1e-6)
