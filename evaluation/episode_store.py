@@ -52,7 +52,7 @@ CODE = (
     "evaluation/rollout_calibration.py",
     "runtime/device.py",
 )
-IRRELEVANT = ("envs/video.py", "snn/export.py", "snn/files.py", "snn/nir_nodes.py", "snn/graph/saved_op.py")
+IRRELEVANT = ("envs/video.py", "snn/export.py", "snn/files.py", "snn/nir_nodes.py")
 
 
 class Hashed:
