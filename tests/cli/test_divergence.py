@@ -58,4 +58,4 @@ def test_the_job_fails_with_the_cause_and_the_sweep_goes_on(tmp_path):
     )
     assert "WARNING" not in done.stderr
     found = {r.config["SNN_ts"]: r for r in map(results.read, tmp_path.glob("results/sweeps/*/*/result.json"))}
-    assert (found[2].status, found[3].status) == ("failed", "ok") and f"error: {found[2].cause}" == line
+    assert (found[2].status, found[3].status) == ("failed", "ok") and line == f"error: [1/2 SNN_ts=2] {found[2].cause}"
