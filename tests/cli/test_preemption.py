@@ -54,12 +54,14 @@ def test_sigterm_ends_the_run_with_its_episode_and_a_snapshot_of_it(tmp_path):
 
 
 def test_grace_that_is_over_ends_the_run_where_it_is(tmp_path):
-    words = (*LONG, "max_decisions=1000000", "grace_seconds=1", "num_seed_frames=400000")
+    # 500 decisions, each with a picture: many seconds, on any machine
+    words = (*LONG, "obs=pixels", "max_decisions=null", "grace_seconds=1", "num_seed_frames=400000", "num_eval_episodes=1")
     process = start("train.py", *words, cwd=tmp_path)
-    wait_for((tmp_path / FOLDER / "eval.csv").exists, process)
+    folder = tmp_path / "exp_local/cartpole_swingup/pixels_seed1"
+    wait_for((folder / "eval.csv").exists, process)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    assert process.returncode == 143 and not (tmp_path / FOLDER / "snapshot.pt").exists()
+    assert process.returncode == 143 and not (folder / "snapshot.pt").exists()
 
 
 def test_a_closed_terminal_ends_no_training(tmp_path):
