@@ -57,7 +57,8 @@ class Recorder:
     def decided(self, slots: np.ndarray) -> None:
         if self.on and len(slots):
             missing = int(slots.max()) + 1 - len(self._decisions)
-            self._decisions = np.pad(self._decisions, (0, max(0, missing)))
+            if missing > 0:
+                self._decisions = np.pad(self._decisions, (0, missing))
             self._decisions[slots] += 1
 
     def reset(self, mask: Any = None) -> None:

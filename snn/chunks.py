@@ -1,12 +1,11 @@
 """How a decision is cut into pieces that fit into memory."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from snn.errors import ConversionError
-from snn.layer import SpikingLayer
+from snn.layer import Program
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,12 @@ class Chunking:
             raise ConversionError(f"chunk_rows={rows!r} must be a whole number of at least 1, or None")
         self.max_bytes, self.rows = int(max_bytes), None if rows is None else int(rows)
 
-    def cut(self, layers_of_phases: Sequence[Sequence[SpikingLayer]], timesteps: int, slots: int) -> Chunks:
+    def cut(self, program: Program, timesteps: int, slots: int) -> Chunks:
         """The cut for `slots` environments and T steps.
 
         Raises ConversionError if one step of one environment (or of `rows` of them) does not fit.
         """
-        per_step = max((_bytes_per_step(layers) for layers in layers_of_phases), default=1)
+        per_step = program.bytes_per_step
         fitting = self.max_bytes // per_step  # environment-steps
         rows = self.rows or max(1, min(slots, fitting // timesteps))
         if fitting < rows:
@@ -50,21 +49,3 @@ class Chunking:
 
 def _whole(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
-
-
-def _sent(layer: SpikingLayer) -> int:
-    # An event has its unit's number, two bytes, beside its value.
-    return 0 if layer.sends is None else layer.units * (layer.sends.itemsize + 2 * layer.as_events)
-
-
-def _bytes_per_step(layers: Sequence[SpikingLayer]) -> int:
-    """Memory of one environment's step where it is largest: the spikes that are still needed, and a layer's current.
-
-    A current from known values is the same at all steps and needs no memory per step; its layer's spikes do.
-    """
-    most = 1
-    for layer in layers:
-        waiting = sum(_sent(before) for before in layers if before.index < layer.index <= before.until)
-        current = layer.synapse.largest * layer.synapse.dtype.itemsize if layer.spiking else _sent(layer)
-        most = max(most, waiting + current)
-    return most

@@ -1,5 +1,6 @@
 """A spiking layer as the network runs it, built for one input shape."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,11 @@ class SpikingLayer:
         self.dead = self.units - len(self.live)
         self.fan_out = torch.zeros_like(self.theta, dtype=torch.int32)
 
+    @property
+    def bytes_sent(self) -> int:
+        """Of one environment's spikes in one step. An event has its unit's number, two bytes, beside its value."""
+        return 0 if self.sends is None else self.units * (self.sends.itemsize + 2 * self.as_events)
+
     def blank(self) -> Tensor:
         """What it carries at an episode's start, [units]."""
         return self.neurons.blank(self.theta)
@@ -85,6 +91,19 @@ class Program:
     def layers_of(self, phase: Phase) -> list[SpikingLayer]:
         """The phase's layers, in order."""
         return [self._of[value] for value in phase.neurons]
+
+    @functools.cached_property
+    def bytes_per_step(self) -> int:
+        """Memory of one environment's step where it is largest: spikes that are still needed, and a layer's current.
+
+        A current from known values is the same at all steps and needs no memory per step; its layer's spikes do.
+        """
+        most = 1
+        for layer in self.layers:
+            waiting = sum(before.bytes_sent for before in self.layers if before.index < layer.index <= before.until)
+            current = layer.synapse.largest * layer.synapse.dtype.itemsize if layer.spiking else layer.bytes_sent
+            most = max(most, waiting + current)
+        return most
 
     def _build(self, phase: Phase) -> None:
         graph = self.graph

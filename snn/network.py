@@ -56,7 +56,7 @@ class SpikingNetwork(nn.Module):
         self.compute_dtype = compute_dtype
         self.chunking = Chunking(max_batch_bytes, chunk_rows)
         self._program: Program | None = None
-        self._built_from: list[tuple[int, int]] = []
+        self._built_from: list[tuple[int, int, int]] = []
         self._crpi: CRPI | None = None
         self._memory = Memory(CRPI(0.0))
         self._recorder = Recorder()
@@ -211,8 +211,7 @@ class SpikingNetwork(nn.Module):
         """
         x, program = self._checked(x)
         slots = self._checked_slots(slots, len(x))
-        layers = [program.layers_of(phase) for phase in program.phases]
-        chunks = self.chunking.cut(layers, self.timesteps, self._memory.slots)
+        chunks = self.chunking.cut(program, self.timesteps, self._memory.slots)
         self._memory.grow(self._memory.slots, chunks.capacity)
         simulation = Simulation(program, self.neuron, self.carry.rule, self.timesteps, self._memory, self._recorder)
         outputs: dict[int, Tensor] = {}
@@ -221,7 +220,9 @@ class SpikingNetwork(nn.Module):
             if len(members) == 0:
                 continue
             places = slots[members] - lo
-            active = placed(np.isin(np.arange(hi - lo), places), self.device)
+            deciding = np.zeros(hi - lo, bool)
+            deciding[places] = True
+            active = placed(deciding, self.device)
             chunk = Chunk(lo, hi, places, active, self._alpha_of(np.arange(lo, hi)), chunks.steps)
             for value, y in simulation.run(self._placed(x, members, places, hi - lo), chunk).items():
                 if value not in outputs:
@@ -311,7 +312,7 @@ class SpikingNetwork(nn.Module):
 
     def _build(self, in_shape: Shape) -> Program:
         """The graph, prepared for inputs of this shape, from buffers as they are now."""
-        now = [(id(buffer), buffer._version) for buffer in self.module.buffers()]
+        now = self.module.versions()
         program = self._program
         if program is None or in_shape != program.in_shape or now != self._built_from:
             program = Program(self.module, in_shape, self.compute_dtype)

@@ -43,6 +43,7 @@ class Graph(Container):
     def __init__(self, title: str = "Graph") -> None:
         super().__init__(title)
         self.nodes: list[Node] = []
+        self._places: list[tuple[nn.Module, str]] = []  # where each node's module stands: a look-up by path takes time
         self.outputs: Outputs = 0
 
     def append(self, path: str, op: nn.Module, inputs: tuple[int, ...], titles: dict[str, str] | None = None) -> int:
@@ -57,6 +58,7 @@ class Graph(Container):
             holder = holder.get_submodule(part)
         holder.add_module(name, op)
         self.nodes.append(Node(path, inputs))
+        self._places.append((holder, name))
         return len(self.nodes)
 
     def _taken(self, path: str) -> bool:
@@ -66,11 +68,22 @@ class Graph(Container):
 
     def op(self, value: int) -> Any:
         """What computes this value."""
-        return self.get_submodule(self.nodes[value - 1].path)
+        holder, name = self._places[value - 1]
+        return holder._modules[name]
 
     def inputs(self, value: int) -> tuple[int, ...]:
         """The values that this one is computed from."""
         return self.nodes[value - 1].inputs if value else ()
+
+    def versions(self) -> list[tuple[int, int, int]]:
+        """What tells whether a module or a tensor is another one, or has been changed, since the last look."""
+        modules = (holder._modules[name] for holder, name in self._places)
+        return [
+            (id(module), id(buffer), buffer._version)
+            for module in modules
+            for buffer in module._buffers.values()  # type: ignore[union-attr]  # a place is never empty
+            if buffer is not None
+        ]
 
     def swap(self, value: int, op: nn.Module) -> None:
         """Put another module in the place of what computes this value."""
@@ -99,11 +112,15 @@ class Graph(Container):
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.weighted[0].weight.dtype
+        return self._first.weight.dtype
 
     @property
     def device(self) -> torch.device:
-        return self.weighted[0].weight.device
+        return self._first.weight.device
+
+    @property
+    def _first(self) -> Op:
+        return next(op for holder, name in self._places if isinstance(op := holder._modules[name], Op) and op.weighted)
 
     def users(self, value: int) -> list[int]:
         """Values that are computed from this one."""
