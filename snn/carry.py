@@ -7,7 +7,7 @@ without `if` (see `snn.rules.Rule`), and take the larger or smaller of two value
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -31,12 +31,12 @@ def smaller(a: Tensor, b: Tensor) -> Tensor:
 
 
 @overload(larger)
-def _larger(a, b):  # type: ignore[no-untyped-def]  # numba's types
+def _larger(a: Any, b: Any) -> Any:
     return lambda a, b: max(a, b)
 
 
 @overload(smaller)
-def _smaller(a, b):  # type: ignore[no-untyped-def]  # numba's types
+def _smaller(a: Any, b: Any) -> Any:
     return lambda a, b: min(a, b)
 
 
@@ -58,11 +58,11 @@ class CarryRule:
     control: Literal["random", "shuffled"] | None = None
 
 
-def _no_residual(base):
+def _no_residual(base: Any) -> Any:
     return 0.0 * base
 
 
-def _clipped(kept, alpha, base, limit):
+def _clipped(kept: Any, alpha: Any, base: Any, limit: Any) -> Any:
     """v[0] = v_base + clip(alpha * residual, -clip, +clip), v_base and clip the fire rule's fractions of theta.
 
     For v_base = theta/2 this is the paper's clip(theta/2 + alpha * residual, 0, theta); for a base of 0 the same range
@@ -71,21 +71,21 @@ def _clipped(kept, alpha, base, limit):
     return base + smaller(larger(alpha * kept, -limit), limit)
 
 
-def _residual(v_end, v_start, c_end):
+def _residual(v_end: Any, v_start: Any, c_end: Any) -> Any:
     """max(v[T] - v[0], -c[T])."""
     return larger(v_end - v_start, -c_end)
 
 
-def _base(base):
+def _base(base: Any) -> Any:
     return base
 
 
-def _mixed(kept, alpha, base, limit):
+def _mixed(kept: Any, alpha: Any, base: Any, limit: Any) -> Any:
     """v[0] = (1 - alpha) v_base + alpha v[T], unclipped."""
     return (1.0 - alpha) * base + alpha * kept
 
 
-def _membrane(v_end, v_start, c_end):
+def _membrane(v_end: Any, v_start: Any, c_end: Any) -> Any:
     return v_end
 
 

@@ -60,7 +60,7 @@ class Controls:
             return kept
         live = layer.live
         relative = np.zeros(kept.shape)
-        source = _relative(kept, layer.theta) if self.control == "shuffled" else None
+        source = _relative(kept, layer.theta) if self.control == "shuffled" else relative
         for row, slot in enumerate(slots):
             if slot >= len(self._keys) or self._age[slot] == 0 or len(live) == 0:
                 continue

@@ -63,8 +63,8 @@ def convert(
     """
     graph = trace(module, hybrid, output)
     spec = neurons.make(neuron, coding, n_thresholds, strict=strict, slack=slack)
-    compute = DTYPES.get(dtype, dtype) if isinstance(dtype, str) else dtype or graph.dtype
-    if compute not in DTYPES.values():
+    compute = DTYPES.get(dtype) if isinstance(dtype, str) else dtype or graph.dtype
+    if compute is None or compute not in DTYPES.values():
         raise ConversionError(f"dtype={dtype!r} is not supported; choose one of {', '.join(DTYPES)}")
     bound = batch_bytes(graph.device) if max_batch_bytes is None else max_batch_bytes
     return assemble(graph, thresholds, spec, timesteps, crpi, compute, bound, chunk_rows)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from snn.errors import ConversionError
+
 _PER_OCTAVE = 128  # bins per factor of 2: 0.8 % wide at most, so their middle is within 0.4 %
 _OCTAVES = 32  # below the largest value; smaller ones count as 0
 _BINS = _PER_OCTAVE * _OCTAVES
@@ -33,10 +35,16 @@ class Quantiles:
         self._counts += torch.bincount(bins.flatten(), minlength=rows * (1 + _BINS)).view(rows, -1)
         self._seen += values.shape[1]
 
+    def _seen_counts(self) -> Tensor:
+        if self._counts is None:
+            raise ConversionError("there are no values to take a quantile of")
+        return self._counts
+
     def _raise(self, top: int) -> None:
         shift = min((top - self._top) * _PER_OCTAVE, _BINS)
-        lost = self._counts[:, : 1 + shift].sum(1)
-        kept = self._counts[:, 1 + shift :]
+        counts = self._seen_counts()
+        lost = counts[:, : 1 + shift].sum(1)
+        kept = counts[:, 1 + shift :]
         self._counts = torch.nn.functional.pad(kept, (1, shift))
         self._counts[:, 0] = lost
         self._top = top
@@ -49,7 +57,7 @@ class Quantiles:
         return below + (position - low) * (above - below)
 
     def _ranked(self, rank: int) -> Tensor:
-        reached = self._counts.cumsum(1) > rank
+        reached = self._seen_counts().cumsum(1) > rank
         index = reached.int().argmax(1)
         code = index - 1 + (self._top * _PER_OCTAVE - _BINS)
         middle = ((code << 16) + (1 << 15)).clamp_min(0).to(torch.int32).view(torch.float32)

@@ -91,7 +91,7 @@ class Synapse:
         return _connections(lambda x: _through([_ones(op) for op in self._ops], x), self.in_shape)
 
 
-def _through(ops: Sequence[Op], x: Tensor) -> Tensor:
+def _through(ops: Sequence[Callable[..., Tensor]], x: Tensor) -> Tensor:
     for op in ops:
         x = op(x)
     return x

@@ -8,6 +8,7 @@ docs/performance.md.
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,7 +99,7 @@ class EventConvolution:
         return _by_planes(_convolution_kernel(), events, self._out, self._weight, self._first, self._sizes)
 
 
-def _by_planes(kernel, events: Events, out_units: int, *arrays: np.ndarray) -> Tensor:
+def _by_planes(kernel: Callable, events: Events, out_units: int, *arrays: np.ndarray) -> Tensor:
     values = events.values.numpy()
     steps, rows, units = values.shape
     planes = steps * rows
@@ -115,7 +116,7 @@ _OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}}
 
 
 @functools.cache
-def _linear_kernel():
+def _linear_kernel() -> Callable:
     block_size = BLOCK  # a variable of this function, so that kernels on disk are of the same size
 
     def kernel(active, values, units, fired, weight, out, lo, hi):
@@ -137,7 +138,7 @@ def _linear_kernel():
 
 
 @functools.cache
-def _convolution_kernel():
+def _convolution_kernel() -> Callable:
     block_size = BLOCK
 
     def kernel(active, values, units, fired, weight, first, sizes, out, lo, hi):

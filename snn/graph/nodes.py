@@ -2,7 +2,7 @@
 
 import math
 import operator
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.fx
@@ -134,7 +134,8 @@ def _module_op(name: str, m: Any) -> Op | None:
     if kind is nn.Unflatten and m.dim == 1:
         return Op("reshape", name, {"shape": list(m.unflattened_size)})
     if kind in (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d):
-        return _avg_pool(f"avg_pool{title[-2]}d", name, *(getattr(m, key, None) for key in _POOL_ARGS))
+        values: list[Any] = [getattr(m, key, None) for key in _POOL_ARGS]
+        return _avg_pool(f"avg_pool{title[-2]}d", name, *values)
     if kind in (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d):
         return Op(f"adaptive_avg_pool{title[-2]}d", name, {"output_size": _listed(m.output_size)})
     if kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
@@ -171,8 +172,8 @@ def _clamp(name: str, low: Any, high: Any) -> Op:
 def _batchnorm(name: str, m: Any) -> Op:
     if m.running_mean is None:
         raise ConversionError(f"BatchNorm '{name}' keeps no running statistics, so it has no fixed scale to fold")
-    t = {key: getattr(m, key) for key in ("running_mean", "running_var", "weight", "bias")}
-    mean, var, weight, bias = (None if value is None else value.detach().double() for value in t.values())
+    mean, var = m.running_mean.detach().double(), m.running_var.detach().double()
+    weight, bias = (None if value is None else value.detach().double() for value in (m.weight, m.bias))
     scale = (torch.ones_like(var) if weight is None else weight) / torch.sqrt(var + m.eps)
     shift = (torch.zeros_like(mean) if bias is None else bias) - mean * scale
     # Kept in double precision: where it can be, it is multiplied into the weights before it.
@@ -216,7 +217,8 @@ def _upsample(name: str, scale_factor: Any, mode: str) -> Op:
 
 def _function_op(node: torch.fx.Node, source: nn.Module) -> Op | None:
     target: Any = node.target
-    name, rest = node.name, node.args[1:]
+    name, rest = node.name, cast(tuple[Any, ...], node.args[1:])
+    named = cast(dict[str, Any], node.kwargs)
     if target in _RELU:
         return _relu(name)
     if target in _CLAMP:
@@ -251,12 +253,13 @@ def _function_op(node: torch.fx.Node, source: nn.Module) -> Op | None:
     if target is operator.getitem:
         return _item(node)
     if target is F.avg_pool2d or target in (F.avg_pool1d, F.avg_pool3d):
-        return _avg_pool(target.__name__, name, *rest, **node.kwargs)
+        return _avg_pool(target.__name__, name, *rest, **named)
     if target is F.linear:
         return Op("linear", name, {}, _arguments(node, source, ("weight", "bias")))
-    for functions, keys in ((_CONV, _CONV_ARGS), (_CONV_TRANSPOSE, _CONV_TRANSPOSE_ARGS)):
-        if target in functions:
-            return _functional_conv(node, source, functions[target], keys)
+    if target in _CONV:
+        return _functional_conv(node, source, _CONV[target], _CONV_ARGS)
+    if target in _CONV_TRANSPOSE:
+        return _functional_conv(node, source, _CONV_TRANSPOSE[target], _CONV_TRANSPOSE_ARGS)
     if target is F.layer_norm:
         shape = rest[0] if rest else node.kwargs["normalized_shape"]
         eps = node.args[4] if len(node.args) > 4 else node.kwargs.get("eps", 1e-5)

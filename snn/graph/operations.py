@@ -56,6 +56,11 @@ class Op(nn.Module):
             if key in given:
                 self.register_buffer(key, given[key].detach())
 
+    weight: Tensor
+    scale: Tensor
+    shift: Tensor
+    value: Tensor
+
     @property
     def linear(self) -> bool:
         return KINDS[self.kind].linear
@@ -129,7 +134,13 @@ def _transposed(function: Callable) -> Kind:
     return Kind(_weighted(function), args, ("weight", "bias?"))
 
 
-_ARITHMETIC = {"add": torch.add, "sub": torch.sub, "rsub": torch.rsub, "mul": torch.mul, "div": torch.div}
+_ARITHMETIC: dict[str, Callable[..., Tensor]] = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "rsub": torch.rsub,
+    "mul": torch.mul,
+    "div": torch.div,
+}
 
 
 def _arithmetic(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:

@@ -1,7 +1,7 @@
 """From a torch module to a graph of operations, by torch.fx; what can't be converted is refused by name."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.fx
@@ -130,7 +130,7 @@ def _steps(graph: torch.fx.Graph, source: nn.Module, returned: Any) -> tuple[lis
             raise refused(label(node), node.name)
         steps.append((op, [numbered[arg] for arg in inputs]))
         numbered[node] = len(steps)
-    return steps, structured(_plain_structure(returned), lambda node: numbered[node])
+    return steps, structured(_plain_structure(returned), lambda node: numbered[cast(torch.fx.Node, node)])
 
 
 def _plain_structure(returned: Any) -> Any:

@@ -1,9 +1,11 @@
 """Multi-threshold neuron (Huang et al., ACM MM 2024; Xu et al. 2026, Eqs. 14-21)."""
 
+from typing import Any
+
 from snn.rules.rule import Rule
 
 
-def magnitudes(n):
+def magnitudes(n: Any) -> Any:
     """The rule with n magnitudes lambda_i = theta / 2**(i-1), each with both signs.
 
     Positive: the largest lambda_i with m >= 3/4 lambda_i, the midpoint to the next smaller one. Negative: the largest
@@ -11,7 +13,7 @@ def magnitudes(n):
     (Eq. 19 as printed gives no spike for m >= 3/2 theta and has i < n for i <= n: misprints.)
     """
 
-    def fire(m, c, theta):
+    def fire(m: Any, c: Any, theta: Any) -> Any:
         lam = theta
         for _ in range(n - 1):
             lam = 0.5 * lam

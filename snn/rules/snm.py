@@ -1,9 +1,11 @@
 """Signed neuron with memory (Wang et al., IJCAI 2022; Xu et al. 2026, Eqs. 9-13)."""
 
+from typing import Any
+
 from snn.rules.rule import Rule
 
 
-def fire(m, c, theta):
+def fire(m: Any, c: Any, theta: Any) -> Any:
     """x = theta * H(m - theta) - theta * H(-m) * H(c - theta).
 
     A negative spike only takes back what was sent before. The paper prints H(-m + theta) * H(c + theta), which would
@@ -14,7 +16,7 @@ def fire(m, c, theta):
     return theta * (m >= theta) - theta * ((m <= 0.0) & (c >= theta))
 
 
-def strict(m, c, theta):
+def strict(m: Any, c: Any, theta: Any) -> Any:
     """The same with m > theta."""
     return theta * (m > theta) - theta * ((m <= 0.0) & (c >= theta))
 
