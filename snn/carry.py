@@ -31,12 +31,12 @@ def smaller(a: Tensor, b: Tensor) -> Tensor:
 
 
 @overload(larger)
-def _larger(a: Any, b: Any) -> Any:
+def _larger(a, b):  # type: ignore[no-untyped-def]  # numba compares it with what it returns
     return lambda a, b: max(a, b)
 
 
 @overload(smaller)
-def _smaller(a: Any, b: Any) -> Any:
+def _smaller(a, b):  # type: ignore[no-untyped-def]  # numba compares it with what it returns
     return lambda a, b: min(a, b)
 
 
