@@ -55,7 +55,14 @@ def test_sigterm_ends_the_run_with_its_episode_and_a_snapshot_of_it(tmp_path):
 
 def test_grace_that_is_over_ends_the_run_where_it_is(tmp_path):
     # 500 decisions, each with a picture: many seconds, on any machine
-    words = (*LONG, "obs=pixels", "max_decisions=null", "grace_seconds=1", "num_seed_frames=400000", "num_eval_episodes=1")
+    words = (
+        *LONG,
+        "obs=pixels",
+        "max_decisions=null",
+        "grace_seconds=1",
+        "num_seed_frames=400000",
+        "num_eval_episodes=1",
+    )
     process = start("train.py", *words, cwd=tmp_path)
     folder = tmp_path / "exp_local/cartpole_swingup/pixels_seed1"
     wait_for((folder / "eval.csv").exists, process)
