@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from datetime import date
 from pathlib import Path
+
+from runtime.versions import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def line() -> str:
     """Date, processor, cores, versions and commit."""
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
-    from runtime.versions import versions
-
     known = versions()
     return (
         f"{date.today()}, {known['processor']}, {os.cpu_count()} cores, torch {known['torch']}, "
         f"Python {known['python']}, commit {known['commit'][:10]}"
     )
+
+
+def process(benchmark: str, words: list[str], folder: Path) -> dict:
+    """Arguments of subprocess for `benchmark` in a process that finds modules in `folder` before ours of that name."""
+    environment = {"MUJOCO_GL": "egl"} | os.environ | {"PYTHONPATH": str(ROOT)}
+    return {
+        "args": [sys.executable, "-m", f"benchmarks.{benchmark}", *words],
+        "cwd": folder,
+        "env": environment,
+        "stdout": subprocess.PIPE,
+        "text": True,
+    }
 
 
 def publish(parts: list[str], out: Path | None) -> None:

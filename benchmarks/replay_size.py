@@ -1,6 +1,6 @@
 """The packed replay at the size of a whole run: its bytes, and what sampling costs beside an update.
 
-    python benchmarks/replay_size.py [--tasks cheetah_run,quadruped_walk] [--decisions 500000] [--rounds 5]
+    python -m benchmarks.replay_size [--tasks cheetah_run,quadruped_walk] [--decisions 500000] [--rounds 5]
 
 A few episodes are played from pixels by the state policy that ships, with the noise of training, and stored again and
 again until `decisions` are held, so that disk, page cache and sampling see the whole size. Milliseconds are for a batch
@@ -13,14 +13,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-import machine
-
-sys.path.insert(0, str(machine.ROOT))
+from benchmarks import machine
 
 BATCH, NSTEP, STACK, NOISE = 256, 3, 3, 0.2
 

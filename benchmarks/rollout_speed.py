@@ -1,6 +1,6 @@
 """Speed of converted policies here and of xuzijie32/ANN2SNN-CRPI (DMC/convert.py), alternating on one machine.
 
-    python benchmarks/rollout_speed.py --peer PATH [--rounds 3] [--out table.md]
+    python -m benchmarks.rollout_speed --peer PATH [--rounds 3] [--out table.md]
 
 PATH is the DMC folder of a checkout that runs with today's packages: ActionDTypeWrapper after action_scale in dmc.make,
 and observation shapes as plain int. Nothing in its neurons or its act loop is changed. Both sides convert networks of
@@ -27,10 +27,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import machine
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks import machine
+
 TIMESTEPS = (2, 8, 32, 64)
 METHODS = {"IF": ("if", "rate"), "SNM": ("snm", "rate"), "MT": ("mt", "rate"), "DC": ("mt", "differential")}
 TASK = "cartpole_swingup"
@@ -61,7 +61,6 @@ def peer_evaluation(timesteps: int, decisions: int) -> float:
 
 
 def _peer_policy(timesteps: int):
-    sys.path.insert(0, os.environ["PEER"])
     import dmc
     import torch
 
@@ -141,7 +140,7 @@ def _trained(task: str, count: int) -> tuple:
     import envs
     from drqv2.snapshot import load_policy
 
-    network = load_policy(ROOT / "checkpoints" / f"{task}.pt").network
+    network = load_policy(machine.ROOT / "checkpoints" / f"{task}.pt").network
     environment = envs.make(task, seed=1)
     observations = [environment.reset().observation]
     for _ in range(200):
@@ -175,12 +174,12 @@ def our_evaluation(
         frame=0,
         config={},
     )
-    policy = ROOT / "checkpoints" / f"{TASK}.pt" if trained else folder / "policy.pt"
+    policy = machine.ROOT / "checkpoints" / f"{TASK}.pt" if trained else folder / "policy.pt"
     if not trained:
         write_policy(policy, meta, network)
     words = [
         sys.executable,
-        str(ROOT / "convert.py"),
+        str(machine.ROOT / "convert.py"),
         f"env_name={TASK}",
         f"obs={obs}",
         f"snapshot='{policy}'",
@@ -232,13 +231,8 @@ class Contender:
     """A timed process that sleeps until it is asked."""
 
     def __init__(self, words: list[str], peer: Path):
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PEER": str(peer), "PYTHONPATH": str(ROOT) if "ours" in words else ""},
-        )
+        where = machine.ROOT if "ours" in words else peer
+        self._process = subprocess.Popen(**machine.process("rollout_speed", words, where), stdin=subprocess.PIPE)
         # The peer prints its layers' shapes before it is ready.
         if not any(line.strip() == "ready" for line in self._process.stdout):
             raise SystemExit(f"{' '.join(words)}: didn't start; see its message above")
@@ -261,33 +255,11 @@ def network_table(peer: Path, rounds: int, batch: int, decisions: int) -> str:
         contenders = {"peer": Contender(["--serve", "peer", "--timesteps", str(timesteps)], peer)}
         for method in METHODS:
             for dtype in ("fp32", "bf16"):
-                words = [
-                    "--serve",
-                    "ours",
-                    "--method",
-                    method,
-                    "--timesteps",
-                    str(timesteps),
-                    "--dtype",
-                    dtype,
-                    "--batch",
-                    str(batch),
-                ]
-                contenders[f"{method} {dtype}"] = Contender(words, peer)
+                words = f"--serve ours --method {method} --timesteps {timesteps} --dtype {dtype} --batch {batch}"
+                contenders[f"{method} {dtype}"] = Contender(words.split(), peer)
         for task in TRAINED:
-            words = [
-                "--serve",
-                "ours",
-                "--method",
-                "IF",
-                "--timesteps",
-                str(timesteps),
-                "--batch",
-                str(batch),
-                "--trained",
-                task,
-            ]
-            contenders[f"IF fp32, {task}"] = Contender(words, peer)
+            words = f"--serve ours --method IF --timesteps {timesteps} --batch {batch} --trained {task}"
+            contenders[f"IF fp32, {task}"] = Contender(words.split(), peer)
         figures = {name: [] for name in contenders}
         for _ in range(rounds):
             for name, contender in contenders.items():
@@ -311,9 +283,8 @@ def evaluation_table(peer: Path, rounds: int, decisions: int, max_decisions: int
         "ours, fp32, the policy that ships": [],
     }
     for _ in range(rounds):
-        words = [sys.executable, __file__, "--evaluate", "peer", "--timesteps", "32", "--decisions", str(decisions)]
-        environment = os.environ | {"PEER": str(peer), "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
-        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+        words = f"--evaluate peer --timesteps 32 --decisions {decisions}".split()
+        done = subprocess.run(**machine.process("rollout_speed", words, peer), check=True)
         figures["peer"].append(1e3 / float(done.stdout.strip().splitlines()[-1]))
         for name in list(figures)[1:]:
             dtype, trained = "bfloat16" if "bf16" in name else "null", "ships" in name
@@ -347,7 +318,6 @@ def main() -> None:
         return print(peer_evaluation(words.timesteps, words.decisions))
     if words.peer is None or not (words.peer / "convert.py").is_file():
         parser.error("--peer: give the DMC folder of a checkout of xuzijie32/ANN2SNN-CRPI")
-    sys.path.insert(0, str(ROOT))  # our_evaluation writes a policy and reads a result
     peer = words.peer.absolute()
     parts = [machine.line()]
     parts.append(

@@ -1,13 +1,13 @@
 """Trains and converts in one process for hours, and watches its memory and open files.
 
-    python benchmarks/soak.py --minutes 120 [--share 0.3] [--folder soak]
+    python -m benchmarks.soak --minutes 120 [--share 0.3] [--folder soak]
 
 Each cycle resumes a state-based run for 400 frames more (snapshot, replay, evaluation, CSVs, TensorBoard),
 converts its newest snapshot with environments in a worker process, and rolls both out; every tenth cycle does the same
 from pixels, so that OpenGL contexts come and go. Nothing is given back by a process ending: whatever a cycle leaks
 stays and is seen. After a cycle it sleeps until it has used no more than `share` of one core.
 
-    python benchmarks/soak.py --kills --minutes 100 [--descriptors 256]
+    python -m benchmarks.soak --kills --minutes 100 [--descriptors 256]
 
 trains from pixels in short episodes instead, by train.py in a process that may open so few files, and kills it at
 random moments (a sixth of the time by SIGTERM), each time to be resumed by the same command. The samples are of that
@@ -201,7 +201,6 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     os.chdir(options.folder)
-    sys.path.insert(0, str(ROOT))
     from runtime.malloc import keep_large_blocks
 
     keep_large_blocks()

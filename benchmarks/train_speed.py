@@ -1,6 +1,6 @@
 """Training speed here and of facebookresearch/drqv2, alternating on the same machine in one run.
 
-    python benchmarks/train_speed.py --peer PATH [--rounds 5] [--batch-size 256] [--out table.md]
+    python -m benchmarks.train_speed --peer PATH [--rounds 5] [--batch-size 256] [--out table.md]
 
 PATH is a checkout of facebookresearch/drqv2 that runs with today's packages. What it needs for that: no import of
 torchvision, cv2 and termcolor; no submitit launcher in cfgs/config.yaml; ActionDTypeWrapper after action_scale in
@@ -23,10 +23,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import machine
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks import machine
+
 EPISODES, LENGTH = 8, 500
 UPDATES = {
     "peer, as shipped": ("peer", "off"),
@@ -40,7 +40,6 @@ UPDATES = {
 
 
 def serve_ours(precision: str, batch_size: int, folder: Path) -> None:
-    sys.path.insert(0, str(ROOT))
     from runtime.malloc import keep_large_blocks
 
     keep_large_blocks()
@@ -86,12 +85,9 @@ def serve_ours(precision: str, batch_size: int, folder: Path) -> None:
 
 def serve_peer(tuned: str, batch_size: int, folder: Path) -> None:
     if tuned == "on":
-        sys.path.insert(0, str(ROOT))
         from runtime.malloc import keep_large_blocks
 
         keep_large_blocks()
-        sys.path.pop(0)
-    sys.path.insert(0, os.environ["PEER"])
     import replay_buffer
 
     import drqv2
@@ -174,7 +170,6 @@ def _timed_steps(step, begin: int, count: int):
 
 
 def end_to_end_ours(precision: str, decisions: int, folder: Path) -> float:
-    sys.path.insert(0, str(ROOT))
     from runtime.malloc import keep_large_blocks
 
     keep_large_blocks()
@@ -192,7 +187,7 @@ def end_to_end_ours(precision: str, decisions: int, folder: Path) -> float:
         "num_eval_episodes=1",
         "save_video=false",
     ]
-    with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
+    with initialize_config_dir(str(machine.ROOT / "cfgs"), version_base="1.3"):
         config = OmegaConf.to_container(compose("train", words), resolve=True)
     trainer = Trainer(TrainSettings.from_dict(config))
     trainer.evaluator.run = lambda *_: {"episode_reward": 0.0, "decisions": 0.0, "capped": 0.0}
@@ -205,13 +200,10 @@ def end_to_end_ours(precision: str, decisions: int, folder: Path) -> float:
 
 def end_to_end_peer(tuned: str, decisions: int, folder: Path) -> float:
     if tuned == "on":
-        sys.path.insert(0, str(ROOT))
         from runtime.malloc import keep_large_blocks
 
         keep_large_blocks()
-        sys.path.pop(0)
-    peer = Path(os.environ["PEER"])
-    sys.path.insert(0, str(peer))
+    peer = Path.cwd()
     os.chdir(folder)
     from omegaconf import OmegaConf
 
@@ -241,21 +233,9 @@ def measure_updates(peer: Path, batch_size: int, rounds: int, repeats: int) -> d
         for name, (side, variant) in UPDATES.items():
             folder = Path(scratch) / name.replace(", ", "-").replace(" ", "-")
             folder.mkdir()
-            words = [
-                sys.executable,
-                __file__,
-                "--serve",
-                side,
-                "--variant",
-                variant,
-                "--batch-size",
-                str(batch_size),
-                "--folder",
-                str(folder),
-            ]
-            workers[name] = subprocess.Popen(
-                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PEER": str(peer)}
-            )
+            words = f"--serve {side} --variant {variant} --batch-size {batch_size} --folder".split() + [str(folder)]
+            where = machine.ROOT if side == "ours" else peer
+            workers[name] = subprocess.Popen(**machine.process("train_speed", words, where), stdin=subprocess.PIPE)
             if workers[name].stdout.readline().strip() != "ready":
                 raise SystemExit(f"{name}: didn't start; see its message above")
         figures = {name: [] for name in workers}
@@ -276,25 +256,9 @@ def measure_end_to_end(peer: Path, decisions: int, rounds: int) -> dict[str, lis
     for _ in range(rounds):
         for name, (side, variant) in UPDATES.items():
             with tempfile.TemporaryDirectory() as folder:
-                words = [
-                    sys.executable,
-                    __file__,
-                    "--end-to-end",
-                    side,
-                    "--variant",
-                    variant,
-                    "--decisions",
-                    str(decisions),
-                    "--folder",
-                    folder,
-                ]
-                done = subprocess.run(
-                    words,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    check=True,
-                    env=os.environ | {"PEER": str(peer), "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")},
-                )
+                words = f"--end-to-end {side} --variant {variant} --decisions {decisions} --folder".split() + [folder]
+                where = machine.ROOT if side == "ours" else peer
+                done = subprocess.run(**machine.process("train_speed", words, where), check=True)
                 figures[name].append(float(done.stdout.strip().splitlines()[-1]))
     return figures
 
