@@ -24,6 +24,8 @@ except ModuleNotFoundError as error:
     sys.exit(
         f"error: {error}; run make setup and use .venv/bin/python; where PYTHONSAFEPATH is set, set PYTHONPATH too"
     )
+except KeyboardInterrupt:
+    sys.exit(130)
 
 
 def _failed(config: dict[str, Any], run_dir: Path, cause: str) -> None:

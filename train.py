@@ -21,6 +21,8 @@ except ModuleNotFoundError as error:
     sys.exit(
         f"error: {error}; run make setup and use .venv/bin/python; where PYTHONSAFEPATH is set, set PYTHONPATH too"
     )
+except KeyboardInterrupt:
+    sys.exit(130)
 
 
 @program.main("train")

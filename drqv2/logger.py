@@ -1,4 +1,4 @@
-"""Console lines, train.csv, eval.csv and TensorBoard, as DrQ-v2's users know them."""
+"""Console lines, train.csv, eval.csv, TensorBoard and Weights & Biases, as DrQ-v2's users know them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+
+from runtime.errors import UserError
 
 # Mean wall-clock milliseconds: of sampling and updating per update, of the others per decision.
 TIMES = ("act_ms", "physics_ms", "render_ms", "sample_ms", "update_ms")
@@ -30,11 +32,20 @@ class Logger:
     """Writes rows of kind "train", where the learner's own metrics stand too, and "eval".
 
     `sizes` (the bytes of each file) belongs to a snapshot: a resumed run cuts the files back to it, so that no row or
-    point appears twice and none from after the snapshot stays.
+    point appears twice and none from after the snapshot stays. Weights & Biases takes no point back, and
+    none whose frame it has passed. With `use_wandb` a UserError is raised where wandb isn't installed.
     """
 
     def __init__(
-        self, folder: Path, *, metrics: tuple[str, ...], use_tb: bool, sizes: dict[str, Any] | None, frame: int
+        self,
+        folder: Path,
+        *,
+        metrics: tuple[str, ...],
+        use_tb: bool,
+        use_wandb: bool,
+        config: dict[str, Any],
+        sizes: dict[str, Any] | None,
+        frame: int,
     ) -> None:
         self._files = {}
         self._columns = {
@@ -62,16 +73,19 @@ class Logger:
             # Where an older snapshot didn't count the points, TensorBoard itself hides those that came after it.
             purge = frame + 1 if sizes is not None and points is None else None
             self._tb = SummaryWriter(str(self._tb_folder), purge_step=purge)
+        self._wandb = _wandb_run(folder, config) if use_wandb else None
 
     def log(self, kind: str, row: dict[str, float]) -> None:
         """Adds a row; columns that have no value yet stay empty."""
         columns = self._columns[kind]
         csv.writer(self._files[kind], lineterminator="\n").writerow([_cell(row.get(name)) for name in columns])
         self._files[kind].flush()
+        points = {f"{kind}/{name}": row[name] for name in columns if name in row.keys() - {"frame", "step", "capped"}}
         if self._tb is not None:
-            for name in columns:
-                if name in row and name not in ("frame", "step", "capped"):
-                    self._tb.add_scalar(f"{kind}/{name}", row[name], row["frame"])
+            for name, value in points.items():
+                self._tb.add_scalar(name, value, row["frame"])
+        if self._wandb is not None:
+            self._wandb.log(points, step=int(row["frame"]))
         parts = [f"{short}: {_console(name, row[name])}" for name, short in _SHORT.items() if name in row]
         note = " (capped episodes: not a return)" if row.get("capped") else ""
         tqdm.write(f"| {kind:5s} | " + " | ".join(parts) + note, file=sys.stdout)
@@ -93,6 +107,29 @@ class Logger:
             file.close()
         if self._tb is not None:
             self._tb.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def _wandb_run(folder: Path, config: dict[str, Any]) -> Any:
+    """The run of Weights & Biases that belongs to `folder`: resumed, it is the same. Its own environment variables
+    (WANDB_MODE, WANDB_PROJECT, ...) say where it goes."""
+    try:
+        import wandb
+    except ModuleNotFoundError:
+        raise UserError("use_wandb=true: needs wandb, which isn't installed: pip install '.[wandb]'") from None
+    from wandb.util import generate_id
+
+    identity = folder / "wandb_id"
+    if not identity.exists():
+        identity.write_text(generate_id(), encoding="utf-8")
+    name = f"{folder.parent.name}/{folder.name}"
+    try:
+        return wandb.init(
+            id=identity.read_text(encoding="utf-8"), resume="allow", name=name, dir=str(folder), config=config
+        )
+    except wandb.errors.Error as error:
+        raise UserError(f"use_wandb=true: {str(error).rstrip('.')}; WANDB_MODE=offline needs no account") from None
 
 
 def _cell(value: float | None) -> str:

@@ -356,7 +356,13 @@ class TrainingRun(abc.ABC):
             if not holds_policy(self.run_dir.path / POLICY, meta["policy"], self.agent.policy_network):
                 write_policy(self.run_dir.path / POLICY, meta["policy"], self.agent.policy_network)
         self.logger = Logger(
-            self.run_dir.path, metrics=self.METRICS, use_tb=self.settings.use_tb, sizes=sizes, frame=self._frame
+            self.run_dir.path,
+            metrics=self.METRICS,
+            use_tb=self.settings.use_tb,
+            use_wandb=self.settings.use_wandb,
+            config=self._config,
+            sizes=sizes,
+            frame=self._frame,
         )
 
     def _announce(self) -> None:

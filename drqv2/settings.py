@@ -15,7 +15,7 @@ from runtime.schema import Options, Whole, expected
 # Options that don't change what is learned: a run may be resumed with other values of these.
 MAY_CHANGE = frozenset(
     "num_train_frames eval_every_frames num_eval_episodes eval_workers snapshot_every_frames save_video use_tb "
-    "progress root name device render teacher lock grace_seconds".split()
+    "use_wandb progress root name device render teacher lock grace_seconds".split()
 )
 # What was in force before there was such an option: the meaning of a stored configuration that doesn't name it.
 BEFORE_THE_OPTION = {
@@ -57,6 +57,7 @@ class RunSettings(Options):
     snapshot_every_frames: AtLeast1
     save_video: bool
     use_tb: bool
+    use_wandb: bool
     progress: bool
     root: Text
     name: Text

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -135,3 +138,17 @@ def test_ctrl_c_says_what_stands_and_leaves_no_empty_folder(cwd: Path, capsys, m
     code, error = run_here("convert", TINY[:-1], cwd, capsys, monkeypatch)
     assert (code, error) == (130, "stopped by Ctrl-C; at frame 6,012; the same command goes on from frame 4,000\n")
     assert [path.name for path in cwd.iterdir()] == ["exp_local"]
+
+
+@pytest.mark.parametrize("script", ["train.py", "convert.py", "distill.py", "analyze.py"])
+def test_ctrl_c_while_modules_load_leaves_no_traceback(script, monkeypatch):
+    def interrupted(name: str, *args: object, **kwargs: object) -> ModuleType:
+        if name == "cli":
+            raise KeyboardInterrupt
+        return load(name, *args, **kwargs)
+
+    load = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(ROOT / script))
+    assert stop.value.code == 130

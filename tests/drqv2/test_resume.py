@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import errno
 import fcntl
+import json
 import os
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -123,6 +125,38 @@ def test_no_point_of_tensorboard_comes_twice(tmp_path):
         80,
         100,
     }
+
+
+def test_weights_and_biases_gets_what_the_tables_hold(tmp_path, monkeypatch):
+    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.sdk.internal.datastore import DataStore
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for frames in (40, 80):  # a run and its resumption
+        trainer(tmp_path, use_wandb=True, num_train_frames=frames).run()
+    folder, returns = run_folder(tmp_path), {}
+    paths = sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))
+    assert [path.stem for path in paths] == [f"run-{(folder / 'wandb_id').read_text()}"] * 2
+    for path in paths:
+        store = DataStore()
+        store.open_for_scan(str(path))
+        while (data := store.scan_data()) is not None:
+            items = {
+                item.key or item.nested_key[0]: json.loads(item.value_json)
+                for item in Record.FromString(data).history.item
+            }
+            if "train/episode_reward" in items:
+                returns[items["_step"]] = items["train/episode_reward"]
+    with open(folder / "train.csv", newline="") as file:
+        table = {int(row["frame"]): float(row["episode_reward"]) for row in csv.DictReader(file)}
+    assert returns == pytest.approx(table, rel=1e-8) and len(table) == 4
+
+
+def test_weights_and_biases_without_package_or_account(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UserError, match=r"^use_wandb=true: needs wandb.*pip install '\.\[wandb\]'$"):
+        trainer(tmp_path, use_wandb=True)
 
 
 # ---- what a system refuses ----
