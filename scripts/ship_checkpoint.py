@@ -80,8 +80,6 @@ def ship(words: argparse.Namespace) -> None:
     curve.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(words.run / "eval.csv", curve)
     returns = evaluate(target)
-    interval = statistics.mean([returns]).interval
-    assert interval is not None, f"{EPISODES} episodes have an interval"
     index = json.loads(INDEX.read_text(encoding="utf-8")) if INDEX.exists() else {}
     seconds = training_seconds(words.run, trained.frame)
     index[f"{trained.obs}/{trained.task}"] = {
@@ -93,8 +91,6 @@ def ship(words: argparse.Namespace) -> None:
         "frames": trained.frame,
         "hours": round(seconds / 3600, 2),
         "mean": float(np.mean(returns)),
-        "low": interval.low,
-        "high": interval.high,
         "returns": returns,
         "sha256": load_policy(target).sha256,
         "tried": words.tried,
@@ -103,8 +99,7 @@ def ship(words: argparse.Namespace) -> None:
     write_json(INDEX, index)
     picture(index)
     (CHECKPOINTS / "README.md").write_text(page(index), encoding="utf-8")
-    bounds = f"[{interval.low:.1f}, {interval.high:.1f}]"
-    print(f"{target}: mean return {np.mean(returns):.1f} {bounds} over {EPISODES} episodes")
+    print(f"{target}: mean return {bounded(returns)} over {EPISODES} episodes")
 
 
 def training_seconds(run: Path, frame: int) -> float:
@@ -185,6 +180,13 @@ def curve(entry: dict[str, Any]) -> list[plot_curves.Point]:
     return [plot_curves.Point("evaluation", frame, 0.0, reward) for frame, reward in points]
 
 
+def bounded(returns: list[float]) -> str:
+    """Their mean and its interval."""
+    estimate = statistics.mean([returns])
+    assert estimate.interval is not None, f"{EPISODES} episodes have an interval"
+    return f"{estimate.value:.0f} [{estimate.interval.low:.0f}, {estimate.interval.high:.0f}]"
+
+
 def page(index: dict[str, dict[str, Any]]) -> str:
     """checkpoints/README.md."""
     lines = [
@@ -192,7 +194,7 @@ def page(index: dict[str, dict[str, Any]]) -> str:
         "",
         "Made by `python -m scripts.ship_checkpoint`. Weights are float16, loaded as float32; each return is the mean "
         f"over {EPISODES} episodes of the rounded weights as they ship, on environment seeds that training and "
-        f"conversions don't use (stream `report`, seed {SEED}), with its 95 % t interval. Each file carries its "
+        f"conversions don't use (stream `report`, seed {SEED}), with its 95 % interval. Each file carries its "
         "calibration under convert.py's default settings; convert.py says whether it uses it.",
         "",
         "| task | observations | return | paper's ANN | ratio | route | seed | frames | hours |",
@@ -201,10 +203,9 @@ def page(index: dict[str, dict[str, Any]]) -> str:
     for entry in index.values():
         theirs = PAPER_ANN.get(entry["task"])
         beside = f"{theirs} | {entry['mean'] / theirs:.2f}" if theirs else "- | -"
-        ours = f"{entry['mean']:.0f} [{entry['low']:.0f}, {entry['high']:.0f}]"
         lines.append(
-            f"| {entry['task']} | {entry['obs']} | {ours} | {beside} | {entry['route']} | {entry['seed']} | "
-            f"{entry['frames']:,} | {entry['hours']:.1f} |"
+            f"| {entry['task']} | {entry['obs']} | {bounded(entry['returns'])} | {beside} | {entry['route']} | "
+            f"{entry['seed']} | {entry['frames']:,} | {entry['hours']:.1f} |"
         )
     lines += [
         "",

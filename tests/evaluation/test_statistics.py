@@ -44,8 +44,25 @@ def test_means_and_gains_are_scipys_t_tests():
         expected.pvalue
     )
     expected = scipy.stats.ttest_1samp(control, 0).confidence_interval(0.95)
-    assert statistics.mean([control]).interval == pytest.approx(expected)
     assert statistics.half_width(control) == pytest.approx((expected.high - expected.low) / 2)
+
+
+def test_a_means_interval_is_the_outer_one_of_students_and_halls():
+    for values in ([700.0, 880, 900, 905, 910], [700.0, 705, 710, 730, 910], [700.0, 800, 900], [800.0] * 4):
+        for strata in ([values], [values, [value + 400 for value in values]]):
+            n, spread = len(values) * len(strata), np.std(values, ddof=1)
+            low, high = statistics.mean(strata).interval
+            mean, error = np.mean(strata), spread / np.sqrt(n)
+            student = scipy.stats.t.ppf(0.975, n - len(strata)) * error
+            ends = {mean - student, mean + student}
+            # Hall (1992, section 3): t + g t²/3 + g² t³/27 + g/6 has no skewness; the ends are where it meets ± t.
+            g = scipy.stats.kstat(values, 3) / max(spread, 1e-9) ** 3 / np.sqrt(n)
+            for end in (low, high):
+                t = (mean - end) / max(error, 1e-9)
+                hall = error * abs(t + g * t**2 / 3 + g**2 * t**3 / 27 + g / 6)
+                assert min(abs(end - other) for other in ends) < 1e-6 or hall == pytest.approx(student)
+            assert low <= min(ends) + 1e-6 and high >= max(ends) - 1e-6
+            assert g == 0 or (low < min(ends) - 1e-6) == (g < 0)
 
 
 def test_two_strata_are_welchs():
@@ -53,7 +70,9 @@ def test_two_strata_are_welchs():
     generator = np.random.default_rng(4)
     first, second = generator.normal(500, 10, 8), generator.normal(700, 60, 8)
     expected = scipy.stats.ttest_ind(first, -second, equal_var=False).confidence_interval(0.95)
-    assert statistics.mean([first, second]).interval == pytest.approx((expected.low / 2, expected.high / 2))
+    control = [by_episode(np.zeros(8))] * 2
+    found = statistics.gain([by_episode(first), by_episode(second)], control).interval
+    assert found == pytest.approx((expected.low / 2, expected.high / 2))
 
 
 def test_strata_vary_around_means_of_their_own():
@@ -205,7 +224,6 @@ def _estimates(generator, draw, n):
     yield "gain of APR", statistics.apr_gain(*keyed, dict(enumerate(ann[:, None]))), 0
     yield "probability of improvement", statistics.probability_of_improvement(*keyed), 0.5
     yield "IQM", statistics.interquartile_mean([one[0]]), _IQM[draw]
-    # Of strongly skewed returns the mean's own interval covers less (docs/report.md).
     yield "mean", statistics.mean([one[0]]), 830 if draw is left_skewed else 800
 
 
@@ -220,13 +238,12 @@ _IQM = {
 def test_intervals_cover_what_they_say(draw, n):
     generator = np.random.default_rng(n)
     covered = {}
-    for _ in range(1500):
+    for _ in range(600):
         for name, found, truth in _estimates(generator, draw, n):
             if found.interval is not None:
                 covered.setdefault(name, []).append(found.interval.low <= truth <= found.interval.high)
     for name, hits in covered.items():
-        least = 0.90 if (name, draw) == ("mean", left_skewed) else 0.92
-        assert np.mean(hits) >= least and len(hits) > 1300, (name, np.mean(hits), len(hits))
+        assert np.mean(hits) >= 0.92 and len(hits) > 500, (name, np.mean(hits), len(hits))
 
 
 def test_where_failures_are_rare_every_estimate_is_marked():
