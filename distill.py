@@ -36,7 +36,7 @@ def main(config: dict[str, Any], _: Path) -> None:
     teacher = snapshot.load_policy(
         snapshot.find(config["task_name"], "state", config["teacher"], str(config["root"]), "teacher")
     )
-    facts = [f"{teacher.frame:,} frames", policy_choice.last_evaluation(teacher)]
+    facts = [f"{teacher.frame:,} frames" if teacher.frame else None, policy_choice.last_evaluation(teacher)]
     print(f"teacher {teacher.path} ({', '.join(filter(None, facts))})", flush=True)
     settings = DistillSettings.from_dict(
         config

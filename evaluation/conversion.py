@@ -71,7 +71,7 @@ class ConversionRun:
         self.ann_compute = dataclasses.replace(self.compute, dtype=None, max_batch_bytes=0)
         self.ann = ANNPolicy(self.policy.network, self.device, self.policy.squash)
         self.environments = Environments(self.make_envs, settings.num_envs)
-        age = self.policy.origin or f"{self.policy.frame:,} frames"
+        age = self.policy.origin or (f"{self.policy.frame:,} frames" if self.policy.frame else None)
         facts = [f"sha256 {self.policy.sha256[:12]}", age, self.last_evaluation, self.route]
         say(f"policy {self.policy.path} ({', '.join(filter(None, facts))})")
 

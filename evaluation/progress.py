@@ -19,15 +19,14 @@ class Progress:
 
     def __init__(self, say: Callable[[str], None] = tqdm.write):
         self._say = say
-        self._episodes = self._done = self._expected = self._rounds = self._measured = 0
+        self._episodes = self._done = self._over = self._limit = self._rounds = self._measured = 0
         self._since = 0.0
+        self._total = 0
         self._bar = bar(0)
-        self._total: float = 0
 
     def plan(self, episodes: int, decisions: int) -> None:
-        """From here on `episodes` more, of `decisions` decisions each (a guess where they may end early)."""
-        self._episodes, self._expected = self._done + episodes, decisions
-        self._total = self._bar.total = self._bar.n + episodes * decisions
+        """From here on `episodes` more, of `decisions` decisions each at most."""
+        self._episodes, self._limit = self._done + episodes, decisions
         self._show()
 
     def __enter__(self) -> Progress:
@@ -50,10 +49,15 @@ class Progress:
     def finish(self, decisions: int) -> None:
         """One episode, of `decisions` decisions, is done."""
         self._done += 1
-        self._total = self._bar.total = self._total + decisions - self._expected
+        self._over += decisions
         self._show()
 
     def _show(self) -> None:
+        # Decisions per episode as far as is known: those that still run count too, else the short ones, which are the
+        # first to end, would speak for all.
+        length = min(self._limit, self._bar.n / self._done) if self._done else self._limit
+        self._total = round(max(self._bar.n, self._over + (self._episodes - self._done) * length))
+        self._bar.total = self._total
         self._bar.set_description_str(f"episodes {self._done}/{self._episodes}", refresh=False)
 
     def _estimate(self) -> None:
@@ -61,7 +65,7 @@ class Progress:
         left = (self._total - self._bar.n) / rate
         if left >= _LONG:
             self._say(
-                f"{self._episodes} episodes to go, {self._total:,} decisions at {rate:.0f} a second: about "
+                f"{self._episodes} episodes to go, up to {self._total:,} decisions at {rate:.0f} a second: about "
                 f"{readable(left)}. Finished episodes are kept; after a break the same command goes on."
             )
 

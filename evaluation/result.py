@@ -12,10 +12,10 @@ import math
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 import envs
 from evaluation import alpha_selection
@@ -44,13 +44,13 @@ class MacsRecord(Record):
 
 class PolicyRecord(Record):
     """The ANN that was converted. `training_seed` is None where its own configuration names none; `frame`: environment
-    steps it was trained for; `macs`: of every layer, the readout included. `route`: how it was come by;
-    `last_evaluation`: what it returned then; `weak`: a warning, where it returns far less than the policy that
-    ships."""
+    steps it was trained for, None where its file doesn't say (0 in older results); `macs`: of every layer, the readout
+    included. `route`: how it was come by; `last_evaluation`: what it returned then; `weak`: a warning, where it returns
+    far less than the policy that ships."""
 
     path: str
     sha256: str
-    frame: int
+    frame: Annotated[int | None, AfterValidator(lambda frame: frame or None)]
     training_seed: int | None
     actor_trunk: str
     action_repeat: int | None = None

@@ -88,7 +88,11 @@ def policies(evidence: Evidence) -> Section | None:
     blocks += [
         Text(f"{task}: {policy.weak}", warning=True) for _, task, policy in evidence.policies.values() if policy.weak
     ]
-    seeds = Counter((obs, task, policy.training_seed) for obs, task, policy in evidence.policies.values())
+    seeds = Counter(
+        (obs, task, policy.training_seed)
+        for obs, task, policy in evidence.policies.values()
+        if policy.training_seed is not None
+    )
     if twice := [f"{task} ({obs}, training seed {seed})" for (obs, task, seed), times in seeds.items() if times > 1]:
         text = f"Several files claim the same training seed: {', '.join(twice)}. They count as separate policies here."
         blocks.insert(0, Text(text, warning=True))

@@ -101,9 +101,9 @@ def number(value: float | None, text: str | None = None, note: str = "") -> Entr
     return Entry(plain(value) if text is None else text, note, value)
 
 
-def count(value: int, note: str = "") -> Entry:
-    """A whole number: "4,357,000"."""
-    return Entry(f"{value:,}", note, value)
+def count(value: int | None, note: str = "") -> Entry:
+    """A whole number: "4,357,000"; a dash where there is none."""
+    return number(value, "" if value is None else f"{value:,}", note)
 
 
 def gap(status: str, reason: str = "") -> Entry:

@@ -6,11 +6,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from envs.tasks import is_gymnasium
 from evaluation import alpha_selection
 from report import method
 
-# Decisions of an episode in the DeepMind Control Suite at action repeat 2.
-_EPISODE = 500
+# Decisions of an episode: in the DeepMind Control Suite at action repeat 2, and at most in most tasks of Gymnasium.
+_EPISODE, _EPISODE_GYMNASIUM = 500, 1000
 # Milliseconds per decision on a machine with two cores, many environments at once: of the environment with the ANN,
 # and of the spiking network per simulation step (docs/performance.md).
 _ENVIRONMENT = {"pixels": 14.0, "state": 0.35}
@@ -43,7 +44,8 @@ class Estimator:
 
     def _job(self, config: dict[str, Any]) -> SweepEstimate:
         obs, crpi, report = config["obs"], config["crpi"], int(config["num_eval_episodes"])
-        length = min(_EPISODE, int(config["max_decisions"] or _EPISODE))
+        limit = _EPISODE_GYMNASIUM if is_gymnasium(str(config["env_name"])) else _EPISODE
+        length = min(limit, int(config["max_decisions"] or limit))
         policy = tuple(str(config[key]) for key in ("env_name", "obs", "snapshot", "root", "run", "seed"))
         network = method.of_config(config)[0].network
         alphas = [float(alpha) for alpha in alpha_selection.requested(crpi["alpha"])]

@@ -236,7 +236,9 @@ def _layers(analysis: Analysis) -> Table:
 
 def _provenance(analysis: Analysis) -> Table:
     policy, conversion, timing = analysis.policy, analysis.conversion, analysis.timing
-    source = f"sha256 {policy.sha256}, {policy.frame:,} frames, training seed {policy.training_seed}"
+    trained = [] if policy.frame is None else [f"{policy.frame:,} frames"]
+    trained += [] if policy.training_seed is None else [f"training seed {policy.training_seed}"]
+    source = ", ".join([f"sha256 {policy.sha256}", *(trained or ["training not recorded"])])
     how = f"{conversion.rule}, {conversion.coding}, n_thresholds {conversion.n_thresholds}, T {conversion.timesteps}"
     episodes = f"{timing['trials_played']:.0f} played, {timing['trials_reused']:.0f} reused, {timing['seconds']:.0f} s"
     machine = {name: analysis.compute[name] for name in ("device", "threads", "dtype", "chunk", "renderer")}

@@ -30,6 +30,7 @@ def test_convert_goes_from_a_foreign_file_to_a_table_of_returns(actor):
     result = results.read(path)
     assert (result.task, result.obs, result.status) == (TASK, "state", "ok") and not result.capped
     assert {episode.decisions for episode in result.ann.episodes} == {50}
+    assert (result.policy.frame, result.policy.training_seed) == (None, None) and " frames" not in done.stdout
     assert "IF+CRPI α=0.5" in done.stdout and "DDPG or TD3 actor of ANN2SNN-CRPI" in done.stdout
 
 
@@ -39,6 +40,7 @@ def test_analyze_branches_a_foreign_policys_episodes(actor):
     assert done.returncode == 0, done.stderr
     [path] = actor.glob(f"results/analysis/{TASK}/*/analysis.json")
     assert json.loads(path.read_text())["task"] == TASK
+    assert "training not recorded" in next(path.parent.glob("*.md")).read_text()
 
 
 def test_train_learns_on_a_task_without_a_file_and_its_policy_converts(tmp_path):

@@ -211,6 +211,22 @@ def test_progress_counts_cells_and_says_an_estimate_only_of_long_sweeps(tmp_path
     assert len(lines) == 1 and "21 episodes" in lines[0] and "min" in lines[0]
 
 
+def test_progress_learns_how_early_episodes_end():
+    """Of four a lane at once, those that end early end first, and say too little of the others."""
+    with Progress() as progress:
+        progress.plan(40, 1000)
+        assert progress._bar.total == 40_000
+        for _ in range(100):
+            progress.advance(4)
+        progress.finish(100)
+        assert progress._bar.total == 100 + 39 * 400
+        for _ in range(3):
+            progress.finish(100)
+        assert progress._bar.total == 40 * 100
+        progress.plan(2, 1000)  # more of the same kind
+        assert progress._bar.total == 6 * 100
+
+
 @pytest.mark.parametrize("seconds, text", [(5, "5 s"), (100, "2 min"), (3 * 3600 + 600, "3 h 10 min")])
 def test_durations_are_written_for_people(seconds, text):
     assert readable(seconds) == text
