@@ -259,9 +259,8 @@ def _ratio(value: Estimate | None, sign: bool = False) -> Entry:
 def _ends(value: Estimate, write: Callable[..., str] = plain, sign: bool = False) -> str:
     """The interval with its mark, or why there is none."""
     mark = ", ".join([*([f"n={value.n}"] if value.mark else []), *(["bimodal"] if value.mark == BIMODAL else [])])
-    if value.interval is None:
-        return f"no interval; {mark}"
-    return interval(*value.interval, write, sign) + (f"; {mark}" if mark else "")
+    bounds = "no interval" if value.interval is None else interval(*value.interval, write, sign)
+    return f"{bounds}; {mark}" if mark else bounds
 
 
 def _ps(p: float | None, adjusted: float | None) -> Entry:
