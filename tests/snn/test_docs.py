@@ -1,4 +1,5 @@
-"""docs/neurons.md is true: its code runs, and its own-neuron example needs the two files that it shows, no more."""
+"""docs/neurons.md is true: its code runs, its own-neuron example needs the two files that it shows, no more, and the
+codings of examples/own_neurons.py do what their words say."""
 
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 
 import snn
 import snn.rules
+from examples import own_neurons
 from tests.snn.helpers import inputs, mlp
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,20 +48,8 @@ def test_own_neuron(ternary, coding):
     assert negative
 
 
-@pytest.fixture(scope="module")
-def examples():
-    """The names that the page's code defines, without what follows the carry rule."""
-    torch.manual_seed(0)
-    names: dict = {}
-    exec(
-        compile(CODE[: CODE.index('spiking = snn.convert(ann, thresholds, coding="leaky"')], "docs/neurons.md", "exec"),
-        names,
-    )
-    return names
-
-
 def _played(coding, currents, v):
-    """One IF neuron's spikes and decoded mean by the words of the page, in plain Python; returns v at the end, too."""
+    """One IF neuron's spikes and decoded mean by the examples' words, in plain Python; returns v at the end, too."""
     rest, spikes = False, []
     for current in currents:
         v = (0.9 * v if coding == "leaky" else v) + current
@@ -71,11 +61,11 @@ def _played(coding, currents, v):
 
 
 @pytest.mark.parametrize("coding", ["leaky", "resting", "late"])
-def test_own_codings_and_carry_rule(examples, coding):
+def test_own_codings_and_carry_rule(coding):
     layer = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
     torch.nn.init.ones_(layer.weight)
     module = torch.nn.Sequential(layer, torch.nn.ReLU())
-    spiking = snn.convert(module, [torch.ones(1)], "if", coding, 7, crpi=snn.CRPI(1.0, mode=examples["half"]))
+    spiking = snn.convert(module, [torch.ones(1)], "if", coding, 7, crpi=snn.CRPI(1.0, mode=own_neurons.half))
     kept = 0.0
     for current in (0.55, 0.3, 0.85, 0.1):
         start = 0.5 + kept

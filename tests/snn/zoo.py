@@ -1,5 +1,5 @@
-"""Networks that people have, and what conversion makes of them: `python -m tests.snn.zoo` prints docs/tables/networks.md's
-table. Weights are torch's own initial ones; layers and order of operations are those of the named code."""
+"""Networks that people have, and what conversion makes of them: `python -m tests.snn.zoo` prints
+docs/tables/networks.md. Weights are torch's initial ones; layers and order of operations are those of the named code."""
 
 from __future__ import annotations
 
