@@ -1,5 +1,5 @@
 """Networks that people have, and what conversion makes of them: `python -m tests.snn.zoo` prints
-docs/tables/networks.md. Weights are torch's initial ones; layers and order of operations are those of the named code."""
+docs/tables/networks.md. Weights are torch's initial ones; layers and their order are those of the named code."""
 
 from __future__ import annotations
 
