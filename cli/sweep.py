@@ -27,7 +27,7 @@ from cli import lost_jobs, tuning
 from cli.words import plain
 from evaluation.progress import counted, readable
 from report.__main__ import FOLDER
-from report.estimate import Estimator
+from report.duration import Estimator
 from report.plan import PLAN, PlannedJob, SweepPlan
 from runtime.errors import UserError
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 import envs
-from drqv2 import continuation
+from drqv2 import start_from
 from drqv2.episode_files import StoredEpisode
 from drqv2.evaluator import Evaluator
 from drqv2.learner import PolicyLearner
@@ -28,7 +28,7 @@ from drqv2.logger import TIMES, Logger
 from drqv2.prefetch import Prefetcher
 from drqv2.replay import Replay, ReplaySettings, bytes_per_decision
 from drqv2.resources import check_room
-from drqv2.rundir import RunDir
+from drqv2.resumption import RunDir
 from drqv2.settings import RunSettings
 from drqv2.snapshot import POLICY, SNAPSHOT, holds_policy, policy_meta, write_policy
 from envs import gl
@@ -98,7 +98,7 @@ class TrainingRun(abc.ABC):
         self._eval_episodes = 0
         try:
             if s.start_from is not None:
-                continuation.begin(self.run_dir.path, Path(s.start_from), self._config)
+                start_from.begin(self.run_dir.path, Path(s.start_from), self._config)
             self._resume()
         except (UserError, OSError) as error:
             self.run_dir.close()  # another run of this process may want the folder

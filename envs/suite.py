@@ -1,4 +1,8 @@
-"""Tasks of dm_control as simulators. The only module that imports dm_control's environments."""
+"""Tasks of dm_control as simulators: their names there, their cameras. The only module that imports dm_control's
+environments.
+
+Source of names and cameras: facebookresearch/drqv2, dmc.py.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from envs import gl, renderer, state, tasks
+from envs import gl, renderer, state
 from envs.simulator import DivergedError, SimulatorStep
+
+# Tasks of dm_control.manipulation; all others are of dm_control.suite.
+_MANIPULATION = ("reach_duplo",)
+# What dm_control.suite calls a domain; the camera's index or name, by domain.
+_DOMAIN = {"cup": "ball_in_cup"}
+_CAMERA: dict[str, int | str] = {"quadruped": 2, "reach": "front_close"}
 
 _WARNINGS = re.compile("mjWARN_[A-Z]+")
 
@@ -94,7 +104,7 @@ class SuiteTask:
         if self._renderer is None:
             gl.choose(device)
             self._renderer = renderer.acquire(self._task, self.physics.model)
-        return self._renderer.render(self.physics, height, width, tasks.camera(self._task))
+        return self._renderer.render(self.physics, height, width, _CAMERA.get(self._task.split("_", 1)[0], 0))
 
     def close(self) -> None:
         if self._renderer is not None:
@@ -111,9 +121,9 @@ class SuiteTask:
 def load(task: str, seed: int) -> Any:
     """dm_control environment of `task`, without cameras among its observations, its random state seeded by `seed`."""
     suite, manipulation = _import_dm_control()
-    if task not in tasks.MANIPULATION:
-        domain, name = tasks.suite_name(task)
-        return suite.load(domain, name, task_kwargs={"random": seed}, visualize_reward=False)
+    if task not in _MANIPULATION:
+        domain, name = task.split("_", 1)
+        return suite.load(_DOMAIN.get(domain, domain), name, task_kwargs={"random": seed}, visualize_reward=False)
     # Both variants hold the same scene; of the two, "features" observes without rendering.
     return manipulation.load(f"{task}_features", seed=seed)
 

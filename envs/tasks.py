@@ -1,6 +1,5 @@
-"""The names of tasks: those of the DrQ-v2 benchmark, and what dm_control calls them; Gymnasium's by their spelling.
-
-Source of the task list, the camera and the names: facebookresearch/drqv2, dmc.py and cfgs/task/.
+"""The names of tasks: those of the DrQ-v2 benchmark (facebookresearch/drqv2, cfgs/task/), and Gymnasium's by their
+spelling.
 """
 
 from __future__ import annotations
@@ -37,12 +36,6 @@ TASKS: tuple[str, ...] = (
     "walker_walk",
 )
 
-# Tasks of dm_control.manipulation; all others are of dm_control.suite.
-MANIPULATION = ("reach_duplo",)
-
-_DOMAIN = {"cup": "ball_in_cup"}
-_CAMERA: dict[str, int | str] = {"quadruped": 2, "reach": "front_close"}
-
 
 def is_gymnasium(task: str) -> bool:
     """Whether `task` is spelt like an environment of Gymnasium's registry: HalfCheetah-v4, namespace/Name-v0,
@@ -63,14 +56,3 @@ def check(task: str, option: str = "task") -> str:
         )
         raise UserError(f"{option}={task}: no such task; {remedy}")
     return task
-
-
-def suite_name(task: str) -> tuple[str, str]:
-    """(domain, task) by which dm_control.suite knows `task`."""
-    domain, name = task.split("_", 1)
-    return _DOMAIN.get(domain, domain), name
-
-
-def camera(task: str) -> int | str:
-    """Index or name of the camera that `task` is seen through."""
-    return _CAMERA.get(task.split("_", 1)[0], 0)

@@ -13,7 +13,7 @@ from typing import Any
 
 from drqv2.archive import ArchiveError
 from drqv2.replay import file_names
-from drqv2.rundir import newest_snapshot, option
+from drqv2.resumption import newest_snapshot, option
 from drqv2.snapshot import SNAPSHOT, read_snapshot
 from runtime.errors import UserError
 from runtime.files import sha256_file, write_json
