@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import warnings
 from typing import Any, NamedTuple
 
@@ -152,8 +153,11 @@ class GymnasiumTask:
 def check(task: str) -> None:
     """Raises UserError, with the nearest names, where Gymnasium is missing or has no environment `task`."""
     gymnasium = _gymnasium(task)
+    module, _, name = task.rpartition(":")
     try:
-        gymnasium.spec(task)
+        if module:
+            importlib.import_module(module)  # which registers the environment
+        gymnasium.spec(name)
     except (gymnasium.error.Error, ImportError) as error:
         near = difflib.get_close_matches(task, gymnasium.registry, n=3, cutoff=0.6)
         remedy = f"did you mean {' or '.join(near)}?" if near else _line(error)

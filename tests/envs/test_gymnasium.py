@@ -217,6 +217,19 @@ def test_spaces_that_no_policy_here_can_take_are_one_line(registered, observed, 
         make(registered(observed, acted, limit))
 
 
+def test_a_module_that_registers_an_environment_is_imported(registered, tmp_path, monkeypatch):
+    """Named before the colon, as Gymnasium has it; its spaces are told as those of any other."""
+    (tmp_path / "stub_tasks.py").write_text(
+        "from tests.envs import test_gymnasium as t\n"
+        "t.gymnasium.register('Stub-v0', lambda **w: t.Stub(t.box(3), t.box(2), **w), max_episode_steps=10)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="^env_name=Stub-v0: no such Gymnasium environment"):
+        make("Stub-v0")
+    environment = make("stub_tasks:Stub-v0")
+    assert (environment.observation_shape, environment.action_dim) == ((3,), 2)
+
+
 def test_states_of_other_physics_are_refused_by_name(registered):
     environment = make(registered(box(3), box(2)))
     environment.reset(SEED)
