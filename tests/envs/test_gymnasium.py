@@ -10,27 +10,9 @@ import pytest
 import envs
 from envs.vector import VectorEnv
 from runtime.errors import UserError
+from tests.envs.test_state import SEED, actions, make, play
 
-SEED = envs.episode_seed("report", 3, 5)
 NUMBER = (SEED[0] << 64) + (SEED[1] << 32) + SEED[2]
-
-
-def make(task, **settings):
-    return envs.make(task, obs="state", action_repeat=1, **settings)
-
-
-def actions(environment, count, seed=0):
-    return np.random.default_rng(seed).uniform(-1, 1, (count, environment.action_dim)).astype(np.float32)
-
-
-def play(environment, given):
-    """The steps until the episode ends."""
-    steps = []
-    for action in given:
-        steps.append(environment.step(action))
-        if steps[-1].last:
-            break
-    return steps
 
 
 class Stub(gymnasium.Env):
@@ -119,37 +101,6 @@ def test_an_episode_is_a_function_of_its_seed():
     np.testing.assert_array_equal(first, other.reset(SEED).observation)
     starts = [one.reset(seed).observation for seed in [(4, 3, 6), (4, 4, 5), (3, 3, 5), (0, 0, 5), (0, 3, 5)]]
     assert len({start.tobytes() for start in (*starts, first)}) == 6
-
-
-@pytest.mark.parametrize("task", ["HalfCheetah-v4", "Ant-v5", "Humanoid-v5", "Pusher-v5", "Reacher-v4", "Hopper-v4"])
-@pytest.mark.parametrize("before", [0, 9])
-def test_an_episode_goes_on_elsewhere_as_it_would_have_here(task, before):
-    here, there = make(task), make(task, seed=8)
-    given = actions(here, 30) * 0.3
-    here.reset(SEED)
-    play(here, given[:before])
-    there.reset((0, 1, 1))
-    play(there, given[:3])
-    state = here.save_state()
-    expected = play(here, given[before:])
-    assert len(expected) > 3
-    for _ in range(2):  # a second time, from where it has got to
-        np.testing.assert_array_equal(there.restore_state(state), state.observation)
-        for ours, theirs in zip(play(there, given[before:]), expected, strict=True):
-            np.testing.assert_array_equal(ours.observation, theirs.observation)
-            assert ours[1:] == theirs[1:]
-    # Random state came along, and the count of steps up to the time limit.
-    np.testing.assert_array_equal(here.reset().observation, there.reset().observation)
-
-
-def test_the_time_limit_comes_along():
-    here, there = make("Reacher-v4"), make("Reacher-v4")
-    here.reset(SEED)
-    still = np.zeros(2, np.float32)
-    for _ in range(49):
-        assert not here.step(still).last
-    there.restore_state(here.save_state())
-    assert there.step(still).last and here.step(still).last
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -15,7 +15,10 @@ from envs.vector import VectorEnv, WorkerError
 from runtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes through /proc")
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes through /proc"),
+    pytest.mark.usefixtures("nothing_is_left"),
+]
 
 
 def alive(pid):
@@ -34,23 +37,6 @@ def wait_until_gone(pids, seconds=20):
 
 def pids(vector):
     return [worker.pid for worker in vector._workers]
-
-
-def descriptors():  # of this process
-    return sorted(os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd") if _exists(number))
-
-
-def _exists(number):
-    return os.path.lexists(f"/proc/self/fd/{number}")
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left():
-    """No block in /dev/shm and no open file more than before."""
-    blocks, files = sorted(os.listdir("/dev/shm")), len(descriptors())
-    yield
-    assert sorted(os.listdir("/dev/shm")) == blocks
-    assert len(descriptors()) <= files
 
 
 def running(count=2, workers=2, **settings):
