@@ -37,7 +37,8 @@ _MAX_INSTRUCTIONS = 200_000
 _MAX_WEIGHT = 10_000
 # How a file of torch before 1.6 begins; five pickles precede its raw storages.
 _LEGACY, _LEGACY_PICKLES = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", 5
-_NOT_WHOLE = (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, struct.error)
+# What reading a file that isn't whole raises, of zipfile and torch.
+NOT_WHOLE = (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, struct.error)
 _VALUES = {
     "NONE",
     "NEWTRUE",
@@ -107,7 +108,7 @@ def inspect(path: Path, legacy: bool = False) -> frozenset[str]:
                 size = file.seek(0, io.SEEK_END)
                 _check_end(file, size)
                 return names_in(io.BytesIO(archive.read(_check_records(archive.infolist(), size))))
-    except _NOT_WHOLE as error:
+    except NOT_WHOLE as error:
         if _is_cut_short(path):
             size = path.stat().st_size
             raise ArchiveError(f"{path}: cut short after {size:,} bytes; download or copy it again") from None
@@ -129,7 +130,7 @@ def check_sums(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             altered = archive.testzip()
-    except _NOT_WHOLE as error:
+    except NOT_WHOLE as error:
         raise _refusal(path, "damaged", error) from None
     if altered is not None:
         raise ArchiveError(f"{path}: damaged (the checksum of {altered!r:.80} doesn't match its contents)")

@@ -15,6 +15,7 @@ from runtime.archives import ArchiveError, printable
 from runtime.errors import UserError
 
 SQUASHES = ("tanh", "clip")
+NO_NEURON = "for which no spiking neuron stands (Xu et al. 2026 convert ReLU); train it with"
 
 
 @dataclass(frozen=True)

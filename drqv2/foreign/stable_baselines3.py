@@ -7,9 +7,9 @@ it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-import struct
 import tempfile
 import zipfile
 from pathlib import Path
@@ -18,16 +18,13 @@ from typing import Any
 from torch import Tensor
 
 from drqv2.foreign import chain, vecnormalize
-from drqv2.foreign.chain import ForeignPolicy, Layer, Normalization
+from drqv2.foreign.chain import ForeignPolicy, Layer
 from envs.spaces import Spaces
 from runtime import archives
 from runtime.archives import ArchiveError, printable
 from runtime.errors import UserError
-from runtime.files import sha256_file
 
 _WEIGHTS, _DATA = "policy.pth", "data"
-# What zipfile raises, RuntimeError's NotImplementedError included.
-_DAMAGES = (OSError, zipfile.BadZipFile, ValueError, RuntimeError, EOFError, struct.error)
 _STATISTICS = ("vecnormalize.pkl", "vec_normalize.pkl")
 
 
@@ -36,34 +33,33 @@ def is_zip(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return {_WEIGHTS, _DATA} <= set(archive.namelist())
-    except _DAMAGES:
+    except archives.NOT_WHOLE:
         return False
 
 
 def read(path: Path, spaces: Spaces) -> ForeignPolicy:
     """The deterministic policy of the zip. Raises UserError for one that can't be converted, and says why."""
-    weights, data = _record(path, _WEIGHTS), _record(path, _DATA)
+    records = _records(path)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / _WEIGHTS
-        file.write_bytes(weights or b"")
+        file.write_bytes(records[_WEIGHTS])
         try:
             tensors = archives.read(file)
             archives.check_tensors(file, tensors)
         except ArchiveError as error:
             raise ArchiveError(str(error).replace(str(file), f"{path}: {_WEIGHTS}")) from None
     parts, squash, kind, activation = _actor(path, tensors, spaces)
-    told = _activation(path, data or b"")
-    if (told or activation) != "ReLU":
+    activation = _activation(path, records[_DATA]) or activation
+    if activation != "ReLU":
         raise UserError(
-            f"{path}: {kind} with {told or activation} units, for which no spiking neuron stands (Xu et al. 2026 "
-            "convert ReLU); train it with policy_kwargs=dict(activation_fn=nn.ReLU)"
+            f"{path}: {kind} with {activation} units, {chain.NO_NEURON} policy_kwargs=dict(activation_fn=nn.ReLU)"
         )
-    statistics, source = _statistics(path)
-    origin = f"stable-baselines3 {kind}" + (
-        f", observations normalised by {source.name}" if statistics and source else ""
-    )
-    beside = () if source is None or source == path else (sha256_file(source),)
-    return ForeignPolicy(chain.network(path, parts, spaces, statistics), squash, origin, beside)
+    found = _statistics(path, records)
+    statistics = vecnormalize.read(*found) if found else None
+    normalised = f", observations normalised by {found[0].name}" if found and statistics else ""
+    beside = (hashlib.sha256(found[1]).hexdigest(),) if found else ()
+    network = chain.network(path, parts, spaces, statistics)
+    return ForeignPolicy(network, squash, f"stable-baselines3 {kind}{normalised}", beside)
 
 
 def _actor(path: Path, tensors: dict[str, Tensor], spaces: Spaces) -> tuple[list[Layer], str, str, str]:
@@ -101,25 +97,26 @@ def _activation(path: Path, data: bytes) -> str | None:
     return None if named is None else printable(str(named).rpartition(".")[2].strip("'>"), 40)
 
 
-def _statistics(path: Path) -> tuple[Normalization | None, Path | None]:
-    for name in _STATISTICS:
-        if (contents := _record(path, name)) is not None:
-            return vecnormalize.read(path / name, contents), path
-    for file in (path.with_suffix("") / _STATISTICS[0], *(path.parent / name for name in _STATISTICS)):
-        if file.is_file():
-            return vecnormalize.read(file, file.read_bytes()), file
-    return None, None
+def _statistics(path: Path, records: dict[str, bytes]) -> tuple[Path, bytes] | None:
+    """Where the statistics lie, and their pickle; None where there are none."""
+    places = [(path / name, records[name]) for name in _STATISTICS if name in records]
+    beside = (path.with_suffix("") / _STATISTICS[0], *(path.parent / name for name in _STATISTICS))
+    places += [(file, file.read_bytes()) for file in beside if file.is_file()]
+    return places[0] if places else None
 
 
-def _record(path: Path, name: str) -> bytes | None:
-    """A record's bytes, None where there is none. Raises ArchiveError for one that is packed or damaged."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if name not in archive.namelist():
-                return None
-            record = archive.getinfo(name)
-            if record.compress_type != zipfile.ZIP_STORED or record.file_size > path.stat().st_size:
-                raise ValueError("compressed, which stable-baselines3 never does; refused")
-            return archive.read(record)
-    except _DAMAGES as error:
-        raise ArchiveError(f"{path}: {name}: {printable(str(error), 120)}") from None
+def _records(path: Path) -> dict[str, bytes]:
+    """Of the records that are looked at those that are there. Raises ArchiveError for one that is packed or damaged."""
+    records = {}
+    for name in (_WEIGHTS, _DATA, *_STATISTICS):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if name not in archive.namelist():
+                    continue
+                record = archive.getinfo(name)
+                if record.compress_type != zipfile.ZIP_STORED or record.file_size > path.stat().st_size:
+                    raise ValueError("compressed, which stable-baselines3 never does; refused")
+                records[name] = archive.read(record)
+        except archives.NOT_WHOLE as error:
+            raise ArchiveError(f"{path}: {name}: {printable(str(error), 120)}") from None
+    return records

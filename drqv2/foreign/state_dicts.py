@@ -32,7 +32,7 @@ _LAYOUTS = (
     _Layout("CleanRL's DDPG or TD3 actor", ("fc1", "fc2", "fc_mu"), frozenset({"action_scale", "action_bias"})),
     _Layout("CleanRL's SAC actor", ("fc1", "fc2", "fc_mean"), frozenset({"fc_logstd", "action_scale", "action_bias"})),
 )
-_TANH = "a network of tanh units, for which no spiking neuron stands (Xu et al. 2026 convert ReLU); train it with ReLU"
+_TANH = f"a network of tanh units, {chain.NO_NEURON} ReLU"
 
 
 def read(path: Path, payload: Any, spaces: Spaces, line: str | None) -> ForeignPolicy:

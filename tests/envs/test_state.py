@@ -95,6 +95,7 @@ def test_a_frame_stack_comes_along():
     play(here, given[:4])
     np.testing.assert_array_equal(there.restore_state(here.save_state()), here.save_state().observation)
     assert_equal(play(there, given[4:]), play(here, given[4:]))
+    here.close(), there.close()
 
 
 def test_there_is_no_state_before_the_first_reset():

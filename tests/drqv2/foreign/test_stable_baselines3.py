@@ -115,7 +115,7 @@ def test_normalised_observations_are_normalised_here_and_convert(tmp_path, place
         (tmp_path / place).write_bytes(contents)
     path = write(tmp_path / "agent.zip", state_dict(names), RELU, **records)
     policy = load_policy(path, task=TASK)
-    assert policy.origin.endswith(f"observations normalised by {(place or 'agent.zip').rpartition('/')[2]}")
+    assert policy.origin.endswith(f"observations normalised by {(place or PLACES[0]).rpartition('/')[2]}")
     x = observations(60)[:, 0] * 2
     theirs = np.clip((x.numpy() - moments.mean) / np.sqrt(moments.var + 1e-8), -1.5, 1.5).astype(np.float32)
     assert (np.abs(theirs) == 1.5).any()
