@@ -37,9 +37,9 @@ def main(config: dict[str, Any], run_dir: Path) -> None:
 
     settings = AnalyzeSettings.from_dict(config)
     program.end_on_sigterm()
-    found = study.run(settings, config, run_dir)
-    path = page.write(found, run_dir)
-    print("\n".join(page.summary(found)))
+    analysis = study.run(settings, config, run_dir)
+    path = page.write(analysis, run_dir)
+    print("\n".join(page.summary(analysis)))
     print(f"written: {path}")
 
 

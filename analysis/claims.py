@@ -184,7 +184,9 @@ def growing(growth: list[Estimate]) -> Estimate:
 
 
 def _mean_distance(plain: MethodRecord, method: MethodRecord) -> Estimate:
-    means = [np.mean([window.values for window in one.growth[1:] or one.growth], axis=0) for one in (plain, method)]
+    means = [
+        np.mean([window.values for window in policy.growth[1:] or policy.growth], axis=0) for policy in (plain, method)
+    ]
     return required(_log_ratio(*means).tolist())
 
 

@@ -83,7 +83,7 @@ class LayerErrors(Record):
 
 
 class Disturbed(Record):
-    """The ANN with something added to its actions. `error`: root mean square size ‖δ‖ of what was really added."""
+    """The ANN with something added to its actions. `error`: root mean square size ‖δ‖ of what was actually added."""
 
     reward_sum: Estimate
     error: Estimate

@@ -23,9 +23,9 @@ def estimate(values: Sequence[float | None]) -> Estimate | None:
 
 def required(values: Sequence[float]) -> Estimate:
     """`estimate` of values that every episode has."""
-    found = estimate(values)
-    assert found is not None
-    return found
+    estimated = estimate(values)
+    assert estimated is not None
+    return estimated
 
 
 def curve(episodes: Sequence[np.ndarray]) -> Curve:

@@ -107,7 +107,8 @@ def distances(some: Episodes, others: Episodes, unit: np.ndarray) -> list[np.nda
 def per_window(apart: Sequence[np.ndarray], windows: list[list[int]]) -> list[Estimate]:
     """Mean distance per window; of episodes that end before it, the last distance."""
     return [
-        required([float(np.mean(one[min(first, len(one)) - 1 : last])) for one in apart]) for first, last in windows
+        required([float(np.mean(distance[min(first, len(distance)) - 1 : last])) for distance in apart])
+        for first, last in windows
     ]
 
 
@@ -130,14 +131,14 @@ def _layer(index: int, name: str, led: Episodes) -> LayerErrors:
     means = [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in neighbours]
     taken = [record.layers[:, index].mean(axis=0) for record in led if len(record.layers)]
     taken = [numbers for numbers in taken if numbers[0] > 0]
-    found = [_parts(numbers) for numbers in taken]
+    splits = [_parts(numbers) for numbers in taken]
     erring = [numbers for numbers in taken if numbers[1] > 0]
     return LayerErrors(
         name=name,
         residuals=estimate(means),
-        error=estimate([parts["error"] for parts in found]),
-        inherited=estimate([parts["inherited"] for parts in found]),
-        sizes={part: required([parts[part] for parts in found]) for part in PARTS} if found else {},
+        error=estimate([split["error"] for split in splits]),
+        inherited=estimate([split["inherited"] for split in splits]),
+        sizes={part: required([split[part] for split in splits]) for part in PARTS} if splits else {},
         shares={
             part: required([numbers[3 + len(PARTS) + place] / numbers[1] for numbers in erring])
             for place, part in enumerate(PARTS)

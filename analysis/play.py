@@ -97,16 +97,16 @@ class _Round:
         self.player, self.progress = player, progress
         self.trials = {trial.row: trial for trial in trials}
         self.rows = np.array(sorted(self.trials), np.int64)
-        one = trials[0]
-        self.leader, self.shadow = player.policy(one.key.method), player.policy(one.shadow)
-        self.network = player.spiking()[0] if one.key.method != ANN else None
+        trial = trials[0]
+        self.leader, self.shadow = player.policy(trial.key.method), player.policy(trial.shadow)
+        self.network = player.spiking()[0] if trial.key.method != ANN else None
         chunk = player.chunk
         self.vector = player.environments.up_to(chunk)
-        self.branches = player.branches.up_to(chunk) if one.branches else None
+        self.branches = player.branches.up_to(chunk) if trial.branches else None
         shape, dtype = (chunk, *self.vector.observations.shape[1:]), self.vector.observations.dtype
         self.here, self.there = np.zeros(shape, dtype), np.zeros(shape, dtype)
         limit = self.vector.max_episode_decisions
-        self.limit = min(limit, one.key.max_decisions or limit)
+        self.limit = min(limit, trial.key.max_decisions or limit)
         self.tapes = {row: _Tape(trial, self._noise(trial)) for row, trial in self.trials.items()}
         self.residuals: list[torch.Tensor] | None = None
 

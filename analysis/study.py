@@ -102,7 +102,9 @@ class _Study:
         by_return = (
             max(alphas)
             if given
-            else alpha_selection.best({one.alpha: float(np.mean(one.selection)) for one in candidates})
+            else alpha_selection.best(
+                {candidate.alpha: float(np.mean(candidate.selection)) for candidate in candidates}
+            )
         )
         return Choice(candidates=candidates, by_drift=by_drift, by_return=by_return, given=given)
 
@@ -149,8 +151,8 @@ class _Study:
         }
 
     def _play(self, trials: dict[Any, list[Trial]]) -> dict[Any, list[TrialRecord]]:
-        found = self.player.run([trial for group in trials.values() for trial in group], self.progress)
-        return {key: [found[trial.digest] for trial in group] for key, group in trials.items()}
+        records = self.player.run([trial for group in trials.values() for trial in group], self.progress)
+        return {key: [records[trial.digest] for trial in group] for key, group in trials.items()}
 
     def _later(self) -> int:
         """Trials of the report, as many as there are at most: which α they are for isn't known yet."""
@@ -164,6 +166,6 @@ class _Study:
 
 def _smallest_drift(candidates: Sequence[Candidate]) -> float:
     """The α whose mean drift is smallest; of equals the smallest α. Where no drift exists, 0."""
-    drifts = {one.alpha: one.cosines["drift"].mean for one in candidates}
+    drifts = {candidate.alpha: candidate.cosines["drift"].mean for candidate in candidates}
     known = {alpha: drift.mean for alpha, drift in drifts.items() if drift is not None}
     return min(known, key=lambda alpha: (known[alpha], alpha)) if known else 0.0

@@ -60,17 +60,21 @@ def words(config: dict[str, Any], alpha: float) -> list[str]:
     """The command line of convert.py that makes this configuration, with one α and without the search."""
     changed = {**config, "tune": False, "crpi": {**config["crpi"], "alpha": alpha}}
     neuron = changed.pop("neuron")
-    found = [] if neuron["name"] == "if" else [f"neuron={neuron['name']}"]
-    found += _changes("neuron.", neuron, read(CONFIG_DIR / "neuron" / f"{neuron['name']}.yaml"))
+    changes = [] if neuron["name"] == "if" else [f"neuron={neuron['name']}"]
+    changes += _changes("neuron.", neuron, read(CONFIG_DIR / "neuron" / f"{neuron['name']}.yaml"))
     task = f"env_name={config['env_name']}"  # also where it is the default
-    return [task, *(word for word in _changes("", changed, read(CONFIG_DIR / "convert.yaml")) if word != task), *found]
+    return [
+        task,
+        *(word for word in _changes("", changed, read(CONFIG_DIR / "convert.yaml")) if word != task),
+        *changes,
+    ]
 
 
 def _changes(prefix: str, values: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
-    found = []
+    changes = []
     for key, value in values.items():
         if isinstance(value, dict):
-            found += _changes(f"{prefix}{key}.", value, defaults[key])
+            changes += _changes(f"{prefix}{key}.", value, defaults[key])
         elif value != defaults.get(key):
-            found.append(f"{prefix}{key}={json.dumps(value) if not isinstance(value, str) else value}")
-    return found
+            changes.append(f"{prefix}{key}={json.dumps(value) if not isinstance(value, str) else value}")
+    return changes

@@ -159,7 +159,7 @@ def _check(program: str, word: str, words: list[str]) -> Override:
     name, _, value = bare.partition("=")
     if word.endswith("\r"):
         raise UserError(
-            f"{word.strip()}: a carriage return stands at its end; is it from a file with Windows line ends?"
+            f"{word.strip()}: ends with a carriage return; does it come from a file with Windows line endings?"
         )
     if word.startswith("~"):
         raise UserError(f"{word}: no option can be left out; to change it write {name.lstrip('~')}=value")
@@ -173,7 +173,7 @@ def _check(program: str, word: str, words: list[str]) -> Override:
         [override] = OverridesParser.create().parse_overrides([word.replace(name, renamed, 1)])
     except OverrideParseException as error:
         reason = error.message.splitlines()[0]
-        raise UserError(f"{word}: {reason}; quote what holds special characters: \"{name}='value'\"") from None
+        raise UserError(f"{word}: {reason}; quote special characters: \"{name}='value'\"") from None
     if override.package is not None:
         name = override.key_or_group
         raise UserError(f"{word}: this is the spelling of older Hydra releases; write {name}={value}")
@@ -188,11 +188,11 @@ def _check(program: str, word: str, words: list[str]) -> Override:
     elif name not in options(program):
         if several := [option for option in options(program) if option.startswith(f"{name}.")]:
             if not isinstance(override.value(), dict):
-                raise UserError(f"{word}: {name} is not an option but several: {', '.join(several)}")
+                raise UserError(f"{word}: {name} is a group of options: {', '.join(several)}")
         else:
             raise UserError(f"{word}: {_unknown(program, name, value)}")
     if override.is_add() and name not in added:
-        raise UserError(f"{word}: the option is there already; write {name}={value}")
+        raise UserError(f"{word}: the option exists already; write {name}={value}")
     return override
 
 

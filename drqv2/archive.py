@@ -58,7 +58,7 @@ def read_archive(path: Path, kinds: tuple[str, ...], version: int) -> tuple[dict
     if type(written) is not int or not 1 <= written <= version:
         named = written if type(written) is int else "unknown"
         raise ArchiveError(
-            f"{path}: format version {named}; this program reads versions 1 to {version}, a newer one more"
+            f"{path}: format version {named}; this program reads versions 1 to {version}; use a newer one"
         )
     text, tensors = payload.get("meta"), payload.get("tensors")
     if not isinstance(text, str) or not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):

@@ -58,7 +58,7 @@ class Logger:
                 os.truncate(path, sizes[kind])
             else:
                 if sizes is not None:
-                    print(f"{path}: shorter than the snapshot knows it, or gone; begun anew", flush=True)
+                    print(f"{path}: gone, or shorter than when the snapshot was written; started afresh", flush=True)
                 path.write_text(",".join(columns) + "\n", encoding="utf-8")
             self._files[kind] = open(path, "a", newline="", encoding="utf-8")
         self._tb_folder = folder / "tb"

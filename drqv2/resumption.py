@@ -54,7 +54,7 @@ class RunDir:
         except OSError as error:
             raise UserError(
                 f"lock=true: {lock.name} can't be locked on this file system ({error.strerror}); give lock=false, and "
-                "see to it yourself that no two processes train in one folder"
+                "make sure that no two processes train in one folder"
             ) from None
         lock.truncate(0)
         lock.write(f"process {os.getpid()}")

@@ -176,7 +176,7 @@ class TrainingRun(abc.ABC):
             kept = "no snapshot was written yet"
             if self._last_snapshot_step:
                 frame = self._last_snapshot_step * s.action_repeat
-                kept = f"the last snapshot, of frame {frame}, stands in {self.run_dir.path / SNAPSHOT}"
+                kept = f"the last snapshot, of frame {frame}, is in {self.run_dir.path / SNAPSHOT}"
             raise UserError(f"stopped at step {self.step}: {self._cause(error)}; {kept}") from None
         finally:
             bar.close()

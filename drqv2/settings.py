@@ -149,7 +149,7 @@ class TrainSettings(RunSettings):
         if self.obs == "pixels" and self.normalize_observations:
             raise ValueError("normalize_observations=true: pixels have one scale already; give false, or obs=state")
         if self.obs == "pixels" and self.hidden_sign is not None:
-            raise ValueError("hidden_sign: of states only; give null, or obs=state")
+            raise ValueError("hidden_sign: for states only; give null, or obs=state")
         return self
 
 

@@ -189,7 +189,7 @@ def _foreign(
     """A policy of another program for the Gymnasium task `task`."""
     if task is None or not is_gymnasium(task):
         raise UserError(
-            f"{path}: no policy of this project; those of other programs are read for Gymnasium's tasks, such as "
+            f"{path}: not a policy of this project; those of other programs are read for Gymnasium's tasks, such as "
             f"env_name=HalfCheetah-v4, not for {task}"
         )
     if network is not None:
@@ -198,7 +198,7 @@ def _foreign(
     try:
         policy = read(known)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
-        raise UserError(f"{path}: its contents are no policy ({printable(str(error), 200)})") from None
+        raise UserError(f"{path}: its contents are not a policy ({printable(str(error), 200)})") from None
     hashes = [sha256_file(path), *policy.beside]
     return LoadedPolicy(
         network=policy.network,
@@ -219,7 +219,7 @@ def _foreign(
 
 
 def _says_itself(path: Path, network: str) -> UserError:
-    return UserError(f"network={network}: {path} says itself what it is; leave the option out")
+    return UserError(f"network={network}: {path} says what it is; leave the option out")
 
 
 def _weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

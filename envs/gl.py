@@ -90,7 +90,7 @@ def implementation(render_device: int | str | None = None, cuda_device: int | No
     backend = choose(render_device, cuda_device)
     name = _renderer(backend, device())
     if name is None:
-        raise failed(backend, RuntimeError("a first picture came to nothing"))
+        raise failed(backend, RuntimeError("the first picture was empty"))
     return f"{backend}, {name}"
 
 

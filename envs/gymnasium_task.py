@@ -83,7 +83,7 @@ class GymnasiumTask:
     def save(self) -> _Saved:
         if self._before is None:
             raise UserError(
-                f"env_name={self._task}: its physics isn't MuJoCo's, so its states can't be saved and gone back to, "
+                f"env_name={self._task}: its physics isn't MuJoCo's, so its states can't be saved and restored, "
                 "which analyze.py needs; convert.py doesn't"
             )
         return _Saved(self._before, self._random, dict(self._attributes()), self._steps)
@@ -200,7 +200,7 @@ def _box(task: str, what: str, space: Any, dimensions: tuple[int, ...]) -> Any:
     shape = getattr(space, "shape", None)
     if type(space).__name__ != "Box" or len(shape or ()) not in dimensions:
         kind = f"a {type(space).__name__}" + (f" of shape {shape}" if shape else "")
-        raise UserError(f"env_name={task}: its {what} are {kind}; a Box of numbers is what a spiking policy can take")
+        raise UserError(f"env_name={task}: its {what} are {kind}; a spiking policy needs a Box of numbers")
     return space
 
 

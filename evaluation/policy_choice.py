@@ -62,8 +62,8 @@ def load(path: Path, settings: ConversionSettings) -> LoadedPolicy:
         )
     if policy.actor_trunk == "layernorm_tanh" and not settings.hybrid:
         raise UserError(
-            f"{path}: its actor has a LayerNorm/tanh trunk, which no spiking neuron stands for; write hybrid=true to "
-            "keep that part analog, or train with the relu trunk"
+            f"{path}: its actor has a LayerNorm/tanh trunk, which no spiking neuron can represent; write hybrid=true "
+            "to keep that part analog, or train with the relu trunk"
         )
     return policy
 

@@ -42,9 +42,9 @@ class Environments:
 
     def close(self) -> None:
         """Ends the workers. May be called again."""
-        made, self._made = self._made, None
-        if made is not None:
-            made.close()
+        vector, self._made = self._made, None
+        if vector is not None:
+            vector.close()
 
     def __enter__(self) -> Environments:
         return self

@@ -153,7 +153,7 @@ class ThresholdStore(Store[Calibration, Thresholds]):
         thresholds = list(entry["thresholds"])
         archives.check_tensors(path, {f"layer {number}": theta for number, theta in enumerate(thresholds)})
         if not all(theta.dtype == torch.float32 and (theta.isfinite() & (theta >= 0)).all() for theta in thresholds):
-            raise ValueError("its thresholds are no finite float32 numbers of at least 0")
+            raise ValueError("its thresholds are not finite float32 numbers of at least 0")
         if entry["sha256"] != sha256(thresholds):
             raise ValueError("checksum differs")
         return thresholds

@@ -63,7 +63,7 @@ def _afterwards(failing: str, say: Callable[[str], None]) -> Iterator[None]:
         yield
     except Exception as error:
         with contextlib.suppress(Exception):
-            say(f"{failing} ({error!s:.200}); {results.RESULT} stands")
+            say(f"{failing} ({error!s:.200}); {results.RESULT} is complete")
 
 
 def tune(

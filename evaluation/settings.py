@@ -81,7 +81,7 @@ class CrpiSettings(Options):
         if not alphas:
             raise ValueError("give a number, a list of numbers, or grid")
         if len(set(alphas)) < len(alphas):
-            raise ValueError("the same value stands there twice")
+            raise ValueError("a value is given twice")
         return alphas
 
 

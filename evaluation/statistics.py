@@ -202,11 +202,11 @@ def probability_of_improvement(treated: Mapping[str, PairedStrata], control: Map
         values.append(np.concatenate(placements).mean())
         parts += _parts(placements, len(treated))
         samples += list(zip(*pairs))
-    found = _estimate(float(np.mean(values)), parts, samples, null=0.5)
-    if found.interval is None or found.interval.low == found.interval.high:
-        return Estimate(found.value, None, found.n, found.mark)
-    interval = Interval(max(found.interval.low, 0.0), min(found.interval.high, 1.0))
-    return Estimate(found.value, interval, found.n, found.mark, found.p)
+    estimate = _estimate(float(np.mean(values)), parts, samples, null=0.5)
+    if estimate.interval is None or estimate.interval.low == estimate.interval.high:
+        return Estimate(estimate.value, None, estimate.n, estimate.mark)
+    interval = Interval(max(estimate.interval.low, 0.0), min(estimate.interval.high, 1.0))
+    return Estimate(estimate.value, interval, estimate.n, estimate.mark, estimate.p)
 
 
 def performance_profile(relative: ByTask, thresholds: Sequence[float]) -> np.ndarray:

@@ -16,7 +16,7 @@ def lines(result: Result) -> list[str]:
     magnitudes = f", {conversion.n_thresholds} magnitudes" if conversion.n_thresholds else ""
     unit = "sum of rewards, cut short" if result.capped else "return"
     weak = result.policy.weak if result.policy is not None else None
-    found = [
+    lines = [
         *([f"warning: {weak}"] if weak else []),
         f"{result.task} ({result.obs}), {conversion.neuron.upper()} (T={conversion.timesteps}{magnitudes}), "
         f"{counted(len(result.ann.episodes), 'episode')}, seed {result.seeds['seed']}",
@@ -26,19 +26,19 @@ def lines(result: Result) -> list[str]:
     units = {layer.name: layer.units for layer in conversion.layers}
     reported = [rollouts for rollouts in result.snn if rollouts.stream == "report"]
     for rollouts in sorted(reported, key=lambda entry: entry.alpha or 0.0):
-        found.append(
+        lines.append(
             _row(label(conversion.neuron, conversion.mode, rollouts.alpha or 0.0), rollouts, result.ann, units)
         )
     dead = sum(layer.dead for layer in conversion.layers)
-    found.append(
+    lines.append(
         f"{len(conversion.layers)} spiking layers, {sum(units.values()):,} units, {dead:,} of them silent "
         "(they never fired in calibration)"
     )
     if len(result.alpha.requested) > 1:
-        found.append(f"α = {result.alpha.chosen:g} was best on {_judged_on(result)}")
+        lines.append(f"α = {result.alpha.chosen:g} was best on {_judged_on(result)}")
     if result.capped:
-        found.append("max_decisions cut episodes short: sums of their rewards are not returns and say nothing of it")
-    return found
+        lines.append("max_decisions cut episodes short: these are sums of rewards, not returns")
+    return lines
 
 
 def _judged_on(result: Result) -> str:

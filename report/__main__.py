@@ -20,9 +20,7 @@ FOLDER = "report"
 def main(words: list[str] | None = None) -> int:
     """Returns the exit code: 0, or 2 for folders that can't be reported on or written to."""
     parser = argparse.ArgumentParser(prog="python -m report", description="Tables and figures of conversions.")
-    parser.add_argument(
-        "folders", nargs="+", metavar="DIR", help="a sweep, a run, an analysis, or a folder that holds some"
-    )
+    parser.add_argument("folders", nargs="+", metavar="DIR", help="a sweep, a run, an analysis, or a folder of these")
     parser.add_argument(
         "--out", metavar="DIR", help="where to write; default: DIR/report for one, results/report for several"
     )

@@ -42,7 +42,7 @@ def cut_short(jobs: list[Job]) -> Section | None:
         result = job.result
         if job.status != "cut short" or result is None or result.ann is None:
             continue
-        for rollouts in [result.ann, *(one for one in result.snn if one.stream == "report")]:
+        for rollouts in [result.ann, *(tried for tried in result.snn if tried.stream == "report")]:
             name = "ANN" if rollouts.alpha is None else f"{_names(job)[0]}, α={rollouts.alpha:g}"
             longest = max(episode.decisions for episode in rollouts.episodes)
             rows.append([*map(words, (job.task, job.obs, name)), count(longest), number(rollouts.mean_reward_sum())])

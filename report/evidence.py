@@ -61,11 +61,13 @@ class Evidence:
 
     def methods(self, obs: str) -> list[Method]:
         """Every method that was finished or planned, in the order of the tables; the ANN is not among them."""
-        return sorted({one for job in self.jobs for one in job.methods if job.obs == obs}, key=lambda one: one.order)
+        return sorted(
+            {method for job in self.jobs for method in job.methods if job.obs == obs}, key=lambda method: method.order
+        )
 
     def strata(self, method: Method, task: str) -> Strata:
         """The report episodes of a method, by policy."""
-        return {sha: one.episodes for sha, one in sorted(self.reported.get((method, task), {}).items())}
+        return {sha: reported.episodes for sha, reported in sorted(self.reported.get((method, task), {}).items())}
 
     def episodes(self, method: Method, task: str) -> list[EpisodeRecord]:
         """The same, of all policies together."""
@@ -99,25 +101,25 @@ def gather(jobs: Iterable[Job]) -> Evidence:
 
 def _add(evidence: Evidence, job: Job, result: Result) -> None:
     assert result.policy and result.ann and result.alpha and result.conversion
-    sha, task, [network, *_] = result.policy.sha256, job.task, [one.network for one in job.methods]
+    sha, task, [network, *_] = result.policy.sha256, job.task, [entry.network for entry in job.methods]
     evidence.policies[sha] = (result.obs, task, result.policy)
     evidence.layers[network, task] = result.conversion.layers
     for rollouts in result.snn:
         assert rollouts.alpha is not None
         curve = evidence.curves[network, result.conversion.mode, rollouts.stream, task]
         evidence.conflicts += _merge(curve.setdefault(rollouts.alpha, {}).setdefault(sha, {}), rollouts)
-    for one in [method.ann(result.obs), *job.methods]:
-        alpha = 0.0 if one.variant.is_off else result.alpha.chosen
-        reported = result.ann if one.is_ann else result.of(alpha)
+    for entry in [method.ann(result.obs), *job.methods]:
+        alpha = 0.0 if entry.variant.is_off else result.alpha.chosen
+        reported = result.ann if entry.is_ann else result.of(alpha)
         if reported is None:
             continue
-        by_seed = evidence.reported[one, task].setdefault(sha, Reported()).by_seed
+        by_seed = evidence.reported[entry, task].setdefault(sha, Reported()).by_seed
         seed = int(result.seeds["seed"])
         if by_seed.get(seed, (alpha,))[0] != alpha:
             # The newer result chose another α; the older one's episodes must not stay among its own.
             del by_seed[seed]
         conflicts = _merge(by_seed.setdefault(seed, (alpha, {}))[1], reported)
-        evidence.conflicts += conflicts if one.is_ann else 0  # the others' were counted with their curves
+        evidence.conflicts += conflicts if entry.is_ann else 0  # the others' were counted with their curves
 
 
 def _merge(episodes: Episodes, rollouts: RolloutRecord) -> int:

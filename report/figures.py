@@ -150,7 +150,7 @@ def profiles(rows: list[Row], out: Path, name: str) -> Picture | None:
     thresholds = np.linspace(0, 1.2, 241)
     alt = "Performance profiles: share of episodes whose relative return is above a threshold, a line per method"
     caption = (
-        "Share of episodes that earn more than so much of the ANN's mean return, mean over "
+        "Share of episodes whose return exceeds a given share of the ANN's mean return, mean over "
         f"{', '.join(tasks)}; dashed: CRPI off. The higher, the better; where lines cross, neither method is better "
         "throughout."
     )
@@ -162,7 +162,7 @@ def profiles(rows: list[Row], out: Path, name: str) -> Picture | None:
                 look = {"color": plot.look(networks.index(row.method.network))["color"]}
                 shares = statistics.performance_profile(row.relative, list(thresholds))
                 style = "--" if row.method.variant.is_off else "-"
-                first = row is next(one for one in of_neuron if one.method.network == row.method.network)
+                first = row is next(other for other in of_neuron if other.method.network == row.method.network)
                 label = row.method.network.label if first else None
                 panel.plot(100 * thresholds, 100 * shares, style, label=label, **look)
             plot.reference(panel, x=100)

@@ -86,7 +86,7 @@ def collect(folders: Iterable[str | Path]) -> tuple[list[Job], list[str]]:
     places = [Path(folder) for folder in folders]
     for place in places:
         if not place.is_dir():
-            raise UserError(f"{place}: no such folder; give a sweep, a run, or a folder that holds some")
+            raise UserError(f"{place}: no such folder; give a sweep, a run, or a folder of these")
         for path in sorted(place.rglob(PLAN)):
             try:
                 planned = SweepPlan.read(path).jobs
@@ -94,9 +94,9 @@ def collect(folders: Iterable[str | Path]) -> tuple[list[Job], list[str]]:
                 notes.append(f"{error}; what this sweep left out is unknown")
                 continue
             sweeps.add(path.parent.resolve())
-            for one in planned:
-                folder = (path.parent / one.folder).resolve()
-                jobs[folder] = _job(folder, one)
+            for planned_job in planned:
+                folder = (path.parent / planned_job.folder).resolve()
+                jobs[folder] = _job(folder, planned_job)
         for path in sorted(place.rglob(RESULT)):
             folder = path.parent.resolve()
             if folder not in jobs:

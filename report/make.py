@@ -46,14 +46,16 @@ def make(folders: Sequence[str | Path], out: str | Path) -> Report:
     tables = [block for section in document.sections for block in section.blocks if isinstance(block, Table)]
     shown = [table for table in tables if table.name.startswith(("returns_", "controls_"))]
     episodes.write(evidence, out / CSV)
-    return Report(pages.write(document, out), [text.text for text in lead[:-1]] + [pages.plain(one) for one in shown])
+    return Report(
+        pages.write(document, out), [text.text for text in lead[:-1]] + [pages.plain(table) for table in shown]
+    )
 
 
 def _observation(evidence: Evidence, obs: str, out: Path, several: bool) -> list[Section | None]:
     tasks = _ordered(evidence.tasks(obs))
     base, *rows = (numbers.row(evidence, method, tasks) for method in [ann(obs), *evidence.methods(obs)])
     all_curves = curves.of_observation(evidence, obs)
-    crpi = [one for one in all_curves if one.mode == "residual"]
+    crpi = [curve for curve in all_curves if curve.mode == "residual"]
     main = [base, *(row for row in rows if not row.method.variant.is_control)]
     steps = [
         picture
@@ -71,7 +73,7 @@ def _observation(evidence: Evidence, obs: str, out: Path, several: bool) -> list
         Section("Return against simulation steps", [*steps]) if steps else None,
         Section("Return against synaptic operations", [operations]) if operations else None,
         Section("Performance profiles", [profiles]) if profiles else None,
-        returns.controls(rows, tasks, [one for one in all_curves if one not in crpi], obs, out),
+        returns.controls(rows, tasks, [curve for curve in all_curves if curve not in crpi], obs, out),
         consumption.section(evidence, obs, out),
         returns.details(obs, [base, *rows], tasks),
         consumption.layers(evidence, obs),

@@ -74,7 +74,7 @@ class Network:
 class Variant:
     """What is carried between decisions. α = 0 is `OFF`, the same under every mode.
 
-    `how` α came about: "given" (then `alpha` is the number), or chosen by "honest" or "paper" selection (then each
+    `how` α was chosen: "given" (then `alpha` is the number), or chosen by "honest" or "paper" selection (then each
     task and policy has its own).
     """
 
@@ -93,7 +93,7 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """ "no", or what is carried and how α came about."""
+        """ "no", or what is carried and how α was chosen."""
         if self.is_off:
             return "no"
         name = str(self.mode) if self.is_control else "yes"

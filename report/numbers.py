@@ -22,7 +22,7 @@ class Cell:
     """One method on one task.
 
     `status` is "ok" where there are numbers, else a job's status (see `report.jobs`) and `reason` says why; with
-    numbers, `reason` tells of policies that are lacking among them. Returns are undiscounted sums of rewards:
+    numbers, `reason` tells of policies that are missing among them. Returns are undiscounted sums of rewards:
     `mean` and `iqm` over all episodes, `half_std` with ddof 0. `sops`: synaptic operations per decision (None: the
     ANN). `ratio`: of the ANN's mean return, None where that is not positive; `gain`: over CRPI off on the same
     episodes, in returns. `between`: standard deviation of the policies' means (None: one policy only); `within`: over
@@ -141,7 +141,7 @@ def _cell(evidence: Evidence, method: Method, task: str) -> Cell:
     mean = statistics.mean(values)
     level = float(np.mean(sum(_values(_matching_ann(evidence, method, task)), [])))
     between, within = statistics.seed_spread(values)
-    alphas = {alpha for one in evidence.reported[method, task].values() for alpha in one.alphas}
+    alphas = {alpha for reported in evidence.reported[method, task].values() for alpha in reported.alphas}
     return Cell(
         "ok",
         "" if method.is_ann else "; ".join(f"{job.status}: {job.reason}" for job in unfinished),

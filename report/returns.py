@@ -21,7 +21,7 @@ def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Blo
     """The paper's Table 3 with ours, what limits it, and its picture: `rows` starts with the ANN's."""
     columns = [
         Column("Method", "neuron and simulation steps T", number=False),
-        Column("CRPI", "what is carried between decisions, and how α came about", number=False),
+        Column("CRPI", "what is carried between decisions, and how α was chosen", number=False),
         *(
             Column(_short(task), f"{task}: mean return ± half a standard deviation (ddof 0, over all report episodes)")
             for task in tasks
@@ -67,10 +67,10 @@ def _limits(rows: list[Row]) -> list[Text]:
         "An APR over some of the tasks can't be compared with one over all; the paper's is over the same tasks.": any(
             row.counted and row.lacking for row in rows
         ),
-        "* some of the policies or seeds that belong here are lacking; see the jobs below.": any(
+        "* some of the policies or seeds that belong here are missing; see the jobs below.": any(
             cell.reason and cell.status == "ok" for row in rows for cell in row.cells.values()
         ),
-        "A task whose ANN earns nothing has no ratio: differences only, and no part in an APR.": any(
+        "A task whose ANN earns nothing has no ratio: differences only, and doesn't count in an APR.": any(
             cell.status == "ok" and cell.mean.value <= 0 for cell in rows[0].cells.values()
         ),
         "Where α was chosen on the reported episodes, as in the paper, the row is optimistic.": any(
@@ -90,14 +90,14 @@ def _significance(rows: list[Row]) -> list[Text]:
         left = [f"{method.label.replace('   ', ', ')} on {task}" for method, task in compared.surviving]
         told.append(
             f"Gains on single tasks: {compared.number} could be tested, {len(compared.apart)} have a 95 % interval "
-            f"without zero, of which {0.05 * compared.number:.1f} are expected where nothing differs; with Holm's "
-            f"adjustment for {compared.number} comparisons {len(left)} remain{': ' + '; '.join(left) if left else ''}."
+            f"without zero ({0.05 * compared.number:.1f} expected by chance); with Holm's adjustment for "
+            f"{compared.number} comparisons {len(left)} remain{': ' + '; '.join(left) if left else ''}."
         )
     if marks or any(cell.mean.interval is None for cell in cells):
         told.append(
             "Intervals are t intervals over episodes. “n=…”: fewer than ten episodes, among which a rare failure may "
             "be absent; none is given below three. “bimodal”: some episodes earn less than half of the mean, so that "
-            "the interval depends on how many of them there happen to be, and none of n < 10 holds."
+            "the interval depends on how many of them there happen to be; none is given for n < 10."
         )
     return [Text(text) for text in told]
 
@@ -115,17 +115,17 @@ def over_alpha(evidence: Evidence, all_curves: list[Curves], obs: str, out: Path
         Column("APR %, one α, reported episodes", "where all tasks played them with this α"),
     ]
     rows = []
-    for one in all_curves:
-        choice = curves.one_alpha(one)
+    for curve in all_curves:
+        choice = curves.one_alpha(curve)
         if choice is None:
             continue
-        counts = sorted({point.episodes for points in one.tasks.values() for point in points})
+        counts = sorted({point.episodes for points in curve.tasks.values() for point in points})
         several = " to ".join(str(end) for end in dict.fromkeys((counts[0], counts[-1])))
-        fresh = curves.reported_ratio(evidence, one, choice.alpha, list(choice.per_task))
+        fresh = curves.reported_ratio(evidence, curve, choice.alpha, list(choice.per_task))
         rows.append(
             [
-                words(one.label),
-                words(f"{one.which}, {several} per task and α"),
+                words(curve.label),
+                words(f"{curve.which}, {several} per task and α"),
                 words(", ".join(f"{task} {alpha:g}" for task, alpha in choice.per_task.items())),
                 _fraction(choice.apr_per_task, 2),
                 number(choice.alpha, f"{choice.alpha:g}"),
@@ -169,7 +169,7 @@ def controls(rows: list[Row], tasks: list[str], all_curves: list[Curves], obs: s
     compared = compare(shown)
     lead = Text(
         "Random draws from the residuals that the episode has shown; shuffled permutes them across units; carry takes "
-        "the last membrane itself, unclipped: v[0] = (1 − α)·v_base + α·v[T]. What a control gains can't be owed to "
+        "the last membrane itself, unclipped: v[0] = (1 − α)·v_base + α·v[T]. What a control gains can't be due to "
         f"CRPI's residual. Gains on single tasks: {compared.number} could be tested, {len(compared.apart)} have an "
         f"interval without zero, {len(compared.surviving)} with Holm's adjustment."
     )

@@ -214,7 +214,7 @@ def names_in(pickle: BinaryIO, torch_only: bool = True) -> frozenset[str]:
             elif name not in ("PROTO", "STOP"):
                 raise ValueError(f"its pickle holds the instruction {name}, which torch never writes")
             if count > _MAX_INSTRUCTIONS or (stack and stack[-1] > _MAX_WEIGHT):
-                raise ValueError("its pickle holds more than any file of tensors does")
+                raise ValueError("its pickle is longer than that of any file of tensors")
     except (IndexError, KeyError):
         raise ValueError("its pickle is damaged") from None
     return frozenset(names)
@@ -265,7 +265,7 @@ def _check_records(records: list[zipfile.ZipInfo], size: int) -> zipfile.ZipInfo
     # Each has a header of 30 bytes and its name before it.
     starts = sorted((r.header_offset, r.header_offset + 30 + r.file_size) for r in records)
     if any(end > start for (_, end), (start, _) in zip(starts, [*starts[1:], (size, size)])):
-        raise ValueError("its records lie over each other; refused")
+        raise ValueError("its records overlap; refused")
     # torch compares without regard to case and takes the first record's folder for all.
     names = [r.filename.lower() for r in records]
     folder = names[0].partition("/")[0] if names else ""
@@ -274,5 +274,5 @@ def _check_records(records: list[zipfile.ZipInfo], size: int) -> zipfile.ZipInfo
         or f"{folder}/data.pkl" not in names
         or not all(n.startswith(f"{folder}/") for n in names)
     ):
-        raise ValueError("it isn't laid out as torch does")
+        raise ValueError("it isn't laid out as torch writes it")
     return records[names.index(f"{folder}/data.pkl")]

@@ -161,7 +161,7 @@ def _option_line(schema: Mapping[str, Any], error: ValidationError, values: Mapp
         if detail["type"] == "value_error":
             return _message(detail)
         inner = ", ".join(f"{option}.{name}" for name in wanted["properties"])
-        return f"{option}={shown(value)}: {option} is not an option but several: {inner}"
+        return f"{option}={shown(value)}: {option} is a group of options: {inner}"
     if detail["type"] == "value_error":
         return f"{option}={shown(value)}: {_message(detail)}"
     hint = did_you_mean(str(value), _choices(wanted)) if len(_choices(wanted)) > 8 else ""

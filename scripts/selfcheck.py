@@ -42,8 +42,8 @@ def numbers(device: str, folder: Path) -> dict[str, dict[str, list[float]]]:
     for neuron in NEURONS:
         words = (f"neuron={neuron}", f"device={device}", f"store={folder}/store", f"hydra.run.dir={folder}/{neuron}")
         python(*CONVERT, *FEW, *words)
-        found = result.read(folder / neuron)
-        played = [rollouts.episodes[0] for rollouts in (found.ann, *found.snn) if rollouts is not None]
+        converted = result.read(folder / neuron)
+        played = [rollouts.episodes[0] for rollouts in (converted.ann, *converted.snn) if rollouts is not None]
         seen["rewards"][neuron] = [episode.reward_sum for episode in played]
         seen["spikes"][neuron] = [float(n) for episode in played for layer in episode.spikes or [] for n in layer]
     return seen

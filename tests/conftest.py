@@ -2,6 +2,12 @@
 
 import signal
 
+from hypothesis import settings
+
+# A loaded machine takes its time: no test depends on it.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
+
 # A script's background job is started with SIGINT ignored, and every process below it inherits that; the tests send
 # Ctrl-C to programs of ours and to themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -15,7 +15,7 @@ from runtime.archives import ArchiveError, printable
 from runtime.errors import UserError
 
 SQUASHES = ("tanh", "clip")
-NO_NEURON = "for which no spiking neuron stands (Xu et al. 2026 convert ReLU); train it with"
+NO_NEURON = "which no spiking neuron can represent (Xu et al. 2026 convert ReLU); train it with"
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,9 @@ def _module(path: Path, part: Layer, flat: bool) -> nn.Module:
         outputs, inputs, *size = weight.shape
         module = nn.Conv2d(inputs, outputs, (size[0], size[1]), part.stride, bias=bias is not None, device="meta")
     else:
-        raise UserError(f"{path}: {printable(part.name, 80)} of shape {tuple(weight.shape)} can't stand where it does")
+        raise UserError(
+            f"{path}: {printable(part.name, 80)} of shape {tuple(weight.shape)} doesn't fit the layer before it"
+        )
     module.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}), assign=True)
     return module
 

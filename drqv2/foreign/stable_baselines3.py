@@ -65,7 +65,7 @@ def read(path: Path, spaces: Spaces) -> ForeignPolicy:
 def _actor(path: Path, tensors: dict[str, Tensor], spaces: Spaces) -> tuple[list[Layer], str, str, str]:
     """The acting layers, the squashing, what people call it, and the algorithm's own choice of activation."""
     if any("features_extractor" in name for name in tensors):
-        raise UserError(f"{path}: its policy looks at images or dictionaries; policies of flat observations convert")
+        raise UserError(f"{path}: its policy observes images or dictionaries; only flat observations convert")
     if "actor.latent_pi.0.weight" in tensors:
         if "actor.mu.weight" not in tensors:
             raise UserError(f"{path}: trained with use_sde, which clips the mean before tanh; train it without")

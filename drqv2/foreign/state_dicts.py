@@ -53,7 +53,7 @@ def read(path: Path, payload: Any, spaces: Spaces, line: str | None) -> ForeignP
     if layout is None:
         return _plain(path, tensors, spaces, line)
     if line is not None:
-        raise UserError(f"network={line}: {path} is a {layout.origin}, which says so itself; leave it out")
+        raise UserError(f"network={line}: {path} is a {layout.origin}, as it says itself; leave it out")
     _check_bounds(path, tensors, spaces)
     return ForeignPolicy(chain.network(path, chain.layers(path, tensors, layout.layers), spaces), "tanh", layout.origin)
 

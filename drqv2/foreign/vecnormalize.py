@@ -61,7 +61,7 @@ def read(path: Path, contents: bytes) -> Normalization | None:
         scale = np.sqrt(variance + _number(state["epsilon"]))
         limit = _number(state["clip_obs"])
         if not (np.isfinite([mean, scale]).all() and (scale > 0).all() and limit > 0):
-            raise ValueError("its numbers are no statistics")
+            raise ValueError("its numbers are not statistics")
     except Exception as error:  # of a stranger's pickle any kind can come; each means the same here
         reason = printable(str(error), 120)
         raise ArchiveError(f"{path}: not the VecNormalize statistics of a Box ({reason}); nothing was run") from None

@@ -59,7 +59,7 @@ def loss(analysis: Analysis, out: Path) -> Picture:
             panel.set_title(label(analysis, method.alpha), color=colour)
             plot.labels(panel, ["states first", "actions first"])
             plot.note(panel, "ANN", (ann, -0.6), INK, xytext=(4, -2), va="top")
-        sums = [one.mean for m in methods for one in (analysis.ann, m.reward_sum, m.ann_on_snn, m.snn_on_ann)]
+        sums = [estimate.mean for m in methods for estimate in (analysis.ann, m.reward_sum, m.ann_on_snn, m.snn_on_ann)]
         margin = 0.12 * (max(sums) - min(sums) or 1.0)
         panels[-1].set(xlim=(min(sums) - margin, max(sums) + margin), xlabel=unit(analysis))
     return picture
@@ -75,7 +75,9 @@ def _step(panel: Axes, place: float, start: float, end: float, kind: str) -> Non
 
 def cosines(analysis: Analysis, out: Path) -> Picture:
     """Table 1's quantities on the report episodes, with the disturbed ANN as control."""
-    rows = [(label(analysis, one.alpha), ink(analysis, one.alpha), one.cosines, "o") for one in shown(analysis)]
+    rows = [
+        (label(analysis, method.alpha), ink(analysis, method.alpha), method.cosines, "o") for method in shown(analysis)
+    ]
     noise = shown(analysis)[0].disturbed
     rows += [(f"ANN + {SHORT[kind]}", INKS[kind], noise[kind].cosines, "D") for kind in reversed(SHORT)]
     alt = "Cosines of neighbouring action errors: correction, consistency and drift, by policy"
@@ -116,7 +118,7 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
     choice = analysis.choice
     if len(choice.candidates) < 2:
         return None
-    alphas = [one.alpha for one in choice.candidates]
+    alphas = [candidate.alpha for candidate in choice.candidates]
     alt = "Correction, consistency and drift against α, beside the sum of rewards against α"
     caption = (
         "Two ways to choose α. Left, without any reward: the α with the least drift. Right, by return. Each on "
@@ -125,7 +127,9 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
     with plot.picture(out, "alpha", alt, caption) as picture:
         figure, [panel, *others] = plot.axes(plot.WIDTH, 4, 1, 1 if choice.given else 2)
         for name, colour in zip(TITLES, ("#56B4E9", "#CC79A7", INK)):
-            points = [(one.alpha, mean) for one in choice.candidates if (mean := one.cosines[name].mean)]
+            points = [
+                (candidate.alpha, mean) for candidate in choice.candidates if (mean := candidate.cosines[name].mean)
+            ]
             x = [alpha for alpha, _ in points]
             panel.fill_between(x, *_band([e for _, e in points]), color=colour, alpha=0.15)
             panel.plot(x, [e.mean for _, e in points], "o-", color=colour, markersize=4.5, label=TITLES[name])
@@ -133,9 +137,15 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
         _chosen(panel, choice.by_drift, "least drift")
         panel.set(title="calibration episodes", xlabel="α", ylabel="cosine")
         for panel in others:
-            for one in choice.candidates:
-                panel.plot([one.alpha] * len(one.selection), one.selection, ".", color=INK, alpha=0.3)
-            panel.plot(alphas, [np.mean(one.selection) for one in choice.candidates], "o-", color=INK, markersize=4.5)
+            for candidate in choice.candidates:
+                panel.plot([candidate.alpha] * len(candidate.selection), candidate.selection, ".", color=INK, alpha=0.3)
+            panel.plot(
+                alphas,
+                [np.mean(candidate.selection) for candidate in choice.candidates],
+                "o-",
+                color=INK,
+                markersize=4.5,
+            )
             plot.reference(panel, y=analysis.ann.mean)
             plot.note(panel, "ANN (report episodes)", (alphas[-1], analysis.ann.mean), xytext=(0, 3), ha="right")
             _chosen(panel, choice.by_return, "most return")
@@ -239,9 +249,8 @@ def order(analysis: Analysis, out: Path) -> Picture:
     methods = shown(analysis)
     alt = "Returns of the ANN disturbed by errors of equal size, against the converted network's"
     caption = (
-        "Is it the size of the errors, or how they hang together? The ANN with errors of the spiking network's size in "
-        "place of its own course of errors. Were it only how they hang together, the rows below the network's would "
-        "lie near the ANN's."
+        "Size or correlation? The ANN with errors of the spiking network's size, arranged in other ways. If only the "
+        "correlation of errors mattered, the rows below the network's would lie near the ANN's."
     )
     with plot.picture(out, "order", alt, caption) as picture:
         _, panels = plot.axes(plot.WIDTH, 0.8 + 2.2 * len(methods), len(methods), sharex=True)

@@ -71,8 +71,8 @@ def cosines(analyses: Sequence[Analysis], out: Path) -> Picture:
 def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
     """Returns relative to the ANN's: the network, CRPI, and the ANN with the network's errors in other orders."""
     caption = (
-        "Circles: the spiking networks. Diamonds: the ANN with errors as large as those of plain conversion, hanging "
-        "together in other ways. Means over episodes with 95 % intervals. A policy whose ANN earns nothing is left out."
+        "Circles: the spiking networks. Diamonds: the ANN with errors as large as those of plain conversion, arranged "
+        "in other ways. Means over episodes with 95 % intervals. A policy whose ANN earns nothing is left out."
     )
     alt = "Returns of every policy analysed, relative to the ANN's"
     shown = [analysis for analysis in analyses if analysis.ann.mean > 0]

@@ -74,7 +74,7 @@ def _document(analysis: Analysis, out: Path) -> Document:
     sections: dict[str, list[Block | None]] = {
         "Claims": [_claims(analysis)],
         "What the loss is made of": [pictures["loss"], _loss(analysis)],
-        "Do errors go on?": [pictures["cosines"], _cosines(analysis), pictures.get("alpha"), _choice(analysis)],
+        "Do errors persist?": [pictures["cosines"], _cosines(analysis), pictures.get("alpha"), _choice(analysis)],
         "How trajectories part": [pictures["growth"], _growth(analysis), pictures["map"]],
         "Size or order?": [pictures["order"], _order(analysis)],
         "Layer by layer": [pictures["layers"], _layers(analysis)] if "layers" in pictures else [],
@@ -155,10 +155,10 @@ def _cosines(analysis: Analysis) -> Table:
     columns = [*head("leader"), *map(Column, TITLES.values())]
     columns.append(Column("skipped", "pairs of decisions without two directions to compare"))
     caption = (
-        "Means of cosines; below each, the same with large errors counting more: Σ⟨δ, ·⟩ / Σ‖δ‖‖·‖. The ANN's shadow "
-        "is asked in the ANN's states, where no error of its own ever acted. Noise whose sum with the action would "
-        "leave the range is added with the other sign, so in policies that act at their bounds even independent noise "
-        "points inwards again and again: what the network's consistency has to be compared with is the noise's."
+        "Means of cosines; below each, the same with large errors counting more: Σ⟨δ, ·⟩ / Σ‖δ‖‖·‖. As the ANN's "
+        "shadow the network computes in the ANN's states, where none of its errors took effect. Noise that would take "
+        "an action out of its range is subtracted instead, so at the bounds even independent noise keeps pointing "
+        "inwards: compare the network's consistency with the noise's."
     )
     return Table("cosines", columns, rows, caption)
 
@@ -176,11 +176,11 @@ def _choice(analysis: Analysis) -> Table:
     columns = [Column("α"), *map(Column, TITLES.values()), Column(f"{unit(analysis)}, selection episodes")]
     rows = [
         [
-            number(one.alpha, f"{one.alpha:g}"),
-            *_triple(one.cosines),
-            number(sum(one.selection) / len(one.selection) if one.selection else None),
+            number(candidate.alpha, f"{candidate.alpha:g}"),
+            *_triple(candidate.cosines),
+            number(sum(candidate.selection) / len(candidate.selection) if candidate.selection else None),
         ]
-        for one in analysis.choice.candidates
+        for candidate in analysis.choice.candidates
     ]
     caption = "On the calibration episodes, and on the selection episodes; neither kind is reported on elsewhere."
     return Table("choice", columns, rows, caption)
@@ -202,10 +202,10 @@ def _order(analysis: Analysis) -> Table:
     for method in shown(analysis):
         name = label(analysis, method.alpha)
         kinds = [method.disturbed[kind] for kind in NOISES]
-        sums, sizes = ([getattr(one, part) for one in (method, *kinds)] for part in ("reward_sum", "error"))
+        sums, sizes = ([getattr(policy, part) for policy in (method, *kinds)] for part in ("reward_sum", "error"))
         rows.append([words(name), *map(_number, sums)])
         rows.append([words(f"{name}: size of the errors"), *map(_number, sizes)])
-    caption = f"Mean {unit(analysis)}, and the root mean square of ‖δ‖ that was really added."
+    caption = f"Mean {unit(analysis)}, and the root mean square of ‖δ‖ that was actually added."
     return Table("order", columns, rows, caption)
 
 

@@ -124,7 +124,7 @@ def test_a_full_disk_stops_training_in_one_line_and_the_last_snapshot_stands(int
         room = shutil.disk_usage(small_disk).free - free
         filler.write(bytes(max(0, room)))
     with pytest.raises(
-        UserError, match=r"stopped at step \d+: .*No space left on device; the last snapshot, of frame \d+, stands in"
+        UserError, match=r"stopped at step \d+: .*No space left on device; the last snapshot, of frame \d+, is in"
     ) as caught:
         trainer.run()
     assert "\n" not in str(caught.value)
@@ -149,7 +149,7 @@ def poisoned(root: Path, spoil, **changes) -> str:
     said = str(caught.value)
     assert "\n" not in said and "stopped at step 1" in said
     snapshot = root / "cartpole_swingup/run/snapshot.pt"
-    assert f"the last snapshot, of frame {load_policy(snapshot).frame}, stands in {snapshot}" in said
+    assert f"the last snapshot, of frame {load_policy(snapshot).frame}, is in {snapshot}" in said
     return said
 
 

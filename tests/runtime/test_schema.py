@@ -23,7 +23,7 @@ class Crpi(Options):
     @classmethod
     def _once(cls, alphas: tuple[float, ...]) -> tuple[float, ...]:
         if len(set(alphas)) < len(alphas):
-            raise ValueError("the same value stands there twice")
+            raise ValueError("a value is given twice")
         return alphas
 
 
@@ -86,10 +86,10 @@ def test_good_values_become_a_frozen_object():
         ({"task": "CHEETAH"}, "task=CHEETAH: did you mean cheetah_"),
         ({"video": "yes"}, "video=yes: must be true or false"),
         ({"store": 3}, "store=3: must be a text"),
-        ({"crpi": 3}, "crpi=3: crpi is not an option but several: crpi.alpha, crpi.mode"),
+        ({"crpi": 3}, "crpi=3: crpi is a group of options: crpi.alpha, crpi.mode"),
         ({"crpi": {"alpha": "auto", "mode": "random"}}, "crpi.alpha=auto: must be a number or a list"),
         ({"crpi": {"alpha": [0, True], "mode": "random"}}, "crpi.alpha=[0,true]: must be a number or a list"),
-        ({"crpi": {"alpha": [0, 0], "mode": "random"}}, "crpi.alpha=[0,0]: the same value stands there twice"),
+        ({"crpi": {"alpha": [0, 0], "mode": "random"}}, "crpi.alpha=[0,0]: a value is given twice"),
         ({"crpi": {"alpha": 0.5, "mode": None}}, "crpi.mode=null: must be one of residual, random"),
         ({"crpi": {"alpha": 0.5}}, "crpi.mode: missing"),
         ({"crpi": {"alpa": 0.5, "mode": "random"}}, "crpi.alpa=0.5: unknown option; did you mean crpi.alpha?"),

@@ -185,7 +185,7 @@ def without(names, part):
 @pytest.mark.parametrize(
     "tensors, data, words",
     [
-        (state_dict(Policies.ppo()[0]), {}, "PPO or A2C with Tanh units, for which no spiking neuron stands"),
+        (state_dict(Policies.ppo()[0]), {}, "PPO or A2C with Tanh units, which no spiking neuron can represent"),
         (state_dict(Policies.sac()[0]), {"policy_kwargs": {"activation_fn": "<class 'x.ELU'>"}}, "with ELU units"),
         (
             without(Policies.sac()[0], "actor.mu") | {"actor.mu.0.weight": torch.zeros(3, 20)},
@@ -196,7 +196,7 @@ def without(names, part):
         (
             state_dict(Policies.sac()[0]) | {"actor.features_extractor.cnn.0.weight": torch.zeros(1)},
             {},
-            "looks at images",
+            "observes images",
         ),
         (state_dict({"actor.mu": mlp(17, 8, 3)}), {}, r"Hopper-v4 observes \(11,\)"),
         (without(Policies.sac()[0], "actor.latent_pi.2.weight"), {}, "don't fit observations"),

@@ -204,7 +204,7 @@ def tensors(**changes):
         (tensors(), "HalfCheetah-v4", None, r"first layer takes 11 .* HalfCheetah-v4 observes \(17,\) and takes 6"),
         (Actor(("l1", "l2", "l3"), actions=4).state_dict(), TASK, None, r"computes \(4,\) actions; Hopper-v4"),
         (tensors(), "cheetah_run", None, "read for Gymnasium's tasks, .*not for cheetah_run"),
-        (tensors(), TASK, "relu-tanh", r"^network=relu-tanh: .* says so itself"),
+        (tensors(), TASK, "relu-tanh", r"^network=relu-tanh: .* as it says itself"),
         (tensors(**{"l2.weight": torch.full((30, 40), np.nan)}), TASK, None, "NaN or infinity"),
         (
             nn.Sequential(*linears()).state_dict(),
