@@ -98,5 +98,13 @@ def test_programs_that_a_page_names_exist(page):
         assert any((ROOT / (name + end)).exists() for end in ("", ".py", "/__main__.py")), f"{page.name}: {name}"
 
 
+def test_classes_and_places_that_contributing_names_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    source = "".join(path.read_text(encoding="utf-8") for package in BELOW for path in (ROOT / package).rglob("*.py"))
+    named = re.findall(r"`([A-Z][a-z]\w+|ANNPolicy)`", text.partition("## Glossary")[2])
+    assert len(named) > 10 and not [name for name in named if not re.search(rf"^class {name}\b", source, re.MULTILINE)]
+    assert not [place for place in re.findall(r"`([a-z]\w*/[\w/]*(?:\.py)?)`", text) if not (ROOT / place).exists()]
+
+
 def test_the_readme_stays_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 700
