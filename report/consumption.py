@@ -76,7 +76,9 @@ def _table(costs: dict[Method, dict[str, Cost]], means: dict[Method, Cost], pres
     ]
     tasks = {task: cost for by_task in costs.values() for task, cost in by_task.items()}
     base = energy.mean(list(tasks.values()))
-    ann = [words("ANN"), words("–"), count(len(tasks)), *_beside(base.macs, base.ann(preset), paper.ANN_ENERGY, preset)]
+    comparable = preset.name == "paper" and tasks.keys() <= set(paper.TASKS)
+    theirs = paper.ANN_ENERGY if comparable else None
+    ann = [words("ANN"), words("–"), count(len(tasks)), *_beside(base.macs, base.ann(preset), theirs)]
     rows = [[*ann, Entry("–"), Entry("–"), Entry("100")]]
     for method, cost in means.items():
         sums = [cost.spikes_only(preset), cost.analog_once(preset), cost.analog_always(preset)]
@@ -86,23 +88,22 @@ def _table(costs: dict[Method, dict[str, Cost]], means: dict[Method, Cost], pres
                 words(method.network.label),
                 words(method.carried),
                 count(len(costs[method])),
-                *_beside(cost.sops, sums[0], paper.energy(method.network), preset),
+                *_beside(cost.sops, sums[0], paper.energy(method.network) if comparable else None),
                 *(number(joules, plain(1e6 * joules)) for joules in sums[1:]),
                 number(sums[0] / cost.ann(preset), shares),
             ]
         )
     caption = f"Preset {preset.name}: {preset.source}."
-    if obs == "state" and preset.name == "paper":
+    if obs == "state" and comparable:
         caption += " The paper's figures are of its network from pixels, ours here of a smaller one from states."
     return Table(f"energy_{obs}_{preset.name}", columns, rows, caption)
 
 
-def _beside(operations: float, joules: float, theirs: paper.Energy | None, preset: Preset) -> list[Entry]:
-    """Operations and microjoules, with the paper's under its own preset."""
-    known = theirs is not None and preset.name == "paper"
+def _beside(operations: float, joules: float, theirs: paper.Energy | None) -> list[Entry]:
+    """Operations and microjoules, with the paper's where they can stand beside ours."""
     return [
-        count(round(operations), f"paper {theirs.operations:.3g}" if known and theirs else ""),
-        number(joules, plain(1e6 * joules), f"paper {theirs.microjoules:g}" if known and theirs else ""),
+        count(round(operations), f"paper {theirs.operations:.3g}" if theirs else ""),
+        number(joules, plain(1e6 * joules), f"paper {theirs.microjoules:g}" if theirs else ""),
     ]
 
 

@@ -84,7 +84,7 @@ def timesteps_by_task(rows: list[Row], tasks: list[str], out: Path, name: str) -
     shown = [task for task in tasks if any(row.cells[task].ratio for row in converted)]
     if not lines or not shown:
         return None
-    theirs = " Diamond: the paper's IF without CRPI." if paper.FIGURE2.keys() & set(shown) else ""
+    theirs = " Diamond: IF without CRPI in Xu et al. 2026, Figure 2." if paper.FIGURE2.keys() & set(shown) else ""
     caption = f"Means over episodes; open: CRPI off.{theirs}"
     with plot.picture(out, name, "Relative return against simulation steps, a panel per task", caption) as picture:
         figure, panels = plot.panels(len(shown))

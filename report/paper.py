@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,11 @@ COSINES_SOURCE: str = _DATA["table1"]["source"]
 # Figure 2, as far as it is printed in numbers: policy → (T, return relative to the ANN's) of IF without CRPI.
 FIGURE2: dict[str, list[tuple[int, float]]] = _DATA["figure2"]
 ANN_ENERGY = Energy(_DATA["table4"]["ann"]["macs"], _DATA["table4"]["ann"]["microjoules"])
+
+
+def has(tasks: Iterable[str]) -> bool:
+    """Whether Table 3 has one of `tasks`."""
+    return not set(TASKS).isdisjoint(tasks)
 
 
 def row(method: Method) -> PaperRow | None:

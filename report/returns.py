@@ -53,10 +53,9 @@ def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Blo
             theirs = Entry("", f"paper {apr:.2f}", apr / 100)
             body.append([words(f"{name}, T={timesteps}"), words("trained directly"), *blank, theirs, *[Entry("")] * 3])
     origin = ", from pixels; ours here are from states" if obs == "state" else ""
-    caption = (
-        "Episode return, mean ± half a standard deviation (ddof 0); SOPs: synaptic operations per decision. Lines "
-        f"headed “paper” are the paper's own figures{origin}."
-    )
+    caption = "Episode return, mean ± half a standard deviation (ddof 0); SOPs: synaptic operations per decision."
+    if paper.has(tasks):
+        caption += f" Lines headed “paper” are the paper's own figures{origin}."
     pictures = figures.ratios(rows, out, f"apr_{obs}", obs)
     return [Table(f"returns_{obs}", columns, body, caption), *_limits(rows), *pictures]
 

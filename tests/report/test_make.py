@@ -239,6 +239,7 @@ def test_policies_with_labels_stand_apart(tmp_path):
     text = make([tmp_path], tmp_path / "out").page.read_text()
     tables = Page(text).tables
     assert [row[2:4] for row in tables["policies"][1:]] == [["–", "–"]] * 2 and "claim the same" not in text
+    assert "headed" not in text and "paper 4.53e+07" not in text  # the paper has no such task in Table 3 or 4
     [head, _, off] = tables["returns_state"]
     assert [name.strip() for name in head[2:4]] == ["SAC Hopper-v4", "TD3 Hopper-v4"]
     assert off[2].startswith("70.0 ±") and off[3].startswith("50.0 ±") and off[4].startswith("60.00")
