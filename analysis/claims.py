@@ -26,7 +26,7 @@ def of_analysis(methods: Sequence[MethodRecord], chaos: Chaos, unit: str) -> lis
 
 
 def judged(claims: Sequence[Claim]) -> list[Claim]:
-    """The claims with their verdicts, p adjusted for how many of them there are."""
+    """The claims with their verdicts, p adjusted for their number."""
     adjusted = statistics.holm([claim.p for claim in claims])
     said = [
         claim.model_copy(update={"adjusted": p, "verdict": _verdict(claim, p)}) for claim, p in zip(claims, adjusted)
@@ -49,8 +49,8 @@ def _verdict(claim: Claim, adjusted: float | None) -> str:
 def of_method(method: MethodRecord, plain: MethodRecord, chaos: Chaos, unit: str) -> list[Claim]:
     """The claims about one α, not yet judged; `plain`: α = 0; `unit`: what a sum of rewards is called.
 
-    Errors that go on, and their order mattering more than their size, are claims about plain conversion; CRPI is there
-    to end the former.
+    That errors persist, and that their order matters more than their size, are claims about plain conversion; CRPI is
+    meant to end the former.
     """
     own = _of_neighbours(method) + _of_order(method, unit) if method.alpha == 0 else _of_crpi(method, plain, unit)
     return _of_loss(method, unit) + _of_growth(method, chaos) + own

@@ -1,4 +1,4 @@
-"""The ANN disturbed: errors of a converted network's size without what makes them its own, and the smallest there is.
+"""Disturbances of the ANN: errors of a converted network's size in other arrangements, and the smallest possible one.
 
 gaussian  independent Gaussian noise with mean zero and the errors' second moment E[δ δᵀ]: their size and their
           directions, but no bias and no memory

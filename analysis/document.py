@@ -1,4 +1,4 @@
-"""analysis.json: everything that one analysis found, and what it takes to find it again.
+"""analysis.json: everything that one analysis measured, and what it takes to repeat it.
 
 Its only writer and its only reader. The file is an `Analysis` as JSON, field for field; its version counts changes of
 the fields' meaning. What doesn't exist is null. Sums of rewards are returns unless `capped`.

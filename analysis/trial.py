@@ -1,4 +1,4 @@
-"""A trial: one episode that is looked at closely, and the record of it.
+"""A trial: one episode observed closely, and its record.
 
 A *leader* acts in the episode; a *shadow* is asked at every observation of the leader's what it would have done, and
 its action is tried out for one decision in a branch of the episode.

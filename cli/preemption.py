@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class Preemption:
-    """From its making on, a signal asks the training run to end in order, `grace_seconds` at most before it is ended.
+    """Once this exists, a signal asks the training run to end in order, and ends it after `grace_seconds`.
 
     submitit's own handler, which queues the job again, runs once the run has written its snapshot (or time is up).
     """

@@ -75,12 +75,12 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
 
 
 def in_sweep() -> bool:
-    """Whether the job that runs is one of a sweep's, which have one line each on the terminal."""
+    """Whether the running job belongs to a sweep, whose jobs have one line each on the terminal."""
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def quiet(line: str) -> None:
-    """Takes what a library says, where only a sweep's own line for each job is wanted."""
+    """Swallows a library's messages where only the sweep's line for each job is wanted."""
 
 
 def _run(config_name: str, argv: list[str], job: Job, on_failure: OnFailure | None) -> int:
@@ -166,7 +166,7 @@ def _found_by_other_processes() -> None:
 
 
 def end_on_sigterm() -> None:
-    """Makes a scheduler's SIGTERM end the program as Ctrl-C does: files are closed, what was written last stands."""
+    """Makes a scheduler's SIGTERM end the program as Ctrl-C does: files are closed, what was written last is kept."""
 
     def interrupt(*_: Any) -> None:
         # Not by way of SIGINT, which shells make background jobs ignore.
@@ -188,7 +188,7 @@ def _remove_empty(run_dir: Path) -> None:
 
 
 def user_errors() -> tuple[type[Exception], ...]:
-    """The exceptions that are a person's to mend: ours, the converter's, Hydra's and OmegaConf's."""
+    """The exceptions that a user can put right: ours, the converter's, Hydra's and OmegaConf's."""
     errors: tuple[type[Exception], ...] = (UserError, HydraException, OmegaConfBaseException)
     # Only a program that has loaded the converter can meet its error; loading it here would cost the others torch.
     if "snn" in sys.modules:

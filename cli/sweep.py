@@ -34,7 +34,7 @@ from runtime.errors import UserError
 
 @dataclass(frozen=True)
 class Failure:
-    """What a job returns that failed. `refused`: it is a person's to mend, and no fault of the program."""
+    """What a failed job returns. `refused`: the user can put it right; it is no fault of the program."""
 
     cause: str
     refused: bool = True
@@ -42,7 +42,7 @@ class Failure:
 
 @dataclass
 class Progress:
-    """What a sweep's jobs say of themselves and of what is left; each process that runs jobs has a copy of its own."""
+    """A sweep's messages about its jobs and the time left; each process that runs jobs has its own copy."""
 
     differing: list[str]  #: the options whose values differ between the jobs
     jobs: int | None  #: how many there are; None where the sweeper decides as it goes
@@ -52,7 +52,7 @@ class Progress:
     process: int = field(default_factory=os.getpid)
 
     def label(self, number: int, overrides: Sequence[str]) -> str:
-        """What stands before each line that is about job `number`."""
+        """The prefix of each line about job `number`."""
         own = [word for word in overrides if word.lstrip("+").partition("=")[0] in self.differing]
         return f"[{' '.join([f'{number + 1}/{self.jobs}' if self.jobs else f'trial {number}', *own])}] "
 

@@ -1,5 +1,5 @@
-"""What the programs print: a reader that has gone ends no run, an encoding that lacks a letter neither, and the lines
-of a sweep's jobs say which job speaks."""
+"""Printing: no run ends because its reader is gone or its encoding lacks a letter, and each line of a sweep's jobs
+names its job."""
 
 from __future__ import annotations
 

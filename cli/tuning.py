@@ -1,4 +1,4 @@
-"""What a search over convert.py's options ends in: its best trial, and the command that reports on other episodes."""
+"""The outcome of a search over convert.py's options: its best trial, and the command that reports on other episodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRIAL = "trial.json"
 
 
 def is_search(config: DictConfig) -> bool:
-    """Whether the sweeper chooses its jobs by what earlier ones returned; Hydra's own knows them all beforehand."""
+    """Whether the sweeper chooses jobs by what earlier ones returned; Hydra's own sweeper knows them all beforehand."""
     return str(config.hydra.runtime.choices["hydra/sweeper"]) != "basic"
 
 

@@ -1,7 +1,7 @@
 """The words of a command line, checked before Hydra reads them: what they mean, or one line that says what to write.
 
-Hydra would take some for something else than was meant, answer others with a page, and notice a misspelt task only
-when torch has loaded. Its own parser (hydra.core.override_parser) splits each word.
+Hydra would misread some, answer others with a page, and notice a misspelt task only once torch has loaded. Its own
+parser (hydra.core.override_parser) splits each word.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The DrQ-v2 learner: DDPG with clipped double Q learning, n-step returns and image augmentation.
 
-Yarats et al. 2021, "Mastering Visual Continuous Control", Equations 1-3. Randomness comes in from outside
+Yarats et al. 2021, "Mastering Visual Continuous Control", Equations 1-3. Randomness comes from outside
 (`drqv2.randomness`), so that an update is a function of its batch, its noise and the weights.
 """
 

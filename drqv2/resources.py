@@ -1,4 +1,4 @@
-"""Whether the replay that a run will fill fits on this machine, said before hours are spent."""
+"""Checks that the replay that a run will fill fits on this machine, before hours are spent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run folder: whose it is, which configuration it belongs to, and which files a resumed run goes on with."""
+"""The run folder: who holds it, which configuration it belongs to, and which files a resumed run continues from."""
 
 from __future__ import annotations
 

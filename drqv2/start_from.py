@@ -1,4 +1,4 @@
-"""A new run that starts where another one stands, with options of its own: its networks, optimisers, replay and curves.
+"""A new run that continues from another one, with options of its own: its networks, optimisers, replay and curves.
 
 For what can't be a schedule, such as learning another 100,000 frames with less noise or a smaller step size. Runs of
 train.py go on from runs of train.py, those of distill.py from those of distill.py.

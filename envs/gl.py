@@ -100,7 +100,7 @@ def device() -> str:
 
 
 def failed(backend: str, cause: Exception) -> UserError:
-    """The error for a `backend` that was chosen but can't render."""
+    """The error for a chosen `backend` that can't render."""
     return UserError(f"MUJOCO_GL={backend} (device {device()}) can't render: {cause}; unset MUJOCO_GL, or {_INSTALL}")
 
 

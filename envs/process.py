@@ -1,4 +1,4 @@
-"""The parent's side of a worker: start it, talk to it, say what it died of, end it."""
+"""The parent's side of a worker: starting it, requests, the cause of its death, ending it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def episode_seed(stream: str, seed: int, episode: int) -> tuple[int, int, int]:
 
 
 def describe(words: tuple[int, ...] | None) -> str:
-    """What a person calls the episode of the seed tuple `words`; None: an episode that was started without one."""
+    """The episode of the seed tuple `words`, for people; None: an episode that was started without one."""
     if words is None:
         return "an episode without a seed of its own"
     if len(words) == 3 and words[0] < len(STREAMS):

@@ -44,7 +44,7 @@ class ANNPolicy:
         self._device, self.squash, self._dtype = device, squash, dtype
 
     def reset(self, mask: np.ndarray, alphas: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:
-        """Nothing to forget."""
+        """The ANN has no memory."""
 
     @torch.no_grad()
     def act(self, observations: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:

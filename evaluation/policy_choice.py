@@ -1,5 +1,4 @@
-"""Which policy a run is about, how it was come by, and whether it is the one that its options say and worth
-converting."""
+"""Which policy a run is about, where it comes from, and whether it fits the options and is worth converting."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ _WEAK = 0.8
 
 
 def find_policy(settings: ConversionSettings) -> tuple[Path, str]:
-    """The file of the policy that `settings` mean, and in words by which route it was come by.
+    """The file of the policy that `settings` mean, and in words where it comes from.
 
     Raises UserError, saying where it looked, where there is none.
     """
@@ -42,7 +41,7 @@ def find_policy(settings: ConversionSettings) -> tuple[Path, str]:
 
 
 def why_skipped(settings: ConvertSettings) -> str | None:
-    """Why this run is to be skipped: its policy is lacking, and `no_policy` says to go on without. None otherwise."""
+    """Why this run is to be skipped (there is no policy, and `no_policy` says to go on without); None otherwise."""
     if settings.no_policy == "fail":
         return None
     try:

@@ -1,4 +1,4 @@
-"""result.json: everything that one conversion found, and what it takes to find it again.
+"""result.json: everything that one conversion measured, and what it takes to repeat it.
 
 Its only writer and its only reader. The file is a `Result` as JSON, field for field; its version counts changes of the
 fields' meaning. Floats are finite: what doesn't exist is null. The report reads it without loading torch.
@@ -45,7 +45,7 @@ class MacsRecord(Record):
 class PolicyRecord(Record):
     """The ANN that was converted. `training_seed` is None where its own configuration names none; `frame`: environment
     steps it was trained for, None where its file doesn't say (0 in older results); `macs`: of every layer, the readout
-    included. `route`: how it was come by; `last_evaluation`: what it returned then; `weak`: a warning, where it returns
+    included. `route`: how it was obtained; `last_evaluation`: what it returned then; `weak`: a warning, if it returns
     far less than the policy that ships."""
 
     path: str
@@ -229,8 +229,8 @@ def write(result: Result, folder: str | Path) -> Path:
 
 
 def write_failure(config: dict[str, Any], cause: str, folder: str | Path) -> None:
-    """Writes to `folder` that a run of this process came to nothing, for sweeps, whose reports must show the gap;
-    unless it was what came behind its finished result that failed."""
+    """Records in `folder` that a run of this process failed, so that a sweep's report shows the gap; not where its
+    result was finished and only what came after it failed."""
     if Path(folder).absolute() not in _finished:
         write(failed(config, cause), folder)
 
@@ -336,7 +336,7 @@ def conversion_record(conversion: Conversion) -> ConversionRecord:
 
 
 def failed(config: dict[str, Any], cause: str) -> Result:
-    """The record of a run that came to nothing."""
+    """The record of a failed run."""
     return Result(
         status="failed",
         cause=cause,

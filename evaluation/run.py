@@ -58,7 +58,7 @@ def convert(
 
 @contextlib.contextmanager
 def _afterwards(failing: str, say: Callable[[str], None]) -> Iterator[None]:
-    """The result is whole, whatever stops what shows or illustrates it, a closed terminal included."""
+    """The result stays complete, whatever goes wrong in showing or illustrating it, a closed terminal included."""
     try:
         yield
     except Exception as error:

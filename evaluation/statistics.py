@@ -61,7 +61,7 @@ class _Part(NamedTuple):
 
 
 def half_std(values: Sequence[float]) -> float:
-    """Half the standard deviation with ddof 0: the ± of the paper's tables (our reading; see docs of the protocol).
+    """Half the standard deviation with ddof 0: the ± of the paper's tables (our reading).
 
     `values`: [episodes]. Raises ValueError where there are none.
     """

@@ -10,7 +10,7 @@ from evaluation.statistics import half_std
 
 
 def lines(result: Result) -> list[str]:
-    """What a user wants to see at the end of a run: ANN and each reported α, what it means and what it doesn't."""
+    """The lines at the end of a run: the ANN and each reported α, and their limits."""
     assert result.ann is not None and result.alpha is not None and result.conversion is not None
     conversion = result.conversion
     magnitudes = f", {conversion.n_thresholds} magnitudes" if conversion.n_thresholds else ""

@@ -29,7 +29,7 @@ def gaps(jobs: list[Job]) -> Section | None:
 
 
 def _names(job: Job) -> tuple[str, str]:
-    """What the job was about: its network, and what it carries."""
+    """The job's network, and what it carries."""
     if not job.methods:
         return "unknown", "unknown"
     return job.methods[0].network.label, " / ".join(method.carried for method in job.methods)

@@ -78,8 +78,8 @@ class Evidence:
         return next((policy.macs for kind, name, policy in self.policies.values() if (kind, name) == (obs, task)), [])
 
     def unfinished(self, method: Method, task: str) -> list[Job]:
-        """The jobs that were to fill this place and came to nothing, unless another one did the same work; the one
-        that tells most comes first."""
+        """The failed jobs that were to fill this place, unless another one did the same work; the most telling one
+        first."""
         mine = [
             job
             for job in self.jobs

@@ -1,4 +1,4 @@
-"""How numbers are written: one minus sign, no sign before a zero, as many digits as say something."""
+"""How numbers are written: one minus sign, no sign before a zero, as many digits as mean something."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _STANDARD = {"if": ("if", "rate"), "snm": ("snm", "rate"), "mt": ("mt", "rate"),
 @dataclass(frozen=True)
 class Network:
     """A converted network, whatever its α: everything on which its spikes depend but the policy. Of the ANN, only `obs`
-    and `neuron` ("ann") say something.
+    and `neuron` ("ann") mean something.
 
     The values of a failed job may be anything that a user typed.
     """

@@ -18,7 +18,7 @@ _HOW = {"off": "–", "given": "given", "honest": "selection episodes", "paper":
 
 
 def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Block]:
-    """The paper's Table 3 with ours, what limits it, and its picture: `rows` starts with the ANN's."""
+    """The paper's Table 3 beside ours, its limits, and its figure; `rows` starts with the ANN's."""
     columns = [
         Column("Method", "neuron and simulation steps T", number=False),
         Column("CRPI", "what is carried between decisions, and how α was chosen", number=False),

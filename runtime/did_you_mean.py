@@ -1,4 +1,4 @@
-"""What a misspelt word may have been meant for."""
+"""Suggestions for a misspelt word."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def near(word: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
-    """Up to three of `known` that `word` may have been meant for, whatever its case and dashes: the nearest only."""
+    """Up to three of `known` that are nearest to `word`, ignoring case and dashes."""
     plain = {name.lower().replace("-", "_"): name for name in known}
     for similar in (1.0, 0.85, 0.7, cutoff):
         if matches := difflib.get_close_matches(word.lower().replace("-", "_"), plain, n=3, cutoff=similar):

@@ -1,4 +1,4 @@
-"""Compares a GPU with this machine's CPU, in a minute or two, and writes what came out to selfcheck.json.
+"""Compares a GPU with this machine's CPU, in a minute or two, and writes the comparison to selfcheck.json.
 
     python -m scripts.selfcheck                     or another device: python -m scripts.selfcheck cuda:1
 
@@ -33,7 +33,7 @@ def python(*words: str) -> None:
 
 
 def numbers(device: str, folder: Path) -> dict[str, dict[str, list[float]]]:
-    """What the programs came to on `device`: losses; rewards of the ANN and of networks; spikes by neuron."""
+    """Results of the programs on `device`: losses; rewards of the ANN and of networks; spikes by neuron."""
     python(*TRAIN, "task=cartpole_swingup", f"device={device}", f"root={folder}", "name=run")
     with open(folder / "cartpole_swingup/run/train.csv", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["critic_loss"]]

@@ -141,7 +141,7 @@ def conversion(file: Path, *words: str) -> ConversionRun:
 
 
 def shipped(task: str, obs: str) -> Path:
-    """Where the checkpoint of a task lies."""
+    """The path of a task's checkpoint."""
     return CHECKPOINTS / ("" if obs == "pixels" else "state") / f"{task}.pt"
 
 
@@ -181,7 +181,7 @@ def curve(entry: dict[str, Any]) -> list[plot_curves.Point]:
 
 
 def bounded(returns: list[float]) -> str:
-    """Their mean and its interval."""
+    """Mean and interval, as text."""
     estimate = statistics.mean([returns])
     assert estimate.interval is not None, f"{EPISODES} episodes have an interval"
     return f"{estimate.value:.0f} [{estimate.interval.low:.0f}, {estimate.interval.high:.0f}]"

@@ -1,4 +1,4 @@
-"""How an analysis' policies are called and coloured."""
+"""Names and colours of an analysis' policies."""
 
 from __future__ import annotations
 
