@@ -1,7 +1,6 @@
 """Counting spikes and synaptic operations while the network runs."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -61,11 +60,11 @@ class Recorder:
                 self._decisions = np.pad(self._decisions, (0, missing))
             self._decisions[slots] += 1
 
-    def reset(self, mask: Any = None) -> None:
+    def reset(self, mask: np.ndarray | None = None) -> None:
         if mask is None:
             self._counts, self._decisions = {}, np.zeros(0, np.int64)
             return
-        slots = np.flatnonzero(np.asarray(torch.as_tensor(mask).cpu(), dtype=bool))
+        slots = np.flatnonzero(mask)
         for counts in self._counts.values():
             counts[:, placed(slots[slots < counts.shape[1]], counts.device)] = 0
         self._decisions[slots[slots < len(self._decisions)]] = 0

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from snn.errors import ConversionError
+from snn.given import finite
 from snn.graph.graph import Graph, numbers
 from snn.graph.tracing import trace
 from snn.quantiles import Quantiles
@@ -32,9 +33,9 @@ def calibrate(
     ReLU's output. A unit that never fired gets 0 and stays silent.
     Raises ConversionError if there are no batches, they are no tensors, or values are not finite.
     """
-    if percentile is not None and not 0 < percentile <= 100:
+    if percentile is not None and not (isinstance(percentile, (int, float)) and 0 < percentile <= 100):
         raise ConversionError(f"percentile={percentile!r} must be above 0 and at most 100")
-    if isinstance(batches, Tensor):
+    if isinstance(batches, Tensor) or not isinstance(batches, Iterable):
         raise ConversionError("batches must be several tensors [B, ...], not one: pass [inputs], or inputs.split(100)")
     graph = trace(module, hybrid, output)
     largest: list[Tensor] = []
@@ -47,9 +48,9 @@ def calibrate(
             )
         if batch.dim() < 2 or not batch.numel():
             raise ConversionError(f"a batch must be a tensor [B, ...] of at least one input, got {tuple(batch.shape)}")
-        x = batch.to(graph.device, graph.dtype)
+        x = finite("a batch", batch.to(graph.device), graph.dtype)
         if not largest:
-            _compare(module, graph, batch, output)
+            _compare(module, graph, x, output)
         outputs = [relu.transpose(0, 1).flatten(1) for relu in graph.ann(x)[1]]  # [channels, values]
         for value, seen in zip(graph.neurons, outputs, strict=True):
             if not torch.isfinite(seen).all():
@@ -67,15 +68,14 @@ def calibrate(
     return [torch.where(e > 0, torch.minimum(e, top), top) for e, top in zip(estimates, largest, strict=True)]
 
 
-def _compare(module: nn.Module, graph: Graph, batch: Tensor, output: str | int | None) -> None:
+def _compare(module: nn.Module, graph: Graph, x: Tensor, output: str | int | None) -> None:
     # A guard against what tracing can't see: code that changes tensors in place or depends on their values.
-    x = batch.to(graph.device)
     try:
-        returned = copy.deepcopy(module).eval()(x if x.is_floating_point() else x.to(graph.dtype))
+        returned = copy.deepcopy(module).eval()(x)
     except RuntimeError as error:
         raise ConversionError(f"the module can't take a batch of shape {tuple(x.shape)}: {error}") from error
     expected = _flat(returned if output is None else returned[output])
-    values, _ = graph.ann(x.to(graph.dtype))
+    values, _ = graph.ann(x)
     for number, theirs in zip(numbers(graph.outputs), expected, strict=True):
         ours = values[number]
         scale = float(theirs.abs().max()) + 1e-6

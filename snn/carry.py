@@ -14,6 +14,7 @@ import torch
 from numba.extending import overload
 from torch import Tensor
 
+from snn import given
 from snn.errors import ConversionError
 from snn.registry import Registry
 
@@ -125,11 +126,9 @@ class CRPI:
         inside = (factors >= 0) & (factors <= MAX_ALPHA)
         if factors.dim() > 1 or not inside.all():
             raise ConversionError(f"alpha={alpha!r} must be a number from 0 to {MAX_ALPHA:g}, or one per environment")
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ConversionError(f"seed={seed!r} must be a whole number of at least 0")
         self.alpha = factors.item() if factors.dim() == 0 else factors.clone()
         self.rule = mode if isinstance(mode, CarryRule) else get(mode)
-        self.seed = int(seed)
+        self.seed = given.whole("seed", seed, 0)
 
     @property
     def mode(self) -> str:

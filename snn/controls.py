@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snn import given
 from snn.device import placed
-from snn.errors import ConversionError
 from snn.layer import SpikingLayer
 
 _POOL = 4096  # residuals kept per environment and layer: a uniform sample of all shown in the episode
@@ -49,8 +49,7 @@ class Controls:
         self._age[slots] = 0
         if keys is not None:
             for key in keys:
-                if isinstance(key, bool) or int(key) != key or not 0 <= key < 2**64:
-                    raise ConversionError(f"key {key!r} must be a whole number from 0 to 2**64 - 1")
+                given.whole("key", key, 0, 2**64 - 1)
             self._keys[slots] = np.array([int(key) for key in keys], np.uint64)[slots]
             self._index[slots] = 0
 

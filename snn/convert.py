@@ -12,6 +12,7 @@ from snn.carry import CRPI
 from snn.codings import Coding
 from snn.device import batch_bytes
 from snn.errors import ConversionError
+from snn.given import thresholds as check_thresholds
 from snn.graph.graph import Graph
 from snn.graph.tracing import trace
 from snn.network import DTYPES, SpikingNetwork
@@ -114,15 +115,7 @@ def _checked_thresholds(graph: Graph, thresholds: Any, dtype: torch.dtype) -> li
     checked = []
     for value, given in zip(graph.neurons, thresholds, strict=True):
         name, channels = graph.layer_name(value), graph.channels(value)
-        try:
-            exact = torch.as_tensor(given).detach().cpu().double()
-        except (TypeError, ValueError, RuntimeError):
-            raise ConversionError(f"thresholds of '{name}' are a {type(given).__name__}, not a tensor") from None
-        theta = exact.to(dtype)
-        if theta.dim() != 1 or not torch.isfinite(theta).all() or (theta < 0).any():
-            raise ConversionError(f"thresholds of '{name}' must be one finite number >= 0 per channel or unit")
-        if (theta == 0).ne(exact == 0).any():
-            raise ConversionError(f"thresholds of '{name}' hold numbers too small for {dtype}; scale the weights")
+        theta = check_thresholds(f"thresholds of '{name}'", given, dtype)
         if channels is not None and len(theta) != channels:
             raise ConversionError(
                 f"'{name}' needs {channels} thresholds, one per channel or unit, but got {len(theta)}"

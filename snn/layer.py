@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snn.errors import ConversionError
+from snn.given import thresholds
 from snn.graph.graph import Graph, Phase, between, phases
 from snn.graph.operations import Op, Shape
 from snn.layout import per_unit
 from snn.neurons import SpikingNeuron
-from snn.synapse import Junction, Synapse, refuse_shape, takes_scale
+from snn.synapse import Junction, Synapse, takes_scale
 
 
 @dataclass(eq=False)
@@ -129,7 +131,10 @@ class Program:
             else:
                 synapse = self._junction(graph.inputs(neuron)[0], sources, inner)
             name, shape = graph.layer_name(neuron), self.shapes[neuron]
-            refuse_shape(name, shape, len(module.theta))
+            if shape[0] != len(thresholds(f"thresholds of '{name}'", module.theta)):
+                raise ConversionError(
+                    f"layer '{name}' needs {shape[0]} thresholds, one per channel or unit, got {len(module.theta)}"
+                )
             analog = [value for value in sources if value not in spiking]
             theta = per_unit(module.theta, shape).contiguous()
             layer = SpikingLayer(name, len(self.layers), neuron, module, spiking, analog, synapse, shape, theta)

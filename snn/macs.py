@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from snn.errors import ConversionError
 from snn.graph.operations import Op
 from snn.graph.tracing import trace
 from snn.network import SpikingNetwork
@@ -26,7 +27,11 @@ def macs(module: nn.Module, input_shape: tuple[int, ...]) -> list[LayerMacs]:
     Raises ConversionError for a module that can't be converted even as a hybrid, or a shape that does not fit.
     """
     graph = module.module if isinstance(module, SpikingNetwork) else trace(module, hybrid=True)
-    values, _ = graph.ann(torch.zeros(1, *input_shape, dtype=graph.dtype, device=graph.device))
+    try:
+        x = torch.zeros(1, *input_shape, dtype=graph.dtype, device=graph.device)
+    except (TypeError, RuntimeError):
+        raise ConversionError(f"input_shape={input_shape!r} must be sizes, such as (9, 84, 84)") from None
+    values, _ = graph.ann(x)
     counted = []
     for value in graph.values:
         op = graph.op(value)

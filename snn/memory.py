@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snn import given
 from snn.carry import CRPI
 from snn.controls import Controls
 from snn.device import placed
@@ -54,9 +55,7 @@ class Memory:
             if keys is None:
                 return
             mask = np.ones(len(keys), dtype=bool)
-        mask = np.asarray(torch.as_tensor(mask).cpu())
-        if mask.dtype != bool or mask.ndim != 1 or (self.slots and len(mask) != self.slots):
-            raise ConversionError(f"mask must be booleans, one for each of {self.slots} environments")
+        mask = given.mask(mask, self.slots)
         if keys is not None and len(keys) != len(mask):
             raise ConversionError(f"keys must hold one number for each of {len(mask)} environments, got {len(keys)}")
         self.grow(len(mask))
@@ -97,7 +96,10 @@ class Memory:
         return {"slots": self.slots, "kept": kept, "controls": self.controls.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self.slots = state["slots"]
-        for layer, kept in zip(self._layers, state["kept"], strict=True):
-            layer.neurons.carried = kept.clone() if len(kept) else None
+        kept = state["kept"]
+        if [entry.shape[1] for entry in kept] != [layer.units for layer in self._layers]:
+            raise ValueError("it has other layers")
         self.controls.set_state(state["controls"])
+        self.slots = state["slots"]
+        for layer, entry in zip(self._layers, kept, strict=True):
+            layer.neurons.carried = entry.clone() if len(entry) else None

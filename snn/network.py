@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from snn import given
 from snn.activity import Activity, Recorder
 from snn.carry import CRPI
-from snn.chunks import Chunking
+from snn.chunks import cut
 from snn.device import placed
 from snn.errors import ConversionError
+from snn.given import Movable
 from snn.graph.graph import Graph, analog_inside, structured
 from snn.graph.operations import Shape
 from snn.info import LayerInfo
@@ -24,7 +26,7 @@ from snn.simulate import Chunk, Simulation
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 
-class SpikingNetwork(nn.Module):
+class SpikingNetwork(Movable):
     """A converted network. Made by `snn.convert` or `snn.load`.
 
     Each row of the batch is one environment with a slot of its own, in which its residuals live from one decision to
@@ -54,7 +56,8 @@ class SpikingNetwork(nn.Module):
         self.module = module
         self.neuron = neuron
         self.compute_dtype = compute_dtype
-        self.chunking = Chunking(max_batch_bytes, chunk_rows)
+        self.max_batch_bytes = given.whole("max_batch_bytes", max_batch_bytes)
+        self.chunk_rows = None if chunk_rows is None else given.whole("chunk_rows", chunk_rows)
         self._program: Program | None = None
         self._built_from: list[tuple[int, int, int]] = []
         self._crpi: CRPI | None = None
@@ -73,9 +76,7 @@ class SpikingNetwork(nn.Module):
 
     @timesteps.setter
     def timesteps(self, timesteps: int) -> None:
-        if isinstance(timesteps, bool) or not isinstance(timesteps, (int, np.integer)) or timesteps < 1:
-            raise ConversionError(f"timesteps={timesteps!r} must be a whole number of at least 1")
-        self._timesteps = int(timesteps)
+        self._timesteps = given.whole("timesteps", timesteps)
         self._recorder.reset()
 
     @property
@@ -122,14 +123,6 @@ class SpikingNetwork(nn.Module):
         return any(True for _ in analog_inside(self.module))
 
     @property
-    def max_batch_bytes(self) -> int:
-        return self.chunking.max_bytes
-
-    @property
-    def chunk_rows(self) -> int | None:
-        return self.chunking.rows
-
-    @property
     def device(self) -> torch.device:
         return self.module.device
 
@@ -144,15 +137,14 @@ class SpikingNetwork(nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("alpha", "mode", "seed"):
             raise ConversionError(f"{name} is CRPI's: set spiking.crpi = snn.CRPI(alpha, mode, seed), or None")
+        if name in ("neuron", "compute_dtype", "max_batch_bytes", "chunk_rows") and name in self.__dict__:
+            raise ConversionError(f"{name} is settled when a network is made: convert again with another one")
         super().__setattr__(name, value)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "SpikingNetwork":
-        dtype = fn(torch.empty(0, dtype=self.state_dtype, device=self.device)).dtype
-        if dtype not in (torch.float32, torch.float64):
-            raise ConversionError(f"{dtype} is no precision for membranes; for bfloat16 weights convert with dtype=")
         super()._apply(fn, recurse)
-        if self.compute_dtype is not torch.bfloat16 or dtype is torch.float64:
-            self.compute_dtype = dtype
+        if self.compute_dtype is not torch.bfloat16 or self.state_dtype is torch.float64:
+            self.__dict__["compute_dtype"] = self.state_dtype
         self._forget_program()
         return self
 
@@ -191,10 +183,14 @@ class SpikingNetwork(nn.Module):
 
     @torch.inference_mode(False)
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to a state of this same network."""
-        if state["in_shape"] is not None:
-            self._build(state["in_shape"])
-        self._memory.set_state(state["memory"])
+        """Go back to a state of this same network. Raises ConversionError for anything else."""
+        try:
+            in_shape, memory = state["in_shape"], state["memory"]
+            if in_shape is not None:
+                self._build(in_shape)
+            self._memory.set_state(memory)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConversionError(f"not a state of this network, as get_state gives it ({error})") from error
 
     # --- one decision ------------------------------------------------------------------------------------------
 
@@ -211,7 +207,7 @@ class SpikingNetwork(nn.Module):
         """
         x, program = self._checked(x)
         slots = self._checked_slots(slots, len(x))
-        chunks = self.chunking.cut(program, self.timesteps, self._memory.slots)
+        chunks = cut(program, self.timesteps, self._memory.slots, self.max_batch_bytes, self.chunk_rows)
         self._memory.grow(self._memory.slots, chunks.capacity)
         simulation = Simulation(program, self.neuron, self.carry.rule, self.timesteps, self._memory, self._recorder)
         outputs: dict[int, Tensor] = {}
@@ -243,7 +239,7 @@ class SpikingNetwork(nn.Module):
         running = self._memory.slots
         if slots is None and running not in (0, len(x)):
             raise ConversionError(f"the batch has {len(x)} rows, but {running} environments run; name their slots")
-        slots = _numbers(slots, len(x))
+        slots = given.slots(slots, len(x))
         starts = {layer.value: self._memory.start(layer, slots) for layer in program.layers}
         return trace(program, self.neuron, self.carry.rule, self.timesteps, x, starts, self._alpha_of(slots))
 
@@ -266,7 +262,7 @@ class SpikingNetwork(nn.Module):
     @torch.inference_mode(False)
     def reset_activity(self, mask: Any = None) -> None:
         """Forget the counts, of all slots or of those in a boolean mask."""
-        self._recorder.reset(mask)
+        self._recorder.reset(None if mask is None else given.mask(mask, self._memory.slots))
 
     # --- inside ------------------------------------------------------------------------------------------------
 
@@ -279,12 +275,10 @@ class SpikingNetwork(nn.Module):
         return [] if self._program is None else self._program.layers
 
     def _checked(self, x: Tensor) -> tuple[Tensor, Program]:
-        x = torch.as_tensor(x).to(self.device)
-        if x.dim() < 2:
-            raise ConversionError(f"the input must have a batch dimension, got shape {tuple(x.shape)}")
-        x = x.to(self.state_dtype)
-        if not torch.isfinite(x).all():
-            raise ConversionError(f"the input holds values that are not finite in {self.state_dtype}")
+        x = given.tensor("the input", x).to(self.device)
+        if x.dim() < 2 or not x.numel():
+            raise ConversionError(f"the input must be a batch [B, ...] of at least one row, got {tuple(x.shape)}")
+        x = given.finite("the input", x, self.state_dtype)
         shape = tuple(x.shape[1:])
         if (
             self._program is not None
@@ -302,8 +296,8 @@ class SpikingNetwork(nn.Module):
                 f"the batch has {batch} rows, but {running} environments are running; name the rows' slots, or begin "
                 "anew with reset()"
             )
-        slots = _numbers(slots, batch)
-        running = max(running, int(slots.max()) + 1 if batch else 0)
+        slots = given.slots(slots, batch)
+        running = max(running, int(slots.max()) + 1)
         alpha = self.carry.alpha
         if isinstance(alpha, Tensor) and len(alpha) < running:
             raise ConversionError(f"alpha holds {len(alpha)} values for {running} environments")
@@ -336,13 +330,3 @@ class SpikingNetwork(nn.Module):
         batch = x.new_zeros(rows, *x.shape[1:])
         batch[placed(places, self.device)] = x[placed(members, self.device)]
         return batch
-
-
-def _numbers(slots: Any, batch: int) -> np.ndarray:
-    """The slots of a batch's rows on the host, int64. Raises ConversionError where they can't be that."""
-    if slots is None:
-        return np.arange(batch)
-    numbers = np.asarray(torch.as_tensor(slots).cpu()).astype(np.int64)
-    if numbers.shape != (batch,) or len(np.unique(numbers)) != batch or (batch and numbers.min() < 0):
-        raise ConversionError(f"slots must be {batch} different whole numbers >= 0, one per row")
-    return numbers

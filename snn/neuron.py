@@ -3,9 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
-
-from snn import codings, rules
+from snn import codings, given, rules
 from snn.errors import ConversionError
 
 
@@ -52,13 +50,11 @@ def make(
             f"neuron={rule.name} with coding={coding.name} can't work: with no negative spike its output mean could "
             f"never fall; use {' or '.join(rules.names(signed=True))}"
         )
-    whole = isinstance(n_thresholds, (int, np.integer)) and not isinstance(n_thresholds, bool)
-    if not whole or not 1 <= n_thresholds <= 16:
-        raise ConversionError(f"n_thresholds={n_thresholds!r} is not a whole number from 1 to 16")
+    n = given.whole("n_thresholds", n_thresholds, 1, 16)
     if strict and rule.strict is None:
         raise ConversionError(f"neuron={rule.name} has no strict form; leave strict=True away")
     if slack is not None:
-        if not 0 <= slack < 1:
+        if not isinstance(slack, (int, float)) or not 0 <= slack < 1:
             raise ConversionError(f"slack={slack!r} must be a fraction of the smallest magnitude, 0 <= slack < 1")
         coding = replace(coding, slack=float(slack))
-    return Neuron(rule, coding, int(n_thresholds) if rule.levels else 1, bool(strict))
+    return Neuron(rule, coding, n if rule.levels else 1, bool(strict))

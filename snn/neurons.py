@@ -3,37 +3,47 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from snn import given
 from snn import neuron as neurons
 from snn.carry import CRPI
+from snn.device import placed
 from snn.errors import ConversionError
+from snn.given import Movable
 from snn.graph.operations import Shape
 from snn.layout import flatten, per_unit, unflatten
 from snn.neuron import Neuron
 from snn.recurrence import Block, advance
 
 
-class SpikingNeuron(nn.Module):
+class SpikingNeuron(Movable):
     """A layer of neurons: a fire rule under a coding, thresholds, and what is carried from one decision to the next.
 
     theta     [channels] or [units] thresholds, one per entry of dimension 1 of its batches; a buffer. 0: silent
-    spec      fire rule, coding, number of magnitudes
     crpi      what carries membranes over; None: nothing. In a network `spiking.crpi` decides.
+    spec      fire rule, coding, number of magnitudes; None: the class's own pair with n magnitudes
     ceiling   of the ReLU that it stands for (6 for ReLU6), or None
     carried   [slots, units] what the last decision left, units in memory order (see `snn.layout`), or None at an
-              episode's start
+              episode's start; forgotten when the module moves to another device or dtype
     """
 
     theta: Tensor
+    pair = ("", "")
 
-    def __init__(self, theta: Tensor, spec: Neuron, crpi: CRPI | None = None, ceiling: float | None = None) -> None:
+    def __init__(
+        self,
+        theta: Tensor,
+        crpi: CRPI | None = None,
+        *,
+        n: int = 4,
+        spec: Neuron | None = None,
+        ceiling: float | None = None,
+    ) -> None:
         super().__init__()
-        theta = torch.as_tensor(theta).detach()
-        if theta.dim() != 1 or not torch.isfinite(theta).all() or (theta < 0).any():
-            raise ConversionError("thresholds must be one finite number >= 0 per channel or unit")
-        self.register_buffer("theta", theta.clone())
-        self.spec, self.crpi, self.ceiling = spec, crpi, ceiling
+        self.register_buffer("theta", given.thresholds("thresholds", theta).clone())
+        self.spec = neurons.make(*self.pair, n) if spec is None else spec
+        self.crpi, self.ceiling = crpi, ceiling
         self.carried: Tensor | None = None
 
     @torch.inference_mode(False)
@@ -45,8 +55,9 @@ class SpikingNeuron(nn.Module):
         currents are W x_in[t] and the bias enters M_in[1] once. What the decision leaves is carried to the next; B may
         change after `reset` only. Raises ConversionError for shapes that don't fit.
         """
+        currents = given.finite("currents", given.tensor("currents", currents, self.theta.device), self.theta.dtype)
         shape: Shape = tuple(currents.shape[2:])
-        if currents.dim() < 3 or shape[0] != len(self.theta):
+        if currents.dim() < 3 or shape[0] != len(self.theta) or not currents.numel():
             raise ConversionError(f"currents [T, B, {len(self.theta)}, ...] are needed, got {tuple(currents.shape)}")
         steps, rows = currents.shape[:2]
         theta = per_unit(self.theta, shape)
@@ -57,7 +68,7 @@ class SpikingNeuron(nn.Module):
         carry = CRPI(0.0) if self.crpi is None else self.crpi
         if carry.rule.control is not None:
             raise ConversionError(f"a layer alone can't play the control {carry.mode!r}; a network can")
-        current = flatten(currents.flatten(0, 1).to(theta.dtype)).view(steps, rows, -1).contiguous()
+        current = flatten(currents.flatten(0, 1)).view(steps, rows, -1).contiguous()
         out = torch.empty_like(current)
         block = Block(
             current=current,
@@ -87,9 +98,13 @@ class SpikingNeuron(nn.Module):
         if mask is None or self.carried is None:
             self.carried = None
         else:
-            rows = torch.as_tensor(mask, device=self.carried.device)
-            units = self.carried.shape[1] // len(self.theta)
-            self.carried[rows] = self.blank(self.theta.repeat(units))
+            rows = placed(given.mask(mask, len(self.carried)), self.carried.device)
+            self.carried[rows] = self.blank(self.theta.repeat(self.carried.shape[1] // len(self.theta)))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "SpikingNeuron":
+        super()._apply(fn, recurse)
+        self.carried = None
+        return self
 
     def blank(self, theta: Tensor) -> Tensor:
         """`carried` of one environment at an episode's start, for thresholds [units]."""
@@ -110,55 +125,29 @@ class SpikingNeuron(nn.Module):
 class IF(SpikingNeuron):
     """Integrate and fire with soft reset under rate coding (Xu et al. 2026, Eqs. 1-5)."""
 
-    def __init__(
-        self, theta: Tensor, crpi: CRPI | None = None, *, spec: Neuron | None = None, ceiling: float | None = None
-    ) -> None:
-        super().__init__(theta, spec or neurons.make("if", "rate", 1), crpi, ceiling)
+    pair = ("if", "rate")
 
 
 class SNM(SpikingNeuron):
     """Signed neuron with memory under rate coding (Wang et al., IJCAI 2022; Xu et al. 2026, Eqs. 9-13)."""
 
-    def __init__(
-        self, theta: Tensor, crpi: CRPI | None = None, *, spec: Neuron | None = None, ceiling: float | None = None
-    ) -> None:
-        super().__init__(theta, spec or neurons.make("snm", "rate", 1), crpi, ceiling)
+    pair = ("snm", "rate")
 
 
 class MT(SpikingNeuron):
     """Multi-threshold neuron of n magnitudes under rate coding (Huang et al., ACM MM 2024; Eqs. 14-21)."""
 
-    def __init__(
-        self,
-        theta: Tensor,
-        crpi: CRPI | None = None,
-        *,
-        n: int = 4,
-        spec: Neuron | None = None,
-        ceiling: float | None = None,
-    ) -> None:
-        super().__init__(theta, spec or neurons.make("mt", "rate", n), crpi, ceiling)
+    pair = ("mt", "rate")
 
 
 class DC(SpikingNeuron):
     """The MT rule under differential coding (Huang et al., arXiv 2503.00301; Xu et al. 2026, Eqs. 22-25)."""
 
-    def __init__(
-        self,
-        theta: Tensor,
-        crpi: CRPI | None = None,
-        *,
-        n: int = 4,
-        spec: Neuron | None = None,
-        ceiling: float | None = None,
-    ) -> None:
-        super().__init__(theta, spec or neurons.make("mt", "differential", n), crpi, ceiling)
-
-
-_NAMED = {("if", "rate"): IF, ("snm", "rate"): SNM, ("mt", "rate"): MT, ("mt", "differential"): DC}
+    pair = ("mt", "differential")
 
 
 def module_of(spec: Neuron, theta: Tensor, ceiling: float | None = None) -> SpikingNeuron:
     """The neuron module of a spec: IF, SNM, MT or DC, or a plain SpikingNeuron for other pairs."""
-    named = _NAMED.get((spec.rule.name, spec.coding.name))
-    return SpikingNeuron(theta, spec, ceiling=ceiling) if named is None else named(theta, spec=spec, ceiling=ceiling)
+    pair = (spec.rule.name, spec.coding.name)
+    named = next((known for known in (IF, SNM, MT, DC) if known.pair == pair), SpikingNeuron)
+    return named(theta, spec=spec, ceiling=ceiling)

@@ -35,7 +35,7 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """The definition called `name`. Raises ConversionError if there is none."""
         known = self.all()
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             names = ", ".join(sorted(known))
             raise ConversionError(f"{self._option}={name!r} is not a known {self._title}; choose one of {names}")
         return known[name]

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from snn.cpu import events
-from snn.errors import ConversionError
 from snn.graph.operations import Op, Shape
 from snn.layout import flatten, unflatten
 
@@ -228,9 +227,3 @@ def _scaled_inputs(weight: Tensor, scale: Tensor, op: Op, shape: Shape) -> Tenso
     groups = op.args["groups"]
     by_output = scale.view(groups, -1).repeat_interleave(weight.shape[0] // groups, dim=0)
     return weight * by_output[(..., *[None] * (weight.dim() - 2))]
-
-
-def refuse_shape(name: str, shape: Shape, channels: int) -> None:
-    """Raises ConversionError if a layer's thresholds, one for each of `channels`, don't fit its values' shape."""
-    if shape[0] != channels:
-        raise ConversionError(f"layer '{name}' needs {shape[0]} thresholds, one per channel or unit, got {channels}")

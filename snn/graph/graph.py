@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from snn.errors import ConversionError
+from snn.given import Movable
 from snn.graph.nodes import refused
 from snn.graph.operations import HYBRID, SQUASHING, Op
 
@@ -33,7 +34,7 @@ class Container(nn.Module):
         return self._title
 
 
-class Graph(Container):
+class Graph(Container, Movable):
     """The operations as submodules under the source's names, and how values flow through them.
 
     nodes    in order; node n makes value n + 1

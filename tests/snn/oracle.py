@@ -1,6 +1,8 @@
 """The equations of docs/neurons.md in plain numpy float64, one environment at a time; knows nothing of `snn`.
 
-A network is a list of layers and a readout; a layer is (linear operations, thresholds), an operation a dict.
+A chain is a list of layers and a readout; a layer is (linear operations, thresholds), an operation a dict. A graph is a
+list of (operation, numbers of the values that it takes), where value 0 is the input and entry n makes value n + 1, and
+the numbers of its outputs; there a layer of neurons is an operation, and so are "add" and "cat".
 """
 
 import numpy as np
@@ -70,28 +72,53 @@ def fire(rule, n, m, c, theta, slack):
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
+def graph_of(layers, readout):
+    """A chain as a graph."""
+    ops = [op for linear, theta in layers for op in (*linear, {"kind": "relu", "theta": theta})] + readout
+    return [(op, (number,)) for number, op in enumerate(ops)], [len(ops)]
+
+
 class Oracle:
-    """One environment. layers: [(ops, theta per channel or unit)], readout: ops."""
+    """One environment. layers: [(ops, theta per channel or unit)], readout: ops; or a graph and its outputs."""
 
     def __init__(self, layers, readout, rule, coding, n, timesteps, alpha):
-        self.layers, self.readout = layers, readout
+        is_graph = isinstance(readout[0], int)
+        self.nodes, self.outputs = (layers, readout) if is_graph else graph_of(layers, readout)
         self.rule, self.coding, self.n, self.timesteps, self.alpha = rule, coding, n, timesteps, alpha
         self.begin_episode()
 
     def begin_episode(self):
         self.previous = None
 
+    def values(self, x, spiking, bias):
+        """All values of the graph for the input x; spiking(number of the layer, its current) -> what it sends."""
+        values, layers = [x], 0
+        for op, inputs in self.nodes:
+            given = [values[i] for i in inputs]
+            if op["kind"] == "relu":
+                values.append(spiking(layers, given[0]))
+                layers += 1
+            elif op["kind"] == "add":
+                values.append(given[0] + given[1])
+            elif op["kind"] == "cat":
+                values.append(np.concatenate(given))
+            else:
+                values.append(affine(op, given[0], bias))
+        return values
+
     def decide(self, observation):
         """One decision. Returns y; leaves spikes[l][t], v0[l], v[l] (last), c[l] and currents[l][t]."""
         obs = np.asarray(observation, np.float64)
-        depth, differential = len(self.layers), self.coding == "differential"
-        bias, theta = [], []
-        x = obs
-        for ops, th in self.layers:
-            b = through(ops, np.zeros_like(x), True)
-            bias.append(b)
-            theta.append(np.broadcast_to(th[:, None, None] if b.ndim == 3 else th, b.shape))
-            x = b
+        differential = self.coding == "differential"
+        bias = []
+
+        def silent(layer, current):
+            bias.append(current)
+            return np.zeros_like(current)
+
+        still = self.values(np.zeros_like(obs), silent, True)
+        thetas = [op["theta"] for op, _ in self.nodes if op["kind"] == "relu"]
+        theta = [np.broadcast_to(th[:, None, None] if b.ndim == 3 else th, b.shape) for th, b in zip(thetas, bias)]
         base = [th / 2 if self.rule in ("if", "snm") else 0 * th for th in theta]
         if self.previous is None:
             v = [b.copy() for b in base]
@@ -103,39 +130,37 @@ class Oracle:
         self.v0 = [a.copy() for a in v]
         c = [np.zeros_like(a) for a in v]
         m_in, m_out = [b.copy() for b in bias], [np.zeros_like(a) for a in v]
-        readout_in = through(self.readout, np.zeros_like(v[-1]), True)
-        readout_sum = np.zeros_like(readout_in)
-        self.spikes, self.currents = [[] for _ in v], [[] for _ in v]
-        self.rates = [[] for _ in v]
-        for t in range(1, self.timesteps + 1):
-            x = obs if t == 1 or not differential else np.zeros_like(obs)
-            for i in range(depth):
-                ops = self.layers[i][0]
-                if differential:
-                    wx = through(ops, x, False)
-                    current = m_in[i] + wx
-                    m = v[i] + current - m_out[i]
-                    x = fire(self.rule, self.n, m, c[i] + m_out[i], theta[i], 1 / 1000)
-                    c[i] = c[i] + m_out[i] + x
-                    self.rates[i].append(m_out[i] + x)
-                    m_in[i] = m_in[i] + wx / t
-                    m_out[i] = m_out[i] + x / t
-                else:
-                    current = through(ops, x, False) + bias[i]
-                    m = v[i] + current
-                    x = fire(self.rule, self.n, m, c[i], theta[i], 1 / 2)
-                    c[i] = c[i] + x
-                    self.rates[i].append(x)
-                v[i] = m - x
-                self.spikes[i].append(x)
-                self.currents[i].append(current)
+        self.spikes, self.currents, self.rates = ([[] for _ in v] for _ in range(3))
+
+        def spiking(i, wx):
             if differential:
-                readout_in = readout_in + through(self.readout, x, False) / t
+                current = m_in[i] + wx
+                m = v[i] + current - m_out[i]
+                x = fire(self.rule, self.n, m, c[i] + m_out[i], theta[i], 1 / 1000)
+                c[i] = c[i] + m_out[i] + x
+                self.rates[i].append(m_out[i] + x)
+                m_in[i] = m_in[i] + wx / t
+                m_out[i] = m_out[i] + x / t
             else:
-                readout_sum = readout_sum + through(self.readout, x, True)
+                current = wx
+                m = v[i] + current
+                x = fire(self.rule, self.n, m, c[i], theta[i], 1 / 2)
+                c[i] = c[i] + x
+                self.rates[i].append(x)
+            v[i] = m - x
+            self.spikes[i].append(x)
+            self.currents[i].append(current)
+            return x
+
+        totals = [still[i] if differential else np.zeros_like(still[i]) for i in self.outputs]
+        for t in range(1, self.timesteps + 1):
+            sent = obs if t == 1 or not differential else np.zeros_like(obs)
+            values = self.values(sent, spiking, not differential)
+            totals = [total + values[i] / (t if differential else 1) for total, i in zip(totals, self.outputs)]
         self.v, self.c = v, c
         self.previous = list(zip(v, self.v0, c))
-        return readout_in if differential else readout_sum / self.timesteps
+        y = totals if differential else [total / self.timesteps for total in totals]
+        return y[0] if len(y) == 1 else y
 
 
 # --- the same networks as torch modules and as random draws -----------------------------------------------------------
@@ -146,83 +171,122 @@ class Reshape(nn.Module):
         return x.view(x.shape[0], -1)
 
 
+def layer_of(op):
+    """The torch module (float64) of an operation."""
+    if op["kind"] == "relu":
+        return nn.ReLU()
+    if op["kind"] == "pool":
+        return nn.AvgPool2d(op["k"])
+    if op["kind"] == "conv":
+        o, i = op["w"].shape[:2]
+        geometry = op["w"].shape[2:], op["stride"], op["padding"]
+        layer = nn.Conv2d(i * op["groups"], o, *geometry, groups=op["groups"], dtype=torch.float64)
+    else:
+        layer = nn.Linear(op["w"].shape[1], op["w"].shape[0], dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(op["w"]))
+        layer.bias.copy_(torch.from_numpy(op["b"]))
+    return layer
+
+
 def module_of(layers, readout):
-    """The torch module (float64) of an oracle's layers."""
-    parts, flat = [], False
-
-    def add(op):
-        nonlocal flat
-        if op["kind"] == "pool":
-            parts.append(nn.AvgPool2d(op["k"]))
-            return
-        if op["kind"] == "conv":
-            o, i = op["w"].shape[:2]
-            layer = nn.Conv2d(
-                i * op["groups"],
-                o,
-                op["w"].shape[2:],
-                op["stride"],
-                op["padding"],
-                groups=op["groups"],
-                dtype=torch.float64,
-            )
-        else:
-            if not flat:
-                parts.append(Reshape())
-                flat = True
-            layer = nn.Linear(op["w"].shape[1], op["w"].shape[0], dtype=torch.float64)
-        with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy(op["w"]))
-            layer.bias.copy_(torch.from_numpy(op["b"]))
-        parts.append(layer)
-
-    for ops, _ in layers:
-        for op in ops:
-            add(op)
-        parts.append(nn.ReLU())
-    for op in readout:
-        add(op)
+    """The torch module of a chain."""
+    parts = []
+    for op in [op for ops, _ in layers for op in (*ops, {"kind": "relu"})] + readout:
+        if op["kind"] == "dense" and not any(isinstance(part, Reshape) for part in parts):
+            parts.append(Reshape())
+        parts.append(layer_of(op))
     return nn.Sequential(*parts)
 
 
+class GraphModule(nn.Module):
+    """The torch module of a graph; several outputs are a tuple."""
+
+    def __init__(self, nodes, outputs):
+        super().__init__()
+        self.nodes, self.outputs = nodes, outputs
+        self.parts = nn.ModuleList(nn.Identity() if op["kind"] in ("add", "cat") else layer_of(op) for op, _ in nodes)
+
+    def forward(self, x):
+        values = [x]
+        for (op, inputs), part in zip(self.nodes, self.parts):
+            given = [values[i] for i in inputs]
+            if op["kind"] == "add":
+                values.append(given[0] + given[1])
+            elif op["kind"] == "cat":
+                values.append(torch.cat(given, 1))
+            else:
+                values.append(part(given[0].flatten(1) if op["kind"] == "dense" else given[0]))
+        returned = tuple(values[i] for i in self.outputs)
+        return returned if len(returned) > 1 else returned[0]
+
+
+class Draw:
+    """Random operations. With `ties` every number is a small dyadic fraction, so that sums are exact and thresholds are
+    met exactly; some thresholds are 0."""
+
+    def __init__(self, seed, ties):
+        self.rng, self.ties = np.random.default_rng(seed), ties
+
+    def numbers(self, *shape, scale=1.0):
+        return self.rng.integers(-4, 5, shape) / 4 if self.ties else self.rng.normal(0, scale, shape)
+
+    def thresholds(self, n):
+        if self.ties:
+            return self.rng.choice([0.0, 0.25, 0.5, 1.0, 2.0], n)
+        return np.where(self.rng.random(n) < 0.1, 0.0, self.rng.uniform(0.1, 2.0, n))
+
+    def dense(self, i, o):
+        w, b = self.numbers(o, i, scale=1.5 / np.sqrt(i)), self.numbers(o, scale=0.3)
+        return {"kind": "dense", "w": w, "b": b}
+
+    def conv(self, i, o, groups=1, k=3, stride=1, padding=1):
+        w = self.numbers(o, i // groups, k, k, scale=1.5 / np.sqrt(i // groups * k * k))
+        b = self.numbers(o, scale=0.3)
+        return {"kind": "conv", "w": w, "b": b, "stride": stride, "padding": padding, "groups": groups}
+
+    def relu(self, n):
+        return {"kind": "relu", "theta": self.thresholds(n)}
+
+
+KINDS = ("residual", "concatenated", "heads")
+
+
+def random_graph(seed, kind, conv, ties):
+    """nodes, outputs, input shape: sums by identity and by weights, joined layers with the input, or several heads."""
+    draw = Draw(seed, ties)
+    n, shape = 4, (2, 4, 5) if conv else (3,)
+    layer = draw.conv if conv else draw.dense
+    size = n * 20 if conv else n
+    if kind == "residual":  # 2: relu(a); 5: relu(b(2) + 2); 9: relu(c(5) + d(input))
+        sums = [(layer(n, n), (2,)), ({"kind": "add"}, (3, 2)), (draw.relu(n), (4,))]
+        sums += [(layer(n, n), (5,)), (layer(shape[0], n), (0,)), ({"kind": "add"}, (6, 7)), (draw.relu(n), (8,))]
+        nodes, outputs = sums + [(draw.dense(size, 2), (9,))], [10]
+    elif kind == "concatenated":  # 4: relu(b(2)); 7: relu(c(2, 4, input)); out of 4 and 7
+        joined = 2 * n + shape[0]
+        nodes = [(layer(n, n), (2,)), (draw.relu(n), (3,)), ({"kind": "cat"}, (2, 4, 0)), (layer(joined, n), (5,))]
+        nodes += [(draw.relu(n), (6,)), ({"kind": "cat"}, (4, 7)), (draw.dense(2 * size, 2), (8,))]
+        outputs = [9]
+    else:  # 3: of the trunk; 6: of a branch with neurons of its own; 2: the trunk itself
+        nodes = [(draw.dense(size, 2), (2,)), (draw.dense(size, n), (2,)), (draw.relu(n), (4,))]
+        nodes, outputs = nodes + [(draw.dense(n, 3), (5,))], [3, 6, 2]
+    return [(layer(shape[0], n), (0,)), (draw.relu(n), (1,)), *nodes], outputs, shape
+
+
 def random_network(seed, conv, ties):
-    """layers, readout, input shape. With `ties` every number is a small dyadic fraction, so that sums are exact and
-    thresholds are met exactly; some thresholds are 0."""
-    rng = np.random.default_rng(seed)
-
-    def numbers(*shape, scale=1.0):
-        return rng.integers(-4, 5, shape) / 4 if ties else rng.normal(0, scale, shape)
-
-    def thresholds(n):
-        if ties:
-            return rng.choice([0.0, 0.25, 0.5, 1.0, 2.0], n)
-        return np.where(rng.random(n) < 0.1, 0.0, rng.uniform(0.1, 2.0, n))
-
-    def dense(i, o):
-        return {"kind": "dense", "w": numbers(o, i, scale=1.5 / np.sqrt(i)), "b": numbers(o, scale=0.3)}
-
-    def conv_op(i, o, groups, k, stride, padding):
-        w = numbers(o, i // groups, k, k, scale=1.5 / np.sqrt(i // groups * k * k))
-        return {
-            "kind": "conv",
-            "w": w,
-            "b": numbers(o, scale=0.3),
-            "stride": stride,
-            "padding": padding,
-            "groups": groups,
-        }
-
-    layers = []
+    """layers, readout, input shape of a chain."""
+    draw, layers = Draw(seed, ties), []
+    rng = draw.rng
     if conv:
         h, w = int(rng.integers(5, 8)), int(rng.integers(5, 8))
         shape = (2, h, w)
         groups, channels = int(rng.integers(1, 3)), 4
-        first = [conv_op(2, channels, groups, 3, int(rng.integers(1, 3)), int(rng.integers(0, 2)))]
-        layers.append((first, thresholds(channels)))
-        second = [conv_op(channels, 3, 1, 2, 1, 0)]
+        first = [draw.conv(2, channels, groups, 3, int(rng.integers(1, 3)), int(rng.integers(0, 2)))]
+        layers.append((first, draw.thresholds(channels)))
+        second = [draw.conv(channels, 3, 1, 2, 1, 0)]
         if rng.random() < 0.5:
-            second = [{"kind": "pool", "k": 2}, conv_op(channels, 3, 1, 1, 1, 0)]
-        layers.append((second, thresholds(3)))
+            second = [{"kind": "pool", "k": 2}, draw.conv(channels, 3, 1, 1, 1, 0)]
+        layers.append((second, draw.thresholds(3)))
         x = np.zeros(shape)
         for ops, _ in layers:
             x = through(ops, x, True)
@@ -232,9 +296,9 @@ def random_network(seed, conv, ties):
         width = shape[0]
     for _ in range(int(rng.integers(1, 3))):
         units = int(rng.integers(1, 9))
-        layers.append(([dense(width, units)], thresholds(units)))
+        layers.append(([draw.dense(width, units)], draw.thresholds(units)))
         width = units
-    return layers, [dense(width, int(rng.integers(1, 4)))], shape
+    return layers, [draw.dense(width, int(rng.integers(1, 4)))], shape
 
 
 def observations(seed, shape, count, ties):

@@ -1,10 +1,13 @@
-"""The five neurons equal an oracle written from the equations, spike for spike, over several decisions."""
+"""The five neurons equal an oracle written from the equations, spike for spike, over several decisions:
+in chains, and in graphs with sums, joined layers and several heads."""
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import snn
 from tests.snn import oracle
 from tests.snn.helpers import PAIRS, batch, converted
 
@@ -19,31 +22,52 @@ def test_equals_the_oracle(rule, coding, timesteps, seed, conv, ties, n):
     alphas = [0.0, 0.3, 1.0]
     layers, readout, shape = oracle.random_network(seed, conv, ties)
     spiking = converted(layers, readout, rule, coding, timesteps, np.array(alphas), n)
-    spiking.record()
     expected = [oracle.Oracle(layers, readout, rule, coding, n, timesteps, alpha) for alpha in alphas]
-    observations = oracle.observations(seed, shape, DECISIONS * len(alphas), ties)
+    compare(spiking, expected, oracle.observations(seed, shape, DECISIONS * len(alphas), ties))
+
+
+@pytest.mark.parametrize(("conv", "ties"), [(False, True), (True, True), (False, False)])
+@pytest.mark.parametrize("kind", oracle.KINDS)
+@pytest.mark.parametrize(("rule", "coding"), PAIRS)
+def test_graphs_equal_the_oracle(rule, coding, kind, conv, ties):
+    alphas = [0.0, 0.6, 1.0]
+    for seed, timesteps in ((1, 1), (2, 3), (3, 8)):
+        nodes, outputs, shape = oracle.random_graph(seed, kind, conv, ties)
+        theta = [torch.from_numpy(op["theta"]) for op, _ in nodes if op["kind"] == "relu"]
+        crpi = snn.CRPI(np.array(alphas))
+        module = oracle.GraphModule(nodes, outputs)
+        spiking = snn.convert(module, theta, rule, coding, timesteps, crpi=crpi)
+        expected = [oracle.Oracle(nodes, outputs, rule, coding, 4, timesteps, alpha) for alpha in alphas]
+        compare(spiking, expected, oracle.observations(seed, shape, DECISIONS * len(alphas), ties))
+
+
+def compare(spiking, expected, observations):
+    """The network decides as the oracles, one for each row, do: spike for spike, by the reference and the fused way."""
+    rows, steps = len(expected), spiking.timesteps
+    spiking.record()
     for k in range(DECISIONS):
-        rows = observations[k * len(alphas) : (k + 1) * len(alphas)]
-        seen = spiking.trace(batch(rows))
+        x = batch(observations[k * rows : (k + 1) * rows])
+        seen = spiking.trace(x)
         spiking.reset_activity()
-        y = spiking(batch(rows)).numpy()
+        y = spiking(x)
         activity = spiking.activity()
-        for row, (one, observation) in enumerate(zip(expected, rows)):
-            y_expected = one.decide(observation)
-            np.testing.assert_allclose(y[row], y_expected, rtol=1e-9, atol=1e-9)
-            np.testing.assert_allclose(seen.output[row].numpy(), y_expected, rtol=1e-9, atol=1e-9)
+        for row, one in enumerate(expected):
+            y_expected = one.decide(observations[k * rows + row])
+            for found in (y, seen.output):
+                pairs = zip(found, y_expected, strict=True) if isinstance(found, tuple) else [(found, y_expected)]
+                for ours, theirs in pairs:
+                    np.testing.assert_allclose(ours[row].numpy(), theirs, rtol=1e-9, atol=1e-9)
             for i, layer in enumerate(seen.layers):
                 spikes = np.stack(one.spikes[i])
                 np.testing.assert_array_equal(layer.spikes[:, row].numpy(), spikes)
                 # The compiled path by what it counts and by what it carries into the next decision.
                 np.testing.assert_array_equal(
-                    activity[i].spikes[:, row], np.count_nonzero(spikes.reshape(timesteps, -1), 1)
+                    activity[i].spikes[:, row], np.count_nonzero(spikes.reshape(steps, -1), 1)
                 )
-                np.testing.assert_allclose(layer.membranes[-1, row].numpy(), one.v[i], rtol=1e-9, atol=1e-9)
-                np.testing.assert_allclose(layer.v0[row].numpy(), one.v0[i], rtol=1e-9, atol=1e-9)
-                np.testing.assert_allclose(
-                    layer.currents[:, row].numpy(), np.stack(one.currents[i]), rtol=1e-9, atol=1e-9
-                )
+                for ours, theirs in ((layer.membranes[-1], one.v), (layer.v0, one.v0)):
+                    np.testing.assert_allclose(ours[row].numpy(), theirs[i], rtol=1e-9, atol=1e-9)
+                currents = np.stack(one.currents[i])
+                np.testing.assert_allclose(layer.currents[:, row].numpy(), currents, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)

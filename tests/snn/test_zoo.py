@@ -4,10 +4,9 @@ import pytest
 import torch
 
 import snn
-from tests.snn.zoo import ZOO, error, inputs
+from tests.snn.zoo import HELD_OUT, ZOO, error, inputs
 
 CONVERTS = [name for name, entry in ZOO.items() if entry.reason is None]
-HELD_OUT = {1: 1000, 2: 100, 3: 16, 4: 16}  # by the input's dimensions; images take their time
 
 
 def test_the_zoo_is_large_enough():
