@@ -112,8 +112,21 @@ class Writer:
         total = self._scale[value] * factor
         if (total == 1).all():
             return self._nodes_of[value]
-        wide = total.view(-1, *[1] * (len(self._shapes[value]) - 1)).expand(self._shapes[value])
-        return self._add("scale", self._nir.Scale(scale=_array(wide, self._graph.dtype)), self._nodes_of[value])
+        # A diagonal of weights: few simulators know NIR's Scale.
+        size = self._shapes[value][1:]
+        weight = torch.diag(total).view(len(total), len(total), *[1] * len(size))
+        return self._add("scale", self._layer(weight, torch.zeros_like(total), size), self._nodes_of[value])
+
+    def _layer(self, weight: Tensor, bias: Tensor, size: Shape, **geometry: Any) -> Any:
+        """A node of weights and bias, for images of this size or, without one, vectors."""
+        arrays = {"weight": _array(weight, self._graph.dtype), "bias": _array(bias, self._graph.dtype)}
+        if not size:
+            return self._nir.Affine(**arrays)
+        plain = {key: (value,) * len(size) for key, value in (("stride", 1), ("padding", 0), ("dilation", 1))}
+        given = {key: tuple(value) for key, value in (plain | geometry).items()} | {"input_shape": tuple(size)}
+        if len(size) == 1:
+            given = {key: value[0] for key, value in given.items()}
+        return getattr(self._nir, f"Conv{len(size)}d")(**arrays, **given, groups=1)
 
     def _neurons(self, value: int, theta: Tensor) -> None:
         """A layer of IF neurons whose thresholds are 1; of silent ones no current comes."""
@@ -142,41 +155,34 @@ class Writer:
         self._shift[value] = self._shift[source] * scale[:, 0] + shift[:, 0]
 
     def _weights(self, value: int, op: Op) -> None:
-        source, dtype = self._graph.inputs(value)[0], self._graph.dtype
+        source = self._graph.inputs(value)[0]
         scale, shift = self._scale[source], self._shift[source]
         weight, args = op.weight.double().cpu(), op.args
         bias = op.tensors["bias"].double().cpu() if "bias" in op.tensors else weight.new_zeros(len(weight))
         factor = self._factor.get(value, self._flat(value, 1.0))
+        size, geometry = self._shapes[source][1:], {}
         if op.kind == "linear":
-            bias, weight = bias + weight @ shift, weight * scale
-            node = self._nir.Affine(weight=_array(weight * factor[:, None], dtype), bias=_array(bias * factor, dtype))
+            bias, size = bias + weight @ shift, ()
         elif op.kind in ("conv1d", "conv2d"):
             weight = _ungrouped(weight, args["groups"])
-            padding = _padding(op, weight)
+            geometry = {"padding": _padding(op, weight), "stride": args["stride"], "dilation": args["dilation"]}
             if len(set(weight.shape[2:])) > 1:
                 sizes = " by ".join(map(str, weight.shape[2:]))
                 raise ConversionError(
                     f"NIR's types can't represent the kernel of '{op.name}', {sizes}; only square ones"
                 )
-            if any(padding) and shift.any():
+            if any(geometry["padding"]) and shift.any():
                 raise ConversionError(
                     f"NIR can't represent '{op.name}': it pads an input shifted first, which no bias can stand for"
                 )
-            bias = bias + (weight.flatten(2).sum(2) @ shift)
-            weight = weight * scale.view(-1, *[1] * (weight.dim() - 2)) * factor.view(-1, *[1] * (weight.dim() - 1))
-            size: Any = self._shapes[source][1:]
-            node = getattr(self._nir, op.kind.capitalize())(
-                input_shape=tuple(size) if len(size) > 1 else size[0],
-                weight=_array(weight, dtype),
-                stride=tuple(args["stride"]) if len(size) > 1 else args["stride"][0],
-                padding=padding if len(size) > 1 else padding[0],
-                dilation=tuple(args["dilation"]) if len(size) > 1 else args["dilation"][0],
-                groups=1,
-                bias=_array(bias * factor, dtype),
-            )
+            bias = bias + weight.flatten(2).sum(2) @ shift
         else:
             raise ConversionError(f"NIR can't represent '{op.name}' ({op.kind})")
-        self._nodes_of[value] = self._add(op.kind, node, self._nodes_of[source])
+        wide = [1] * (weight.dim() - 2)
+        weight = weight * scale.view(-1, *wide) * factor.view(-1, 1, *wide)
+        self._nodes_of[value] = self._add(
+            op.kind, self._layer(weight, bias * factor, size, **geometry), self._nodes_of[source]
+        )
 
     def _check_pool(self, op: Op, shift: Tensor) -> None:
         args = op.args

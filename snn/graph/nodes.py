@@ -2,7 +2,9 @@
 
 import math
 import operator
-from typing import Any, cast
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.fx
@@ -11,71 +13,37 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from snn.errors import ConversionError
-from snn.graph.operations import Op
+from snn.graph.operations import TITLES, Op
 
-_ADD = {operator.add: "add", operator.iadd: "add", torch.add: "add", "add": "add", "add_": "add"}
-_SUB = {operator.sub: "sub", operator.isub: "sub", torch.sub: "sub", "sub": "sub", "sub_": "sub"}
-_MUL = {operator.mul: "mul", operator.imul: "mul", torch.mul: "mul", "mul": "mul", "mul_": "mul"}
-_DIV = {operator.truediv: "div", operator.itruediv: "div", torch.div: "div", "div": "div", "div_": "div"}
-_BOUND: dict[Any, str] = {torch.maximum: "max", torch.minimum: "min"}
-_ARITH: dict[Any, str] = _ADD | _SUB | _MUL | _DIV | _BOUND
-_NEG = {operator.neg, torch.neg, "neg"}
-_RELU = {F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_"}
-_CLAMP = {torch.clamp, torch.clip, "clamp", "clamp_", "clip", "clip_", F.hardtanh, F.relu6}
-_SQUASHING: dict[Any, str] = {torch.tanh: "tanh", F.tanh: "tanh", "tanh": "tanh", "tanh_": "tanh"}
-_SQUASHING |= {torch.sigmoid: "sigmoid", F.sigmoid: "sigmoid", "sigmoid": "sigmoid", F.softplus: "softplus"}
-_SQUASHING |= {torch.exp: "exp", "exp": "exp"}
-_DROP = {F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.dropout}
-_CAST = {"float", "double", "to", "type", "contiguous", "clone", "detach"}
-_VIEW = {"view", "reshape", torch.reshape}
 _SHAPE = {"size", "dim"}
-_CAT = {torch.cat, torch.concat, torch.concatenate}
-_PARTS: dict[Any, str] = {torch.chunk: "chunk", "chunk": "chunk", torch.split: "split", "split": "split"}
-_CONV = {getattr(F, f"conv{d}d"): f"conv{d}d" for d in (1, 2, 3)}
-_CONV_TRANSPOSE = {getattr(F, f"conv_transpose{d}d"): f"conv_transpose{d}d" for d in (1, 2, 3)}
-_CONV_ARGS = ("stride", "padding", "dilation", "groups")
-_CONV_TRANSPOSE_ARGS = ("stride", "padding", "output_padding", "groups", "dilation")
-_POOL_ARGS = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
-# Functions whose arguments are ours, by name and default; `...` stands for one that must be given.
-_PLAIN: dict[Any, tuple[str, dict[str, Any]]] = {
-    torch.mean: ("mean", {"dim": ..., "keepdim": False}),
-    torch.sum: ("sum", {"dim": ..., "keepdim": False}),
-    torch.transpose: ("transpose", {"dim0": ..., "dim1": ...}),
-    torch.squeeze: ("squeeze", {"dim": ...}),
-    torch.unsqueeze: ("unsqueeze", {"dim": ...}),
-}
-_PLAIN |= {kind: (kind, args) for kind, args in _PLAIN.values()}
-_PLAIN |= {getattr(F, f"adaptive_avg_pool{d}d"): (f"adaptive_avg_pool{d}d", {"output_size": ...}) for d in (1, 2, 3)}
+NAMED_PARTS: dict[Any, tuple[str, str]] = {torch.chunk: ("chunk", "chunks"), torch.split: ("split", "size")}
+NAMED_PARTS |= {kind: (kind, first) for kind, first in NAMED_PARTS.values()}
+_ALIASES = {"axis": "dim", "split_size_or_sections": "size", "split_size": "size", "train": "training"}
 
-_SHAPELESS = "its slope below 0 needs negative rates: train with ReLU"
-REASONS = {
-    "LayerNorm": "it needs all units' exact values at once, which no single spiking unit has; "
+# By the names of modules and functions in lower case, without underscores.
+_REASONS = {
+    "layernorm": "it needs all units' exact values at once, which no single spiking unit has; "
     "convert with hybrid=True to run it on decoded values, or train a ReLU trunk",
-    "Tanh": "its output is signed and saturates, which a firing rate can't express; "
-    "convert with hybrid=True to run it on decoded values, or leave it to the end",
-    "MaxPool2d": "the largest of several rates is not the rate of any one spike train; use AvgPool2d or a stride",
     "stack": "use cat, or give each branch its own output",
-    "LeakyReLU": _SHAPELESS,
-    "GELU": _SHAPELESS,
-    "SiLU": _SHAPELESS,
-    "ELU": _SHAPELESS,
-    "Mish": _SHAPELESS,
 }
-_SAME = {
-    "max_pool2d": "MaxPool2d",
-    "MaxPool1d": "MaxPool2d",
-    "MaxPool3d": "MaxPool2d",
-    "AdaptiveMaxPool2d": "MaxPool2d",
-}
-_SAME |= {"leaky_relu": "LeakyReLU", "gelu": "GELU", "silu": "SiLU", "elu": "ELU", "layernorm": "LayerNorm"}
-_SAME |= {"tanh": "Tanh", "max_pool1d": "MaxPool2d", "PReLU": "LeakyReLU", "sigmoid": "Tanh", "Sigmoid": "Tanh"}
+_REASONS |= dict.fromkeys(
+    ("tanh", "sigmoid"),
+    "its output is signed and saturates, which a firing rate can't express; "
+    "convert with hybrid=True to run it on decoded values, or leave it to the end",
+)
+_REASONS |= dict.fromkeys(
+    ("maxpool1d", "maxpool2d", "maxpool3d", "adaptivemaxpool1d", "adaptivemaxpool2d", "adaptivemaxpool3d"),
+    "the largest of several rates is not the rate of any one spike train; use AvgPool2d or a stride",
+)
+_REASONS |= dict.fromkeys(
+    ("leakyrelu", "prelu", "gelu", "silu", "elu", "mish"), "its slope below 0 needs negative rates: train with ReLU"
+)
 
 
 def refused(kind: str, name: str) -> ConversionError:
     """The error for an operation of this kind."""
-    title = _SAME.get(kind, kind) if kind in ("tanh", "layernorm") else kind
-    reason = REASONS.get(_SAME.get(kind, kind), "only linear maps and ReLUs convert to firing rates")
-    return ConversionError(f"{title} '{name}' can't be converted: {reason}")
+    reason = _REASONS.get(kind.replace("_", "").lower(), "only linear maps and ReLUs convert to firing rates")
+    return ConversionError(f"{TITLES.get(kind, kind)} '{name}' can't be converted: {reason}")
 
 
 def is_shape(node: Any) -> bool:
@@ -99,77 +67,137 @@ def label(node: torch.fx.Node) -> str:
     return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
 
 
+@dataclass(frozen=True)
+class Call:
+    """A call of the source: its name for messages, what it is, its arguments by name, its node, and the module that is
+    called or owns the constants."""
+
+    name: str
+    title: str
+    given: dict[str, Any]
+    node: torch.fx.Node
+    module: Any
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Weight and bias, copied."""
+        found = {key: self.given.get(key) for key in ("weight", "bias")}
+        if any(isinstance(value, torch.fx.Node) for value in found.values()):
+            raise ConversionError(f"'{self.name}' has weights that are computed, not stored; only stored ones convert")
+        return {key: value.detach().clone() for key, value in found.items() if value is not None}
+
+
 def op_of(node: torch.fx.Node, source: nn.Module) -> Op | None:
     """The operation of a traced node; None for one that changes nothing. Raises ConversionError."""
     if node.op == "call_module":
-        return _module_op(str(node.target), source.get_submodule(str(node.target)))
-    return _function_op(node, source)
+        name, module = str(node.target), source.get_submodule(str(node.target))
+        kind: Any = type_before_parametrizations(module)
+        title = kind.__name__
+        given = {key: getattr(module, key, default) for key, default in _FORMS.get(kind, _NO_FORM)[1].items()}
+    else:
+        name, module, kind, title = node.name, source, node.target, label(node)
+        given = dict(_FORMS.get(kind, _NO_FORM)[1])
+        known = dict(zip(given, node.args[1:])) | {_ALIASES.get(key, key): value for key, value in node.kwargs.items()}
+        given |= {key: _stored(value, source) for key, value in known.items() if key in given}
+    build, _ = _FORMS.get(kind, _NO_FORM)
+    return build(Call(name, title, given, node, module))
+
+
+def _stored(value: Any, source: nn.Module) -> Any:
+    """What a node stands for, if that is a tensor of the module's own; other values as they are."""
+    if not (isinstance(value, torch.fx.Node) and value.op == "get_attr"):
+        return value
+    found: Any = source
+    for part in str(value.target).split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _no_form(call: Call) -> Op | None:
+    raise refused(call.title, call.name)
+
+
+def _nothing(call: Call) -> Op | None:
+    return None
 
 
 def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, (tuple, list)) else value
 
 
-def _module_op(name: str, m: Any) -> Op | None:
-    kind = type_before_parametrizations(m)
-    title = kind.__name__
-    if kind in (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d):
-        return None
-    if kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d):
-        if m.padding_mode != "zeros":
-            raise ConversionError(f"{title} '{name}' pads with padding_mode={m.padding_mode!r}; only zeros convert")
-        args = {key: _listed(getattr(m, key)) for key in _CONV_ARGS}
-        return Op(title.lower(), name, args, _parameters(m, "weight", "bias"))
-    if kind in (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d):
-        args = {key: _listed(getattr(m, key)) for key in _CONV_TRANSPOSE_ARGS}
-        return Op(f"conv_transpose{title[-2]}d", name, args, _parameters(m, "weight", "bias"))
-    if kind is nn.Linear:
-        return Op("linear", name, {}, _parameters(m, "weight", "bias"))
-    if kind is nn.ReLU:
-        return _relu(name)
-    if kind in (nn.ReLU6, nn.Hardtanh):
-        return _clamp(name, m.min_val, m.max_val)
-    if kind is nn.Flatten:
-        return _flatten(name, m.start_dim, m.end_dim)
-    if kind is nn.Unflatten and m.dim == 1:
-        return Op("reshape", name, {"shape": list(m.unflattened_size)})
-    if kind in (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d):
-        values: list[Any] = [getattr(m, key, None) for key in _POOL_ARGS]
-        return _avg_pool(f"avg_pool{title[-2]}d", name, *values)
-    if kind in (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d):
-        return Op(f"adaptive_avg_pool{title[-2]}d", name, {"output_size": _listed(m.output_size)})
-    if kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
-        return _batchnorm(name, m)
-    if kind is nn.LayerNorm:
-        args = {"normalized_shape": list(m.normalized_shape), "eps": m.eps}
-        return Op("layernorm", name, args, _parameters(m, "weight", "bias"))
-    if kind in (nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d):
-        return Op("pad", name, {"pad": list(m.padding)})
-    if kind is nn.Upsample:
-        return _upsample(name, m.scale_factor, m.mode)
-    if kind in (nn.Tanh, nn.Sigmoid, nn.Softplus) and getattr(m, "beta", 1) == 1:
-        return Op(title.lower(), name)
-    raise refused(title, name)
+def _sizes(value: Any, count: int) -> Any:
+    """A size for each of `count` dimensions; a convolution's "same" or "valid" as it is."""
+    return _listed(value) if isinstance(value, (str, tuple, list)) else [value] * count
 
 
-def _parameters(m: Any, *keys: str) -> dict[str, Tensor]:
-    return {key: getattr(m, key).detach().clone() for key in keys if getattr(m, key) is not None}
+def _of(kind: str) -> Callable[[Call], Op]:
+    """The operation of this kind with the call's weights and its other arguments as they are."""
+
+    def build(call: Call) -> Op:
+        args = {key: _listed(value) for key, value in call.given.items() if key not in ("weight", "bias")}
+        return Op(kind, call.name, args, call.tensors)
+
+    return build
 
 
-def _relu(name: str, ceiling: float | None = None) -> Op:
-    return Op("relu", name, {"ceiling": ceiling})
+def _convolution(kind: str) -> Callable[[Call], Op]:
+    def build(call: Call) -> Op:
+        args = {key: value for key, value in call.given.items() if key not in ("weight", "bias", "padding_mode")}
+        mode = call.given["padding_mode"]
+        if mode != "zeros":
+            raise ConversionError(f"{call.title} '{call.name}' pads with padding_mode={mode!r}; only zeros convert")
+        args = {key: value if key == "groups" else _sizes(value, int(kind[-2])) for key, value in args.items()}
+        return Op(kind, call.name, args, call.tensors)
+
+    return build
 
 
-def _clamp(name: str, low: Any, high: Any) -> Op:
+def _avg_pool(kind: str) -> Callable[[Call], Op]:
+    def build(call: Call) -> Op:
+        args, size = dict(call.given), int(kind[-2])
+        if args["stride"] is None:
+            args["stride"] = args["kernel_size"]
+        args |= {key: _sizes(args[key], size) for key in ("kernel_size", "stride", "padding")}
+        return Op(kind, call.name, args)
+
+    return build
+
+
+def _along(kind: str) -> Callable[[Call], Op]:
+    """Of a function over dimensions, of which none may be the batch's."""
+    build = _of(kind)
+
+    def checked(call: Call) -> Op:
+        dims = [_listed(value) for key, value in call.given.items() if key.startswith("dim")]
+        if any(dim is ... or dim == 0 or (isinstance(dim, list) and 0 in dim) for dim in dims):
+            raise ConversionError(f"{kind} '{call.name}' goes over the batch; name the other dimensions, as in dim=1")
+        return build(call)
+
+    return checked
+
+
+def _relu(call: Call) -> Op:
+    return Op("relu", call.name, {"ceiling": None})
+
+
+def _clamp(call: Call) -> Op:
+    low, high = call.given.values()
     for bound in (low, high):
         if not (bound is None or isinstance(bound, (int, float))):
-            raise ConversionError(f"'{name}' clamps by values that are computed; only numbers convert")
+            raise ConversionError(f"'{call.name}' clamps by values that are computed; only numbers convert")
     if low == 0 and (high is None or high > 0):
-        return _relu(name, None if high is None or math.isinf(high) else float(high))
-    return Op("clamp", name, {"min": low, "max": high})
+        return Op("relu", call.name, {"ceiling": None if high is None or math.isinf(high) else float(high)})
+    return Op("clamp", call.name, {"min": low, "max": high})
 
 
-def _batchnorm(name: str, m: Any) -> Op:
+def _softplus(call: Call) -> Op:
+    if call.given["beta"] != 1:
+        raise refused(call.title, call.name)
+    return Op("softplus", call.name)
+
+
+def _batchnorm(call: Call) -> Op:
+    name, m = call.name, call.module
     if m.running_mean is None:
         raise ConversionError(f"BatchNorm '{name}' keeps no running statistics, so it has no fixed scale to fold")
     mean, var = m.running_mean.detach().double(), m.running_var.detach().double()
@@ -180,132 +208,66 @@ def _batchnorm(name: str, m: Any) -> Op:
     return Op("scale_shift", name, {}, {"scale": scale, "shift": shift})
 
 
-def _flatten(name: str, start: int, end: int) -> Op:
-    if start < 1 or end != -1:
-        raise ConversionError(f"'{name}' does not flatten everything but the batch; only that converts")
-    return Op("flatten", name, {"start": start})
+def _flatten(call: Call) -> Op:
+    if call.given["start_dim"] < 1 or call.given["end_dim"] != -1:
+        raise ConversionError(f"'{call.name}' does not flatten everything but the batch; only that converts")
+    return Op("flatten", call.name, {"start": call.given["start_dim"]})
 
 
-def _pair(value: Any, size: int) -> Any:
-    if isinstance(value, str):  # a convolution's "same" or "valid"
-        return value
-    return list(value) if isinstance(value, (tuple, list)) else [value] * size
+def _unflatten(call: Call) -> Op:
+    if call.given["dim"] != 1:
+        raise refused(call.title, call.name)
+    return Op("unflatten", call.name, {"shape": list(call.given["unflattened_size"])})
 
 
-def _avg_pool(
-    kind: str,
-    name: str,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Op:
-    size = int(kind[-2])
-    stride = kernel_size if stride is None else stride
-    args = {"kernel_size": _pair(kernel_size, size), "stride": _pair(stride, size), "padding": _pair(padding, size)}
-    args |= {"ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
-    return Op(kind, name, args if size == 1 else args | {"divisor_override": divisor_override})
+def _upsample(call: Call) -> Op:
+    factor, mode = call.given["scale_factor"], call.given["mode"]
+    if mode != "nearest" or factor is None:
+        raise ConversionError(f"'{call.name}' interpolates; only scale_factor=... with mode='nearest' converts")
+    return Op("upsample", call.name, {"scale_factor": _listed(factor), "mode": mode})
 
 
-def _upsample(name: str, scale_factor: Any, mode: str) -> Op:
-    if mode != "nearest" or scale_factor is None:
-        raise ConversionError(f"'{name}' interpolates; only scale_factor=... with mode='nearest' converts")
-    return Op("upsample", name, {"scale_factor": _listed(scale_factor), "mode": mode})
+def _pad(call: Call) -> Op:
+    if call.given["mode"] != "constant" or call.given["value"]:
+        raise refused(call.title, call.name)
+    return Op("pad", call.name, {"pad": _listed(call.given["pad"])})
 
 
-def _function_op(node: torch.fx.Node, source: nn.Module) -> Op | None:
-    target: Any = node.target
-    name, rest = node.name, cast(tuple[Any, ...], node.args[1:])
-    named = cast(dict[str, Any], node.kwargs)
-    if target in _RELU:
-        return _relu(name)
-    if target in _CLAMP:
-        low, high = {F.hardtanh: (-1.0, 1.0), F.relu6: (0.0, 6.0)}.get(target, (None, None))
-        keys = ("min_val", "max_val") if target is F.hardtanh else ("min", "max")
-        given = dict(zip(keys, (low, high))) | dict(zip(keys, rest if target is not F.relu6 else ()))
-        given |= {key: value for key, value in node.kwargs.items() if key in keys}
-        return _clamp(name, *given.values())
-    if target in _SQUASHING:
-        return Op(_SQUASHING[target], name)
-    if target in _CAST:
-        arguments = [*node.args, *node.kwargs.values()]
-        if any(isinstance(arg, torch.dtype) and not arg.is_floating_point for arg in arguments):
-            raise ConversionError(f"'{name}' casts to whole numbers, which is not linear")
-        return None
-    if target in _DROP:
-        if node.kwargs.get("training", node.args[2] if len(node.args) > 2 else True):
-            raise ConversionError(f"dropout '{name}' stays on in eval mode; pass training=self.training")
-        return None
-    if target in ("flatten", torch.flatten):
-        positions: dict[str, Any] = dict(zip(("start_dim", "end_dim"), rest)) | node.kwargs
-        return _flatten(name, positions.get("start_dim", 0), positions.get("end_dim", -1))
-    if target in _VIEW:
-        return _reshape(node)
-    if target in ("permute", torch.permute):
-        dims = node.kwargs.get("dims", rest[0] if len(rest) == 1 else rest)
-        if not isinstance(dims, (tuple, list)) or dims[0] != 0:
-            raise ConversionError(f"permute '{name}' moves the batch; only what leaves dimension 0 in place converts")
-        return Op("permute", name, {"dims": _listed(dims)})
-    if target in _PLAIN:
-        return _plain(node)
-    if target is operator.getitem:
-        return _item(node)
-    if target is F.avg_pool2d or target in (F.avg_pool1d, F.avg_pool3d):
-        return _avg_pool(target.__name__, name, *rest, **named)
-    if target is F.linear:
-        return Op("linear", name, {}, _arguments(node, source, ("weight", "bias")))
-    if target in _CONV:
-        return _functional_conv(node, source, _CONV[target], _CONV_ARGS)
-    if target in _CONV_TRANSPOSE:
-        return _functional_conv(node, source, _CONV_TRANSPOSE[target], _CONV_TRANSPOSE_ARGS)
-    if target is F.layer_norm:
-        shape = rest[0] if rest else node.kwargs["normalized_shape"]
-        eps = node.args[4] if len(node.args) > 4 else node.kwargs.get("eps", 1e-5)
-        tensors = _arguments(node, source, ("weight", "bias"), first=2)
-        return Op("layernorm", name, {"normalized_shape": _listed(shape), "eps": eps}, tensors)
-    if target in _CAT:
-        dim = rest[0] if rest else node.kwargs.get("dim", node.kwargs.get("axis", 0))
-        if dim == 0:
-            raise ConversionError(f"cat '{name}' joins along the batch; only other dimensions convert")
-        return Op("cat", name, {"dim": dim})
-    if target is F.pad and node.kwargs.get("mode", "constant") == "constant" and not node.kwargs.get("value"):
-        return Op("pad", name, {"pad": _listed(rest[0] if rest else node.kwargs["pad"])})
-    if target is F.interpolate:
-        return _upsample(name, node.kwargs.get("scale_factor"), str(node.kwargs.get("mode", "nearest")))
-    if target in _NEG:
-        return Op("arith", name, {"fn": "mul"}, {"value": torch.tensor(-1.0, dtype=torch.float64)})
-    if target in _ARITH:
-        return _arith(node, source)
-    raise refused(label(node), name)
+def _zero_pad(call: Call) -> Op:
+    return Op("pad", call.name, {"pad": list(call.given["padding"])})
 
 
-def _attribute(node: torch.fx.Node, source: Any) -> Tensor:
-    value = source
-    for part in str(node.target).split("."):
-        value = getattr(value, part)
-    return value.detach().clone()
+def _cat(call: Call) -> Op:
+    if call.given["dim"] == 0:
+        raise ConversionError(f"cat '{call.name}' joins along the batch; only other dimensions convert")
+    return Op("cat", call.name, {"dim": call.given["dim"]})
 
 
-def _arguments(node: torch.fx.Node, source: nn.Module, keys: tuple[str, ...], first: int = 1) -> dict[str, Tensor]:
-    given: dict[str, Any] = dict(zip(keys, node.args[first:])) | {k: v for k, v in node.kwargs.items() if k in keys}
-    given = {key: value for key, value in given.items() if value is not None}
-    for value in given.values():
-        if not (isinstance(value, torch.fx.Node) and value.op == "get_attr"):
-            raise ConversionError(f"'{node.name}' has weights that are computed, not stored; only stored ones convert")
-    return {key: _attribute(value, source) for key, value in given.items()}
+def _cast(call: Call) -> None:
+    arguments = [*call.node.args, *call.node.kwargs.values()]
+    if any(isinstance(arg, torch.dtype) and not arg.is_floating_point for arg in arguments):
+        raise ConversionError(f"'{call.name}' casts to whole numbers, which is not linear")
 
 
-def _functional_conv(node: torch.fx.Node, source: nn.Module, kind: str, keys: tuple[str, ...]) -> Op:
-    defaults = {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1}
-    given: dict[str, Any] = {key: defaults[key] for key in keys} | dict(zip(keys, node.args[3:]))
-    given |= {key: value for key, value in node.kwargs.items() if key in keys}
-    args = {key: given[key] if key == "groups" else _pair(given[key], int(kind[-2])) for key in keys}
-    return Op(kind, node.name, args, _arguments(node, source, ("weight", "bias")))
+def _dropout(call: Call) -> None:
+    if call.given["training"]:
+        raise ConversionError(f"dropout '{call.name}' stays on in eval mode; pass training=self.training")
 
 
-def _reshape(node: torch.fx.Node) -> Op:
+def _permute(call: Call) -> Op:
+    rest: Any = call.node.args[1:]
+    dims = call.node.kwargs.get("dims", rest[0] if len(rest) == 1 else rest)
+    if not isinstance(dims, (tuple, list)) or dims[0] != 0:
+        raise ConversionError(f"permute '{call.name}' moves the batch; only what leaves dimension 0 in place converts")
+    return Op("permute", call.name, {"dims": _listed(dims)})
+
+
+def _neg(call: Call) -> Op:
+    return Op("arith", call.name, {"fn": "mul"}, {"value": torch.tensor(-1.0, dtype=torch.float64)})
+
+
+def _reshape(call: Call) -> Op:
+    node = call.node
     shape: Any = node.kwargs.get("shape", node.args[1:])
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = shape[0]
@@ -317,30 +279,17 @@ def _reshape(node: torch.fx.Node) -> Op:
     raise ConversionError(f"{label(node)} '{node.name}' does not leave the batch in dimension 0; only that converts")
 
 
-def _plain(node: torch.fx.Node) -> Op:
-    kind, defaults = _PLAIN[node.target]
-    given: dict[str, Any] = defaults | dict(zip(defaults, node.args[1:]))
-    given |= {{"axis": "dim"}.get(key, key): value for key, value in node.kwargs.items()}
-    given = {key: _listed(value) for key, value in given.items() if key in defaults}
-    dims = [value for key, value in given.items() if key.startswith("dim")]
-    if ... in given.values() or any(dim == 0 or (isinstance(dim, list) and 0 in dim) for dim in dims):
-        raise ConversionError(f"{kind} '{node.name}' goes over the batch; name the other dimensions, as in dim=1")
-    return Op(kind, node.name, given)
-
-
-def _item(node: torch.fx.Node) -> Op | None:
+def _item(call: Call) -> Op | None:
+    node = call.node
     source, index = node.args
     if isinstance(index, str):
         raise ConversionError(
             f"the module takes a dict (it reads {index!r}); wrap it in a module that takes that tensor alone"
         )
-    if isinstance(source, torch.fx.Node) and source.target in _PARTS:
-        kind = _PARTS[source.target]
-        first = "chunks" if kind == "chunk" else "size"
+    if isinstance(source, torch.fx.Node) and source.target in NAMED_PARTS:
+        kind, first = NAMED_PARTS[source.target]
         given: dict[str, Any] = {"dim": 0} | dict(zip((first, "dim"), source.args[1:]))
-        given |= {
-            {"split_size_or_sections": "size", "split_size": "size"}.get(k, k): v for k, v in source.kwargs.items()
-        }
+        given |= {_ALIASES.get(key, key): value for key, value in source.kwargs.items()}
         if given["dim"] != 0:
             return Op(kind, node.name, {first: _listed(given[first]), "dim": given["dim"], "index": index})
     entries = index if isinstance(index, tuple) else (index,)
@@ -356,8 +305,8 @@ def _item(node: torch.fx.Node) -> Op | None:
     return Op("slice", node.name, {"dim": dim, "start": bounds[0], "stop": bounds[1], "step": bounds[2]})
 
 
-def _arith(node: torch.fx.Node, source: nn.Module) -> Op:
-    fn = _ARITH[node.target]
+def _arith(call: Call) -> Op:
+    node, fn = call.node, _ARITHMETIC[call.node.target]
     if len(node.args) != 2:
         raise ConversionError(f"'{node.name}' names its operands by keyword, which does not convert")
     left, right = node.args
@@ -374,11 +323,10 @@ def _arith(node: torch.fx.Node, source: nn.Module) -> Op:
         if fn == "div":
             raise ConversionError(f"'{node.name}' divides by an activation, which is not linear")
         fn = "rsub" if fn == "sub" else fn
+    right = _stored(right, call.module)
     if isinstance(right, torch.fx.Node):
-        if right.op != "get_attr":
-            raise ConversionError(f"'{node.name}' combines an activation with its sizes; only constants convert")
-        value = _attribute(right, source)
-    elif isinstance(right, Tensor):
+        raise ConversionError(f"'{node.name}' combines an activation with its sizes; only constants convert")
+    if isinstance(right, Tensor):
         value = right.detach().clone()
     elif isinstance(right, (int, float)) and math.isfinite(right):
         value = torch.tensor(right, dtype=torch.float64)
@@ -388,4 +336,67 @@ def _arith(node: torch.fx.Node, source: nn.Module) -> Op:
     return Op(kind, node.name, {"fn": fn}, {"value": value if value.is_floating_point() else value.double()})
 
 
-NAMED_PARTS: dict[Any, str] = _PARTS
+_ARITHMETIC: dict[Any, str] = {torch.maximum: "max", torch.minimum: "min"}
+_ARITHMETIC |= dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), "add")
+_ARITHMETIC |= dict.fromkeys((operator.sub, operator.isub, torch.sub, "sub", "sub_"), "sub")
+_ARITHMETIC |= dict.fromkeys((operator.mul, operator.imul, torch.mul, "mul", "mul_"), "mul")
+_ARITHMETIC |= dict.fromkeys((operator.truediv, operator.itruediv, torch.div, "div", "div_"), "div")
+Form = tuple[Callable[[Call], Op | None], dict[str, Any]]
+_NO_FORM: Form = (_no_form, {})
+
+
+def _forms() -> dict[Any, Form]:
+    """What converts, by the functions, methods and modules that stand for it: how, and with which arguments by their
+    names in functions and modules (`...`: it must be given)."""
+    stored: dict[str, Any] = {"weight": None, "bias": None}
+    dropout = {"p": 0.5, "training": True}
+    rows: list[tuple[Callable[[Call], Op | None], dict[str, Any], tuple[Any, ...]]] = [
+        (_nothing, {}, (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)),
+        (_cast, {}, ("float", "double", "to", "type", "contiguous", "clone", "detach")),
+        (_dropout, dropout, (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.dropout)),
+        (_of("linear"), stored, (nn.Linear, F.linear)),
+        (_relu, {}, (nn.ReLU, F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_")),
+        (_clamp, {"min": None, "max": None}, (torch.clamp, torch.clip, "clamp", "clamp_", "clip", "clip_")),
+        (_clamp, {"min_val": -1.0, "max_val": 1.0}, (nn.Hardtanh, nn.ReLU6, F.hardtanh)),
+        (lambda call: Op("relu", call.name, {"ceiling": 6.0}), {}, (F.relu6,)),
+        (_of("tanh"), {}, (nn.Tanh, F.tanh, torch.tanh, "tanh", "tanh_")),
+        (_of("sigmoid"), {}, (nn.Sigmoid, F.sigmoid, torch.sigmoid, "sigmoid")),
+        (_of("exp"), {}, (torch.exp, "exp")),
+        (_softplus, {"beta": 1}, (nn.Softplus, F.softplus)),
+        (_of("layernorm"), {"normalized_shape": ..., **stored, "eps": 1e-5}, (nn.LayerNorm, F.layer_norm)),
+        (_batchnorm, {}, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)),
+        (_flatten, {"start_dim": 0, "end_dim": -1}, (nn.Flatten, torch.flatten, "flatten")),
+        (_unflatten, {"dim": ..., "unflattened_size": ...}, (nn.Unflatten,)),
+        (_reshape, {}, ("view", "reshape", torch.reshape)),
+        (_permute, {}, ("permute", torch.permute)),
+        (_along("mean"), {"dim": ..., "keepdim": False}, (torch.mean, "mean")),
+        (_along("sum"), {"dim": ..., "keepdim": False}, (torch.sum, "sum")),
+        (_along("transpose"), {"dim0": ..., "dim1": ...}, (torch.transpose, "transpose")),
+        (_along("squeeze"), {"dim": ...}, (torch.squeeze, "squeeze")),
+        (_along("unsqueeze"), {"dim": ...}, (torch.unsqueeze, "unsqueeze")),
+        (_item, {}, (operator.getitem,)),
+        (_cat, {"dim": 0}, (torch.cat, torch.concat, torch.concatenate)),
+        (_pad, {"pad": ..., "mode": "constant", "value": None}, (F.pad,)),
+        (_zero_pad, {"padding": ...}, (nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d)),
+        (_upsample, {"size": None, "scale_factor": None, "mode": "nearest"}, (nn.Upsample, F.interpolate)),
+        (_neg, {}, (operator.neg, torch.neg, "neg")),
+        (_arith, {}, tuple(_ARITHMETIC)),
+    ]
+    for d in (1, 2, 3):
+        plain = stored | {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "padding_mode": "zeros"}
+        back = stored | {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1}
+        pool = {"kernel_size": ..., "stride": None, "padding": 0, "ceil_mode": False, "count_include_pad": True}
+        pool |= {"divisor_override": None} if d > 1 else {}
+        per_dimension: list[tuple[Callable[[str], Callable[[Call], Op]], dict[str, Any], str, str]] = [
+            (_convolution, plain, "conv", "Conv"),
+            (_convolution, back | {"padding_mode": "zeros"}, "conv_transpose", "ConvTranspose"),
+            (_avg_pool, pool, "avg_pool", "AvgPool"),
+            (_of, {"output_size": ...}, "adaptive_avg_pool", "AdaptiveAvgPool"),
+        ]
+        for build, given, kind, title in per_dimension:
+            kind, title = f"{kind}{d}d", f"{title}{d}d"
+            rows.append((build(kind), given, (getattr(nn, title), getattr(F, kind))))
+    return {source: (build, given) for build, given, sources in rows for source in sources}
+
+
+_FORMS = _forms()

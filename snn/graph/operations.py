@@ -95,10 +95,10 @@ class Op(nn.Module):
         return ", ".join([f"{key}={value}" for key, value in self.args.items()] + shapes)
 
     def _get_name(self) -> str:
-        return _TITLES.get(self.kind, self.kind)
+        return TITLES.get(self.kind, self.kind)
 
 
-_TITLES = {
+TITLES = {
     "linear": "Linear",
     "relu": "ReLU",
     "layernorm": "LayerNorm",
@@ -204,6 +204,7 @@ KINDS: dict[str, Kind] = {
     "sum": Kind(_plain(torch.sum), ("dim", "keepdim")),
     "flatten": Kind(lambda op, inputs, bias: inputs[0].flatten(op.args["start"]), ("start",)),
     "reshape": Kind(_plain(_reshape), ("shape",)),
+    "unflatten": Kind(lambda op, inputs, bias: inputs[0].unflatten(1, op.args["shape"]), ("shape",)),
     "permute": Kind(_plain(torch.permute), ("dims",)),
     "transpose": Kind(_plain(torch.transpose), ("dim0", "dim1")),
     "squeeze": Kind(_plain(torch.squeeze), ("dim",)),

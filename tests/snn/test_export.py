@@ -16,6 +16,7 @@ from tests.snn.helpers import batch, converted, inputs, mlp
 
 nir = pytest.importorskip("nir")
 ROOT = Path(__file__).resolve().parents[2]
+SIMULATORS = "tests/snn/simulators.txt"
 
 
 def decide(graph, observation):
@@ -39,8 +40,6 @@ def decide(graph, observation):
                 v[name] = m - x
             elif isinstance(node, nir.Affine):
                 x = node.weight @ x + node.bias
-            elif isinstance(node, nir.Scale):
-                x = node.scale * x
             elif isinstance(node, nir.Conv2d):
                 assert node.groups == 1 and tuple(node.dilation) == (1, 1)
                 assert len(set(node.padding)) == len(set(node.stride)) == 1
@@ -229,17 +228,38 @@ def test_the_command(tmp_path):
     assert len(nir.read(tmp_path / "out.nir").nodes) == 5
 
 
-def test_spikingjelly_plays_the_file_as_the_network_does(tmp_path):
-    """The recipe of docs/nir.md, run where spikingjelly is installed."""
-    pytest.importorskip("spikingjelly")
+class Skips(torch.nn.Module):
+    """Sums by identity and by weights, of images and of vectors."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Conv2d(2, 4, 3, padding=1), torch.nn.Conv2d(4, 4, 3, padding=1)
+        self.skip, self.wide, self.deep = torch.nn.Conv2d(2, 4, 1), torch.nn.Linear(144, 8), torch.nn.Linear(8, 8)
+        self.relu, self.head = torch.nn.ReLU(), torch.nn.Linear(8, 2)
+
+    def forward(self, x):
+        h = self.relu(self.first(x))
+        h = self.relu(self.second(h) + self.skip(x))
+        h = self.relu(self.wide(self.relu(h + self.second(h)).flatten(1)))
+        return self.head(self.relu(h + self.deep(h)))
+
+
+@pytest.mark.parametrize("module", [Scaled, Skips])
+@pytest.mark.parametrize("simulator", ["sinabs", "spikingjelly"])
+def test_a_simulator_plays_the_file_as_the_network_does(tmp_path, simulator, module):
+    """The recipes of docs/nir.md, run where tests/snn/simulators.txt is installed."""
+    pytest.importorskip(simulator, reason=f"{simulator} is not installed: pip install --no-deps -r {SIMULATORS}")
     text = (ROOT / "docs" / "nir.md").read_text(encoding="utf-8")
-    recipe = text.split("## Recipe: spikingjelly")[1].split("```python\n")[1].split("```")[0]
-    images = inputs(4, 3, 8, 10, dtype=torch.float32)
-    module = Scaled().float()
-    spiking = snn.convert(module, snn.calibrate(module, [images]), timesteps=8)
+    recipe = text.split(f"## Recipe: {simulator}")[1].split("```python\n")[1].split("```")[0]
+    torch.manual_seed(3)
+    images = inputs(4, *((3, 8, 10) if module is Scaled else (2, 6, 6)), dtype=torch.float32)
+    network = module().float()
+    spiking = snn.convert(network, snn.calibrate(network, [images]), timesteps=8)
     path = tmp_path / "out.nir"
-    export.write(spiking, path, (3, 8, 10))
+    export.write(spiking, path, tuple(images.shape[1:]))
     names = {"x": images, "timesteps": 8}
     with torch.no_grad():
         exec(recipe.replace('"out.nir"', repr(str(path))), names)
-    torch.testing.assert_close(names["decision"], spiking(images), rtol=0, atol=1e-6)
+    expected = spiking(images)
+    assert np.ptp(expected.numpy()) > 0.01
+    torch.testing.assert_close(names["decision"], expected, rtol=0, atol=1e-6)
