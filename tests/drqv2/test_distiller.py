@@ -23,6 +23,7 @@ from runtime.errors import UserError
 from tests.configs import train_settings
 
 ROOT = Path(__file__).resolve().parents[2]
+PIXELS = (9, 36, 36)  # smaller than the tasks', for speed
 SMALL = {
     "task_name": "cartpole_swingup",
     "obs": "pixels",
@@ -40,6 +41,7 @@ SMALL = {
     "snapshot_every_frames": 20,
     "batch_size": 4,
     "hidden_dim": 16,
+    "feature_dim": 8,
     "precision": "fp32",
     "deterministic": True,
     "threads": 1,
@@ -62,6 +64,24 @@ def finished(root: Path, teacher, **changes) -> Distiller:
     run = Distiller(settings(root, teacher, **changes), teacher)
     run.run()
     return run
+
+
+def make_student(**changes) -> Student:
+    values = {
+        "observation_shape": PIXELS,
+        "action_dim": 2,
+        "feature_dim": 50,
+        "hidden_dim": 16,
+        "actor_trunk": "relu",
+        "normalize_observations": False,
+        "precision": "fp32",
+        "compile": False,
+        "seed": 1,
+        "lr_schedule": parse_schedule(1e-3),
+        "state_dim": 4,
+        "state_weight": 0.0,
+    }
+    return Student(StudentSettings(**values | changes), torch.device("cpu"))
 
 
 def numpy_policy(policy, state: np.ndarray) -> np.ndarray:
@@ -125,25 +145,11 @@ def test_the_teacher_acts_first_and_labels_every_state_that_comes(tmp_path, teac
 
 def test_updates_equal_plain_regression_on_the_teachers_actions():
     random = np.random.default_rng(3)
-    made = StudentSettings(
-        observation_shape=(9, 84, 84),
-        action_dim=2,
-        feature_dim=50,
-        hidden_dim=16,
-        actor_trunk="relu",
-        normalize_observations=False,
-        precision="fp32",
-        compile=False,
-        seed=5,
-        lr_schedule=parse_schedule("linear(1e-3,1e-4,4)"),
-        state_dim=4,
-        state_weight=0.0,
-    )
-    student = Student(made, torch.device("cpu"))
+    student = make_student(seed=5, lr_schedule=parse_schedule("linear(1e-3,1e-4,4)"))
     plain = copy.deepcopy(student.policy_network)
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
     for step, lr in enumerate((1e-3, 7.75e-4, 5.5e-4, 3.25e-4, 1e-4)):
-        observation = torch.from_numpy(random.integers(256, size=(6, 9, 84, 84), dtype=np.uint8))
+        observation = torch.from_numpy(random.integers(256, size=(6, *PIXELS), dtype=np.uint8))
         action = torch.from_numpy(random.uniform(-1, 1, (6, 2)).astype(np.float32))
         optimizer.param_groups[0]["lr"] = lr
         want = F.mse_loss(torch.tanh(plain(observation)), action)
@@ -156,22 +162,7 @@ def test_updates_equal_plain_regression_on_the_teachers_actions():
 
 def test_with_a_state_weight_updates_equal_regression_on_the_actions_and_the_normalised_states():
     random = np.random.default_rng(4)
-    made = StudentSettings(
-        observation_shape=(9, 84, 84),
-        action_dim=2,
-        feature_dim=50,
-        hidden_dim=16,
-        actor_trunk="relu",
-        normalize_observations=False,
-        precision="fp32",
-        compile=False,
-        seed=5,
-        lr_schedule=parse_schedule(1e-3),
-        state_dim=3,
-        state_weight=0.7,
-    )
-    student = Student(made, torch.device("cpu"))
-    without = Student(dataclasses.replace(made, state_weight=0.0), torch.device("cpu"))
+    student, without = (make_student(seed=5, state_dim=3, state_weight=weight) for weight in (0.7, 0.0))
     episodes = [random.normal([1, -2, 5], [0.5, 3.0, 0.01], (40, 3)).astype(np.float32) for _ in range(2)]
     for states in episodes:
         student.include(states)
@@ -181,7 +172,7 @@ def test_with_a_state_weight_updates_equal_regression_on_the_actions_and_the_nor
     head = copy.deepcopy(student.modules()["state_head"])
     optimizer = torch.optim.Adam([*plain.parameters(), *head.parameters()], lr=1e-3)
     for step in range(4):
-        observation = torch.from_numpy(random.integers(256, size=(6, 9, 84, 84), dtype=np.uint8))
+        observation = torch.from_numpy(random.integers(256, size=(6, *PIXELS), dtype=np.uint8))
         action = torch.from_numpy(random.uniform(-1, 1, (6, 2)).astype(np.float32))
         state = random.normal(center, deviation, (6, 3))
         features = plain.actor.trunk(plain.encoder(observation))
@@ -236,22 +227,8 @@ def test_only_the_episodes_learned_from_are_cut_short(tmp_path, teacher):
 def test_a_learner_that_was_shown_the_labels_often_enough_gives_them_back():
     """On fixed pictures the loss goes towards zero: what is regressed on are the labels."""
     random = np.random.default_rng(0)
-    made = StudentSettings(
-        observation_shape=(9, 84, 84),
-        action_dim=1,
-        feature_dim=50,
-        hidden_dim=32,
-        actor_trunk="relu",
-        normalize_observations=False,
-        precision="fp32",
-        compile=False,
-        seed=1,
-        lr_schedule=parse_schedule(1e-3),
-        state_dim=4,
-        state_weight=0.0,
-    )
-    student = Student(made, torch.device("cpu"))
-    observation = random.integers(256, size=(8, 9, 84, 84), dtype=np.uint8)
+    student = make_student(action_dim=1, hidden_dim=32)
+    observation = random.integers(256, size=(8, *PIXELS), dtype=np.uint8)
     action = random.uniform(-0.8, 0.8, (8, 1)).astype(np.float32)
     for step in range(60):
         student.update(Lesson(torch.from_numpy(observation), torch.from_numpy(action)), step)
