@@ -121,6 +121,12 @@ def draw(axis: Any, runs: list[tuple[str, list[Point]]], seeds: dict[int, tuple[
     axis.legend(frameon=False, fontsize="small")
 
 
+def level(word: str) -> tuple[str, float]:
+    """NAME=RETURN. Raises ValueError for other words."""
+    name, _, value = word.rpartition("=")
+    return name, float(value)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN_DIR", help="folders of train.py or distill.py")
@@ -132,6 +138,14 @@ def main() -> None:
         const=MILESTONES,
         metavar="FOLDER",
         help="draw DrQ-v2's published seeds, too; FOLDER: curves/ of facebookresearch/drqv2 (without it: milestones)",
+    )
+    parser.add_argument(
+        "--level",
+        type=level,
+        action="append",
+        default=[],
+        metavar="NAME=RETURN",
+        help="a dotted line, such as what another program's paper prints; may be given again",
     )
     words = parser.parse_args()
     panels: dict[str, list[tuple[str, list[Point]]]] = defaultdict(list)
@@ -146,6 +160,8 @@ def main() -> None:
     table: list[tuple[object, ...]] = [HEADER]
     for axis, (task, runs) in zip(axes.flat, panels.items()):
         seeds = published(task, words.published) if words.published else {}
+        for name, value in words.level:
+            axis.axhline(value, color="0.4", linestyle=":", label=name)
         draw(axis, runs, seeds)
         axis.set_title(task)
         for name, points in runs:

@@ -54,6 +54,18 @@ def test_every_line_of_both_logs_is_in_the_table(tmp_path):
     assert imageio.imread(tmp_path / "curves.png").std() > 0
 
 
+def test_a_level_is_drawn_and_must_be_a_number(tmp_path):
+    log(tmp_path / "one", {0: 1.5})
+    plain, line, wrong = (
+        plot("one", "--out", f"{name}.png", *words, cwd=tmp_path)
+        for name, words in (("plain", ()), ("line", ("--level", "a=b=2")), ("wrong", ("--level", "TD3")))
+    )
+    assert (plain.returncode, line.returncode, wrong.returncode) == (0, 0, 2)
+    assert wrong.stderr.splitlines()[-1].endswith("argument --level: invalid level value: 'TD3'")
+    assert (tmp_path / "plain.csv").read_text() == (tmp_path / "line.csv").read_text()
+    assert (imageio.imread(tmp_path / "plain.png") != imageio.imread(tmp_path / "line.png")).any()
+
+
 def test_published_seeds_stand_beside_our_evaluations(tmp_path):
     (tmp_path / "curves").mkdir()
     rows = [(seed, frame, seed * frame / 1000) for seed in (1, 2, 6) for frame in (0, 1000, 2000, 3000)]
