@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import snn
+from examples import nir_simulators
 from snn import export
 from tests.snn import oracle
 from tests.snn.helpers import batch, converted, inputs, mlp
@@ -247,19 +248,16 @@ class Skips(torch.nn.Module):
 @pytest.mark.parametrize("module", [Scaled, Skips])
 @pytest.mark.parametrize("simulator", ["sinabs", "spikingjelly"])
 def test_a_simulator_plays_the_file_as_the_network_does(tmp_path, simulator, module):
-    """The recipes of docs/nir.md, run where tests/snn/simulators.txt is installed."""
+    """The recipes of examples/nir_simulators.py, run where tests/snn/simulators.txt is installed."""
     pytest.importorskip(simulator, reason=f"{simulator} is not installed: pip install --no-deps -r {SIMULATORS}")
-    text = (ROOT / "docs" / "nir.md").read_text(encoding="utf-8")
-    recipe = text.split(f"## Recipe: {simulator}")[1].split("```python\n")[1].split("```")[0]
     torch.manual_seed(3)
     images = inputs(4, *((3, 8, 10) if module is Scaled else (2, 6, 6)), dtype=torch.float32)
     network = module().float()
     spiking = snn.convert(network, snn.calibrate(network, [images]), timesteps=8)
     path = tmp_path / "out.nir"
     export.write(spiking, path, tuple(images.shape[1:]))
-    names = {"x": images, "timesteps": 8}
     with torch.no_grad():
-        exec(recipe.replace('"out.nir"', repr(str(path))), names)
+        decisions = getattr(nir_simulators, simulator)(str(path), images, 8)
     expected = spiking(images)
     assert np.ptp(expected.numpy()) > 0.01
-    torch.testing.assert_close(names["decision"], expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(decisions, expected, rtol=0, atol=1e-6)
