@@ -2,7 +2,7 @@
 
 Every KEY-th frame is kept whole, the others as their difference (mod 256) from the frame before, each compressed
 with Zstandard. On DeepMind Control tasks most pixels don't change from one decision to the next;
-docs/performance.md has the bytes and the milliseconds that KEY and LEVEL were chosen by.
+docs/tables/speed.md has the bytes and the milliseconds that KEY and LEVEL were chosen by.
 """
 
 from __future__ import annotations
