@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from snn.errors import ConversionError
 from snn.given import finite
-from snn.graph.graph import Graph, numbers
+from snn.graph.graph import Graph
 from snn.graph.tracing import trace
 from snn.quantiles import Quantiles
 
@@ -74,19 +75,12 @@ def _compare(module: nn.Module, graph: Graph, x: Tensor, output: str | int | Non
         returned = copy.deepcopy(module).eval()(x)
     except RuntimeError as error:
         raise ConversionError(f"the module can't take a batch of shape {tuple(x.shape)}: {error}") from error
-    expected = _flat(returned if output is None else returned[output])
+    expected = pytree.tree_leaves(returned if output is None else returned[output])
     values, _ = graph.ann(x)
-    for number, theirs in zip(numbers(graph.outputs), expected, strict=True):
+    for number, theirs in zip(pytree.tree_leaves(graph.outputs), expected, strict=True):
         ours = values[number]
         scale = float(theirs.abs().max()) + 1e-6
         if ours.shape != theirs.shape or float((ours - theirs.to(ours)).abs().max()) > 1e-2 * scale:
             raise ConversionError(
                 "the traced graph does not compute what the module does; its forward can't be converted"
             )
-
-
-def _flat(returned: object) -> list[Tensor]:
-    if isinstance(returned, Tensor):
-        return [returned]
-    entries = returned.values() if isinstance(returned, dict) else returned
-    return [tensor for entry in entries for tensor in _flat(entry)]  # type: ignore[attr-defined]  # a tuple or list

@@ -94,7 +94,7 @@ RESIDUAL = CarryRule("residual", _no_residual, _clipped, _residual)
 _rules: Registry[CarryRule] = Registry(
     "mode",
     "carry rule",
-    [
+    lambda: [
         RESIDUAL,
         CarryRule("random", _no_residual, _clipped, _residual, control="random"),
         CarryRule("shuffled", _no_residual, _clipped, _residual, control="shuffled"),
@@ -135,6 +135,11 @@ class CRPI:
         """The carry rule's name."""
         return self.rule.name
 
+    @property
+    def plain_alpha(self) -> float | list[float]:
+        """Alpha as a number, or a list of them."""
+        return self.alpha.tolist() if isinstance(self.alpha, Tensor) else self.alpha
+
     def with_alpha(self, alpha: float | Tensor) -> "CRPI":
         """The same with another factor."""
         return CRPI(alpha, self.rule, self.seed)
@@ -146,6 +151,5 @@ class CRPI:
         return np.pad(self.alpha.numpy(), (0, max(0, slots.max(initial=-1) + 1 - len(self.alpha))))[slots]
 
     def __repr__(self) -> str:
-        alpha = self.alpha.tolist() if isinstance(self.alpha, Tensor) else self.alpha
         control = "" if self.rule.control is None else f", seed={self.seed}"
-        return f"CRPI({alpha}, {self.mode!r}{control})"
+        return f"CRPI({self.plain_alpha}, {self.mode!r}{control})"

@@ -37,11 +37,10 @@ class Controls:
 
     def grow(self, slots: int) -> None:
         """Room for `slots` environments; a new one's key is its slot."""
-        have = len(self._keys)
-        if slots > have:
-            self._keys = np.concatenate([self._keys, np.arange(have, slots, dtype=np.uint64)])
-            self._index = np.concatenate([self._index, np.zeros(slots - have, np.int64)])
-            self._age = np.concatenate([self._age, np.zeros(slots - have, np.int64)])
+        new = np.arange(len(self._keys), slots, dtype=np.uint64)
+        if len(new):
+            self._keys = np.append(self._keys, new)
+            self._index, self._age = (np.pad(counts, (0, len(new))) for counts in (self._index, self._age))
 
     def restart(self, mask: np.ndarray | None, keys: Sequence[int] | None = None) -> None:
         """An episode begins in the slots of `mask` (None: in all); with keys, so do their streams."""

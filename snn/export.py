@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from snn.errors import ConversionError
 from snn.files import load
@@ -80,7 +79,7 @@ def _check(spiking: SpikingNetwork, first_decision: bool) -> None:
             )
     if not first_decision and np.any(np.asarray(spiking.carry.alpha) != 0):
         raise ConversionError(
-            f"NIR can't represent CRPI (alpha={_plain(spiking.carry.alpha)}), which takes residues from one decision "
+            f"NIR can't represent CRPI (alpha={spiking.carry.plain_alpha}), which takes residues from one decision "
             "to the next; convert with alpha=0, or write an episode's first decision, alpha noted: --first-decision"
         )
 
@@ -97,10 +96,11 @@ def _input_shape(spiking: SpikingNetwork, shape: tuple[int, ...] | None) -> tupl
 
 
 def _metadata(spiking: SpikingNetwork) -> dict[str, Any]:
+    alpha = spiking.carry.plain_alpha
     return {
         "source": "snn.export",
         "timesteps": spiking.timesteps,
-        "alpha": spiking.carry.alpha.numpy() if isinstance(spiking.carry.alpha, Tensor) else spiking.carry.alpha,
+        "alpha": alpha if isinstance(alpha, float) else np.array(alpha),
         "dt": 1.0,
         "reset": "soft: v -= v_threshold",
         "fire": "v >= v_threshold",
@@ -108,10 +108,6 @@ def _metadata(spiking: SpikingNetwork) -> dict[str, Any]:
         "input": "the observation, constant over the timesteps",
         "output": "the mean over the timesteps is the decision",
     }
-
-
-def _plain(alpha: float | Tensor) -> Any:
-    return alpha.tolist() if isinstance(alpha, Tensor) else alpha
 
 
 def _shape(text: str) -> tuple[int, ...]:
@@ -148,7 +144,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"error: --nir {arguments.nir}: can't be written ({error.strerror or error})", file=sys.stderr)
         return 2
     layers = len(spiking.layers)
-    made = f"{layers} layers of IF neurons, T={spiking.timesteps}, alpha={_plain(spiking.carry.alpha)}"
+    made = f"{layers} layers of IF neurons, T={spiking.timesteps}, alpha={spiking.carry.plain_alpha}"
     print(f"written: {Path(arguments.nir).absolute()} ({made})")
     return 0
 

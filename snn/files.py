@@ -10,12 +10,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from snn import neuron as neurons
 from snn.carry import CRPI
 from snn.convert import assemble
 from snn.errors import ConversionError
-from snn.graph.graph import Container, Graph, check, numbers
+from snn.graph.graph import Container, Graph, check
 from snn.graph.operations import Op
 from snn.network import DTYPES, SpikingNetwork
 
@@ -52,9 +53,7 @@ def save(spiking: SpikingNetwork, path: str | os.PathLike) -> None:
         "strict": neuron.strict,
         "slack": neuron.coding.slack,
         "timesteps": spiking.timesteps,
-        "crpi": None
-        if spiking.crpi is None
-        else {"alpha": _plain(carry.alpha), "mode": carry.mode, "seed": carry.seed},
+        "crpi": None if spiking.crpi is None else {"alpha": carry.plain_alpha, "mode": carry.mode, "seed": carry.seed},
         "dtype": str(spiking.compute_dtype).removeprefix("torch."),
         "max_batch_bytes": spiking.max_batch_bytes,
         "chunk_rows": spiking.chunk_rows,
@@ -83,10 +82,6 @@ def _sum(text: str, tensors: dict[str, Tensor]) -> str:
         if tensors[key].numel():
             digest.update(tensors[key].contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _plain(alpha: float | Tensor) -> Any:
-    return alpha.tolist() if isinstance(alpha, Tensor) else alpha
 
 
 @torch.inference_mode(False)
@@ -151,7 +146,7 @@ def _network(description: dict[str, Any], tensors: dict[str, Tensor]) -> Spiking
         raise ConversionError("it holds tensors that no operation has")
     outputs = description["outputs"]
     graph.outputs = tuple(outputs) if description["tuple"] else outputs
-    if not all(type(value) is int and 0 < value <= len(graph.nodes) for value in numbers(graph.outputs)):
+    if not all(type(value) is int and 0 < value <= len(graph.nodes) for value in pytree.tree_leaves(graph.outputs)):
         raise ConversionError("its outputs are no values of the network")
     check(graph, hybrid=True)
     crpi = description["crpi"]

@@ -81,10 +81,12 @@ class Program:
         for layer in self.layers:
             for value in layer.spiking:
                 self._of[value].until = layer.index
-                self._count(value, layer.synapse.fan_out(value))
         for phase in self.phases:
+            for neuron in phase.neurons:
+                self._count(phase, graph.inputs(neuron)[0])
             for value in phase.decoded:
-                self._count_readout(phase, value)
+                if any(graph.op(i).weighted for i in between(graph, value, phase)[1]):
+                    self._count(phase, value)
 
     def layer(self, value: int) -> SpikingLayer:
         """The layer whose neurons compute this value."""
@@ -161,14 +163,9 @@ class Program:
         shapes = {value: self.shapes[value] for value in sources}
         return Junction(sources, steps, current, shapes, self.graph.device, self.graph.dtype)
 
-    def _count(self, value: int, fan_out: Tensor) -> None:
-        layer = self._of[value]
-        layer.fan_out += fan_out.to(layer.fan_out.device)
-
-    def _count_readout(self, phase: Phase, value: int) -> None:
+    def _count(self, phase: Phase, value: int) -> None:
+        """Add the synapses from the phase's layers to this value."""
         sources, inner = between(self.graph, value, phase)
-        if any(self.graph.op(i).weighted for i in inner):
-            readout = self._junction(value, sources, inner)
-            for source in sources:
-                if source in phase.neurons:
-                    self._count(source, readout.fan_out(source))
+        junction = self._junction(value, sources, inner)
+        for layer in (self._of[source] for source in sources if source in phase.neurons):
+            layer.fan_out += junction.fan_out(layer.value).to(layer.fan_out.device)

@@ -14,7 +14,7 @@ from snn.chunks import cut
 from snn.device import placed
 from snn.errors import ConversionError
 from snn.given import Movable
-from snn.graph.graph import Graph, analog_inside, structured
+from snn.graph.graph import Graph, analog_inside
 from snn.graph.operations import Shape
 from snn.info import LayerInfo
 from snn.layer import Program, SpikingLayer
@@ -206,9 +206,12 @@ class SpikingNetwork(Movable):
         Raises ConversionError for a wrong shape, values that aren't finite, or a batch size that changed.
         """
         x, program = self._checked(x)
-        slots = self._checked_slots(slots, len(x))
-        chunks = cut(program, self.timesteps, self._memory.slots, self.max_batch_bytes, self.chunk_rows)
-        self._memory.grow(self._memory.slots, chunks.capacity)
+        slots = self._slots_of(slots, len(x))
+        known, alpha = max(self._memory.slots, int(slots.max()) + 1), self.carry.alpha
+        if isinstance(alpha, Tensor) and len(alpha) < known:
+            raise ConversionError(f"alpha holds {len(alpha)} values for {known} environments")
+        chunks = cut(program, self.timesteps, known, self.max_batch_bytes, self.chunk_rows)
+        self._memory.grow(known, chunks.capacity)
         simulation = Simulation(program, self.neuron, self.carry.rule, self.timesteps, self._memory, self._recorder)
         outputs: dict[int, Tensor] = {}
         for lo, hi in chunks.ranges:
@@ -226,7 +229,7 @@ class SpikingNetwork(Movable):
                 outputs[value][placed(members, self.device)] = y[placed(places, self.device)]
         self._memory.controls.decided(slots)
         self._recorder.decided(slots)
-        return structured(self.module.outputs, lambda value: outputs[value])
+        return self.module.pick(outputs)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -236,10 +239,7 @@ class SpikingNetwork(Movable):
         x, slots as for a call. See `snn.Trace`, whose histories take 16 T bytes for each unit and row (float32).
         """
         x, program = self._checked(x)
-        running = self._memory.slots
-        if slots is None and running not in (0, len(x)):
-            raise ConversionError(f"the batch has {len(x)} rows, but {running} environments run; name their slots")
-        slots = given.slots(slots, len(x))
+        slots = self._slots_of(slots, len(x))
         starts = {layer.value: self._memory.start(layer, slots) for layer in program.layers}
         return trace(program, self.neuron, self.carry.rule, self.timesteps, x, starts, self._alpha_of(slots))
 
@@ -289,20 +289,15 @@ class SpikingNetwork(Movable):
             raise ConversionError(f"the input's shape changed from {self._program.in_shape} to {shape}; reset first")
         return x, self._build(shape)
 
-    def _checked_slots(self, slots: Any, batch: int) -> np.ndarray:
+    def _slots_of(self, slots: Any, batch: int) -> np.ndarray:
+        """The environment of each row. Without names all that run must be there."""
         running = self._memory.slots
         if slots is None and running not in (0, batch):
             raise ConversionError(
-                f"the batch has {batch} rows, but {running} environments are running; name the rows' slots, or begin "
-                "anew with reset()"
+                f"the batch has {batch} rows, but {running} environments are running; name their slots, or begin anew "
+                "with reset()"
             )
-        slots = given.slots(slots, batch)
-        running = max(running, int(slots.max()) + 1)
-        alpha = self.carry.alpha
-        if isinstance(alpha, Tensor) and len(alpha) < running:
-            raise ConversionError(f"alpha holds {len(alpha)} values for {running} environments")
-        self._memory.grow(running)
-        return slots
+        return given.slots(slots, batch)
 
     def _build(self, in_shape: Shape) -> Program:
         """The graph, prepared for inputs of this shape, from buffers as they are now."""

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-from snn.errors import ConversionError
-
 _PER_OCTAVE = 128  # bins per factor of 2: 0.8 % wide at most, so their middle is within 0.4 %
 _OCTAVES = 32  # below the largest value; smaller ones count as 0
 _BINS = _PER_OCTAVE * _OCTAVES
@@ -14,7 +12,7 @@ class Quantiles:
     """Counts per row in bins of the float's leading bits; the range follows the largest value of all rows."""
 
     def __init__(self) -> None:
-        self._counts: Tensor | None = None  # [rows, 1 + bins]; bin 0 holds zeros and what is below the range
+        self._counts = torch.zeros(0, 1 + _BINS, dtype=torch.int64)  # bin 0: zeros, and what is below the range
         self._top = 0  # index of the octave above the range
         self._seen = 0
 
@@ -24,7 +22,7 @@ class Quantiles:
         # Sign, exponent and the first 7 bits of the mantissa: equal steps in a float's bits are nearly equal ratios.
         code = values.float().contiguous().view(torch.int32) >> 16
         top = int(code.max()) // _PER_OCTAVE + 1
-        if self._counts is None:
+        if not self._seen:
             self._counts = torch.zeros(rows, 1 + _BINS, dtype=torch.int64, device=values.device)
             self._top = top
         if top > self._top:
@@ -35,14 +33,9 @@ class Quantiles:
         self._counts += torch.bincount(bins.flatten(), minlength=rows * (1 + _BINS)).view(rows, -1)
         self._seen += values.shape[1]
 
-    def _seen_counts(self) -> Tensor:
-        if self._counts is None:
-            raise ConversionError("there are no values to take a quantile of")
-        return self._counts
-
     def _raise(self, top: int) -> None:
         shift = min((top - self._top) * _PER_OCTAVE, _BINS)
-        counts = self._seen_counts()
+        counts = self._counts
         lost = counts[:, : 1 + shift].sum(1)
         kept = counts[:, 1 + shift :]
         self._counts = torch.nn.functional.pad(kept, (1, shift))
@@ -57,7 +50,7 @@ class Quantiles:
         return below + (position - low) * (above - below)
 
     def _ranked(self, rank: int) -> Tensor:
-        reached = self._seen_counts().cumsum(1) > rank
+        reached = self._counts.cumsum(1) > rank
         index = reached.int().argmax(1)
         code = index - 1 + (self._top * _PER_OCTAVE - _BINS)
         middle = ((code << 16) + (1 << 15)).clamp_min(0).to(torch.int32).view(torch.float32)

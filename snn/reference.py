@@ -8,13 +8,11 @@ from torch import Tensor
 
 from snn.carry import CarryRule
 from snn.device import beside
-from snn.graph.graph import structured
 from snn.layer import Program, SpikingLayer
 from snn.layout import flatten, unflatten
 from snn.neuron import Neuron
 from snn.recurrence import fresh, initial
 from snn.simulate import decode, known
-from snn.synapse import Junction
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,7 @@ def trace(
             layers.append(group.shown(ann[group.layer.value]))
         for value in phase.decoded:
             decode(graph, values, value)
-    return Trace(
-        layers, structured(graph.outputs, lambda value: values[value]), structured(graph.outputs, lambda v: ann[v])
-    )
+    return Trace(layers, graph.pick(values), graph.pick(ann))
 
 
 class _Group:
@@ -126,5 +122,4 @@ def _step(groups: dict[int, _Group], values: dict[int, Tensor], t: int) -> None:
             x = flatten(values[source])
             # Rate: at every step. Differential: once; its running mean stays.
             given[source] = torch.zeros_like(x) if t > 1 and group.neuron.coding.sends_once else x
-        wx = synapse(given) if isinstance(synapse, Junction) else synapse(next(iter(given.values())))
-        group.step(wx.to(layer.theta.dtype), t)
+        group.step(synapse(given).to(layer.theta.dtype), t)

@@ -2,8 +2,8 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, Protocol, TypeVar
 
 from snn.errors import ConversionError
 
@@ -17,11 +17,12 @@ T = TypeVar("T", bound=Named)
 
 
 class Registry(Generic[T]):
-    """Definitions by name. For messages: `option` is what users set, `title` what it names."""
+    """Definitions by name: `own()`, and what was registered beside them. For messages: `option` is what users set,
+    `title` what it names."""
 
-    def __init__(self, option: str, title: str, own: Iterable[T] = ()) -> None:
-        self._option, self._title = option, title
-        self._known: dict[str, T] = {definition.name: definition for definition in own}
+    def __init__(self, option: str, title: str, own: Callable[[], Iterable[T]]) -> None:
+        self._option, self._title, self._own = option, title, own
+        self._known: dict[str, T] = {}
 
     def register(self, definition: T) -> T:
         """Make a definition known under its name (an equal name is replaced)."""
@@ -30,7 +31,7 @@ class Registry(Generic[T]):
 
     def all(self) -> dict[str, T]:
         """Every known definition by its name."""
-        return dict(self._known)
+        return {definition.name: definition for definition in self._own()} | self._known
 
     def get(self, name: str) -> T:
         """The definition called `name`. Raises ConversionError if there is none."""
@@ -41,15 +42,8 @@ class Registry(Generic[T]):
         return known[name]
 
 
-class PackageRegistry(Registry[T]):
-    """What the files of `package` define as `variable`, and what was registered beside them."""
-
-    def __init__(self, option: str, title: str, package: str, variable: str) -> None:
-        super().__init__(option, title)
-        self._package, self._variable = package, variable
-
-    def all(self) -> dict[str, T]:
-        path = importlib.import_module(self._package).__path__
-        modules = [importlib.import_module(f"{self._package}.{entry.name}") for entry in pkgutil.iter_modules(path)]
-        own: list[T] = [getattr(module, self._variable) for module in modules if hasattr(module, self._variable)]
-        return {definition.name: definition for definition in own} | self._known
+def files_of(package: str, variable: str) -> list[Any]:
+    """What the files of a package define as `variable`."""
+    path = importlib.import_module(package).__path__
+    modules = [importlib.import_module(f"{package}.{entry.name}") for entry in pkgutil.iter_modules(path)]
+    return [getattr(module, variable) for module in modules if hasattr(module, variable)]

@@ -5,17 +5,18 @@ from typing import cast
 
 import numpy as np
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from snn.activity import Recorder
 from snn.carry import CarryRule
 from snn.cpu.events import NOTHING, Events
-from snn.graph.graph import Graph, Phase, numbers
+from snn.graph.graph import Graph, Phase
 from snn.layer import Program, SpikingLayer
 from snn.layout import flatten, unflatten
 from snn.memory import Memory
 from snn.neuron import Neuron
 from snn.recurrence import Block, advance
-from snn.synapse import Junction
+from snn.synapse import Synapse
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Simulation:
             values |= self._spike(self.program.layers_of(phase), values, chunk)
             for value in phase.decoded:
                 decode(graph, values, value)
-        return {value: values[value] for value in numbers(graph.outputs)}
+        return {value: values[value] for value in pytree.tree_leaves(graph.outputs)}
 
     def _spike(self, layers: list[SpikingLayer], values: dict[int, Tensor], chunk: Chunk) -> dict[int, Tensor]:
         """The layers' decoded outputs."""
@@ -93,10 +94,7 @@ class Simulation:
     def _analog(self, layer: SpikingLayer, values: dict[int, Tensor]) -> Tensor | None:
         if not layer.analog:
             return None
-        given = {value: flatten(values[value]) for value in layer.analog}
-        synapse = layer.synapse
-        current = synapse(given) if isinstance(synapse, Junction) else synapse(given[layer.analog[0]])
-        return current[None]
+        return layer.synapse({value: flatten(values[value]) for value in layer.analog})[None]
 
     def _current(
         self, layer: SpikingLayer, sent: dict[int, Tensor | Events], analog: Tensor | None, steps: int, t0: int
@@ -105,17 +103,11 @@ class Simulation:
         if not layer.spiking:
             assert analog is not None
             return analog
-        synapse = layer.synapse
-        if isinstance(synapse, Junction):
-            spikes = {source: cast(Tensor, sent[source]) for source in layer.spiking}
-            rows = next(iter(spikes.values())).shape[1]
-            current = synapse({source: x.flatten(0, 1) for source, x in spikes.items()}).view(steps, rows, -1)
-        elif isinstance(events := sent[layer.spiking[0]], Events):
+        synapse, events = layer.synapse, sent[layer.spiking[0]]
+        if isinstance(synapse, Synapse) and isinstance(events, Events):
             return synapse.of_events(events)
-        else:
-            dense = sent[layer.spiking[0]]
-            assert isinstance(dense, Tensor)
-            current = synapse(dense.flatten(0, 1)).view(steps, dense.shape[1], layer.units)
+        spikes = {source: cast(Tensor, sent[source]).flatten(0, 1) for source in layer.spiking}
+        current = synapse(spikes).unflatten(0, (steps, -1))
         if analog is None:
             return current
         if self.neuron.coding.sends_once:

@@ -73,8 +73,9 @@ class Synapse:
         assert self._of_events is not None
         return self._of_events(spikes)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """W x for inputs [N, units in] in memory order -> [N, units out] in memory order, contiguous."""
+    def __call__(self, sources: dict[int, Tensor]) -> Tensor:
+        """W x of the only source's [N, units in] -> [N, units out], both in memory order, contiguous."""
+        (x,) = sources.values()
         x = unflatten(x, self.in_shape)
         for op, weight in self._steps:
             if weight is None:
@@ -84,16 +85,6 @@ class Synapse:
             else:
                 x = _FUNCTIONS[op.kind](x.to(weight.dtype), weight, None, **op.args)
         return flatten(x).contiguous()
-
-    def fan_out(self, source: int = 0) -> Tensor:
-        """Synapses of each unit of the only source, [units in], int32, on the CPU: borders and strides counted."""
-        return _connections(lambda x: _through([_ones(op) for op in self._ops], x), self.in_shape)
-
-
-def _through(ops: Sequence[Callable[..., Tensor]], x: Tensor) -> Tensor:
-    for op in ops:
-        x = op(x)
-    return x
 
 
 _FUNCTIONS: dict[str, Callable] = {
@@ -158,7 +149,7 @@ class Junction:
         return flatten(current).contiguous()
 
     def fan_out(self, source: int) -> Tensor:
-        """As `Synapse.fan_out`, of one source."""
+        """Synapses of each unit of one source, [units], int32, on the CPU: borders and strides counted."""
 
         def through(x: Tensor) -> Tensor:
             given = {i: x if i == source else None for i in self.sources}
@@ -166,16 +157,12 @@ class Junction:
             assert current is not None
             return current
 
-        return _connections(through, self._shapes[source])
-
-
-def _connections(linear: Callable[[Tensor], Tensor], shape: Shape) -> Tensor:
-    # With every weight 1 and a pool that sums, the gradient of the output's sum is the number of connections.
-    with torch.inference_mode(False), torch.enable_grad():
-        x = torch.zeros(1, *shape, requires_grad=True)
-        linear(x).sum().backward()
-    assert x.grad is not None
-    return flatten(x.grad)[0].round().to(torch.int32).contiguous()
+        # With every weight 1 and a pool that sums, the gradient of the output's sum is the number of connections.
+        with torch.inference_mode(False), torch.enable_grad():
+            x = torch.zeros(1, *self._shapes[source], requires_grad=True)
+            through(x).sum().backward()
+        assert x.grad is not None
+        return flatten(x.grad)[0].round().to(torch.int32).contiguous()
 
 
 def _prepared(op: Op, shape: Shape, dtype: torch.dtype, scale: Tensor | None) -> Tensor | None:

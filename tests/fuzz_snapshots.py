@@ -71,24 +71,11 @@ def write_bases(folder: Path, published: Path) -> None:
 def write_network(folder: Path) -> None:
     """A whole file of a converted network with all that such files hold, network.pt; its input is [2, 6, 6]."""
     import torch
-    from torch import nn
 
     import snn
+    from tests.snn.hostile_networks import whole_module
 
-    torch.manual_seed(0)
-    module = nn.Sequential(
-        nn.BatchNorm2d(2).eval(),
-        nn.Conv2d(2, 4, 3, padding=1),
-        nn.ReLU(),
-        nn.AvgPool2d(2),
-        nn.Flatten(),
-        nn.Linear(36, 8),
-        nn.LayerNorm(8),
-        nn.Tanh(),
-        nn.Linear(8, 8),
-        nn.ReLU(),
-        nn.Linear(8, 2),
-    )
+    module = whole_module()
     thresholds = snn.calibrate(module, [torch.rand(8, 2, 6, 6)], hybrid=True)
     snn.save(
         snn.convert(module, thresholds, "mt", "differential", 4, crpi=snn.CRPI([0.5, 1.0], seed=7), hybrid=True),

@@ -5,9 +5,9 @@ docs/neurons.md for worked examples.
 """
 
 from snn.codings.coding import Coding
-from snn.registry import PackageRegistry
+from snn.registry import Registry, files_of
 
 __all__ = ["Coding", "all_codings", "get", "register"]
 
-_codings: PackageRegistry[Coding] = PackageRegistry("coding", "coding", __name__, "CODING")
+_codings: Registry[Coding] = Registry("coding", "coding", lambda: files_of(__name__, "CODING"))
 register, get, all_codings = _codings.register, _codings.get, _codings.all

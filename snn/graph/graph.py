@@ -1,11 +1,12 @@
 """A module as a graph of operations, each in the place that its source has in the user's module."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from snn.errors import ConversionError
 from snn.given import Movable
@@ -171,25 +172,7 @@ class Graph(Container, Movable):
 
     def pick(self, values: dict[int, Tensor]) -> Any:
         """The outputs among the values, structured as the module returns them."""
-        return structured(self.outputs, lambda value: values[value])
-
-
-def structured(outputs: Outputs, leaf: Callable[[int], Any]) -> Any:
-    """The structure of `outputs` with leaf(value) in place of each value's number."""
-    if isinstance(outputs, dict):
-        return {key: structured(entry, leaf) for key, entry in outputs.items()}
-    if isinstance(outputs, (list, tuple)):
-        return type(outputs)(structured(entry, leaf) for entry in outputs)
-    return leaf(outputs)
-
-
-def numbers(outputs: Outputs) -> Iterator[int]:
-    """The values' numbers in a structure."""
-    if isinstance(outputs, (dict, list, tuple)):
-        for entry in outputs.values() if isinstance(outputs, dict) else outputs:
-            yield from numbers(entry)
-    else:
-        yield outputs
+        return pytree.tree_map(values.__getitem__, self.outputs)
 
 
 @dataclass
@@ -229,7 +212,7 @@ def phases(graph: Graph) -> list[Phase]:
             result[phase[value]].exact.append(value)
         elif value in graph.neurons:
             result[phase[value]].neurons.append(value)
-    needed = set(numbers(graph.outputs))
+    needed = set(pytree.tree_leaves(graph.outputs))
     needed |= {i for value in graph.values for i in graph.inputs(value) if phase[i] < phase[value]}
     for value in sorted(needed):
         if not exact[value]:

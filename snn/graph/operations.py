@@ -124,14 +124,8 @@ def _plain(function: Callable) -> Callable:
     return lambda op, inputs, bias: function(*inputs, **op.args)
 
 
-def _convolution(function: Callable) -> Kind:
-    args = ("stride", "padding", "dilation", "groups")
-    return Kind(_weighted(function), args, ("weight", "bias?"))
-
-
-def _transposed(function: Callable) -> Kind:
-    args = ("stride", "padding", "output_padding", "groups", "dilation")
-    return Kind(_weighted(function), args, ("weight", "bias?"))
+def _convolution(function: Callable, *more: str) -> Kind:
+    return Kind(_weighted(function), ("stride", "padding", "dilation", "groups", *more), ("weight", "bias?"))
 
 
 _ARITHMETIC: dict[str, Callable[..., Tensor]] = {
@@ -191,9 +185,9 @@ KINDS: dict[str, Kind] = {
     "conv1d": _convolution(F.conv1d),
     "conv2d": _convolution(F.conv2d),
     "conv3d": _convolution(F.conv3d),
-    "conv_transpose1d": _transposed(F.conv_transpose1d),
-    "conv_transpose2d": _transposed(F.conv_transpose2d),
-    "conv_transpose3d": _transposed(F.conv_transpose3d),
+    "conv_transpose1d": _convolution(F.conv_transpose1d, "output_padding"),
+    "conv_transpose2d": _convolution(F.conv_transpose2d, "output_padding"),
+    "conv_transpose3d": _convolution(F.conv_transpose3d, "output_padding"),
     "avg_pool1d": Kind(_plain(F.avg_pool1d), _POOL),
     "avg_pool2d": Kind(_plain(F.avg_pool2d), (*_POOL, "divisor_override")),
     "avg_pool3d": Kind(_plain(F.avg_pool3d), (*_POOL, "divisor_override")),

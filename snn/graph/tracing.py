@@ -1,14 +1,15 @@
 """From a torch module to a graph of operations, by torch.fx; what can't be converted is refused by name."""
 
 import copy
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.fx
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from snn.errors import ConversionError
-from snn.graph.graph import Graph, Outputs, check, numbers, structured
+from snn.graph.graph import Graph, Outputs, check
 from snn.graph.nodes import NAMED_PARTS, is_value, label, op_of, refused
 from snn.graph.operations import Op
 
@@ -56,8 +57,8 @@ def trace(module: nn.Module, hybrid: bool = False, output: str | int | None = No
             continue
         op, inputs = step
         places[number] = graph.append(op.name, op, tuple(places[_kept(steps, i)] for i in inputs), titles)
-    graph.outputs = structured(outputs, lambda number: places[_kept(steps, number)])
-    if not any(graph.weighted) or 0 in numbers(graph.outputs):
+    graph.outputs = pytree.tree_map(lambda number: places[_kept(steps, number)], outputs)
+    if not any(graph.weighted) or 0 in pytree.tree_leaves(graph.outputs):
         raise ConversionError("the module's output does not depend on a layer with weights")
     for value in graph.values:
         op = graph.op(value)
@@ -130,20 +131,16 @@ def _steps(graph: torch.fx.Graph, source: nn.Module, returned: Any) -> tuple[lis
             raise refused(label(node), node.name)
         steps.append((op, [numbered[arg] for arg in inputs]))
         numbered[node] = len(steps)
-    return steps, structured(_plain_structure(returned), lambda node: numbered[cast(torch.fx.Node, node)])
+    return steps, pytree.tree_map(lambda node: numbered[_tensor(node)], returned)
 
 
-def _plain_structure(returned: Any) -> Any:
-    if isinstance(returned, dict):
-        return {key: _plain_structure(value) for key, value in returned.items()}
-    if isinstance(returned, (list, tuple)):
-        return type(returned)(_plain_structure(value) for value in returned)
-    if isinstance(returned, torch.fx.Node) and returned.target in NAMED_PARTS:
+def _tensor(returned: Any) -> torch.fx.Node:
+    if not isinstance(returned, torch.fx.Node):
+        raise ConversionError(f"the module returns {returned!r} beside tensors; only tensors convert")
+    if returned.target in NAMED_PARTS:
         raise ConversionError(
             f"the module returns all of {label(returned)} '{returned.name}'; return its items by name"
         )
-    if not isinstance(returned, torch.fx.Node):
-        raise ConversionError(f"the module returns {returned!r} beside tensors; only tensors convert")
     return returned
 
 

@@ -4,12 +4,12 @@ A rule lives in one file of this package that ends in `RULE = Rule(...)`; the fi
 docs/neurons.md for a worked example.
 """
 
-from snn.registry import PackageRegistry
+from snn.registry import Registry, files_of
 from snn.rules.rule import Fire, Rule
 
 __all__ = ["Fire", "Rule", "all_rules", "get", "names", "register"]
 
-_rules: PackageRegistry[Rule] = PackageRegistry("neuron", "fire rule", __name__, "RULE")
+_rules: Registry[Rule] = Registry("neuron", "fire rule", lambda: files_of(__name__, "RULE"))
 register, get, all_rules = _rules.register, _rules.get, _rules.all
 
 

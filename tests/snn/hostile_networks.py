@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from safetensors.torch import load, save
+from torch import nn
 
 from tests.drqv2 import hostile
 from tests.drqv2.hostile import ODD, Bases, Random, pick
@@ -24,6 +25,14 @@ HUGE = (-1, 10**9, 2**31, 2**63, 10**30, 1e300, float("nan"), "x", None, [], {},
 def generator(make: Callable[[Bases, Random], bytes]) -> Callable[[Bases, Random], bytes]:
     GENERATORS[f"network_{make.__name__}"] = make
     return make
+
+
+def whole_module() -> nn.Module:
+    """With all that files of networks hold; its input is [2, 6, 6]."""
+    torch.manual_seed(0)
+    layers = [nn.BatchNorm2d(2).eval(), nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten()]
+    layers += [nn.Linear(36, 8), nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)]
+    return nn.Sequential(*layers)
 
 
 def opened(content: bytes) -> tuple[dict, dict[str, torch.Tensor]]:

@@ -5,35 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 import snn
 from tests.snn.helpers import inputs, mlp
-from tests.snn.hostile_networks import opened, written
-
-
-def _network():
-    torch.manual_seed(0)
-    module = nn.Sequential(
-        nn.BatchNorm2d(2).eval(),
-        nn.Conv2d(2, 4, 3, padding=1),
-        nn.ReLU(),
-        nn.AvgPool2d(2),
-        nn.Flatten(),
-        nn.Linear(36, 8),
-        nn.LayerNorm(8),
-        nn.Tanh(),
-        nn.Linear(8, 8),
-        nn.ReLU(),
-        nn.Linear(8, 2),
-    )
-    return module, inputs(3, 4, 2, 6, 6, dtype=torch.float32)
+from tests.snn.hostile_networks import opened, whole_module, written
 
 
 @pytest.mark.parametrize("dtype", [None, "float64", "bfloat16"])
 @pytest.mark.parametrize("alpha", [0.3, torch.tensor([0.0, 0.1, 0.5, 1.0])])
 def test_round_trip(tmp_path, dtype, alpha):
-    module, x = _network()
+    module, x = whole_module(), inputs(3, 4, 2, 6, 6, dtype=torch.float32)
     thresholds = snn.calibrate(module, [*x], hybrid=True)
     spiking = snn.convert(
         module,

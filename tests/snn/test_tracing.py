@@ -341,9 +341,7 @@ def test_wrong_crpi(options, message):
         snn.CRPI(**options)
 
 
-@pytest.mark.parametrize(
-    "thresholds", [[], [torch.ones(2)], [torch.ones(1, 3)], [-torch.ones(3)], [torch.full((3,), float("inf"))]]
-)
+@pytest.mark.parametrize("thresholds", [[], [torch.ones(2)], [torch.ones(1, 3)]])
 def test_wrong_thresholds(thresholds):
     with pytest.raises(snn.ConversionError, match="thresholds"):
         snn.convert(mlp(2, 3, 1), thresholds)
