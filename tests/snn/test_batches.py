@@ -155,7 +155,7 @@ def test_wrong_mask_and_keys():
             spiking.reset(mask)
     with pytest.raises(snn.ConversionError, match="keys"):
         spiking.reset([True] * 5, keys=[1, 2])
-    with pytest.raises(snn.ConversionError, match="key -1"):
+    with pytest.raises(snn.ConversionError, match="key=-1"):
         spiking.reset([True] * 5, keys=[1, 2, 3, 4, -1])
 
 
