@@ -1,6 +1,6 @@
 """Networks that people have, and what conversion makes of them.
 
-python -m tests.snn.zoo        prints the table of docs/tables/networks.md, in about 20 minutes of one core
+python -m tests.snn.zoo        prints the table of docs/tables/networks.md, in about five minutes of one core
 python -m tests.snn.zoo 50     with 50 held-out inputs instead of 1,000
 
 Weights are torch's own initial ones; layers and order of operations are those of the named code.
