@@ -17,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks.contenders import ROOT, publish
+from benchmarks.train_speed import updater
 
 BATCH, NSTEP, STACK, NOISE = 256, 3, 3, 0.2
 
@@ -31,7 +32,7 @@ def record(task: str, episodes: int, max_decisions: int | None) -> tuple[list, i
     from drqv2.episode_files import StoredEpisode
     from drqv2.snapshot import load_policy
 
-    network = load_policy(machine.ROOT / "checkpoints" / "state" / f"{task}.pt").network
+    network = load_policy(ROOT / "checkpoints" / "state" / f"{task}.pt").network
     env = envs.make(task, frame_stack=1, max_decisions=max_decisions)
     rng = np.random.default_rng(0)
     recorded = []
@@ -69,35 +70,6 @@ def fill(folder: Path, episodes: list, decisions: int):
     return replay
 
 
-def update(action_dim: int):
-    """One fp32 update of an agent for such observations, as a function of the batch and its number."""
-    import torch
-
-    from drqv2.agent import AgentSettings, Batch, DrQV2Agent
-    from drqv2.schedule import parse_schedule
-
-    settings = AgentSettings(
-        observation_shape=(3 * STACK, 84, 84),
-        action_dim=action_dim,
-        feature_dim=50,
-        hidden_dim=1024,
-        actor_trunk="layernorm_tanh",
-        lr=1e-4,
-        critic_target_tau=0.01,
-        num_expl_steps=2000,
-        stddev_schedule=parse_schedule(NOISE),
-        stddev_clip=0.3,
-        normalize_observations=False,
-        precision="fp32",
-        compile=False,
-        seed=1,
-    )
-    agent = DrQV2Agent(settings, torch.device("cpu"))
-    return lambda arrays, number: agent.update(
-        Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()}), 5000, number
-    )["critic_loss"].item()
-
-
 def timed(work) -> tuple[float, float]:
     """Milliseconds on the clock and of processor time."""
     clock, processor = time.perf_counter(), time.process_time()
@@ -111,7 +83,7 @@ def measure(task: str, decisions: int, episodes: int, rounds: int, max_decisions
     with tempfile.TemporaryDirectory() as scratch:
         replay = fill(Path(scratch), played, decisions)
         size = sum(file.stat().st_size for file in Path(scratch).iterdir())
-        step = update(action_dim)
+        step = updater(action_dim)
         step(replay.sample(0), 0)
         sampling, learning = [], []
         for number in range(1, rounds + 1):
@@ -151,7 +123,7 @@ def main() -> None:
         for task in words.tasks.split(",")
     ]
     table = "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
-    machine.publish([machine.line(), f"Batches of {BATCH}, {NSTEP}-step, {STACK} frames; medians:", table], words.out)
+    publish([f"Batches of {BATCH}, {NSTEP}-step, {STACK} frames; medians:", table], words.out)
 
 
 if __name__ == "__main__":

@@ -15,20 +15,20 @@ Two things are timed, each in a process of its own that waits while the others w
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import os
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks import machine
+from benchmarks.contenders import ROOT, Contender, asked_once, in_turns, milliseconds, publish, serve, table
 
 EPISODES, LENGTH = 8, 500
-UPDATES = {
+CONTENDERS = {
     "peer, as shipped": ("peer", "off"),
     "peer, tuned": ("peer", "on"),
     "ours, fp32": ("ours", "fp32"),
@@ -36,24 +36,19 @@ UPDATES = {
 }
 
 
-# ---- inside the timed processes: each answers a line with a number of repeats by the milliseconds of one ----
+# ---- inside the timed processes ----
 
 
-def serve_ours(precision: str, batch_size: int, folder: Path) -> None:
-    from runtime.malloc import keep_large_blocks
-
-    keep_large_blocks()
+def updater(action_dim: int, precision: str = "fp32") -> Callable[[dict, int], None]:
+    """Update number so-and-so, on a batch's arrays, of a DrQ-v2 agent of the published size."""
     import torch
 
     from drqv2.agent import AgentSettings, Batch, DrQV2Agent
-    from drqv2.episode_files import StoredEpisode
-    from drqv2.prefetch import Prefetcher
-    from drqv2.replay import Replay, ReplaySettings
     from drqv2.schedule import parse_schedule
 
     settings = AgentSettings(
         observation_shape=(9, 84, 84),
-        action_dim=6,
+        action_dim=action_dim,
         feature_dim=50,
         hidden_dim=1024,
         actor_trunk="layernorm_tanh",
@@ -68,26 +63,32 @@ def serve_ours(precision: str, batch_size: int, folder: Path) -> None:
         seed=1,
     )
     agent = DrQV2Agent(settings, torch.device("cpu"))
+
+    def update(arrays: dict, number: int) -> None:
+        batch = Batch(**{name: torch.as_tensor(array) for name, array in arrays.items()})
+        agent.update(batch, 5000, number)["critic_loss"].item()
+
+    return update
+
+
+def updates_ours(precision: str, batch_size: int, folder: Path) -> Callable[[int], float]:
+    from itertools import count
+
+    import torch
+
+    from drqv2.episode_files import StoredEpisode
+    from drqv2.prefetch import Prefetcher
+    from drqv2.replay import Replay, ReplaySettings
+
+    update, numbers = updater(6, precision), count()
     replay = Replay(folder, ReplaySettings((9, 84, 84), (3, 84, 84), 10**6, batch_size, 3, 0.99, 1))
     for arrays in _episodes(frames=3):
         replay.add(StoredEpisode(**arrays))
     prefetch = Prefetcher(replay.sample, torch.device("cpu"))
-    number = 0
-
-    def update() -> None:
-        nonlocal number
-        metrics = agent.update(Batch(**prefetch.take(number)), 5000, number)
-        metrics["critic_loss"].item()
-        number += 1
-
-    _serve(update)
+    return milliseconds(lambda _: update(prefetch.take(number := next(numbers)), number))
 
 
-def serve_peer(tuned: str, batch_size: int, folder: Path) -> None:
-    if tuned == "on":
-        from runtime.malloc import keep_large_blocks
-
-        keep_large_blocks()
+def updates_peer(_: str, batch_size: int, folder: Path) -> Callable[[int], float]:
     import replay_buffer
 
     import drqv2
@@ -117,9 +118,8 @@ def serve_peer(tuned: str, batch_size: int, folder: Path) -> None:
             "observation": arrays["observation"]
         }
         replay_buffer.save_episode(episode, folder / f"20260101T000000_{i}_{LENGTH}.npz")
-    loader = replay_buffer.make_replay_loader(folder, 10**6, batch_size, 4, True, 3, 0.99)
-    batches = iter(loader)
-    _serve(lambda: agent.update(batches, 5000))
+    batches = iter(replay_buffer.make_replay_loader(folder, 10**6, batch_size, 4, True, 3, 0.99))
+    return milliseconds(lambda _: agent.update(batches, 5000))
 
 
 def _episodes(frames: int):
@@ -133,46 +133,31 @@ def _episodes(frames: int):
         }
 
 
-def _serve(update) -> None:
-    update()
-    update()
-    print("ready", flush=True)
-    for line in sys.stdin:
-        begun = time.perf_counter()
-        for _ in range(int(line)):
-            update()
-        print((time.perf_counter() - begun) / int(line) * 1e3, flush=True)
-
-
-# ---- end to end: the programs' own training loops, timed between environment steps ----
-
-
 class _Enough(Exception):
     pass
 
 
-def _timed_steps(step, begin: int, count: int):
-    """Wraps an environment's step: raises _Enough after `count` decisions from number `begin` on, with their
-    seconds.
-    """
-    calls, started = 0, 0.0
+def _frames_per_second(environment, train: Callable[[], object], decisions: int) -> float:
+    """Of the program's own training loop, between two of the environment's steps, once updates have begun."""
+    step, begin, calls, started = environment.step, 2010, 0, 0.0
 
-    def wrapped(action):
+    def timed(action):
         nonlocal calls, started
         if calls == begin:
             started = time.perf_counter()
-        if calls == begin + count:
+        if calls == begin + decisions:
             raise _Enough(time.perf_counter() - started)
         calls += 1
         return step(action)
 
-    return wrapped
+    environment.step = timed
+    try:
+        train()
+    except _Enough as enough:
+        return 2 * decisions / enough.args[0]
 
 
-def end_to_end_ours(precision: str, decisions: int, folder: Path) -> float:
-    from runtime.malloc import keep_large_blocks
-
-    keep_large_blocks()
+def training_ours(precision: str, _: int, folder: Path) -> Callable[[int], float]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
@@ -187,22 +172,14 @@ def end_to_end_ours(precision: str, decisions: int, folder: Path) -> float:
         "num_eval_episodes=1",
         "save_video=false",
     ]
-    with initialize_config_dir(str(machine.ROOT / "cfgs"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
         config = OmegaConf.to_container(compose("train", words), resolve=True)
     trainer = Trainer(TrainSettings.from_dict(config))
     trainer.evaluator.run = lambda *_: {"episode_reward": 0.0, "decisions": 0.0, "capped": 0.0}
-    trainer.env.step = _timed_steps(trainer.env.step, 2010, decisions)
-    try:
-        trainer.run()
-    except _Enough as enough:
-        return 2 * decisions / enough.args[0]
+    return functools.partial(_frames_per_second, trainer.env, trainer.run)
 
 
-def end_to_end_peer(tuned: str, decisions: int, folder: Path) -> float:
-    if tuned == "on":
-        from runtime.malloc import keep_large_blocks
-
-        keep_large_blocks()
+def training_peer(_: str, __: int, folder: Path) -> Callable[[int], float]:
     peer = Path.cwd()
     os.chdir(folder)
     from omegaconf import OmegaConf
@@ -216,65 +193,10 @@ def end_to_end_peer(tuned: str, decisions: int, folder: Path) -> float:
         config.pop(name, None)
     workspace = train.Workspace(config)
     workspace.eval = lambda: None
-    workspace.train_env.step = _timed_steps(workspace.train_env.step, 2010, decisions)
-    try:
-        workspace.train()
-    except _Enough as enough:
-        return 2 * decisions / enough.args[0]
+    return functools.partial(_frames_per_second, workspace.train_env, workspace.train)
 
 
 # ---- the run ----
-
-
-def measure_updates(peer: Path, batch_size: int, rounds: int, repeats: int) -> dict[str, list[float]]:
-    """Milliseconds per update of each contender, one figure a round, the contenders taking turns."""
-    with tempfile.TemporaryDirectory() as scratch:
-        workers = {}
-        for name, (side, variant) in UPDATES.items():
-            folder = Path(scratch) / name.replace(", ", "-").replace(" ", "-")
-            folder.mkdir()
-            words = f"--serve {side} --variant {variant} --batch-size {batch_size} --folder".split() + [str(folder)]
-            where = machine.ROOT if side == "ours" else peer
-            workers[name] = subprocess.Popen(**machine.process("train_speed", words, where), stdin=subprocess.PIPE)
-            if workers[name].stdout.readline().strip() != "ready":
-                raise SystemExit(f"{name}: didn't start; see its message above")
-        figures = {name: [] for name in workers}
-        for _ in range(rounds):
-            for name, worker in workers.items():
-                worker.stdin.write(f"{repeats}\n")
-                worker.stdin.flush()
-                figures[name].append(float(worker.stdout.readline()))
-        for worker in workers.values():
-            worker.kill()
-            worker.wait()
-    return figures
-
-
-def measure_end_to_end(peer: Path, decisions: int, rounds: int) -> dict[str, list[float]]:
-    """Environment frames per second of each contender, one figure a round."""
-    figures = {name: [] for name in UPDATES}
-    for _ in range(rounds):
-        for name, (side, variant) in UPDATES.items():
-            with tempfile.TemporaryDirectory() as folder:
-                words = f"--end-to-end {side} --variant {variant} --decisions {decisions} --folder".split() + [folder]
-                where = machine.ROOT if side == "ours" else peer
-                done = subprocess.run(**machine.process("train_speed", words, where), check=True)
-                figures[name].append(float(done.stdout.strip().splitlines()[-1]))
-    return figures
-
-
-def table(figures: dict[str, list[float]], unit: str, higher_is_better: bool) -> str:
-    median = {name: statistics.median(values) for name, values in figures.items()}
-    lines = [
-        f"| | {unit}, median (min-max) | against the peer as shipped | against the peer tuned |",
-        "|---|---|---|---|",
-    ]
-    for name, values in figures.items():
-        ratios = [median[name] / median[f"peer, {which}"] for which in ("as shipped", "tuned")]
-        ratios = [r if higher_is_better else 1 / r for r in ratios]
-        spread = f"{median[name]:.1f} ({min(values):.1f}-{max(values):.1f})"
-        lines.append(f"| {name} | {spread} | {ratios[0]:.2f}× | {ratios[1]:.2f}× |")
-    return "\n".join(lines)
 
 
 def main() -> None:
@@ -285,27 +207,43 @@ def main() -> None:
     parser.add_argument("--decisions", type=int, default=40, help="decisions timed end to end (0: leave that part out)")
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--out", type=Path, help="also write the tables here")
-    for hidden in ("--serve", "--end-to-end", "--variant", "--folder"):
+    for hidden in ("--serve", "--variant", "--folder"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     words = parser.parse_args()
     if words.serve:
-        {"ours": serve_ours, "peer": serve_peer}[words.serve](words.variant, words.batch_size, Path(words.folder))
-        return
-    if words.end_to_end:
-        run = {"ours": end_to_end_ours, "peer": end_to_end_peer}[words.end_to_end]
-        print(run(words.variant, words.decisions, Path(words.folder)))
-        return
+        if words.variant != "off":
+            from runtime.malloc import keep_large_blocks
+
+            keep_large_blocks()
+        return serve(globals()[words.serve](words.variant, words.batch_size, Path(words.folder)))
     if words.peer is None or not (words.peer / "drqv2.py").is_file():
         parser.error("--peer: give a checkout of facebookresearch/drqv2")
-    peer = words.peer.absolute()
-    parts = [machine.line(), f"Batch {words.batch_size}, {words.rounds} rounds of {words.repeats} updates:"]
-    parts.append(table(measure_updates(peer, words.batch_size, words.rounds, words.repeats), "ms per update", False))
+    folders = {"ours": ROOT, "peer": words.peer.absolute()}
+    with contextlib.ExitStack() as stack:
+
+        def asked(kind: str, side: str, variant: str) -> tuple[str, str, Path]:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            options = f"--serve {kind}_{side} --variant {variant} --batch-size {words.batch_size} --folder {folder}"
+            return "train_speed", options, folders[side]
+
+        updates = {}
+        for name, contender in CONTENDERS.items():
+            served = stack.enter_context(contextlib.closing(Contender(*asked("updates", *contender))))
+            updates[name] = functools.partial(served.ask, words.repeats)
+        bases = list(CONTENDERS)[:2]
+        parts = [f"Batch {words.batch_size}, {words.rounds} rounds of {words.repeats} updates:"]
+        parts.append(table(in_turns(words.rounds, updates), "ms per update", bases, higher_is_better=False))
     if words.decisions:
-        parts.append(f"Training end to end, {words.decisions} decisions of cartpole_swingup from pixels, batch 256:")
-        parts.append(
-            table(measure_end_to_end(peer, words.decisions, max(1, words.rounds // 2)), "frames per second", True)
-        )
-    machine.publish(parts, words.out)
+        with stack:
+            training = {
+                name: lambda contender=contender: asked_once(*asked("training", *contender), words.decisions)
+                for name, contender in CONTENDERS.items()
+            }
+            parts.append(
+                f"Training end to end, {words.decisions} decisions of cartpole_swingup from pixels, batch 256:"
+            )
+            parts.append(table(in_turns(max(1, words.rounds // 2), training), "frames per second", bases))
+    publish(parts, words.out)
 
 
 if __name__ == "__main__":
