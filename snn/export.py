@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from snn.errors import ConversionError
-from snn.files import load
+from snn.files import load, whole
 from snn.graph.operations import Op
 from snn.network import SpikingNetwork
 from snn.nir_nodes import Writer
@@ -48,13 +48,8 @@ def write(
     graph = to_nir(spiking, shape, first_decision)
     import nir
 
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole(path) as temporary:
         nir.write(temporary, graph)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _check(spiking: SpikingNetwork, first_decision: bool) -> None:

@@ -1,13 +1,15 @@
 """Spiking networks on disk: a safetensors file whose header holds a description in JSON. No pickled objects."""
 
+import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 from torch.utils import _pytree as pytree
@@ -62,18 +64,22 @@ def save(spiking: SpikingNetwork, path: str | os.PathLike) -> None:
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     text = json.dumps(description, allow_nan=False)
     header = {"format": FORMAT, "version": str(VERSION), "network": text, "sha256": _sum(text, tensors)}
-    content = to_bytes(tensors, header)
+    with whole(path) as temporary, open(temporary, "wb") as file:
+        file.write(to_bytes(tensors, header))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def whole(path: str | os.PathLike) -> Iterator[Path]:
+    """A file beside `path`, which becomes `path` if what is done with it ends well."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         os.replace(temporary, path)
-    except BaseException:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def _sum(text: str, tensors: dict[str, Tensor]) -> str:
@@ -109,8 +115,6 @@ def load(path: str | os.PathLike, device: torch.device | str = "cpu") -> Spiking
         spiking = _network(json.loads(header["network"]), tensors)
     except OSError as error:
         raise ConversionError(f"{path} can't be read: {error.strerror or error}") from None
-    except (SafetensorError, ConversionError) as error:
-        raise ConversionError(f"{path} is not a readable spiking network: {_printable(error)}") from error
     except Exception as error:  # a hostile file may fail anywhere
         raise ConversionError(f"{path} is not a readable spiking network: {_printable(error)}") from error
     return spiking.to(device)
