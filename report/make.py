@@ -31,7 +31,7 @@ def make(folders: Sequence[str | Path], out: str | Path) -> Report:
     jobs, notes = collect(folders)
     evidence = gather(jobs)
     lead = [Text(context.summary(jobs)), *(Text(note, warning=True) for note in notes)]
-    told = [text.text for text in lead]
+    lines = [text.text for text in lead]
     kinds = evidence.observations()
     if paper.has(task for obs in kinds for task in evidence.tasks(obs)):
         lead.append(Text(f"Lines headed “paper” are not ours: {paper.SOURCE}."))
@@ -48,7 +48,7 @@ def make(folders: Sequence[str | Path], out: str | Path) -> Report:
     tables = [block for section in document.sections for block in section.blocks if isinstance(block, Table)]
     shown = [table for table in tables if table.name.startswith(("returns_", "controls_"))]
     episodes.write(evidence, out / CSV)
-    return Report(pages.write(document, out), told + [pages.plain(table) for table in shown])
+    return Report(pages.write(document, out), lines + [pages.plain(table) for table in shown])
 
 
 def _observation(evidence: Evidence, obs: str, out: Path, several: bool) -> list[Section | None]:

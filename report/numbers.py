@@ -135,8 +135,8 @@ def _cell(evidence: Evidence, method: Method, task: str) -> Cell:
     unfinished = evidence.unfinished(method, task)
     strata = evidence.strata(method, task)
     if not strata:
-        told = [(job.status, job.reason) for job in unfinished]
-        return Cell(*(told or [("missing", "no job for it in these folders")])[0])
+        causes = [(job.status, job.reason) for job in unfinished]
+        return Cell(*(causes or [("missing", "no job for it in these folders")])[0])
     values, pairs = _values(strata), _pairs(evidence, method, task)
     mean = statistics.mean(values)
     level = float(np.mean(sum(_values(_matching_ann(evidence, method, task)), [])))

@@ -62,7 +62,7 @@ def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Blo
 
 def _limits(rows: list[Row]) -> list[Text]:
     """What the table of returns can't say."""
-    told = {
+    texts = {
         "An APR over some of the tasks can't be compared with one over all; the paper's is over the same tasks.": any(
             row.counted and row.lacking for row in rows
         ),
@@ -76,29 +76,29 @@ def _limits(rows: list[Row]) -> list[Text]:
             row.method.variant.how == "paper" and row.counted for row in rows
         ),
     }
-    return [*_significance(rows), *(Text(text, warning=True) for text, holds in told.items() if holds)]
+    return [*_significance(rows), *(Text(text, warning=True) for text, holds in texts.items() if holds)]
 
 
 def _significance(rows: list[Row]) -> list[Text]:
-    """How many gains on single tasks are told apart from none, beside how many were tried; and what the marks mean."""
+    """How many gains on single tasks are significant, beside how many were tested; and what the marks mean."""
     compared = compare(rows)
     cells = [cell for row in rows for cell in row.cells.values() if cell.status == "ok"]
     marks = {mark for cell in cells for value in (cell.mean, cell.gain) if value for mark in [value.mark] if mark}
-    told = []
+    texts = []
     if compared.number:
         left = [f"{method.label.replace('   ', ', ')} on {task}" for method, task in compared.surviving]
-        told.append(
+        texts.append(
             f"Gains on single tasks: {compared.number} could be tested, {len(compared.apart)} have a 95 % interval "
             f"without zero ({0.05 * compared.number:.1f} expected by chance); with Holm's adjustment for "
             f"{compared.number} comparisons {len(left)} remain{': ' + '; '.join(left) if left else ''}."
         )
     if marks or any(cell.mean.interval is None for cell in cells):
-        told.append(
+        texts.append(
             "Intervals are t intervals over episodes. “n=…”: fewer than ten episodes, among which a rare failure may "
             "be absent; none is given below three. “bimodal”: some episodes earn less than half of the mean, so that "
             "the interval depends on how many of them there happen to be; none is given for n < 10."
         )
-    return [Text(text) for text in told]
+    return [Text(text) for text in texts]
 
 
 def over_alpha(evidence: Evidence, all_curves: list[Curves], obs: str, out: Path) -> Section | None:

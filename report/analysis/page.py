@@ -286,38 +286,34 @@ def _ends(value: Estimate, write: Callable[..., str] = plain) -> str:
 def summary(analysis: Analysis) -> list[str]:
     """What a user wants to see at the end of a run."""
     neuron = f"{analysis.conversion.neuron.upper()} T={analysis.conversion.timesteps}"
-    told = [f"{analysis.task} ({analysis.obs}), {neuron}, {analysis.episodes} episodes"]
-    told.append(f"{unit(analysis)}: ANN {_with(analysis.ann)}")
+    lines = [f"{analysis.task} ({analysis.obs}), {neuron}, {analysis.episodes} episodes"]
+    lines.append(f"{unit(analysis)}: ANN {_with(analysis.ann)}")
     for method in shown(analysis):
         means = {name: cosine.mean for name, cosine in method.cosines.items()}
         cosines = ", ".join(f"{name} {plain(mean.mean, True) if mean else '–'}" for name, mean in means.items())
         lost = f"lost to states {plain(method.state.mean)}, to actions {plain(method.action.mean)}"
-        told.append(f"{label(analysis, method.alpha)}: {_with(method.reward_sum)}, {lost}; {cosines}")
+        lines.append(f"{label(analysis, method.alpha)}: {_with(method.reward_sum)}, {lost}; {cosines}")
     if not analysis.choice.given:
-        told.append(f"α by return {analysis.choice.by_return:g}, by least drift {analysis.choice.by_drift:g}")
-    return [*told, _conclusion(analysis)]
+        lines.append(f"α by return {analysis.choice.by_return:g}, by least drift {analysis.choice.by_drift:g}")
+    return [*lines, _conclusion(analysis)]
 
 
 def _conclusion(analysis: Analysis) -> str:
     """What the claims say together, in sentences; none from episodes without an interval."""
     if all(claim.p is None for claim in analysis.claims):
         return f"{analysis.episodes} episodes are too few for any verdict; num_eval_episodes=10 gives one."
-    said = {(claim.name, claim.alpha): claim for claim in analysis.claims}
+    claims = {(claim.name, claim.alpha): claim for claim in analysis.claims}
     plain_name, alpha = label(analysis, 0.0), best(analysis)
-    loss = said["loss", 0.0]
+    loss = claims["loss", 0.0]
     if loss.verdict != "holds" or loss.value is None:
-        return (
-            f"No loss by {plain_name} was told apart from none, so there is nothing to explain ({_tested(analysis)})."
-        )
+        return f"No significant loss by {plain_name}, so there is nothing to explain ({_tested(analysis)})."
     parts = []
     for name, texts in _CONCLUSIONS.items():
-        parts.append(texts.get(said[name, 0.0].verdict, texts["open"]))
+        parts.append(texts.get(claims[name, 0.0].verdict, texts["open"]))
     sentences = [f"{plain_name} loses {_with(loss.value)} of the ANN's {unit(analysis)}.", "; ".join(parts) + "."]
-    if (raises := said.get(("CRPI raises return", alpha))) and raises.value:
+    if (raises := claims.get(("CRPI raises return", alpha))) and raises.value:
         change = _with(raises.value, sign=True)
-        sentences.append(
-            f"{label(analysis, alpha)}: {change}, {_CHANGES.get(raises.verdict, 'not told apart from none')}."
-        )
+        sentences.append(f"{label(analysis, alpha)}: {change}, {_CHANGES.get(raises.verdict, 'not significant')}.")
     return f"{' '.join(sentences)} ({_tested(analysis)})"
 
 
