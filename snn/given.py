@@ -50,10 +50,11 @@ def slots(value: Any, batch: int) -> np.ndarray:
 
 def finite(name: str, exact: Tensor, dtype: torch.dtype) -> Tensor:
     """`exact` in `dtype`, which can hold its numbers."""
-    values, short = exact.to(dtype), str(dtype).removeprefix("torch.")
+    values = exact.to(dtype)
     if not torch.isfinite(values).all():
         if not torch.isfinite(exact).all():
             raise ConversionError(f"{name}: values that are not finite")
+        short = str(dtype).removeprefix("torch.")
         raise ConversionError(f"{name}: values up to {exact.abs().max():.2g}, which overflows {short}")
     return values
 

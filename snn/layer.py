@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from snn.errors import ConversionError
 from snn.given import thresholds
@@ -74,6 +75,7 @@ class Program:
         zeros = torch.zeros(1, *in_shape, device=graph.device, dtype=graph.dtype)
         self.shapes: dict[int, Shape] = {i: tuple(x.shape[1:]) for i, x in graph.ann(zeros)[0].items()}
         self.phases = phases(graph)
+        self.returned: list[int] = pytree.tree_leaves(graph.outputs)
         self.layers: list[SpikingLayer] = []
         self._of: dict[int, SpikingLayer] = {}
         for phase in self.phases:

@@ -218,15 +218,24 @@ class SpikingNetwork(Movable):
             members = np.flatnonzero((slots >= lo) & (slots < hi))
             if len(members) == 0:
                 continue
-            places = slots[members] - lo
-            deciding = np.zeros(hi - lo, bool)
+            rows, places = hi - lo, slots[members] - lo
+            deciding = np.zeros(rows, bool)
             deciding[places] = True
-            active = placed(deciding, self.device)
-            chunk = Chunk(lo, hi, places, active, self._alpha_of(np.arange(lo, hi)), chunks.steps)
-            for value, y in simulation.run(self._placed(x, members, places, hi - lo), chunk).items():
+            # Rows that lie in their places already need no copies.
+            together = len(members) == rows and (places == np.arange(rows)).all() and (np.diff(members) == 1).all()
+            if together:
+                part = x[members[0] : members[0] + rows]
+            else:
+                part = x.new_zeros(rows, *x.shape[1:])
+                part[placed(places, x.device)] = x[placed(members, x.device)]
+            chunk = Chunk(lo, hi, places, placed(deciding, x.device), self._alpha(np.arange(lo, hi), x), chunks.steps)
+            for value, y in simulation.run(part, chunk).items():
+                if together and rows == len(x):
+                    outputs[value] = y.contiguous()
+                    continue
                 if value not in outputs:
                     outputs[value] = y.new_empty(len(x), *y.shape[1:])
-                outputs[value][placed(members, self.device)] = y[placed(places, self.device)]
+                outputs[value][placed(members, x.device)] = y[placed(places, x.device)]
         self._memory.controls.decided(slots)
         self._recorder.decided(slots)
         return self.module.pick(outputs)
@@ -241,7 +250,7 @@ class SpikingNetwork(Movable):
         x, program = self._checked(x)
         slots = self._slots_of(slots, len(x))
         starts = {layer.value: self._memory.start(layer, slots) for layer in program.layers}
-        return trace(program, self.neuron, self.carry.rule, self.timesteps, x, starts, self._alpha_of(slots))
+        return trace(program, self.neuron, self.carry.rule, self.timesteps, x, starts, self._alpha(slots, x))
 
     def residuals(self) -> list[Tensor]:
         """What the last decision left, per layer [slots, units], in units of theta (0 for units without a threshold):
@@ -315,13 +324,5 @@ class SpikingNetwork(Movable):
         self._memory.fit([])
         self._recorder.reset()
 
-    def _alpha_of(self, slots: np.ndarray) -> Tensor:
-        return placed(self.carry.of(slots), self.device).to(self.state_dtype)
-
-    def _placed(self, x: Tensor, members: np.ndarray, places: np.ndarray, rows: int) -> Tensor:
-        """The rows `members` of x at `places` of a batch of `rows`, zeros elsewhere."""
-        if len(members) == rows and (places == np.arange(rows)).all() and (np.diff(members) == 1).all():
-            return x[members[0] : members[0] + rows]
-        batch = x.new_zeros(rows, *x.shape[1:])
-        batch[placed(places, self.device)] = x[placed(members, self.device)]
-        return batch
+    def _alpha(self, slots: np.ndarray, like: Tensor) -> Tensor:
+        return placed(self.carry.of(slots), like.device).to(like.dtype)

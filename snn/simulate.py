@@ -5,7 +5,6 @@ from typing import cast
 
 import numpy as np
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from snn.activity import Recorder
 from snn.carry import CarryRule
@@ -63,7 +62,7 @@ class Simulation:
             values |= self._spike(self.program.layers_of(phase), values, chunk)
             for value in phase.decoded:
                 decode(graph, values, value)
-        return {value: values[value] for value in pytree.tree_leaves(graph.outputs)}
+        return {value: values[value] for value in self.program.returned}
 
     def _spike(self, layers: list[SpikingLayer], values: dict[int, Tensor], chunk: Chunk) -> dict[int, Tensor]:
         """The layers' decoded outputs."""
