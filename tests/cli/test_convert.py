@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evaluation import result as results
-from tests.cli.command import run, run_here, start
+from tests.cli.command import run, run_here, start, wait_for
 
 TINY = (
     "env_name=cartpole_swingup",
@@ -33,7 +32,6 @@ def _found(cwd):
 @pytest.mark.parametrize("obs", ["state", "pixels"])
 def test_one_run_after_training_no_file_moved(cwd, obs):
     done = run("convert.py", *TINY, f"obs={obs}", "crpi.alpha=[0,0.5,1]", cwd=cwd)
-    assert done.returncode == 0, done.stderr
     [result] = _found(cwd)
     assert (result.status, result.obs, result.alpha.requested) == ("ok", obs, [0.0, 0.5, 1.0])
     snapshot = cwd / "exp_local" / "cartpole_swingup" / f"{obs}_seed1" / "snapshot.pt"
@@ -47,34 +45,33 @@ def test_one_run_after_training_no_file_moved(cwd, obs):
     assert Path(written).is_absolute() and Path(written).parent == npy.parent
 
 
-@pytest.mark.parametrize("obs", ["state", "pixels"])
-def test_the_sweep_of_all_neurons(cwd, obs):
-    words = ("-m", *TINY, f"obs={obs}", "neuron=if,snm,mt,dc", "SNN_ts=2,8", "crpi.alpha=0,0.5")
-    done = run("convert.py", *words, cwd=cwd)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(("obs", "steps"), [("state", (2, 8)), ("pixels", (2,))])
+def test_the_sweep_of_all_neurons(cwd, obs, steps):
+    swept = f"SNN_ts={','.join(map(str, steps))}"
+    words = ("-m", *TINY, f"obs={obs}", "neuron=if,snm,mt,dc", swept, "crpi.alpha=0,0.5")
+    run("convert.py", *words, cwd=cwd)
     found = _found(cwd)
     assert {(r.conversion.neuron, r.conversion.timesteps, r.alpha.chosen) for r in found} == {
         (neuron, timesteps, alpha)
         for neuron in ("if", "snm", "mt", "dc")
-        for timesteps in (2, 8)
+        for timesteps in steps
         for alpha in (0.0, 0.5)
     }
-    assert len(found) == 16 and len({r.ann.model_dump_json() for r in found}) == 1
-    assert sum(r.timing["episodes_computed"] for r in found) == 2 + 16 * 2, "the ANN's episodes are played once"
+    assert len(found) == 8 * len(steps) and len({r.ann.model_dump_json() for r in found}) == 1
+    assert sum(r.timing["episodes_computed"] for r in found) == 2 + len(found) * 2, "the ANN's episodes are played once"
     if obs == "pixels":
         return  # takes long, and the store knows no kinds of observation
-    again = run("convert.py", *words, cwd=cwd)
-    assert again.returncode == 0 and len(_found(cwd)) == 32
+    run("convert.py", *words, cwd=cwd)
+    assert len(_found(cwd)) == 32
     assert sum(r.timing["episodes_computed"] for r in _found(cwd)[16:]) == 0
 
 
 def test_a_job_that_cannot_be_leaves_the_rest_of_the_sweep_alone(cwd):
-    done = run("convert.py", "-m", *TINY, "obs=state", "crpi.alpha=0,9,0.5", cwd=cwd)
-    assert done.returncode == 1
+    done = run("convert.py", "-m", *TINY, "obs=state", "crpi.alpha=0,9,0.5", cwd=cwd, code=1)
     found = _found(cwd)
     assert [result.status for result in found] == ["ok", "failed", "ok"]
     assert "crpi.alpha=9" in found[1].cause and found[1].config["crpi"]["alpha"] == 9
-    assert "crpi.alpha=9" in done.stderr and "Traceback" not in done.stderr
+    assert "crpi.alpha=9" in done.stderr
 
 
 def test_a_fault_of_the_program_in_a_job_leaves_the_rest_of_the_sweep_alone(cwd, capsys, monkeypatch):
@@ -104,19 +101,14 @@ def test_a_stop_keeps_finished_episodes_and_the_same_command_goes_on(cwd, sent, 
         "chunk=2",
         "device=cpu",
         "max_decisions=100",
-        "num_eval_episodes=12",
+        "num_eval_episodes=6",
     )
     process = start("convert.py", *words, cwd=cwd)
-    deadline = time.monotonic() + 120
-    while len(list(cwd.glob("results/cells/*/*.json"))) < 2:
-        assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
+    wait_for(lambda: len(list(cwd.glob("results/cells/*/*.json"))) >= 2, process)
     process.send_signal(sent)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == code and "Traceback" not in output and output.splitlines()[-1] == said, output
+    assert process.output(code, timeout=60).stdout.splitlines()[-1] == said
     kept = len(list(cwd.glob("results/cells/*/*.json")))
-    assert 2 <= kept < 36 and not _found(cwd)
-    done = run("convert.py", *words, cwd=cwd)
-    assert done.returncode == 0, done.stderr
+    assert 2 <= kept < 18 and not _found(cwd)
+    run("convert.py", *words, cwd=cwd)
     [result] = _found(cwd)
-    assert result.timing["episodes_reused"] == kept and result.timing["episodes_computed"] == 36 - kept
+    assert result.timing["episodes_reused"] == kept and result.timing["episodes_computed"] == 18 - kept

@@ -25,7 +25,6 @@ def actor(tmp_path):
 
 def test_convert_goes_from_a_foreign_file_to_a_table_of_returns(actor):
     done = run("convert.py", *SMALL, "calibration.steps=60", "num_eval_episodes=2", "crpi.alpha=0.5", cwd=actor)
-    assert done.returncode == 0, done.stderr
     [path] = actor.glob(f"results/{TASK}/state_if_T4_*/result.json")
     result = results.read(path)
     assert (result.task, result.obs, result.status) == (TASK, "state", "ok") and not result.capped
@@ -36,21 +35,18 @@ def test_convert_goes_from_a_foreign_file_to_a_table_of_returns(actor):
 
 def test_analyze_branches_a_foreign_policys_episodes(actor):
     words = ("calibration.steps=20", "num_eval_episodes=2", "crpi.alpha=0", "max_decisions=6", "layer_decisions=1")
-    done = run("analyze.py", *SMALL, *words, cwd=actor)
-    assert done.returncode == 0, done.stderr
+    run("analyze.py", *SMALL, *words, cwd=actor)
     [path] = actor.glob(f"results/analysis/{TASK}/*/analysis.json")
     assert json.loads(path.read_text())["task"] == TASK
     assert "training not recorded" in next(path.parent.glob("*.md")).read_text()
 
 
 def test_train_learns_on_a_task_without_a_file_and_its_policy_converts(tmp_path):
-    done = run("train.py", f"task={TASK}", "preset=debug", "name=new", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run("train.py", f"task={TASK}", "preset=debug", "name=new", cwd=tmp_path)
     policy = load_policy(tmp_path / "exp_local" / TASK / "new" / "policy.pt")
     assert (policy.task, policy.obs, policy.action_repeat, policy.origin) == (TASK, "state", 1, None)
     words = [word for word in SMALL if not word.startswith("snapshot")]
-    done = run("convert.py", *words, "calibration.steps=20", "num_eval_episodes=1", "max_decisions=5", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run("convert.py", *words, "calibration.steps=20", "num_eval_episodes=1", "max_decisions=5", cwd=tmp_path)
 
 
 @pytest.mark.parametrize(

