@@ -18,8 +18,9 @@ check: setup
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m mypy
 
+# In the files' order, which has the long ones (cli, cuda) first: pytest-xdist's own starts those with few tests last.
 test: setup
-	.venv/bin/python -m pytest -q -n auto --dist loadfile tests
+	.venv/bin/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder tests
 
 demo: setup
 	.venv/bin/python -m scripts.demo

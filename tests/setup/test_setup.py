@@ -197,7 +197,7 @@ def test_a_venv_whose_python_is_gone_is_made_anew(machine):
     "target, last",
     [
         ("check", "python -m mypy"),
-        ("test", "python -m pytest -q -n auto --dist loadfile tests"),
+        ("test", "python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder tests"),
         ("demo", "python -m scripts.demo"),
         ("setup", None),
     ],
