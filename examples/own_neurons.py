@@ -1,7 +1,8 @@
 """Codings and a carry rule of one's own (docs/neurons.md says what they are): `python -m examples.own_neurons`.
 
 Coding (snn/codings/coding.py) and CarryRule (snn/carry.py) say what each function takes. They serve whole tensors and,
-compiled, single numbers; hence no `if`, and floats as constants.
+compiled, single numbers; hence no `if`, and floats as constants. `register` makes them known by their names, which a
+saved network needs.
 """
 
 from dataclasses import replace
@@ -20,7 +21,7 @@ def leaky_step(fire, slack, theta, wx, bias, t, v, c):
     return x, m - x, c + x
 
 
-leaky = snn.codings.register(replace(rate, name="leaky", step=leaky_step))
+leaky = replace(rate, name="leaky", step=leaky_step)
 
 
 def resting_init(theta, v0, bias):
@@ -34,18 +35,16 @@ def resting_step(fire, slack, theta, wx, bias, t, v, c, rest):
     return x, m - x, c + x, 1.0 * (x > 0.0)
 
 
-resting = snn.codings.register(
-    replace(
-        rate,
-        name="resting",
-        state=("v", "c", "rest"),
-        init=resting_init,
-        step=resting_step,
-        current=lambda wx, bias, v, c, rest: wx + bias,
-        rate=lambda x, v, c, rest: x,
-        mean=lambda t, v, c, rest: c / t,
-        mean_input=lambda v0, t, v, c, rest: (c - v0 + v) / t,
-    )
+resting = replace(
+    rate,
+    name="resting",
+    state=("v", "c", "rest"),
+    init=resting_init,
+    step=resting_step,
+    current=lambda wx, bias, v, c, rest: wx + bias,
+    rate=lambda x, v, c, rest: x,
+    mean=lambda t, v, c, rest: c / t,
+    mean_input=lambda v0, t, v, c, rest: (c - v0 + v) / t,
 )
 
 
@@ -56,14 +55,12 @@ def late_step(fire, slack, theta, wx, bias, t, v, c, late):
     return x, m - x, c + x, late + x * (t > 1.0)
 
 
-late = snn.codings.register(
-    replace(
-        resting,
-        name="late",
-        state=("v", "c", "late"),
-        step=late_step,
-        mean=lambda t, v, c, late: late / (t - 1.0 * (t > 1.0)),
-    )
+late = replace(
+    resting,
+    name="late",
+    state=("v", "c", "late"),
+    step=late_step,
+    mean=lambda t, v, c, late: late / (t - 1.0 * (t > 1.0)),
 )
 
 # Half of what the membrane gained goes on to the next decision, without CRPI's bounds.
@@ -79,11 +76,11 @@ def main() -> None:
     ann = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
     observations = torch.randn(1000, 4)
     thresholds = snn.calibrate(ann, observations.split(100))
-    for coding in ("rate", "leaky", "resting", "late"):
+    for coding in (rate, leaky, resting, late):
         spiking = snn.convert(ann, thresholds, coding=coding, timesteps=32, crpi=snn.CRPI(1.0, mode=half))
         seen = spiking.trace(observations)
         error = (seen.output - seen.ann_output).abs().max() / seen.ann_output.abs().max()
-        print(f"{coding}: largest error {error:.0%} of the largest output")
+        print(f"{coding.name}: largest error {error:.0%} of the largest output")
 
 
 if __name__ == "__main__":

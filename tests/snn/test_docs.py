@@ -65,7 +65,9 @@ def test_own_codings_and_carry_rule(coding):
     layer = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
     torch.nn.init.ones_(layer.weight)
     module = torch.nn.Sequential(layer, torch.nn.ReLU())
-    spiking = snn.convert(module, [torch.ones(1)], "if", coding, 7, crpi=snn.CRPI(1.0, mode=own_neurons.half))
+    spiking = snn.convert(
+        module, [torch.ones(1)], "if", getattr(own_neurons, coding), 7, crpi=snn.CRPI(1.0, mode=own_neurons.half)
+    )
     kept = 0.0
     for current in (0.55, 0.3, 0.85, 0.1):
         start = 0.5 + kept
@@ -75,6 +77,17 @@ def test_own_codings_and_carry_rule(coding):
         assert float(spiking(x)) == pytest.approx(mean, abs=1e-12)
         kept = 0.5 * (end - start)
         assert float(spiking.residuals()[0]) == pytest.approx(kept, abs=1e-12)
+
+
+def test_registered_ones_are_known_by_name_and_saved(tmp_path, monkeypatch):
+    for registry in (snn.codings._codings, snn.carry._rules):
+        monkeypatch.setattr(registry, "_known", {})  # other tests know nothing of it
+    snn.codings.register(own_neurons.leaky), snn.carry.register(own_neurons.half)
+    module, x = mlp(2, 4, 1), inputs(3, 2)
+    spiking = snn.convert(module, [torch.ones(4)], "if", "leaky", 5, crpi=snn.CRPI(1.0, mode="half"))
+    snn.save(spiking, tmp_path / "network.safetensors")
+    loaded = snn.load(tmp_path / "network.safetensors")
+    assert all(torch.equal(loaded(x), spiking(x)) for _ in range(3))
 
 
 def test_unknown_without_its_file():
