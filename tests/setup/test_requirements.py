@@ -14,7 +14,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-HIDDEN = {"tests", "benchmarks"}  # benchmarks also import the implementation that they compare with
+# They also import what they compare with: other implementations, other simulators.
+HIDDEN = {"tests", "benchmarks", "examples"}
 OURS = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/*.py")}
 
 
