@@ -162,7 +162,8 @@ def evaluate(file: Path) -> list[float]:
 def picture(index: dict[str, dict[str, Any]]) -> None:
     """Learning curves of all checkpoints, a panel per task; each ends where its checkpoint was taken and evaluated."""
     tasks = sorted({entry["task"] for entry in index.values()})
-    figure, axes = pyplot.subplots(-(-len(tasks) // 3), 3, figsize=(10.8, 5.2), squeeze=False, layout="constrained")
+    lines = -(-len(tasks) // 3)
+    figure, axes = pyplot.subplots(lines, 3, figsize=(10.8, 2.6 * lines), squeeze=False, layout="constrained")
     for axis, task in zip(axes.flat, tasks):
         runs = [
             (entry["obs"] + ", distilled" * (entry["route"] == "distillation"), curve(entry))
@@ -174,6 +175,8 @@ def picture(index: dict[str, dict[str, Any]]) -> None:
             axis.axhline(value, color="#6b7280", linestyle=":", linewidth=1, label=label)
         plot_curves.draw(axis, runs, {})
         axis.set(title=task, ylim=(0, None if is_gymnasium(task) else 1000))
+    for axis in axes.flat[len(tasks) :]:
+        axis.remove()
     figure.savefig(CHECKPOINTS / "curves.png", dpi=110)
 
 
