@@ -15,7 +15,7 @@ from snn.files import load, save
 from snn.info import LayerInfo
 from snn.macs import LayerMacs, macs
 from snn.network import SpikingNetwork
-from snn.neurons import DC, IF, MT, SNM, SpikingNeuron
+from snn.neuron_modules import DC, IF, MT, SNM, SpikingNeuron
 from snn.reference import LayerTrace, Trace
 from snn.rules import Rule
 

@@ -17,7 +17,7 @@ from snn.graph.graph import Graph
 from snn.graph.tracing import trace
 from snn.network import DTYPES, SpikingNetwork
 from snn.neuron import Neuron
-from snn.neurons import module_of
+from snn.neuron_modules import module_of
 from snn.rules import Rule
 
 

@@ -13,7 +13,7 @@ from snn.given import thresholds
 from snn.graph.graph import Graph, Phase, between, phases
 from snn.graph.operations import Op, Shape
 from snn.layout import per_unit
-from snn.neurons import SpikingNeuron
+from snn.neuron_modules import SpikingNeuron
 from snn.synapse import Junction, Synapse, takes_scale
 
 

@@ -1,7 +1,7 @@
 """Codings: what does a spike mean?
 
 A coding lives in one file of this package that ends in `CODING = Coding(...)`; the file is found by itself. See
-docs/neurons.md for worked examples.
+examples/own_neurons.py for worked examples.
 """
 
 from snn.codings.coding import Coding
