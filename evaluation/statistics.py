@@ -1,7 +1,7 @@
 """Statistics of returns: means, gains over the same initial states, performance ratios, each with an interval that
 holds.
 
-docs/report.md says which interval stands where, and why. All are 95 % t intervals. Episodes are never pooled
+docs/report.md says which interval stands where, and why. All are of 95 %. Episodes are never pooled
 blindly: a *stratum* is one (task, training seed), whose episodes vary around a mean of their own.
 """
 
