@@ -74,6 +74,15 @@ class Job:
         return method.of_config(self.config) if self.config else []
 
 
+def existing(folders: Iterable[str | Path]) -> list[Path]:
+    """The folders. Raises UserError for one that doesn't exist."""
+    places = [Path(folder) for folder in folders]
+    for place in places:
+        if not place.is_dir():
+            raise UserError(f"{place}: no such folder; give a sweep, a run, an analysis, or a folder of these")
+    return places
+
+
 def collect(folders: Iterable[str | Path]) -> tuple[list[Job], list[str]]:
     """The jobs in and below `folders`, each once, in the order of their folders, and notes on what was odd.
 
@@ -83,10 +92,8 @@ def collect(folders: Iterable[str | Path]) -> tuple[list[Job], list[str]]:
     jobs: dict[Path, Job] = {}
     notes: list[str] = []
     sweeps: set[Path] = set()
-    places = [Path(folder) for folder in folders]
+    places = existing(folders)
     for place in places:
-        if not place.is_dir():
-            raise UserError(f"{place}: no such folder; give a sweep, a run, or a folder of these")
         for path in sorted(place.rglob(PLAN)):
             try:
                 planned = SweepPlan.read(path).jobs

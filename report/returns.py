@@ -94,7 +94,7 @@ def _significance(rows: list[Row]) -> list[Text]:
         )
     if marks or any(cell.mean.interval is None for cell in cells):
         texts.append(
-            "Intervals are 95 % intervals over episodes. “n=…”: fewer than ten episodes, among which a rare failure may "
+            "Intervals are of 95 %, over episodes. “n=…”: fewer than ten episodes, among which a rare failure may "
             "be absent; none is given below three. “bimodal”: some episodes earn less than half of the mean, so that "
             "the interval depends on how many of them there happen to be; none is given for n < 10."
         )

@@ -13,6 +13,7 @@ from report.analysis.figures import cosine_panel, estimate
 from report.analysis.labels import INKS, SHORT, TITLES, best, label, named
 from report.document import Column, Document, Entry, Picture, Section, Table, Text, head, number, words
 from report.formats import plain
+from report.jobs import existing
 
 NAME = "overview"
 _SIGNS = {"holds": "✓", "contrary": "✗", "open": "·", "moot": "–"}
@@ -22,9 +23,9 @@ _KEY = {"plain conversion, α = 0": (plot.PLAIN, "o"), "with CRPI, best α": (pl
 def collect(folders: Sequence[str | Path]) -> dict[Path, Analysis]:
     """Every analysis in and below `folders` by the folder that holds it, ordered by task, observations, neuron and T.
 
-    Raises UserError where one can't be read.
+    Raises UserError for a folder that doesn't exist, and where an analysis can't be read.
     """
-    paths = sorted({path.parent for folder in folders for path in Path(folder).rglob(ANALYSIS)})
+    paths = sorted({path.parent for folder in existing(folders) for path in folder.rglob(ANALYSIS)})
     analyses = {path: read(path) for path in paths}
     return dict(sorted(analyses.items(), key=lambda pair: _order(pair[1])))
 

@@ -101,6 +101,7 @@ def test_an_overview_of_several(analysis, tmp_path, capsys):
         conversion = analysis.conversion.model_copy(update={"timesteps": timesteps})
         document.write(analysis.model_copy(update={"conversion": conversion}), tmp_path / "in" / str(timesteps))
     assert main([str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    assert main([str(tmp_path / "in"), "out=X"]) == 2, "not ignored"
     text = (tmp_path / "out" / "overview.md").read_text()
     assert str(tmp_path / "out" / "overview.html") in capsys.readouterr().out
     [head] = [line for line in text.splitlines() if line.startswith("| claim")]

@@ -297,7 +297,8 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     assert main(["a", "--out", "elsewhere"]) == 0 and (tmp_path / "elsewhere" / "results.csv").is_file()
     assert (
         main(["gone"]) == 2
-        and capsys.readouterr().err == "error: gone: no such folder; give a sweep, a run, or a folder of these\n"
+        and capsys.readouterr().err
+        == "error: gone: no such folder; give a sweep, a run, an analysis, or a folder of these\n"
     )
     with pytest.raises(SystemExit):
         main([])
