@@ -156,8 +156,18 @@ def test_pictures_have_the_size_asked_for():
 @pytest.mark.parametrize(
     "observed, acted, limit, words",
     [
-        (box(3), gymnasium.spaces.Discrete(2), 10, r"its actions are a Discrete; a Box"),
-        (gymnasium.spaces.Dict({"a": box(3)}), box(2), 10, r"its observations are a Dict; a Box"),
+        (
+            box(3),
+            gymnasium.spaces.Discrete(2),
+            10,
+            r"its actions are a Discrete; a spiking policy needs a Box of numbers",
+        ),
+        (
+            gymnasium.spaces.Dict({"a": box(3)}),
+            box(2),
+            10,
+            r"its observations are a Dict; a spiking policy needs a Box of numbers",
+        ),
         (box(3, 4), box(2), 10, r"its observations are a Box of shape \(3, 4\)"),
         (box(3), box(2, bound=np.inf), 10, "its actions have no bounds"),
         (box(3), box(2), None, "it has no time limit; register it with max_episode_steps"),

@@ -7,6 +7,7 @@ import torch
 import snn
 from snn import simulate
 from snn.cpu import events
+from snn.device import batch_bytes
 from snn.recurrence import by_torch
 from tests.snn import oracle
 from tests.snn.helpers import PAIRS, batch, converted, inputs, mlp
@@ -84,6 +85,12 @@ def test_slots_left_out_keep_their_state():
     spiking(x[1][[0, 4]], slots=[0, 4])
     y = spiking(x[2][[2]], slots=[2])
     torch.testing.assert_close(y, alone(x[2, 2:3]), rtol=0, atol=1e-9)
+
+
+def test_the_memory_bound_is_the_devices_where_none_is_given():
+    layers, readout, _ = _setup()
+    assert converted(layers, readout, "if", "rate", 6).max_batch_bytes == 64 * 2**20
+    assert batch_bytes(torch.device("cuda")) == 512 * 2**20
 
 
 def test_memory_bound_too_small_for_one_step():
