@@ -10,6 +10,7 @@ from torch.nn.utils import prune
 
 import snn
 from tests.snn.helpers import inputs, mlp
+from tests.snn.zoo import drq_encoder
 
 
 class Encoder(nn.Module):
@@ -17,16 +18,7 @@ class Encoder(nn.Module):
 
     def __init__(self, size=84):
         super().__init__()
-        self.convnet = nn.Sequential(
-            nn.Conv2d(9, 32, 3, 2),
-            nn.ReLU(),
-            nn.Conv2d(32, 32, 3),
-            nn.ReLU(),
-            nn.Conv2d(32, 32, 3),
-            nn.ReLU(),
-            nn.Conv2d(32, 32, 3),
-            nn.ReLU(),
-        )
+        self.convnet = drq_encoder()
 
     def forward(self, obs):
         obs = obs / 255.0 - 0.5
