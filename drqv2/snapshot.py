@@ -8,6 +8,7 @@ programs' files (`drqv2.foreign`). A policy file may carry its calibration.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ from runtime.files import sha256_file
 SNAPSHOT, POLICY = "snapshot.pt", "policy.pt"
 VERSION, _POLICY_VERSION = 2, 1  # of snapshots, whose replay lies in data files since 2; every version is read
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+SHIPPED_FOLDERS = {"pixels": ("pixels", "distilled"), "state": ("state",)}  # in CHECKPOINTS, the preferred first
+AS_GOOD = 0.9  # of the better policy's return
 _PARTS = ("encoder", "actor")
 
 
@@ -289,7 +292,7 @@ def find(
         if not path.is_file():
             raise UserError(f"{option}={snapshot}: no such file; give a snapshot.pt, a policy.pt or a run folder")
         return path
-    folder, shipped = Path(root) / task, CHECKPOINTS / ("" if obs == "pixels" else obs) / f"{task}.pt"
+    folder, shipped = Path(root) / task, find_shipped(task, obs)
     published = folder / SNAPSHOT
     if obs == "pixels" and published.is_file():
         return published
@@ -297,16 +300,37 @@ def find(
     for path in sorted(runs, key=lambda p: p.stat().st_mtime, reverse=True):
         if _obs_of(path) == obs:
             return path
-    if shipped.is_file():
+    if shipped is not None:
         return shipped
     train = f"python train.py task={task}" + ("" if obs == "pixels" else " preset=state")
     if is_gymnasium(task):
         train = f"python train.py task={task} preset=state"
     raise UserError(
         f"{'task' if option == 'teacher' else 'env_name'}={task}: no trained policy ({obs}); looked for {published}, "
-        f"{folder}/*/{SNAPSHOT} and {shipped}; "
+        f"{folder}/*/{SNAPSHOT} and {CHECKPOINTS}; "
         f"train one with: {train}"
     )
+
+
+def shipped_entries() -> dict[str, dict[str, Any]]:
+    """What is recorded of every policy that ships, by <folder>/<task> in CHECKPOINTS; empty where none does."""
+    try:
+        return json.loads((CHECKPOINTS / "checkpoints.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+
+
+def find_shipped(task: str, obs: str) -> Path | None:
+    """The policy of a task that ships, None where none does.
+
+    From pixels the one that learned from pixels, unless the distilled one returns much more.
+    """
+    entries = shipped_entries()
+    names = [f"{folder}/{task}" for folder in SHIPPED_FOLDERS[obs] if f"{folder}/{task}" in entries]
+    if not names:
+        return None
+    best = max(entries[name]["mean"] for name in names)
+    return CHECKPOINTS / f"{next(name for name in names if entries[name]['mean'] >= AS_GOOD * best)}.pt"
 
 
 def _obs_of(path: Path) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +28,11 @@ def find_policy(settings: ConversionSettings) -> tuple[Path, str]:
         if not named.is_dir():
             raise UserError(f"env_name={settings.env_name} run={settings.run}: no such run, looked for {named}")
     if named == SHIPPED:
-        named = _shipped(settings.env_name, settings.obs)
-        if not named.is_file():
+        named = snapshot.find_shipped(settings.env_name, settings.obs)
+        if named is None:
             raise UserError(f"snapshot=shipped: no policy of {settings.env_name} ({settings.obs}) ships; leave it out")
     path = snapshot.find(settings.env_name, settings.obs, named, root)
-    if path == _shipped(settings.env_name, settings.obs):
+    if path.is_relative_to(CHECKPOINTS):
         route = "it ships with the toolkit"
     elif named is None:
         route = f"newest run in {root / settings.env_name}; snapshot=shipped takes the one that ships"
@@ -72,9 +71,9 @@ def last_evaluation(policy: LoadedPolicy) -> str | None:
 
     A run's eval.csv tells, up to the policy's own frame; of a policy that ships checkpoints.json does.
     """
-    shipped = _shipped_entry(policy)
-    if shipped is not None and shipped["sha256"] == policy.sha256:
-        return f"returned {shipped['mean']:.0f} over {len(shipped['returns'])} episodes when it was shipped"
+    for entry in snapshot.shipped_entries().values():
+        if entry["sha256"] == policy.sha256:
+            return f"returned {entry['mean']:.0f} over {len(entry['returns'])} episodes when it was shipped"
     try:
         with open(policy.path.parent / "eval.csv", encoding="utf-8", newline="") as file:
             rows = [(float(row["frame"]), float(row["episode_reward"])) for row in csv.DictReader(file)]
@@ -86,22 +85,13 @@ def last_evaluation(policy: LoadedPolicy) -> str | None:
 
 def weakness(policy: LoadedPolicy, returns: list[float]) -> str | None:
     """A warning, where the ANN's `returns` are far below those of the policy that ships for its task; else None."""
-    shipped = _shipped_entry(policy)
-    if shipped is None or not returns or np.mean(returns) >= _WEAK * shipped["mean"]:
+    path = snapshot.find_shipped(policy.task, policy.obs)
+    if path is None or not returns:
+        return None
+    mean = snapshot.shipped_entries()[f"{path.parent.name}/{path.stem}"]["mean"]
+    if np.mean(returns) >= _WEAK * mean:
         return None
     return (
-        f"weak ANN: it returns {np.mean(returns):.0f}, the policy that ships {shipped['mean']:.0f}; what it loses in "
+        f"weak ANN: it returns {np.mean(returns):.0f}, the policy that ships {mean:.0f}; what it loses in "
         "conversion says little (snapshot=shipped takes the one that ships)"
     )
-
-
-def _shipped(task: str, obs: str) -> Path:
-    return CHECKPOINTS / f"{task}.pt" if obs == "pixels" else CHECKPOINTS / obs / f"{task}.pt"
-
-
-def _shipped_entry(policy: LoadedPolicy) -> dict | None:
-    try:
-        entries = json.loads((CHECKPOINTS / "checkpoints.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return entries.get(f"{policy.obs}/{policy.task}")

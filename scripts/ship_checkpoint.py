@@ -1,8 +1,9 @@
 """Makes a checkpoint that ships out of a finished run, and the page that says where each one came from.
 
-    python -m scripts.ship_checkpoint RUN_DIR --route state --command "python train.py task=... ..."
+    python -m scripts.ship_checkpoint RUN_DIR --command "python train.py task=... ..."
     python -m scripts.ship_checkpoint --calibrate checkpoints/state/*.pt     only their calibrations, anew
 
+What train.py learned goes to checkpoints/state or checkpoints/pixels, what distill.py taught to checkpoints/distilled.
 Weights are rounded to float16; the returns on the page are those of the rounded weights, over 50 episodes on
 environment seeds that neither training nor conversion uses. Run it again for the same task to replace a checkpoint.
 
@@ -15,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import shutil
 import sys
 import tempfile
@@ -29,7 +29,15 @@ from matplotlib import pyplot
 import snn
 from cli.words import composed
 from drqv2.networks import PolicyNetwork
-from drqv2.snapshot import CHECKPOINTS, load_policy, policy_meta, store_calibration, write_policy
+from drqv2.snapshot import (
+    AS_GOOD,
+    CHECKPOINTS,
+    load_policy,
+    policy_meta,
+    shipped_entries,
+    store_calibration,
+    write_policy,
+)
 from envs.tasks import is_gymnasium
 from evaluation import statistics
 from evaluation.conversion import ConversionRun
@@ -44,21 +52,19 @@ LINES = {task: (mean, "paper's ANN") for task, mean in PAPER_ANN.items()}
 # Fujimoto et al. 2018, Table 1: the best evaluation within 1M frames, mean of ten seeds, of HalfCheetah-v1.
 LINES["HalfCheetah-v4"] = 9637, "TD3, 1M frames"
 EPISODES, SEED = 50, 2026  # a base seed of its own: no reported conversion uses it
-INDEX = CHECKPOINTS / "checkpoints.json"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, nargs="?", help="run folder of train.py")
-    parser.add_argument("--route", help="how it was trained: state, pixels or distillation")
+    parser.add_argument("run", type=Path, nargs="?", help="run folder of train.py or distill.py")
     parser.add_argument("--command", help="the command that trained it")
     parser.add_argument("--tried", default="", help="other seeds or settings tried, in words")
     parser.add_argument(
         "--calibrate", type=Path, nargs="+", metavar="FILE", help="policy files whose calibration is made anew"
     )
     words = parser.parse_args()
-    if bool(words.calibrate) == bool(words.run) or (words.run and not (words.route and words.command)):
-        parser.error("give RUN_DIR with --route and --command, or --calibrate with policy files")
+    if bool(words.calibrate) == bool(words.run) or bool(words.run) != bool(words.command):
+        parser.error("give RUN_DIR with --command, or --calibrate with policy files")
     try:
         for file in words.calibrate or []:
             recalibrate(file)
@@ -73,23 +79,20 @@ def ship(words: argparse.Namespace) -> None:
     trained = load_policy(words.run / "policy.pt")
     if not isinstance(trained.network, PolicyNetwork):
         raise UserError(f"{words.run}: another program's policy; name a run folder of train.py or distill.py")
-    target = shipped(trained.task, trained.obs)
     config = trained.config
+    name = f"{'distilled' if 'teacher' in config else trained.obs}/{trained.task}"
+    target = CHECKPOINTS / f"{name}.pt"
+    target.parent.mkdir(exist_ok=True)
     same = ("task", "obs", "frame_stack", "action_repeat", "observation_shape", "action_dim", "actor_trunk", "frame")
     meta = {name: getattr(trained, name) for name in same} | {"config": config}
     meta |= {name: config[name] for name in ("feature_dim", "hidden_dim")}
     write_policy(target, policy_meta(**meta), trained.network, dtype=torch.float16)
     calibrate(target)
-    curve = CHECKPOINTS / "curves" / f"{trained.obs}_{trained.task}.csv"
-    curve.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(words.run / "eval.csv", curve)
+    shutil.copy(words.run / "eval.csv", curve_file(name))
     returns = evaluate(target)
-    index = json.loads(INDEX.read_text(encoding="utf-8")) if INDEX.exists() else {}
     seconds = training_seconds(words.run, trained.frame)
-    index[f"{trained.obs}/{trained.task}"] = {
+    entry = {
         "task": trained.task,
-        "obs": trained.obs,
-        "route": words.route,
         "command": words.command,
         "seed": config["seed"],
         "frames": trained.frame,
@@ -99,10 +102,9 @@ def ship(words: argparse.Namespace) -> None:
         "sha256": load_policy(target).sha256,
         "tried": words.tried,
     }
-    index = dict(sorted(index.items()))
-    write_json(INDEX, index)
+    index = dict(sorted((shipped_entries() | {name: entry}).items()))
+    record(index)
     picture(index)
-    (CHECKPOINTS / "README.md").write_text(page(index), encoding="utf-8")
     print(f"{target}: mean return {bounded(returns)} over {EPISODES} episodes")
 
 
@@ -116,12 +118,17 @@ def training_seconds(run: Path, frame: int) -> float:
 def recalibrate(file: Path) -> None:
     """Computes and stores the calibration of a policy file anew; one that is in the index gets its new hash there."""
     calibrate(file)
-    index = json.loads(INDEX.read_text(encoding="utf-8")) if INDEX.exists() else {}
-    for entry in index.values():
-        if file.resolve() == shipped(entry["task"], entry["obs"]).resolve():
+    index = shipped_entries()
+    for name, entry in index.items():
+        if file.resolve() == CHECKPOINTS / f"{name}.pt":
             entry["sha256"] = load_policy(file).sha256
-            write_json(INDEX, index)
-            (CHECKPOINTS / "README.md").write_text(page(index), encoding="utf-8")
+            record(index)
+
+
+def record(index: dict[str, dict[str, Any]]) -> None:
+    """Writes the index of the checkpoints, and the page."""
+    write_json(CHECKPOINTS / "checkpoints.json", index)
+    (CHECKPOINTS / "README.md").write_text(page(index), encoding="utf-8")
 
 
 def calibrate(file: Path) -> None:
@@ -144,9 +151,9 @@ def conversion(file: Path, *words: str) -> ConversionRun:
     return ConversionRun(ConvertSettings.from_dict(composed("convert", [*named, *words])))
 
 
-def shipped(task: str, obs: str) -> Path:
-    """The path of a task's checkpoint."""
-    return CHECKPOINTS / ("" if obs == "pixels" else "state") / f"{task}.pt"
+def curve_file(name: str) -> Path:
+    """The evaluations of the training of the checkpoint <folder>/<task>."""
+    return CHECKPOINTS / "curves" / f"{name.replace('/', '_')}.csv"
 
 
 def evaluate(file: Path) -> list[float]:
@@ -165,11 +172,7 @@ def picture(index: dict[str, dict[str, Any]]) -> None:
     lines = -(-len(tasks) // 3)
     figure, axes = pyplot.subplots(lines, 3, figsize=(10.8, 2.6 * lines), squeeze=False, layout="constrained")
     for axis, task in zip(axes.flat, tasks):
-        runs = [
-            (entry["obs"] + ", distilled" * (entry["route"] == "distillation"), curve(entry))
-            for entry in index.values()
-            if entry["task"] == task
-        ]
+        runs = [(name.partition("/")[0], curve(name, entry)) for name, entry in index.items() if entry["task"] == task]
         if task in LINES:
             value, label = LINES[task]
             axis.axhline(value, color="#6b7280", linestyle=":", linewidth=1, label=label)
@@ -180,9 +183,9 @@ def picture(index: dict[str, dict[str, Any]]) -> None:
     figure.savefig(CHECKPOINTS / "curves.png", dpi=110)
 
 
-def curve(entry: dict[str, Any]) -> list[plot_curves.Point]:
+def curve(name: str, entry: dict[str, Any]) -> list[plot_curves.Point]:
     """The evaluations of a checkpoint's training before its frame, and then the return that the page names."""
-    rows = plot_curves.rows(CHECKPOINTS / "curves" / f"{entry['obs']}_{entry['task']}.csv")
+    rows = plot_curves.rows(curve_file(name))
     points = [(int(row["frame"]), float(row["episode_reward"])) for row in rows]
     points = [point for point in points if point[0] < entry["frames"]] + [(entry["frames"], entry["mean"])]
     return [plot_curves.Point("evaluation", frame, 0.0, reward) for frame, reward in points]
@@ -205,31 +208,33 @@ def page(index: dict[str, dict[str, Any]]) -> str:
         f"conversions don't use (stream `report`, seed {SEED}), with its 95 % interval. Each file carries its "
         "calibration under convert.py's default settings; convert.py says whether it uses it.",
         "",
-        "| task | observations | return | paper's ANN | ratio | route | seed | frames | hours |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| policy | return | paper's ANN | ratio | seed | frames | hours |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for entry in index.values():
+    for name, entry in index.items():
         theirs = PAPER_ANN.get(entry["task"])
         beside = f"{theirs} | {entry['mean'] / theirs:.2f}" if theirs else "- | -"
         lines.append(
-            f"| {entry['task']} | {entry['obs']} | {bounded(entry['returns'])} | {beside} | {entry['route']} | "
+            f"| {name} | {bounded(entry['returns'])} | {beside} | "
             f"{entry['seed']} | {entry['frames']:,} | {entry['hours']:.1f} |"
         )
     lines += [
         "",
-        "The paper's agents were trained from pixels for about 1M frames (two cores can't do that in a day); a state "
-        "policy beside its figure says how good the policy is, not that the settings are the same. The routes: "
-        "*state*, DrQ-v2's learner on states; *pixels*, DrQ-v2; *distillation*, a pixel policy taught by the state "
-        "policy of the same task, whose frames and hours come on top of its teacher's.",
+        "*state* and *pixels* learned from states and from pixels by DrQ-v2 (`train.py`). *distilled* see pixels and "
+        "were taught by the state policy of the same task (`distill.py`), whose frames and hours come on top. "
+        f"Of the two pixel policies of a task convert.py takes the one that learned if it returns {AS_GOOD:.0%} of the "
+        "other's return; `snapshot=checkpoints/distilled/cartpole_swingup.pt` names one. "
+        "The paper's agents learned from pixels for about 1M frames (two cores can't do that in a day): its figure "
+        "beside ours says how good a policy is, not that the settings are the same.",
         "",
         "![Learning curves](curves.png)",
         "",
         "The curves' numbers: [curves](curves). The commands:",
         "",
     ]
-    for entry in index.values():
+    for name, entry in index.items():
         tried = f" ({entry['tried']})" if entry["tried"] else ""
-        lines.append(f"- {entry['obs']} {entry['task']}{tried}: `{entry['command']}`")
+        lines.append(f"- {name}{tried}: `{entry['command']}`")
     return "\n".join(lines) + "\n"
 
 

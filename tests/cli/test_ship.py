@@ -54,11 +54,11 @@ def test_a_calibration_of_the_command_is_used_by_convert_and_changes_nothing_els
 @pytest.mark.parametrize(
     "words, code, reason",
     [
-        ((), 2, "give RUN_DIR with --route and --command, or --calibrate"),
+        ((), 2, "give RUN_DIR with --command, or --calibrate"),
         (("run",), 2, "give RUN_DIR with"),
         (("run", "--calibrate", "policy.pt"), 2, "give RUN_DIR with"),
         (("--calibrate", "absent.pt"), 1, "error: absent.pt: no such file"),
-        (("absent", "--route", "state", "--command", "x"), 1, "error: absent/policy.pt: no such file"),
+        (("absent", "--command", "x"), 1, "error: absent/policy.pt: no such file"),
     ],
 )
 def test_wrong_words_are_one_line(tmp_path, words, code, reason):
@@ -69,8 +69,8 @@ def test_wrong_words_are_one_line(tmp_path, words, code, reason):
 @pytest.mark.parametrize("name", sorted(INDEX))
 def test_a_checkpoint_that_ships_carries_the_calibration_of_the_default_settings(name):
     """Where this fails after a change of pinned packages: python -m scripts.ship_checkpoint --calibrate."""
-    obs, task = name.split("/")
-    path = CHECKPOINTS / (f"{task}.pt" if obs == "pixels" else f"state/{task}.pt")
+    folder, task = name.split("/")
+    obs, path = "state" if folder == "state" else "pixels", CHECKPOINTS / f"{name}.pt"
     assert sha256_file(path) == INDEX[name]["sha256"] and path.stat().st_size <= 7e6
     conversion = ConversionRun(
         ConvertSettings.from_dict(config("convert", env_name=task, obs=obs, snapshot=str(path))), say=lambda line: None
