@@ -2,38 +2,74 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import importlib
+import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from runtime.versions import versions
 
 ROOT = Path(__file__).resolve().parent.parent
+OUT = {"type": Path, "help": "also write the tables here"}
 
 
-class Contender:
-    """A process that finds modules in `folder` before ours of that name, and sleeps until it is asked."""
+def options(description: str, **arguments: dict[str, Any]) -> argparse.Namespace:
+    """The command line: by option its keywords for argparse."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, keywords in arguments.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", **keywords)
+    return parser.parse_args()
 
-    def __init__(self, benchmark: str, words: str, folder: Path = ROOT) -> None:
+
+def peer_folder(file: str, repository: str) -> dict[str, Any]:
+    """The option --peer: a folder with `file`, of a checkout of `repository`."""
+
+    def folder(text: str) -> Path:
+        if not (Path(text) / file).is_file():
+            raise argparse.ArgumentTypeError(f"{text} has no {file}")
+        return Path(text).absolute()
+
+    return {"type": folder, "required": True, "help": f"the folder of {file} in a checkout of {repository}"}
+
+
+def configuration(program: str, *words: str) -> dict[str, Any]:
+    """What `program` makes of a command line, as a plain dictionary."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
+        return OmegaConf.to_container(compose(program, overrides=list(words)), resolve=True)
+
+
+class Contender(contextlib.AbstractContextManager):
+    """A process that finds modules in `folder` before ours of that name, and sleeps until it is asked.
+
+    There benchmarks.<benchmark>.<function>(**arguments) gives what measures: repeats → a figure.
+    """
+
+    def __init__(self, benchmark: str, function: str, folder: Path = ROOT, **arguments: Any) -> None:
         environment = {"MUJOCO_GL": "egl"} | os.environ | {"PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", f"benchmarks.{benchmark}", *words.split()]
+        command = [sys.executable, "-m", "benchmarks.contenders", benchmark, function, json.dumps(arguments)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen(command, cwd=folder, env=environment, **pipes)
         if self._line("ready") is None:
-            raise SystemExit(f"{words}: didn't start; see its message above")
+            raise SystemExit(f"{function} {arguments}: didn't start; see its message above")
 
     def ask(self, number: int) -> float:
         """What it measures over so many repeats."""
         print(number, file=self._process.stdin, flush=True)
         return float(self._line("measured"))
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
 
@@ -42,14 +78,9 @@ class Contender:
         return next((line.removeprefix(start) for line in self._process.stdout if line.startswith(start)), None)
 
 
-def asked_once(benchmark: str, words: str, folder: Path, number: int) -> float:
-    """What a contender that is started for it measures."""
-    with contextlib.closing(Contender(benchmark, words, folder)) as contender:
-        return contender.ask(number)
-
-
-def serve(measure: Callable[[int], float]) -> None:
-    """The contender's side: answers each line, a number of repeats, by what `measure` makes of it."""
+def serve(benchmark: str, function: str, arguments: str) -> None:
+    """The contender's side: answers each line, a number of repeats, by what is measured."""
+    measure = getattr(importlib.import_module(f"benchmarks.{benchmark}"), function)(**json.loads(arguments))
     print("ready", flush=True)
     for line in sys.stdin:
         print("measured", measure(int(line)), flush=True)
@@ -79,16 +110,21 @@ def in_turns(rounds: int, contenders: dict[str, Callable[[], float]]) -> dict[st
     return figures
 
 
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
 def table(figures: dict[str, list[float]], unit: str, bases: Sequence[str], higher_is_better: bool = True) -> str:
     """A row for each contender, with how many times better than each of `bases` it is."""
     median = {name: statistics.median(values) for name, values in figures.items()}
-    against = " | ".join(f"against the {base.replace(',', '')}" for base in bases)
-    lines = [f"| | {unit}, median (min-max) | {against} |", "|---" * (2 + len(bases)) + "|"]
+    rows = []
     for name, values in figures.items():
         ratios = [(median[name] / median[base]) ** (1 if higher_is_better else -1) for base in bases]
         spread = f"{median[name]:.1f} ({min(values):.1f}-{max(values):.1f})"
-        lines.append(f"| {name} | {spread} | " + " | ".join(f"{ratio:.2f}×" for ratio in ratios) + " |")
-    return "\n".join(lines)
+        rows.append([name, spread, *(f"{ratio:.2f}×" for ratio in ratios)])
+    against = [f"against the {base.replace(',', '')}" for base in bases]
+    return markdown(["", f"{unit}, median (min-max)", *against], rows)
 
 
 def publish(parts: Sequence[str], out: Path | None) -> None:
@@ -102,3 +138,7 @@ def publish(parts: Sequence[str], out: Path | None) -> None:
     print(text)
     if out:
         out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

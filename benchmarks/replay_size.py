@@ -10,35 +10,36 @@ baseline is an fp32 update on such a batch, taking turns with them.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.contenders import ROOT, publish
+import numpy as np
+import torch
+
+import envs
+from benchmarks.contenders import OUT, ROOT, markdown, options, publish
 from benchmarks.train_speed import updater
+from drqv2.episode_files import StoredEpisode
+from drqv2.frames import pack
+from drqv2.replay import Replay, ReplaySettings
+from drqv2.snapshot import load_policy
+from runtime.malloc import keep_large_blocks
 
 BATCH, NSTEP, STACK, NOISE = 256, 3, 3, 0.2
 
 
 def record(task: str, episodes: int, max_decisions: int | None) -> tuple[list, int]:
     """Finished episodes of single frames, played by the state policy of `task` that ships, and the action's size."""
-    import numpy as np
-    import torch
-
-    import envs
-    from drqv2.episode_files import StoredEpisode
-    from drqv2.snapshot import load_policy
-
     network = load_policy(ROOT / "checkpoints" / "state" / f"{task}.pt").network
     env = envs.make(task, frame_stack=1, max_decisions=max_decisions)
     rng = np.random.default_rng(0)
     recorded = []
     for number in range(episodes):
         step = env.reset((number,))
-        frames, actions, rewards, discounts = [step.observation], [], [], []
+        frames, actions, numbers = [step.observation], [], []
         while not step.last:
             with torch.inference_mode():
                 mean = torch.tanh(network(torch.as_tensor(env.state_observation[None])))[0].numpy()
@@ -46,19 +47,14 @@ def record(task: str, episodes: int, max_decisions: int | None) -> tuple[list, i
             step = env.step(action)
             frames.append(step.observation)
             actions.append(action)
-            rewards.append(step.reward)
-            discounts.append(step.discount)
-        recorded.append(StoredEpisode(np.stack(frames), np.stack(actions), np.float32(rewards), np.float32(discounts)))
-    size = env.action_dim
+            numbers.append((step.reward, step.discount))
+        recorded.append(StoredEpisode(np.stack(frames), np.stack(actions), *np.float32(numbers).T))
     env.close()
-    return recorded, size
+    return recorded, env.action_dim
 
 
 def fill(folder: Path, episodes: list, decisions: int):
     """A packed replay in `folder` that holds `decisions` decisions, of copies of `episodes`."""
-    from drqv2.frames import pack
-    from drqv2.replay import Replay, ReplaySettings
-
     channels, height, width = episodes[0].observation.shape[1:]
     settings = ReplaySettings(
         (channels * STACK, height, width), (channels, height, width), decisions, BATCH, NSTEP, 0.99, 1, packed=True
@@ -77,7 +73,7 @@ def timed(work) -> tuple[float, float]:
     return (time.perf_counter() - clock) * 1e3, (time.process_time() - processor) * 1e3
 
 
-def measure(task: str, decisions: int, episodes: int, rounds: int, max_decisions: int | None) -> str:
+def measure(task: str, decisions: int, episodes: int, rounds: int, max_decisions: int | None) -> list[str]:
     """The table's row of `task`."""
     played, action_dim = record(task, episodes, max_decisions)
     with tempfile.TemporaryDirectory() as scratch:
@@ -95,34 +91,35 @@ def measure(task: str, decisions: int, episodes: int, rounds: int, max_decisions
         held = len(replay)
     wait, processor = (statistics.median(column) for column in zip(*sampling))
     base = statistics.median(learning)
-    return (
-        f"| {task} | {held:,} | {size / 1e9:.2f} | {size / held:,.0f} "
-        f"| {wait:.1f} ({min(sampling)[0]:.1f}-{max(sampling)[0]:.1f}) "
-        f"| {processor:.1f} | {base:.0f} ({min(learning):.0f}-{max(learning):.0f}) | {wait / base:.1%} |"
-    )
+    return [
+        task,
+        f"{held:,}",
+        f"{size / 1e9:.2f}",
+        f"{size / held:,.0f}",
+        f"{wait:.1f} ({min(sampling)[0]:.1f}-{max(sampling)[0]:.1f})",
+        f"{processor:.1f}",
+        f"{base:.0f} ({min(learning):.0f}-{max(learning):.0f})",
+        f"{wait / base:.1%}",
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", default="cheetah_run,quadruped_walk", help="tasks whose state policy ships")
-    parser.add_argument("--decisions", type=int, default=500_000, help="decisions held (500,000: a run of 1M frames)")
-    parser.add_argument("--episodes", type=int, default=4, help="different episodes among them")
-    parser.add_argument("--rounds", type=int, default=5, help="updates timed, with ten batches sampled before each")
-    parser.add_argument("--max-decisions", type=int, help="cuts the episodes short, to try the script")
-    parser.add_argument("--out", type=Path, help="also write the table here")
-    words = parser.parse_args()
-    from runtime.malloc import keep_large_blocks
-
-    keep_large_blocks()
-    head = (
-        "| task | decisions | GB | bytes per decision | sampling, ms (min-max) | its processor ms "
-        "| fp32 update, ms (min-max) | sampling / update |"
+    words = options(
+        __doc__,
+        tasks={"default": "cheetah_run,quadruped_walk", "help": "tasks whose state policy ships"},
+        decisions={"type": int, "default": 500_000, "help": "decisions held (500,000: a run of 1M frames)"},
+        episodes={"type": int, "default": 4, "help": "different episodes among them"},
+        rounds={"type": int, "default": 5, "help": "updates timed, with ten batches sampled before each"},
+        max_decisions={"type": int, "help": "cuts the episodes short, to try the script"},
+        out=OUT,
     )
+    keep_large_blocks()
+    head = ["task", "decisions", "GB", "bytes per decision", "sampling, ms (min-max)", "its processor ms"]
     rows = [
         measure(task, words.decisions, words.episodes, words.rounds, words.max_decisions)
         for task in words.tasks.split(",")
     ]
-    table = "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
+    table = markdown([*head, "fp32 update, ms (min-max)", "sampling / update"], rows)
     publish([f"Batches of {BATCH}, {NSTEP}-step, {STACK} frames; medians:", table], words.out)
 
 

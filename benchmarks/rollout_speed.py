@@ -18,7 +18,6 @@ Timed, each side in a process of its own that waits while the other works:
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import os
@@ -32,10 +31,22 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contenders import ROOT, Contender, asked_once, in_turns, milliseconds, publish, serve, table
+from benchmarks.contenders import (
+    OUT,
+    ROOT,
+    Contender,
+    in_turns,
+    markdown,
+    milliseconds,
+    options,
+    peer_folder,
+    publish,
+    table,
+)
 
 TIMESTEPS = (2, 8, 32, 64)
 METHODS = {"IF": ("if", "rate"), "SNM": ("snm", "rate"), "MT": ("mt", "rate"), "DC": ("mt", "differential")}
+DTYPES = {"fp32": None, "bf16": "bfloat16"}
 TASK = "cartpole_swingup"
 TRAINED = (TASK, "reacher_easy")
 
@@ -105,7 +116,9 @@ def _peer_policy(timesteps: int):
 # ---- ours, inside its process ----
 
 
-def network_ours(method: str, timesteps: int, dtype: str, batch: int, trained: str | None) -> Callable[[int], float]:
+def network_ours(
+    method: str, timesteps: int, dtype: str | None, batch: int, trained: str | None
+) -> Callable[[int], float]:
     from runtime.openmp import wait_asleep
 
     wait_asleep()  # as convert.py does
@@ -115,9 +128,7 @@ def network_ours(method: str, timesteps: int, dtype: str, batch: int, trained: s
     from runtime.malloc import keep_large_blocks
 
     keep_large_blocks()
-    network, images = _random_network((9, 84, 84), 1024), _images(batch)
-    if trained is not None:
-        network, images = _trained(trained, batch)
+    network, images = _trained(trained, batch) if trained else (_random_network((9, 84, 84), 1024), _images(batch))
     images = torch.from_numpy(images)
     neuron, coding = METHODS[method]
     spiking = snn.convert(
@@ -127,7 +138,7 @@ def network_ours(method: str, timesteps: int, dtype: str, batch: int, trained: s
         coding=coding,
         timesteps=timesteps,
         crpi=snn.CRPI(0.5),
-        dtype=torch.bfloat16 if dtype == "bf16" else None,
+        dtype=dtype and getattr(torch, dtype),
         chunk_rows=batch,
     )
     return milliseconds(lambda _: spiking(images), batch)
@@ -146,9 +157,9 @@ def _trained(task: str, count: int) -> tuple:
     import torch
 
     import envs
-    from drqv2.snapshot import load_policy
+    from drqv2.snapshot import find_shipped, load_policy
 
-    network = load_policy(ROOT / "checkpoints" / f"{task}.pt").network
+    network = load_policy(find_shipped(task, "pixels")).network
     environment = envs.make(task, seed=1)
     observations = [environment.reset().observation]
     for _ in range(200):
@@ -164,11 +175,11 @@ def our_evaluation(
 ) -> tuple[float, float]:
     """Decisions per second of a whole convert.py run without its calibration, and its peak memory in GB. The policy's
     weights are random, or of the one that ships."""
-    from drqv2.snapshot import policy_meta, write_policy
+    from drqv2.snapshot import find_shipped, policy_meta, write_policy
     from evaluation import result as results
 
     with tempfile.TemporaryDirectory() as folder:
-        policy = ROOT / "checkpoints" / f"{TASK}.pt" if trained else Path(folder) / "policy.pt"
+        policy = find_shipped(TASK, obs) if trained else Path(folder) / "policy.pt"
         if not trained:
             shape, hidden = ((9, 84, 84), 1024) if obs == "pixels" else ((5,), 256)
             meta = policy_meta(
@@ -222,72 +233,63 @@ def _images(count: int) -> np.ndarray:
 
 
 def network_table(peer: Path, rounds: int, batch: int, decisions: int) -> str:
-    ours = {f"{m} {d}": f"--method {m} --dtype {d}" for m in METHODS for d in ("fp32", "bf16")}
-    ours |= {f"IF fp32, {task}": f"--method IF --dtype fp32 --trained {task}" for task in TRAINED}
-    head = "| T | peer, IF | " + " | ".join(ours) + " | IF against the peer: fp32, bf16, trained |"
-    lines = [head, "|" + "---|" * (2 + len(ours) + 1)]
+    ours = {f"{method} {dtype}": (method, dtype, None) for method in METHODS for dtype in DTYPES}
+    ours |= {f"IF fp32, {task}": ("IF", "fp32", task) for task in TRAINED}
+    compared, rows = [name for name, (method, *_) in ours.items() if method == "IF"], []
     for timesteps in TIMESTEPS:
         with contextlib.ExitStack() as stack:
-
-            def asked(words: str, folder: Path, number: int) -> Callable[[], float]:
-                contender = Contender("rollout_speed", f"--timesteps {timesteps} {words}", folder)  # noqa: B023
-                return functools.partial(stack.enter_context(contextlib.closing(contender)).ask, number)
-
-            contenders = {"peer": asked("--serve network_peer", peer, decisions // rounds)}
-            for name, words in ours.items():
-                contenders[name] = asked(f"--serve network_ours --batch {batch} {words}", ROOT, 4 * batch)
+            served = stack.enter_context(Contender("rollout_speed", "network_peer", peer, timesteps=timesteps))
+            contenders = {"peer": functools.partial(served.ask, decisions // rounds)}
+            for name, (method, dtype, task) in ours.items():
+                words = {"method": method, "dtype": DTYPES[dtype], "trained": task, "batch": batch}
+                served = Contender("rollout_speed", "network_ours", timesteps=timesteps, **words)
+                contenders[name] = functools.partial(stack.enter_context(served).ask, 4 * batch)
             figures = in_turns(rounds, contenders)
         median = {name: statistics.median(values) for name, values in figures.items()}
-        compared = ["IF fp32", "IF bf16", *(f"IF fp32, {task}" for task in TRAINED)]
         ratios = ", ".join(f"{median['peer'] / median[name]:.1f}×" for name in compared)
-        cells = [f"{median[name]:.1f}" for name in contenders]
-        lines.append(f"| {timesteps} | " + " | ".join(cells) + f" | {ratios} |")
-        print(lines[-1], file=sys.stderr, flush=True)
-    return "\n".join(lines)
+        rows.append([str(timesteps), *(f"{median[name]:.1f}" for name in contenders), ratios])
+        print(rows[-1], file=sys.stderr, flush=True)
+    return markdown(["T", "peer, IF", *ours, "IF against the peer: fp32, bf16, trained"], rows)
 
 
 def evaluation_table(peer: Path, rounds: int, decisions: int, max_decisions: int) -> str:
-    words = "--serve evaluation_peer --timesteps 32"
-    contenders = {"peer": lambda: asked_once("rollout_speed", words, peer, decisions)}
-    for name, dtype, trained in (
-        ("ours, fp32", "null", False),
-        ("ours, bf16", "bfloat16", False),
-        ("ours, fp32, the policy that ships", "null", True),
-    ):
-        ours = functools.partial(our_evaluation, "pixels", max_decisions, 32, 4, dtype, trained)
-        contenders[name] = lambda ours=ours: ours()[0]
+    def peers() -> float:
+        with Contender("rollout_speed", "evaluation_peer", peer, timesteps=32) as contender:
+            return contender.ask(decisions)
+
+    def ours(dtype: str, trained: bool) -> float:
+        return our_evaluation("pixels", max_decisions, 32, 4, dtype, trained)[0]
+
+    contenders = {
+        "peer": peers,
+        "ours, fp32": lambda: ours("null", False),
+        "ours, bf16": lambda: ours("bfloat16", False),
+        "ours, fp32, the policy that ships": lambda: ours("null", True),
+    }
     return table(in_turns(rounds, contenders), "decisions per second", ["peer"])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", type=Path, help="DMC folder of a checkout of xuzijie32/ANN2SNN-CRPI")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds in which every contender has a turn")
-    parser.add_argument("--decisions", type=int, default=501, help="decisions of the peer per figure, over all rounds")
-    parser.add_argument("--max-decisions", type=int, default=50, help="cap on the episodes of our evaluation")
-    parser.add_argument("--batch", type=int, default=10, help="observations per call of ours")
-    parser.add_argument("--out", type=Path, help="also write the tables here")
-    for hidden in ("--serve", "--method", "--dtype", "--trained"):
-        parser.add_argument(hidden, help=argparse.SUPPRESS)
-    parser.add_argument("--timesteps", type=int, help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.serve == "network_ours":
-        return serve(network_ours(words.method, words.timesteps, words.dtype, words.batch, words.trained))
-    if words.serve:
-        return serve({"network_peer": network_peer, "evaluation_peer": evaluation_peer}[words.serve](words.timesteps))
-    if words.peer is None or not (words.peer / "convert.py").is_file():
-        parser.error("--peer: give the DMC folder of a checkout of xuzijie32/ANN2SNN-CRPI")
-    peer, turn = words.peer.absolute(), words.decisions // words.rounds
+    words = options(
+        __doc__,
+        peer=peer_folder("convert.py", "xuzijie32/ANN2SNN-CRPI"),
+        rounds={"type": int, "default": 3, "help": "rounds in which every contender has a turn"},
+        decisions={"type": int, "default": 501, "help": "decisions of the peer per figure, over all rounds"},
+        max_decisions={"type": int, "default": 50, "help": "cap on the episodes of our evaluation"},
+        batch={"type": int, "default": 10, "help": "observations per call of ours"},
+        out=OUT,
+    )
+    turn = words.decisions // words.rounds
     (speed, _), (_, peak) = our_evaluation("state", 500, 8, 4), our_evaluation("pixels", 5, 64, 10)
     publish(
         [
             f"Network alone, ms per decision (median of {words.rounds}; the peer over {words.decisions} decisions one "
             f"by one, ours in batches of {words.batch}):",
-            network_table(peer, words.rounds, words.batch, words.decisions),
+            network_table(words.peer, words.rounds, words.batch, words.decisions),
             f"Whole evaluation with rendering, {TASK}, IF, T=32 (the peer: {turn} decisions of its loop per round; "
             f"ours: ANN and 11 α × 4 episodes of {words.max_decisions} decisions; per decision, so neither is "
             "extrapolated in time):",
-            evaluation_table(peer, words.rounds, turn, words.max_decisions),
+            evaluation_table(words.peer, words.rounds, turn, words.max_decisions),
             f"State policy, whole evaluation at T=8 (11 α × 4 episodes): {speed:.0f} decisions per second.",
             f"Largest process of 11 α × 10 episodes at T=64 on pixels: {peak:.2f} GB.",
         ],

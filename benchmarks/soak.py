@@ -18,7 +18,6 @@ Ctrl-C ends it early with the table of what was seen. samples.csv in the folder 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gc
 import io
@@ -34,20 +33,14 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.contenders import ROOT, configuration, markdown, options
+from drqv2.settings import TrainSettings
+from drqv2.trainer import Trainer
+from evaluation import run
+from evaluation.settings import ConvertSettings
+from runtime.malloc import keep_large_blocks
+
 FRAMES = 400
-COLUMNS = (
-    "minute",
-    "cycle",
-    "kind",
-    "anonymous_mb",
-    "file_mb",
-    "open_files",
-    "mappings",
-    "threads",
-    "children",
-    "shm_files",
-)
 WATCHED = {
     "anonymous_mb": "memory of the process, MB",
     "file_mb": "mapped files in memory, MB",
@@ -61,21 +54,8 @@ WATCHED = {
 WARM_UP = 0.1
 
 
-def configuration(name: str, *overrides: str) -> dict:
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
-        return OmegaConf.to_container(compose(name, overrides=list(overrides)), resolve=True)
-
-
 def cycle(number: int, kind: str) -> None:
     """Trains `FRAMES` more frames and converts what came out."""
-    from drqv2.settings import TrainSettings
-    from drqv2.trainer import Trainer
-    from evaluation import run
-    from evaluation.settings import ConvertSettings
-
     train = configuration(
         "train",
         "task=cartpole_swingup",
@@ -172,42 +152,33 @@ def table(rows: list[dict[str, float]]) -> str:
     rows = [row for row in rows if row["minute"] >= WARM_UP * end]
     tenth = max(1, len(rows) // 10)
     hours = [row["minute"] / 60 for row in rows]
-    lines = [
-        f"{len(rows)} samples after {WARM_UP:.0%} warm-up, {(hours[-1] - hours[0]):.2f} h",
-        "",
-        "| what | first tenth (median) | last tenth (median) | highest | slope per hour |",
-        "|---|---|---|---|---|",
-    ]
+    lines = []
     for key, label in WATCHED.items():
         values = [row[key] for row in rows]
         slope = statistics.linear_regression(hours, values).slope
         first, last = statistics.median(values[:tenth]), statistics.median(values[-tenth:])
-        lines.append(f"| {label} | {first:g} | {last:g} | {max(values):g} | {slope:+.2f} |")
-    return "\n".join(lines)
+        lines.append([label, f"{first:g}", f"{last:g}", f"{max(values):g}", f"{slope:+.2f}"])
+    head = ["what", "first tenth (median)", "last tenth (median)", "highest", "slope per hour"]
+    said = f"{len(rows)} samples after {WARM_UP:.0%} warm-up, {(hours[-1] - hours[0]):.2f} h"
+    return f"{said}\n\n{markdown(head, lines)}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=120)
-    parser.add_argument("--kills", action="store_true", help="the training that is killed and resumed")
-    parser.add_argument("--descriptors", type=int, default=256, help="that such a training may hold")
-    parser.add_argument("--share", type=float, default=1.0, help="of one core that it may use on average")
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=Path("soak"),
-        help="for runs, results and samples.csv; must not hold an earlier soak",
+    words = options(
+        __doc__,
+        minutes={"type": float, "default": 120, "help": "how long"},
+        kills={"action": "store_true", "help": "the training that is killed and resumed"},
+        descriptors={"type": int, "default": 256, "help": "that such a training may hold"},
+        share={"type": float, "default": 1.0, "help": "of one core that it may use on average"},
+        folder={"type": Path, "default": "soak", "help": "for runs, results, samples.csv; must hold no earlier soak"},
     )
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    os.chdir(options.folder)
-    from runtime.malloc import keep_large_blocks
-
+    words.folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(words.folder)
     keep_large_blocks()
     rows: list[dict[str, float]] = []
     started, number = time.monotonic(), {"state": 0, "pixels": 0}
     with open("samples.csv", "x", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, ("minute", "cycle", "kind", *WATCHED))
         writer.writeheader()
 
         def note(row: dict[str, float]) -> None:
@@ -216,9 +187,9 @@ def main() -> None:
             file.flush()
 
         try:
-            if options.kills:
-                print(killed_training(options.minutes * 60, options.descriptors, note))
-            while time.monotonic() - started < options.minutes * 60:
+            if words.kills:
+                print(killed_training(words.minutes * 60, words.descriptors, note))
+            while time.monotonic() - started < words.minutes * 60:
                 kind = "pixels" if len(rows) % 10 == 9 else "state"
                 number[kind] += 1
                 used, begun = cpu_seconds(), time.monotonic()
@@ -228,10 +199,10 @@ def main() -> None:
                 note({"kind": kind, **sample()})
                 if len(rows) % 20 == 0:
                     print(rows[-1], flush=True)
-                time.sleep(max(0.0, (cpu_seconds() - used) / options.share - (time.monotonic() - begun)))
+                time.sleep(max(0.0, (cpu_seconds() - used) / words.share - (time.monotonic() - begun)))
         except KeyboardInterrupt:
             print("stopped by Ctrl-C")
-    if not options.kills:
+    if not words.kills:
         print(f"{number['state']} cycles on states, {number['pixels']} on pixels")
     print(table(rows), flush=True)
 

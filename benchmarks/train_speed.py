@@ -14,7 +14,6 @@ Two things are timed, each in a process of its own that waits while the others w
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import os
@@ -25,12 +24,24 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contenders import ROOT, Contender, asked_once, in_turns, milliseconds, publish, serve, table
+from benchmarks.contenders import (
+    OUT,
+    ROOT,
+    Contender,
+    configuration,
+    in_turns,
+    milliseconds,
+    options,
+    peer_folder,
+    publish,
+    table,
+)
+from runtime.malloc import keep_large_blocks
 
 EPISODES, LENGTH = 8, 500
 CONTENDERS = {
-    "peer, as shipped": ("peer", "off"),
-    "peer, tuned": ("peer", "on"),
+    "peer, as shipped": ("peer", "as shipped"),
+    "peer, tuned": ("peer", "tuned"),
     "ours, fp32": ("ours", "fp32"),
     "ours, bf16": ("ours", "bf16"),
 }
@@ -43,35 +54,21 @@ def updater(action_dim: int, precision: str = "fp32") -> Callable[[dict, int], N
     """Update number so-and-so, on a batch's arrays, of a DrQ-v2 agent of the published size."""
     import torch
 
-    from drqv2.agent import AgentSettings, Batch, DrQV2Agent
-    from drqv2.schedule import parse_schedule
+    from drqv2.agent import DrQV2Agent
+    from drqv2.settings import TrainSettings
 
-    settings = AgentSettings(
-        observation_shape=(9, 84, 84),
-        action_dim=action_dim,
-        feature_dim=50,
-        hidden_dim=1024,
-        actor_trunk="layernorm_tanh",
-        lr=1e-4,
-        critic_target_tau=0.01,
-        num_expl_steps=2000,
-        stddev_schedule=parse_schedule(0.2),
-        stddev_clip=0.3,
-        normalize_observations=False,
-        precision=precision,
-        compile=False,
-        seed=1,
-    )
-    agent = DrQV2Agent(settings, torch.device("cpu"))
+    words = ("actor_trunk=layernorm_tanh", "stddev_schedule=0.2", f"precision={precision}")
+    settings = TrainSettings.from_dict(configuration("train", *words))
+    agent = DrQV2Agent(settings, (9, 84, 84), action_dim, torch.device("cpu"))
 
     def update(arrays: dict, number: int) -> None:
-        batch = Batch(**{name: torch.as_tensor(array) for name, array in arrays.items()})
+        batch = {name: torch.as_tensor(array) for name, array in arrays.items()}
         agent.update(batch, 5000, number)["critic_loss"].item()
 
     return update
 
 
-def updates_ours(precision: str, batch_size: int, folder: Path) -> Callable[[int], float]:
+def updates_ours(variant: str, batch_size: int, scratch: str) -> Callable[[int], float]:
     from itertools import count
 
     import torch
@@ -80,19 +77,22 @@ def updates_ours(precision: str, batch_size: int, folder: Path) -> Callable[[int
     from drqv2.prefetch import Prefetcher
     from drqv2.replay import Replay, ReplaySettings
 
-    update, numbers = updater(6, precision), count()
-    replay = Replay(folder, ReplaySettings((9, 84, 84), (3, 84, 84), 10**6, batch_size, 3, 0.99, 1))
+    keep_large_blocks()
+    update, numbers = updater(6, variant), count()
+    replay = Replay(Path(scratch), ReplaySettings((9, 84, 84), (3, 84, 84), 10**6, batch_size, 3, 0.99, 1))
     for arrays in _episodes(frames=3):
         replay.add(StoredEpisode(**arrays))
     prefetch = Prefetcher(replay.sample, torch.device("cpu"))
     return milliseconds(lambda _: update(prefetch.take(number := next(numbers)), number))
 
 
-def updates_peer(_: str, batch_size: int, folder: Path) -> Callable[[int], float]:
+def updates_peer(variant: str, batch_size: int, scratch: str) -> Callable[[int], float]:
     import replay_buffer
 
     import drqv2
 
+    if variant == "tuned":
+        keep_large_blocks()
     agent = drqv2.DrQV2Agent(
         obs_shape=(9, 84, 84),
         action_shape=(6,),
@@ -117,8 +117,8 @@ def updates_peer(_: str, batch_size: int, folder: Path) -> Callable[[int], float
         episode = {name: np.concatenate([first[name], later[name]]) for name in first} | {
             "observation": arrays["observation"]
         }
-        replay_buffer.save_episode(episode, folder / f"20260101T000000_{i}_{LENGTH}.npz")
-    batches = iter(replay_buffer.make_replay_loader(folder, 10**6, batch_size, 4, True, 3, 0.99))
+        replay_buffer.save_episode(episode, Path(scratch) / f"20260101T000000_{i}_{LENGTH}.npz")
+    batches = iter(replay_buffer.make_replay_loader(Path(scratch), 10**6, batch_size, 4, True, 3, 0.99))
     return milliseconds(lambda _: agent.update(batches, 5000))
 
 
@@ -157,38 +157,30 @@ def _frames_per_second(environment, train: Callable[[], object], decisions: int)
         return 2 * decisions / enough.args[0]
 
 
-def training_ours(precision: str, _: int, folder: Path) -> Callable[[int], float]:
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
+def training_ours(variant: str, batch_size: int, scratch: str) -> Callable[[int], float]:
     from drqv2.settings import TrainSettings
     from drqv2.trainer import Trainer
 
-    words = [
-        "task=cartpole_swingup",
-        f"root={folder}",
-        f"precision={precision}",
-        "progress=false",
-        "num_eval_episodes=1",
-        "save_video=false",
-    ]
-    with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
-        config = OmegaConf.to_container(compose("train", words), resolve=True)
+    keep_large_blocks()
+    words = ("progress=false", "num_eval_episodes=1", "save_video=false", f"batch_size={batch_size}")
+    config = configuration("train", "task=cartpole_swingup", f"root={scratch}", f"precision={variant}", *words)
     trainer = Trainer(TrainSettings.from_dict(config))
-    trainer.evaluator.run = lambda *_: {"episode_reward": 0.0, "decisions": 0.0, "capped": 0.0}
+    trainer.evaluator.run = lambda *_: (0.0, 0.0, False)
     return functools.partial(_frames_per_second, trainer.env, trainer.run)
 
 
-def training_peer(_: str, __: int, folder: Path) -> Callable[[int], float]:
+def training_peer(variant: str, batch_size: int, scratch: str) -> Callable[[int], float]:
+    if variant == "tuned":
+        keep_large_blocks()
     peer = Path.cwd()
-    os.chdir(folder)
+    os.chdir(scratch)
     from omegaconf import OmegaConf
 
     import train
 
     config = OmegaConf.load(peer / "cfgs/config.yaml")
     task = OmegaConf.merge(OmegaConf.load(peer / "cfgs/task/easy.yaml"), {"task_name": "cartpole_swingup"})
-    config = OmegaConf.merge(config, task, {"device": "cpu", "save_video": False})
+    config = OmegaConf.merge(config, task, {"device": "cpu", "save_video": False, "batch_size": batch_size})
     for name in ("defaults", "hydra"):
         config.pop(name, None)
     workspace = train.Workspace(config)
@@ -200,48 +192,38 @@ def training_peer(_: str, __: int, folder: Path) -> Callable[[int], float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", type=Path, help="checkout of facebookresearch/drqv2")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds in which every contender has a turn")
-    parser.add_argument("--repeats", type=int, default=3, help="updates per turn")
-    parser.add_argument("--decisions", type=int, default=40, help="decisions timed end to end (0: leave that part out)")
-    parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--out", type=Path, help="also write the tables here")
-    for hidden in ("--serve", "--variant", "--folder"):
-        parser.add_argument(hidden, help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.serve:
-        if words.variant != "off":
-            from runtime.malloc import keep_large_blocks
-
-            keep_large_blocks()
-        return serve(globals()[words.serve](words.variant, words.batch_size, Path(words.folder)))
-    if words.peer is None or not (words.peer / "drqv2.py").is_file():
-        parser.error("--peer: give a checkout of facebookresearch/drqv2")
-    folders = {"ours": ROOT, "peer": words.peer.absolute()}
+    words = options(
+        __doc__,
+        peer=peer_folder("drqv2.py", "facebookresearch/drqv2"),
+        rounds={"type": int, "default": 5, "help": "rounds in which every contender has a turn"},
+        repeats={"type": int, "default": 3, "help": "updates per turn"},
+        decisions={"type": int, "default": 40, "help": "decisions timed end to end (0: leave that part out)"},
+        batch_size={"type": int, "default": 256, "help": "transitions per update"},
+        out=OUT,
+    )
+    bases = list(CONTENDERS)[:2]
     with contextlib.ExitStack() as stack:
 
-        def asked(kind: str, side: str, variant: str) -> tuple[str, str, Path]:
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            options = f"--serve {kind}_{side} --variant {variant} --batch-size {words.batch_size} --folder {folder}"
-            return "train_speed", options, folders[side]
+        def start(kind: str, side: str, variant: str) -> Contender:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory())
+            where = ("train_speed", f"{kind}_{side}", ROOT if side == "ours" else words.peer)
+            return Contender(*where, variant=variant, batch_size=words.batch_size, scratch=scratch)
 
         updates = {}
         for name, contender in CONTENDERS.items():
-            served = stack.enter_context(contextlib.closing(Contender(*asked("updates", *contender))))
+            served = stack.enter_context(start("updates", *contender))
             updates[name] = functools.partial(served.ask, words.repeats)
-        bases = list(CONTENDERS)[:2]
         parts = [f"Batch {words.batch_size}, {words.rounds} rounds of {words.repeats} updates:"]
         parts.append(table(in_turns(words.rounds, updates), "ms per update", bases, higher_is_better=False))
     if words.decisions:
+
+        def train(side: str, variant: str) -> float:
+            with start("training", side, variant) as contender:
+                return contender.ask(words.decisions)
+
         with stack:
-            training = {
-                name: lambda contender=contender: asked_once(*asked("training", *contender), words.decisions)
-                for name, contender in CONTENDERS.items()
-            }
-            parts.append(
-                f"Training end to end, {words.decisions} decisions of cartpole_swingup from pixels, batch 256:"
-            )
+            training = {name: functools.partial(train, *contender) for name, contender in CONTENDERS.items()}
+            parts.append(f"Training end to end, {words.decisions} decisions of cartpole_swingup from pixels:")
             parts.append(table(in_turns(max(1, words.rounds // 2), training), "frames per second", bases))
     publish(parts, words.out)
 

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
 
 import envs
-from drqv2.episode_files import StoredEpisode
 from drqv2.learner import explore
 from drqv2.randomness import Purpose, generator
 from drqv2.run import TrainingRun
 from drqv2.schedule import parse_schedule
 from drqv2.settings import DistillSettings
 from drqv2.snapshot import LoadedPolicy
-from drqv2.student import Lesson, Student, StudentSettings
+from drqv2.student import Student
 from runtime.errors import UserError
 from snn.device import placed
 
@@ -42,31 +40,11 @@ class Distiller(TrainingRun):
         self._teacher = teacher.network.to(self.device)
 
     def _make_learner(self) -> Student:
-        s = self.settings
-        return Student(
-            StudentSettings(
-                observation_shape=self.env.observation_shape,
-                action_dim=self.env.action_dim,
-                feature_dim=s.feature_dim,
-                hidden_dim=s.hidden_dim,
-                actor_trunk=s.actor_trunk,
-                normalize_observations=False,
-                precision=self.precision,
-                compile=s.compile,
-                seed=s.seed,
-                lr_schedule=parse_schedule(s.lr_schedule),
-                state_dim=self._state_dim,
-                state_weight=s.state_weight,
-            ),
-            self.device,
-        )
+        return Student(self.settings, self.env.observation_shape, self.env.action_dim, self.device, self._state_dim)
 
     def _episode_decisions(self) -> int | None:
         # Only for the episodes learned from: evaluation plays whole ones.
-        limits = [
-            limit for limit in (self.settings.max_decisions, self.settings.episode_decisions) if limit is not None
-        ]
-        return min(limits, default=None)
+        return min(filter(None, (self.settings.max_decisions, self.settings.episode_decisions)), default=None)
 
     def _first_update_step(self) -> int:
         return self.settings.num_teacher_frames // self.settings.action_repeat
@@ -84,15 +62,8 @@ class Distiller(TrainingRun):
         lesson = np.concatenate([label, self.env.state_observation]) if self.settings.state_weight > 0 else label
         return explore(mean, self._stddev(self.step), rng), lesson
 
-    def _include(self, episode: StoredEpisode) -> None:
-        if self.settings.state_weight > 0:
-            self.agent.include(episode.action[:, self.env.action_dim :])
-
     def _sample(self, update: int) -> dict[str, np.ndarray]:
         return self.replay.sample_pairs(update)
-
-    def _update(self, batch: dict[str, Tensor], update: int) -> dict[str, Tensor]:
-        return self.agent.update(Lesson(**batch), self.step)
 
 
 def check_teacher(task: str, action_repeat: int, teacher: LoadedPolicy) -> None:

@@ -12,7 +12,6 @@ keeps 10⁶ decisions of 84×84 RGB at 21 GB instead of 63.5 GB raw, and at a fr
 
 from __future__ import annotations
 
-import mmap
 import os
 import zlib
 from collections.abc import Iterable
@@ -112,19 +111,18 @@ class EpisodeFiles:
                 self._map(row.file)
             self._number, self._end = row.file, _aligned(row.offset + row.bytes)
 
-    def check(self, row: Row) -> None:
-        """Reads an episode's bytes. Raises DamagedEpisode where they aren't those that were written."""
+    def damage(self, row: Row) -> str:
+        """What is wrong with an episode's bytes on the disk, file named; empty where they are those written."""
         path = data_file(self.folder, row.file)
         try:
             with open(path, "rb") as file:
                 file.seek(row.offset)
                 contents = file.read(row.bytes)
         except FileNotFoundError:
-            raise DamagedEpisode(f"{path}: is gone") from None
+            return f"{path}: is gone"
         if len(contents) < row.bytes:
-            raise DamagedEpisode(f"{path}: cut off in the episode at byte {row.offset}")
-        if zlib.crc32(contents) != row.crc32:
-            raise DamagedEpisode(f"{path}: the episode at byte {row.offset} is damaged")
+            return f"{path}: cut off in the episode at byte {row.offset}"
+        return "" if zlib.crc32(contents) == row.crc32 else f"{path}: the episode at byte {row.offset} is damaged"
 
     def mapped(self, number: int) -> np.ndarray:
         """The bytes, uint8 [N], of data file `number`. To be let go before the next `append`, which maps it anew."""
@@ -160,8 +158,7 @@ class EpisodeFiles:
             self._newest = None
 
     def _map(self, number: int) -> None:
-        with open(data_file(self.folder, number), "rb") as file:
-            self._mapped[number] = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        self._mapped[number] = np.asarray(np.memmap(data_file(self.folder, number), np.uint8, "r"))
 
     def _paths(self) -> list[Path]:
         return [path for path in self.folder.glob("*.episodes") if path.stem.isdecimal()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from runtime.errors import UserError
 VIDEO_SCALE = 3  # observations are 84 pixels wide: too small to look at
 
 
+@dataclass
 class Evaluator:
     """Plays `episodes` episodes side by side, one environment each.
 
@@ -22,28 +24,25 @@ class Evaluator:
     actions that are not finite.
     """
 
-    def __init__(
-        self, make_envs: Callable[[], VectorEnv], *, seed: int, episodes: int, fps: float, remedy: str
-    ) -> None:
-        self._make_envs = make_envs
-        self._envs: VectorEnv | None = None
-        self._seed = seed
-        self._episodes = episodes
-        self._fps = fps
-        self._remedy = remedy
+    make_envs: Callable[[], VectorEnv]
+    seed: int
+    episodes: int
+    fps: float
+    remedy: str
+    _envs: VectorEnv | None = None
 
-    def run(self, act: Callable[[np.ndarray], np.ndarray], first: int, video: Path | None) -> dict[str, float]:
-        """An evaluation's mean return, mean decisions, and the share of episodes cut by max_decisions.
+    def run(self, act: Callable[[np.ndarray], np.ndarray], first: int, video: Path | None) -> tuple[float, float, bool]:
+        """An evaluation's mean return, mean decisions, and whether any episode was cut by max_decisions.
 
         `act` maps observations [B, ...] to actions [B, A]. `first`: how many episodes earlier evaluations have played,
         so that each has environment seeds of its own.
         With `video`, the first episode is written there.
         """
         if self._envs is None:
-            self._envs = self._make_envs()
-        envs, count = self._envs, self._episodes
-        envs.reset(range(count), [episode_seed("eval", self._seed, first + i) for i in range(count)])
-        returns, lengths, capped = np.zeros(count), np.zeros(count), np.zeros(count)
+            self._envs = self.make_envs()
+        envs, count, capped = self._envs, self.episodes, False
+        envs.reset(range(count), [episode_seed("eval", self.seed, first + i) for i in range(count)])
+        returns, lengths = np.zeros(count), np.zeros(count)
         frames: list[np.ndarray] = []
         live = np.arange(count)
         while live.size:
@@ -52,15 +51,15 @@ class Evaluator:
             # All rows, finished ones included: a fixed batch shape keeps the arithmetic the same to the end.
             actions = act(envs.observations)[live]
             if not np.isfinite(actions).all():
-                raise UserError(f"action: not finite in evaluation; {self._remedy}")
+                raise UserError(f"action: not finite in evaluation; {self.remedy}")
             rewards, _, lasts, caps = envs.step(live.tolist(), actions)
             returns[live] += rewards
             lengths[live] += 1
-            capped[live] = caps
+            capped = capped or bool(caps.any())
             live = live[~lasts]
         if video is not None:
-            write_video(video, frames, self._fps)
-        return {"episode_reward": returns.mean(), "decisions": lengths.mean(), "capped": capped.mean()}
+            write_video(video, frames, self.fps)
+        return returns.mean(), lengths.mean(), capped
 
     def _picture(self, envs: VectorEnv) -> np.ndarray:
         observation = envs.observations[0]

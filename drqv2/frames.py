@@ -28,9 +28,6 @@ class PackedFrames:
     data: np.ndarray
     ends: np.ndarray
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
 
 def pack(frames: np.ndarray) -> PackedFrames:
     """Compresses frames uint8 [N, ...]."""

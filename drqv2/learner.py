@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import abc
 import copy
-from dataclasses import dataclass
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -18,52 +18,52 @@ from drqv2 import normalizer
 from drqv2.networks import Actor, PixelEncoder, PolicyNetwork, make_encoder, orthogonal_
 from drqv2.normalizer import ObservationNormalizer
 from drqv2.randomness import Purpose, generator
+from drqv2.settings import RunSettings
 from snn.device import placed
 
 ACTION_LIMIT = 1.0 - 1e-6  # actions stay inside the open interval, as in the published truncated normal
 
 
-@dataclass(frozen=True)
-class LearnerSettings:
-    """What defines a policy's networks; see cfgs/train.yaml for each value's meaning."""
-
-    observation_shape: tuple[int, ...]
-    action_dim: int
-    feature_dim: int
-    hidden_dim: int
-    actor_trunk: str
-    normalize_observations: bool
-    precision: str
-    compile: bool
-    seed: int
-
-
 class PolicyLearner(abc.ABC):
-    """Encoder and actor on `device`, their initial weights drawn from the seed's own stream."""
+    """Encoder and actor on `device`, their initial weights drawn from the seed's own stream.
 
-    def __init__(self, settings: LearnerSettings, device: torch.device) -> None:
-        self.settings = settings
-        self.device = device
-        s = settings
+    settings: with the precision as computed in, no word for it. normalize: whether state observations are.
+    """
+
+    optimizers: dict[str, torch.optim.Optimizer]  #: whose state a snapshot holds
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        observation_shape: tuple[int, ...],
+        action_dim: int,
+        device: torch.device,
+        normalize: bool = False,
+    ) -> None:
+        self.settings = s = settings
+        self.device, self.action_dim = device, action_dim
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(generator(s.seed, Purpose.INIT, 0).integers(2**62)))
-            self.encoder = make_encoder(s.observation_shape)
-            self.actor = Actor(self.encoder.repr_dim, s.action_dim, s.feature_dim, s.hidden_dim, s.actor_trunk)
-            networks = (self.encoder, self.actor, *self._make_more())
-            for network in networks:
+            self.encoder = make_encoder(observation_shape)
+            self.actor = Actor(self.encoder.repr_dim, action_dim, s.feature_dim, s.hidden_dim, s.actor_trunk)
+            # Those whose weights a snapshot holds.
+            self.networks: dict[str, nn.Module] = {"encoder": self.encoder, "actor": self.actor} | self._make_more()
+            for network in self.networks.values():
                 network.apply(orthogonal_)
-        self._pixels = len(s.observation_shape) == 3
-        self.normalizer = ObservationNormalizer(*s.observation_shape).to(device) if s.normalize_observations else None
+        self.normalizer = ObservationNormalizer(*observation_shape) if normalize else None
+        if self.normalizer is not None:
+            self.networks[normalizer.NAME] = self.normalizer
+        self._pixels = len(observation_shape) == 3
         self._bf16 = self._pixels and s.precision == "bf16"
         if self._pixels:
             self.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-        for network in networks:
+        for network in self.networks.values():
             network.to(device)
         self._encode = torch.compile(self._encode_eager) if s.compile else self._encode_eager
 
-    def _make_more(self) -> list[nn.Module]:
+    def _make_more(self) -> dict[str, nn.Module]:
         """Makes a subclass's further networks, which get initial weights and move to the device with the rest."""
-        return []
+        return {}
 
     @property
     def policy_network(self) -> PolicyNetwork:
@@ -80,17 +80,16 @@ class PolicyLearner(abc.ABC):
             first.bias.copy_(bias)
         return PolicyNetwork(self.encoder, actor)
 
-    def modules(self) -> dict[str, nn.Module]:
-        """The networks whose weights a snapshot holds, by name."""
-        networks: dict[str, nn.Module] = {"encoder": self.encoder, "actor": self.actor}
-        return networks if self.normalizer is None else networks | {normalizer.NAME: self.normalizer}
-
     @abc.abstractmethod
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """The optimisers whose state a snapshot holds, by name."""
+    def update(self, batch: dict[str, Tensor], step: int, update: int) -> dict[str, Tensor]:
+        """Learns from a batch of the replay, at decision `step`, as update number `update`.
 
-    def include(self, observations: np.ndarray) -> None:
-        """Takes an episode's observations [N, ...] into the normaliser's statistics, where there is one."""
+        Returns what it measured as 0-d tensors, not yet synchronised with the device.
+        """
+
+    def include(self, observations: np.ndarray, actions: np.ndarray) -> None:
+        """Takes a finished episode, as it is stored, into statistics of its observations [N, ...], where there are
+        any."""
         if self.normalizer is not None:
             self.normalizer.include(torch.as_tensor(observations, device=self.device))
 
@@ -125,30 +124,31 @@ class PolicyLearner(abc.ABC):
     def state(self) -> dict[str, Tensor]:
         """Every tensor of networks and optimisers under a flat name (views, not copies)."""
         tensors: dict[str, Tensor] = {}
-        for name, module in self.modules().items():
-            tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
-        for name, optimizer in self.optimizers().items():
+        for name, network in self.networks.items():
+            tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
+        for name, optimizer in self.optimizers.items():
             for index, slots in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{name}.{index}.{key}": value for key, value in slots.items()}
         return tensors
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         """Puts back what `state` returned. Raises KeyError or RuntimeError where names or shapes differ."""
-        for name, module in self.modules().items():
-            prefix = f"{name}."
-            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        for name, optimizer in self.optimizers().items():
-            slots: dict[int, dict[str, Any]] = {}
-            prefix = f"optimizer.{name}."
+        for name, network in self.networks.items():
+            network.load_state_dict(_below(f"{name}.", tensors))
+        for name, optimizer in self.optimizers.items():
+            slots: defaultdict[int, dict[str, Any]] = defaultdict(dict)
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            for key, value in tensors.items():
-                if key.startswith(prefix):
-                    index, slot = key.removeprefix(prefix).split(".")
-                    if value.shape == parameters[int(index)].shape:
-                        # Files hold plain layouts; fused Adam walks weights and moments side by side in memory.
-                        value = torch.empty_like(parameters[int(index)]).copy_(value)
-                    slots.setdefault(int(index), {})[slot] = value
+            for key, value in _below(f"optimizer.{name}.", tensors).items():
+                index, slot = key.split(".")
+                if value.shape == parameters[int(index)].shape:
+                    # Files hold plain layouts; fused Adam walks weights and moments side by side in memory.
+                    value = torch.empty_like(parameters[int(index)]).copy_(value)
+                slots[int(index)][slot] = value
             optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def explore(mean: np.ndarray, stddev: float, rng: np.random.Generator) -> np.ndarray:

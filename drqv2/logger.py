@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import os
@@ -45,9 +46,8 @@ class Logger:
         use_wandb: bool,
         config: dict[str, Any],
         sizes: dict[str, Any] | None,
-        frame: int,
     ) -> None:
-        self._files = {}
+        self._stack, self._files = contextlib.ExitStack(), {}
         self._columns = {
             "train": (*_COMMON, "buffer_size", "fps", "total_time", "capped", *metrics, *TIMES),
             "eval": (*_COMMON, "total_time", "capped"),
@@ -60,20 +60,19 @@ class Logger:
                 if sizes is not None:
                     print(f"{path}: gone, or shorter than when the snapshot was written; started afresh", flush=True)
                 path.write_text(",".join(columns) + "\n", encoding="utf-8")
-            self._files[kind] = open(path, "a", newline="", encoding="utf-8")
+            self._files[kind] = self._stack.enter_context(open(path, "a", newline="", encoding="utf-8"))
         self._tb_folder = folder / "tb"
-        points = (sizes or {}).get("tb")
-        if points is not None:
+        if sizes is not None:
             for path in self._tb_folder.glob("events.*"):
-                os.truncate(path, points.get(path.name, 0))
+                os.truncate(path, sizes["tb"].get(path.name, 0))
         self._tb = None
         if use_tb:
             from torch.utils.tensorboard import SummaryWriter
 
-            # Where an older snapshot didn't count the points, TensorBoard itself hides those that came after it.
-            purge = frame + 1 if sizes is not None and points is None else None
-            self._tb = SummaryWriter(str(self._tb_folder), purge_step=purge)
+            self._tb = self._stack.enter_context(SummaryWriter(str(self._tb_folder)))
         self._wandb = _wandb_run(folder, config) if use_wandb else None
+        if self._wandb is not None:
+            self._stack.callback(self._wandb.finish)
 
     def log(self, kind: str, row: dict[str, float]) -> None:
         """Adds a row; columns that have no value yet stay empty."""
@@ -103,12 +102,7 @@ class Logger:
 
     def close(self) -> None:
         """Closes all files."""
-        for file in self._files.values():
-            file.close()
-        if self._tb is not None:
-            self._tb.close()
-        if self._wandb is not None:
-            self._wandb.finish()
+        self._stack.close()
 
 
 def _wandb_run(folder: Path, config: dict[str, Any]) -> Any:

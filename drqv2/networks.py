@@ -95,7 +95,7 @@ class Actor(nn.Module):
 
 
 class Critic(nn.Module):
-    """Twin Q functions over one trunk: ([B, repr_dim], [B, action_dim]) → two tensors [B, 1]."""
+    """Twin Q functions over one trunk: (the trunk's output [B, feature_dim], [B, action_dim]) → two tensors [B, 1]."""
 
     def __init__(self, repr_dim: int, action_dim: int, feature_dim: int, hidden_dim: int) -> None:
         super().__init__()
@@ -103,11 +103,7 @@ class Critic(nn.Module):
         self.Q1 = _mlp(feature_dim + action_dim, hidden_dim, 1)
         self.Q2 = _mlp(feature_dim + action_dim, hidden_dim, 1)
 
-    def forward(self, encoded: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        return self.values(self.trunk(encoded), action)
-
-    def values(self, features: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """The two Q values from the trunk's output [B, feature_dim]."""
+    def forward(self, features: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         inputs = torch.cat([features, action], dim=-1)
         return self.Q1(inputs), self.Q2(inputs)
 

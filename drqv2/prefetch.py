@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 import torch
@@ -27,18 +27,13 @@ class Prefetcher:
         # On a GPU the thread also brings the batch there, beside the update under way and not after it.
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._pool = ThreadPoolExecutor(1, "replay")
-        self._ahead: tuple[int, Future[_Batch]] | None = None
+        self._ahead: dict[int, Future[_Batch]] = {}
 
     def take(self, update: int) -> dict[str, torch.Tensor]:
         """The batch of `update`, on the device, by the names that `sample` gave."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead[0] == update:
-            tensors, arrived = ahead[1].result()
-        else:
-            if ahead is not None:
-                ahead[1].result()
-            tensors, arrived = self._pool.submit(self._draw, update).result()
-        self._ahead = (update + 1, self._pool.submit(self._draw, update + 1))
+        batch = self._ahead.pop(update, None) or self._pool.submit(self._draw, update)
+        tensors, arrived = batch.result()
+        self._ahead = {update + 1: self._pool.submit(self._draw, update + 1)}
         if arrived is not None:
             computing = torch.cuda.current_stream(self._device)
             computing.wait_event(arrived)  # the GPU waits, the host doesn't
@@ -48,9 +43,8 @@ class Prefetcher:
 
     def invalidate(self) -> None:
         """To be called before the buffer changes: waits for a batch in the making and forgets it."""
-        if self._ahead is not None:
-            self._ahead[1].result()
-            self._ahead = None
+        wait(self._ahead.values())
+        self._ahead.clear()
 
     def close(self) -> None:
         """Ends the thread."""

@@ -46,13 +46,15 @@ class TrainingRun(abc.ABC):
     STEP_SIZE: str  #: the option that sets the optimiser's step size
 
     def __init__(self, settings: RunSettings) -> None:
-        self.settings = s = settings
-        self.device = resolve(s.device)
-        self.precision = resolve_precision(s.precision, self.device)
-        prepare(self.device, self.precision, s.deterministic)
+        self.device = resolve(settings.device)
+        # As computed here: on another machine the same word may mean another precision.
+        precision = resolve_precision(settings.precision, self.device)
+        self.settings = s = settings.model_copy(update={"precision": precision})
+        prepare(self.device, precision, s.deterministic)
         torch.use_deterministic_algorithms(s.deterministic)
-        torch.set_num_threads(s.threads or (_THREADS if s.obs == "pixels" else 1))
-        if s.obs == "pixels":
+        self._pixels = s.obs == "pixels"
+        torch.set_num_threads(s.threads or (_THREADS if self._pixels else 1))
+        if self._pixels:
             gl.choose(s.render.device, self.device.index)
         make: dict[str, Any] = {
             "obs": s.obs,
@@ -61,14 +63,12 @@ class TrainingRun(abc.ABC):
             "render_device": s.render.device,
         }
         self.env = envs.make(s.task_name, seed=s.seed, max_decisions=self._episode_decisions(), **make)
-        self._pixels = s.obs == "pixels"
         element = (3, *self.env.observation_shape[1:]) if self._pixels else self.env.observation_shape
         capacity = min(s.replay_buffer_size, s.num_train_steps)
         folder = Path(s.root) / s.task_name / s.name
         packed = self._pixels and s.replay_compression == "zstd"
         self.room = check_room(folder, capacity * bytes_per_decision(element, packed, self.env.action_dim))
-        # As computed here: on another machine the same word may mean another precision.
-        self._config = s.to_dict() | {"precision": self.precision}
+        self._config = s.model_dump()
         self.run_dir = RunDir(folder, self._config)
         nstep, discount = self._returns()
         self.replay = Replay(
@@ -121,21 +121,12 @@ class TrainingRun(abc.ABC):
         """The batch of update number `update`; called in a thread, ahead of its use."""
 
     @abc.abstractmethod
-    def _update(self, batch: dict[str, Tensor], update: int) -> dict[str, Tensor]:
-        """Learns from a batch; returns METRICS as 0-d tensors, not yet synchronised with the device."""
-
-    @abc.abstractmethod
     def _first_update_step(self) -> int:
         """The decision from which on there are updates."""
 
     def _returns(self) -> tuple[int, float]:
         """Rewards per n-step return and the discount per decision of the transitions in the replay buffer."""
         return 1, 1.0
-
-    def _include(self, episode: StoredEpisode) -> None:
-        """Takes a finished episode into the learner's statistics, where it has any."""
-        if isinstance(episode.observation, np.ndarray):
-            self.agent.include(episode.observation)
 
     def _episode_decisions(self) -> int | None:
         """After how many decisions a training episode is cut short."""
@@ -188,7 +179,6 @@ class TrainingRun(abc.ABC):
         begun = time.monotonic()
         steps = [self.env.reset(envs.episode_seed("train", s.seed, self.episode))]
         actions: list[np.ndarray] = []
-        updates = 0
         while not steps[-1].last and self.step < s.num_train_steps:
             # Evaluations fall on fixed frames, as published, also inside an episode.
             if self._frame // s.eval_every_frames > (self._frame - s.action_repeat) // s.eval_every_frames:
@@ -204,8 +194,7 @@ class TrainingRun(abc.ABC):
                 update = self.step // s.update_every_steps
                 batch = self._prefetch.take(update)
                 clock = _lap(times, "sample_ms", clock)
-                losses.append(self._update(batch, update))
-                updates += 1
+                losses.append(self.agent.update(batch, self.step, update))
                 clock = _lap(times, "update_ms", clock)
             if not np.isfinite(action).all():
                 self._mean_losses(losses)  # a loss that went first says more
@@ -220,15 +209,19 @@ class TrainingRun(abc.ABC):
             self._mean_losses(losses)
             return  # the run's last decision came inside an episode: nothing whole to keep
         self._prefetch.invalidate()
-        episode = self._as_episode(steps, actions)
+        observations = np.stack([t.observation[-3:] if self._pixels else t.observation for t in steps])
+        rewards, discounts = (
+            np.array([getattr(t, name) for t in steps[1:]], np.float32) for name in ("reward", "discount")
+        )
+        episode = StoredEpisode(observations, np.stack(actions), rewards, discounts)
         self.replay.add(episode)
-        self._include(episode)
+        self.agent.include(observations, episode.action)
         self.episode += 1
         row = self._row(sum(t.reward for t in steps), len(actions), steps[-1].capped)
         times["physics_ms"] -= times["render_ms"]
         row |= {"buffer_size": len(self.replay), "fps": len(actions) * s.action_repeat / (time.monotonic() - begun)}
         row |= {
-            name: 1e3 * times[name] / max(1, updates if name in ("sample_ms", "update_ms") else len(actions))
+            name: 1e3 * times[name] / max(1, len(losses if name in ("sample_ms", "update_ms") else actions))
             for name in TIMES
         }
         row |= self._mean_losses(losses)
@@ -241,9 +234,9 @@ class TrainingRun(abc.ABC):
             return
         s = self.settings
         video = self.run_dir.path / "eval_video" / f"{self._frame}.mp4" if s.save_video else None
-        result = self.evaluator.run(self.agent.act_mean, self._eval_episodes, video)
+        row = self._row(*self.evaluator.run(self.agent.act_mean, self._eval_episodes, video))
         self._eval_episodes += s.num_eval_episodes
-        self.logger.log("eval", self._row(result["episode_reward"], result["decisions"], result["capped"] > 0))
+        self.logger.log("eval", row)
         self._last_eval_step = self.step
 
     # ---- what is written ----
@@ -280,13 +273,6 @@ class TrainingRun(abc.ABC):
             if not math.isfinite(value):
                 raise UserError(f"{name}: not finite; {self._remedy}")
         return dict(zip(losses[0], means))
-
-    def _as_episode(self, steps: list[envs.TimeStep], actions: list[np.ndarray]) -> StoredEpisode:
-        observations = np.stack([t.observation[-3:] if self._pixels else t.observation for t in steps])
-        rewards, discounts = (
-            np.array([getattr(t, name) for t in steps[1:]], np.float32) for name in ("reward", "discount")
-        )
-        return StoredEpisode(observations, np.stack(actions), rewards, discounts)
 
     def _checked(self, step: envs.TimeStep) -> envs.TimeStep:
         for name, value in (("reward", step.reward), ("observation", 0 if self._pixels else step.observation)):
@@ -334,24 +320,14 @@ class TrainingRun(abc.ABC):
         self._last_snapshot_step = self.step
 
     def _resume(self) -> None:
-        snapshot = self.run_dir.read(self.replay)
-        sizes = None
+        snapshot, sizes = self.run_dir.read(self.replay), None
         if snapshot is not None:
             meta, tensors = snapshot
-            config = meta["policy"]["config"]
-            if self.settings.start_from is None and config["precision"] != self.precision:
-                raise UserError(
-                    f"precision={self.settings.precision}: {self.precision} on this machine, but the run was computed "
-                    f"in {config['precision']}; give precision={config['precision']}, or another name="
-                )
             self.agent.load_state(tensors)
             self.step, self.episode = meta["step"], meta["episode"]
             self._seconds_before, sizes = meta["total_time"], meta["csv_bytes"]
             self._last_snapshot_step, self._last_eval_step = self.step, meta["last_eval_step"]
-            # Before evaluations were counted, each had the number of its frame's multiple of eval_every_frames.
-            last = self._last_eval_step * self.settings.action_repeat
-            number = -(-last // config["eval_every_frames"]) + 1 if last >= 0 else 0
-            self._eval_episodes = meta.get("eval_episodes", number * config["num_eval_episodes"])
+            self._eval_episodes = meta["eval_episodes"]
             # The process may have been killed between the snapshot and the policy.
             if not holds_policy(self.run_dir.path / POLICY, meta["policy"], self.agent.policy_network):
                 write_policy(self.run_dir.path / POLICY, meta["policy"], self.agent.policy_network)
@@ -362,14 +338,13 @@ class TrainingRun(abc.ABC):
             use_wandb=self.settings.use_wandb,
             config=self._config,
             sizes=sizes,
-            frame=self._frame,
         )
 
     def _announce(self) -> None:
         s = self.settings
         begins = f"resuming at frame {self._frame}" if self.step else "starting"
         rendering = f", rendering with {gl.choose(s.render.device)}" if self._pixels else ""
-        print(f"{begins}: {s.task_name} from {s.obs} on {describe(self.device)}, precision {self.precision}{rendering}")
+        print(f"{begins}: {s.task_name} from {s.obs} on {describe(self.device)}, precision {s.precision}{rendering}")
         print(f"run folder: {self.run_dir.path}")
         print(self.room, flush=True)
 

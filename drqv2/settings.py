@@ -5,7 +5,7 @@ means.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -42,8 +42,6 @@ class Render(Options):
 
 class RunSettings(Options):
     """The options that every kind of run has. Frames are environment steps."""
-
-    PROGRAM: ClassVar[str]  #: the program whose options these are
 
     task_name: str
     obs: Literal["pixels", "state"]
@@ -109,10 +107,6 @@ class RunSettings(Options):
             raise ValueError("must be a plain folder name; root= says where it goes")
         return name
 
-    def to_dict(self) -> dict[str, Any]:
-        """The options as JSON values, for snapshots and run folders."""
-        return self.model_dump()
-
     @property
     def num_train_steps(self) -> int:
         """Decisions to train for."""
@@ -121,8 +115,6 @@ class RunSettings(Options):
 
 class TrainSettings(RunSettings):
     """Every option of train.py."""
-
-    PROGRAM = "train"
 
     normalize_observations: bool
     hidden_sign: Annotated[
@@ -158,8 +150,6 @@ class DistillSettings(RunSettings):
 
     teacher, teacher_sha256: the teacher's file, and the hash of its weights, which a resumed run must find again.
     """
-
-    PROGRAM = "distill"
 
     state_weight: Annotated[float, Field(ge=0, le=1000)]
     num_teacher_frames: AtLeast1

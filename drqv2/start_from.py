@@ -62,12 +62,10 @@ def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
                     f"{option(before, key)}; give the same"
                 )
         # With a state_weight the replay's lessons hold states and the snapshot a layer that predicts them.
-        if _predicts_states(config) != _predicts_states(before):
-            weight = "a number above 0" if _predicts_states(before) else "0"
-            raise UserError(
-                f"state_weight={config['state_weight']}: the run of start_from={source} has "
-                f"{option(before, 'state_weight')}; give {weight}"
-            )
+        predicts, weight = option(before, "state_weight"), option(config, "state_weight")
+        if bool(predicts) != bool(weight):
+            right = "a number above 0" if predicts else "0"
+            raise UserError(f"state_weight={weight}: the run of start_from={source} has {predicts}; give {right}")
         (folder / "replay").mkdir(exist_ok=True)
         for name in file_names(meta["replay"]):
             shutil.copyfile(source / "replay" / name, folder / "replay" / name)
@@ -87,7 +85,3 @@ def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
 
 def _program(config: dict[str, Any]) -> str:
     return "distill.py" if "teacher" in config else "train.py"
-
-
-def _predicts_states(config: dict[str, Any]) -> bool:
-    return (option(config, "state_weight") or 0) > 0

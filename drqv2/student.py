@@ -8,85 +8,63 @@ trunk's output has to tell the whole state, an auxiliary task (Jaderberg et al. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drqv2.learner import LearnerSettings, PolicyLearner
+from drqv2.learner import PolicyLearner
 from drqv2.normalizer import ObservationNormalizer
-from drqv2.schedule import LinearSchedule
-
-
-@dataclass(frozen=True)
-class StudentSettings(LearnerSettings):
-    """What defines the student; see cfgs/distill.yaml for each value's meaning. state_dim: D of the lessons' states."""
-
-    lr_schedule: LinearSchedule
-    state_dim: int
-    state_weight: float
-
-
-@dataclass
-class Lesson:
-    """One update's examples: observations [B, ...] and the teacher's actions there [B, A]; where the student has a
-    state_weight above 0, the states follow in the same rows [B, A+D]."""
-
-    observation: Tensor
-    action: Tensor
+from drqv2.schedule import parse_schedule
+from drqv2.settings import DistillSettings
 
 
 class Student(PolicyLearner):
-    """Encoder, actor, the layer that tells states if there is one, and one optimiser over all."""
+    """Encoder, actor, the layer that tells states (of `state_dim` numbers) if there is one, and one optimiser over
+    all."""
 
-    settings: StudentSettings
+    settings: DistillSettings
 
-    def __init__(self, settings: StudentSettings, device: torch.device) -> None:
-        super().__init__(settings, device)
-        parameters = [p for module in self.modules().values() for p in module.parameters()]
-        self.optimizer = torch.optim.Adam(parameters, lr=settings.lr_schedule(0), fused=True)
+    def __init__(
+        self,
+        settings: DistillSettings,
+        observation_shape: tuple[int, ...],
+        action_dim: int,
+        device: torch.device,
+        state_dim: int,
+    ) -> None:
+        self._state_scale = ObservationNormalizer(state_dim)
+        super().__init__(settings, observation_shape, action_dim, device)
+        self._lr = parse_schedule(settings.lr_schedule)
+        parameters = [parameter for network in self.networks.values() for parameter in network.parameters()]
+        self.optimizers = {"policy": torch.optim.Adam(parameters, lr=self._lr(0), fused=True)}
 
-    def _make_more(self) -> list[nn.Module]:
-        s = self.settings
-        self._state_scale = ObservationNormalizer(s.state_dim)
-        self._state_modules: dict[str, nn.Module] = {}
-        if s.state_weight > 0:
-            self._state_modules = {
-                "state_head": nn.Linear(s.feature_dim, s.state_dim),
-                "state_scale": self._state_scale,
-            }
-        return list(self._state_modules.values())
+    def _make_more(self) -> dict[str, nn.Module]:
+        if not self.settings.state_weight:
+            return {}
+        head = nn.Linear(self.settings.feature_dim, len(self._state_scale.mean))
+        return {"state_head": head, "state_scale": self._state_scale}
 
-    def modules(self) -> dict[str, nn.Module]:
-        return super().modules() | self._state_modules
+    def include(self, observations: np.ndarray, actions: np.ndarray) -> None:
+        """Takes an episode's states, behind its actions [N, A+D], into the statistics that they are normalised by."""
+        if self.settings.state_weight:
+            self._state_scale.include(torch.as_tensor(actions[:, self.action_dim :].copy(), device=self.device))
 
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"policy": self.optimizer}
-
-    def include(self, observations: np.ndarray) -> None:
-        """Takes an episode's states [N, D] into the statistics that they are normalised by, where they are told."""
-        if self._state_modules:
-            self._state_scale.include(torch.as_tensor(observations.copy(), device=self.device))
-
-    def update(self, lesson: Lesson, step: int) -> dict[str, Tensor]:
-        """One gradient step on `lesson`, at decision `step`; returns 0-d tensors, not yet synchronised with the
-        device.
-        """
-        s = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = s.lr_schedule(step)
-        features = self._features(self.actor.trunk, self._encode(lesson.observation))
-        losses = {
-            "imitation_loss": F.mse_loss(torch.tanh(self.actor.policy(features)), lesson.action[:, : s.action_dim])
-        }
+    def update(self, batch: dict[str, Tensor], step: int, update: int) -> dict[str, Tensor]:
+        """One gradient step on lessons: observation [B, ...] and, as action, the teacher's [B, A]; with a state_weight
+        the states follow in the same rows [B, A+D]."""
+        (optimizer,) = self.optimizers.values()
+        for group in optimizer.param_groups:
+            group["lr"] = self._lr(step)
+        action, state = batch["action"].tensor_split((self.action_dim,), dim=1)
+        features = self._features(self.actor.trunk, self._encode(batch["observation"]))
+        losses = {"imitation_loss": F.mse_loss(torch.tanh(self.actor.policy(features)), action)}
         loss = losses["imitation_loss"]
-        if self._state_modules:
-            state = self._state_scale(lesson.action[:, s.action_dim :])
-            losses["state_loss"] = F.mse_loss(self._state_modules["state_head"](features), state)
-            loss = loss + s.state_weight * losses["state_loss"]
-        self.optimizer.zero_grad(set_to_none=True)
+        if self.settings.state_weight:
+            told = self.networks["state_head"](features)
+            losses["state_loss"] = F.mse_loss(told, self._state_scale(state))
+            loss = loss + self.settings.state_weight * losses["state_loss"]
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimizer.step()
+        optimizer.step()
         return {name: value.detach() for name, value in losses.items()}

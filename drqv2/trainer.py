@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from torch import Tensor
 
 import envs
-from drqv2 import hidden_sign
-from drqv2.agent import AgentSettings, Batch, DrQV2Agent
+from drqv2 import sign_flips
+from drqv2.agent import DrQV2Agent
 from drqv2.run import TrainingRun
-from drqv2.schedule import parse_schedule
 from drqv2.settings import TrainSettings
 from runtime.errors import UserError
 
@@ -24,29 +22,12 @@ class Trainer(TrainingRun):
     agent: DrQV2Agent
 
     def _make_learner(self) -> DrQV2Agent:
-        s = self.settings
-        dim = self.env.observation_shape[0]
-        if s.hidden_sign is not None and max(s.hidden_sign) >= dim:
-            raise UserError(f"hidden_sign={s.hidden_sign}: the states of {s.task_name} have entries 0 to {dim - 1}")
-        return DrQV2Agent(
-            AgentSettings(
-                observation_shape=self.env.observation_shape,
-                action_dim=self.env.action_dim,
-                feature_dim=s.feature_dim,
-                hidden_dim=s.hidden_dim,
-                actor_trunk=s.actor_trunk,
-                normalize_observations=s.normalize_observations,
-                lr=s.lr,
-                critic_target_tau=s.critic_target_tau,
-                num_expl_steps=s.num_expl_steps,
-                stddev_schedule=parse_schedule(s.stddev_schedule),
-                stddev_clip=s.stddev_clip,
-                precision=self.precision,
-                compile=s.compile,
-                seed=s.seed,
-            ),
-            self.device,
-        )
+        s, shape = self.settings, self.env.observation_shape
+        if s.hidden_sign is not None and max(s.hidden_sign) >= shape[0]:
+            raise UserError(
+                f"hidden_sign={s.hidden_sign}: the states of {s.task_name} have entries 0 to {shape[0] - 1}"
+            )
+        return DrQV2Agent(s, shape, self.env.action_dim, self.device)
 
     def _returns(self) -> tuple[int, float]:
         return self.settings.nstep, self.settings.discount
@@ -61,7 +42,4 @@ class Trainer(TrainingRun):
     def _sample(self, update: int) -> dict[str, np.ndarray]:
         batch = self.replay.sample(update)
         entries = self.settings.hidden_sign
-        return batch if entries is None else hidden_sign.flip(batch, entries, self.settings.seed, update)
-
-    def _update(self, batch: dict[str, Tensor], update: int) -> dict[str, Tensor]:
-        return self.agent.update(Batch(**batch), self.step, update)
+        return batch if entries is None else sign_flips.flip(batch, entries, self.settings.seed, update)

@@ -18,7 +18,6 @@ def resolve(name: str) -> torch.device:
 
     Raises UserError for any other name and for a CUDA device that this machine lacks.
     """
-    name = str(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

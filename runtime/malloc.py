@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
+from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 SWITCH = "SNN_KEEP_LARGE_BLOCKS"
 
 
-def keep_large_blocks() -> bool:
-    """Tells glibc never to mmap single blocks and not to give freed memory back; True where it took effect.
+def keep_large_blocks() -> None:
+    """Tells glibc never to mmap single blocks and not to give freed memory back.
 
     Does nothing on other C libraries, and where the environment variable SNN_KEEP_LARGE_BLOCKS is 0.
     """
-    if os.environ.get(SWITCH, "1") == "0" or not sys.platform.startswith("linux"):
-        return False
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        if not hasattr(libc, "gnu_get_libc_version"):
-            return False  # musl, say
-        settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20))
-        return all(libc.mallopt(option, value) == 1 for option, value in settings)
-    except (OSError, AttributeError):
-        return False
+    if os.environ.get(SWITCH, "1") != "0":
+        with suppress(OSError, AttributeError):  # no such library, no such function in it
+            libc = ctypes.CDLL("libc.so.6")
+            for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20)):
+                libc.mallopt(option, value)

@@ -16,12 +16,12 @@ model, for options that contradict each other, raises ValueError with the whole 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, ValidationError, WithJsonSchema
-from pydantic_core import CoreSchema, ErrorDetails, core_schema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails
 
 from runtime.did_you_mean import did_you_mean
 from runtime.errors import UserError
@@ -39,16 +39,6 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
 
 # An integer that may be written 1e6, as many people write a million.
 Whole = Annotated[int, BeforeValidator(_whole)]
-
-
-class OneOf:
-    """`Annotated[str, OneOf(names)]`: one of names that are known only at run time; otherwise Literal says it."""
-
-    def __init__(self, choices: Iterable[str]):
-        self._choices = list(choices)
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.literal_schema(self._choices)
 
 
 def expected(words: str) -> WithJsonSchema:
@@ -130,18 +120,14 @@ def shown(value: Any) -> str:
     return str(value)
 
 
-def option_names(schema: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Every option of a model's JSON schema, as written on the command line."""
-    return [name for name, _ in _leaves(schema, schema, prefix)]
-
-
-def _leaves(root: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
+def _option_names(root: Mapping[str, Any], schema: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every option of a model's JSON schema `root`, as written on the command line."""
     for name, entry in schema["properties"].items():
         inner = _resolve(root, entry)
         if "properties" in inner:
-            yield from _leaves(root, inner, f"{prefix}{name}.")
+            yield from _option_names(root, inner, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", inner
+            yield f"{prefix}{name}"
 
 
 def _option_line(schema: Mapping[str, Any], error: ValidationError, values: Mapping[str, Any]) -> str:
@@ -150,11 +136,8 @@ def _option_line(schema: Mapping[str, Any], error: ValidationError, values: Mapp
     option, value = ".".join(names), _value(values, names)
     if detail["type"] == "extra_forbidden":
         option = ".".join(str(part) for part in detail["loc"])
-        return (
-            f"{option}={shown(detail['input'])}: unknown option; {did_you_mean(option, option_names(schema))}".rstrip(
-                "; "
-            )
-        )
+        hint = did_you_mean(option, _option_names(schema, schema))
+        return f"{option}={shown(detail['input'])}: unknown option; {hint}".rstrip("; ")
     if detail["type"] == "missing":
         return f"{option}: missing from the configuration"
     if "properties" in wanted:

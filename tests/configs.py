@@ -17,7 +17,7 @@ def config(program: str, **changes: Any) -> dict[str, Any]:
     """cfgs/<program>.yaml with its neuron group filled in; `changes` by dotted name, dots written as __."""
     values = yaml.safe_load((CFGS / f"{program}.yaml").read_text())
     values = {name: value for name, value in values.items() if name not in ("defaults", "hydra")}
-    if program != "train":
+    if program in ("convert", "analyze"):
         values["neuron"] = {"name": "if", "rule": "if", "coding": "rate", "n_thresholds": None}
     for name, value in changes.items():
         *path, last = name.split("__")

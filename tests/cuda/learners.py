@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from drqv2.agent import AgentSettings, Batch, DrQV2Agent
+from drqv2.agent import DrQV2Agent
 from drqv2.learner import PolicyLearner
 from drqv2.prefetch import Prefetcher
-from drqv2.schedule import parse_schedule
-from drqv2.student import Lesson, Student, StudentSettings
+from drqv2.settings import DistillSettings
+from drqv2.student import Student
 from runtime.device import prepare
+from tests.configs import config, train_settings
 from tests.cuda.pretended import log_in_use
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 PIXELS, STATE = (3, 17, 17), (5,)
-NETWORKS = {"action_dim": 2, "feature_dim": 8, "hidden_dim": 16, "compile": False, "seed": 4}
+NETWORKS = {"feature_dim": 8, "hidden_dim": 16, "seed": 4}
 
 
 def rows(update: int, shape: tuple[int, ...], size: int) -> np.ndarray:
@@ -30,22 +31,10 @@ def rows(update: int, shape: tuple[int, ...], size: int) -> np.ndarray:
     )
 
 
-def agent(shape: tuple[int, ...], trunk: str, normalize: bool, precision: str) -> tuple[Any, Callable, Callable]:
-    schedule = parse_schedule("linear(1.0,0.1,100)")
-    learner = {
-        "lr": 1e-3,
-        "critic_target_tau": 0.01,
-        "num_expl_steps": 0,
-        "stddev_schedule": schedule,
-        "stddev_clip": 0.3,
-    }
-    policy = {
-        "observation_shape": shape,
-        "actor_trunk": trunk,
-        "normalize_observations": normalize,
-        "precision": precision,
-    }
-    settings = AgentSettings(**NETWORKS, **learner, **policy)
+def agent(shape: tuple[int, ...], trunk: str, normalize: bool, precision: str) -> tuple[Callable, Callable]:
+    learner = {"lr": 1e-3, "num_expl_steps": 0, "stddev_schedule": "linear(1.0,0.1,100)", "precision": precision}
+    policy = {"actor_trunk": trunk, "normalize_observations": normalize}
+    settings = train_settings(Path(), **NETWORKS, **learner, **policy)
 
     def sample(update: int) -> dict[str, np.ndarray]:
         observed = {"observation": rows(update, shape, 6), "next_observation": rows(update + 100, shape, 6)}
@@ -55,24 +44,24 @@ def agent(shape: tuple[int, ...], trunk: str, normalize: bool, precision: str) -
             "discount": rows(update, (1,), 6),
         }
 
-    return lambda device: DrQV2Agent(settings, device), sample, lambda a, batch, n: a.update(Batch(**batch), n, n)
+    return lambda device: DrQV2Agent(settings, shape, 2, device), sample
 
 
-def student(state_weight: float) -> tuple[Any, Callable, Callable]:
-    policy = {"observation_shape": PIXELS, "actor_trunk": "relu", "normalize_observations": False, "precision": "fp32"}
-    told = {"lr_schedule": parse_schedule("1e-3"), "state_dim": 5, "state_weight": state_weight}
-    settings = StudentSettings(**NETWORKS, **policy, **told)
+def student(state_weight: float) -> tuple[Callable, Callable]:
+    task = {"task_name": "cartpole_swingup", "num_train_frames": 100, "teacher_sha256": "", "teacher": ""}
+    learner = {"obs": "pixels", "name": "run", "lr_schedule": 1e-3, "precision": "fp32", "state_weight": state_weight}
+    settings = DistillSettings.from_dict(config("distill") | task | NETWORKS | learner)
 
     def sample(update: int) -> dict[str, np.ndarray]:
         return {"observation": rows(update, PIXELS, 6), "action": rows(update, (7 if state_weight else 2,), 6)}
 
-    return lambda device: Student(settings, device), sample, lambda s, batch, n: s.update(Lesson(**batch), n)
+    return lambda device: Student(settings, PIXELS, 2, device, state_dim=5), sample
 
 
-def trained(make: Callable, sample: Callable, update: Callable, device: torch.device) -> tuple[list[float], np.ndarray]:
+def trained(make: Callable, sample: Callable, device: torch.device) -> tuple[list[float], np.ndarray]:
     """Metrics of three updates, the third by a learner that the state of the first was loaded into, and its actions."""
     learner: PolicyLearner = make(device)
-    learner.include(rows(0, STATE, 20))
+    learner.include(rows(0, STATE, 20), rows(1, (7,), 20))
     batches = Prefetcher(sample, device)
     log = log_in_use()
     metrics = []
@@ -81,10 +70,10 @@ def trained(make: Callable, sample: Callable, update: Callable, device: torch.de
             state, learner = {name: value.cpu().clone() for name, value in learner.state().items()}, make(device)
             learner.load_state(state)
         waits = log.waits.total()
-        metrics.append(update(learner, batches.take(number), number))
+        metrics.append(learner.update(batches.take(number), number, number))
         assert log.waits.total() == waits, log.waits
     batches.close()
-    seen = rows(9, learner.settings.observation_shape, 3)
+    seen = rows(9, sample(0)["observation"].shape[1:], 3)
     waits = log.waits.total()
     actions = learner.act_mean(seen)
     assert log.waits.total() == waits + (device == CUDA)

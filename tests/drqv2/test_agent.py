@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from drqv2.agent import AgentSettings, Batch, DrQV2Agent
+from drqv2.agent import DrQV2Agent
 from drqv2.gather import gather_shifted
 from drqv2.networks import PixelEncoder
 from drqv2.randomness import Purpose, generator
 from drqv2.schedule import parse_schedule
+from tests.configs import train_settings
 
-CPU = torch.device("cpu")
-
-
-def make_agent(shape=(9, 84, 84), trunk="layernorm_tanh", precision="fp32", hidden=64, normalize=False) -> DrQV2Agent:
-    return DrQV2Agent(
-        AgentSettings(
-            observation_shape=shape,
-            action_dim=2,
-            feature_dim=50,
-            hidden_dim=hidden,
-            actor_trunk=trunk,
-            normalize_observations=normalize,
-            lr=1e-3,
-            critic_target_tau=0.01,
-            num_expl_steps=10,
-            stddev_schedule=parse_schedule("linear(1.0,0.1,100)"),
-            stddev_clip=0.3,
-            precision=precision,
-            compile=False,
-            seed=4,
-        ),
-        CPU,
-    )
+LEARNER = {"hidden_dim": 64, "lr": 1e-3, "num_expl_steps": 10, "stddev_schedule": "linear(1.0,0.1,100)", "seed": 4}
 
 
-def make_batch(shape, seed: int, size: int = 8) -> Batch:
+def make_agent(shape=(9, 84, 84), **changes) -> DrQV2Agent:
+    """With actions of two numbers."""
+    return DrQV2Agent(train_settings(Path(), **LEARNER | changes), shape, 2, torch.device("cpu"))
+
+
+def make_batch(shape, seed: int, size: int = 8) -> dict[str, torch.Tensor]:
     random = np.random.default_rng(seed)
 
     def observe():
@@ -51,7 +36,8 @@ def make_batch(shape, seed: int, size: int = 8) -> Batch:
     def rows(n):
         return torch.from_numpy(random.uniform(-1, 1, (size, n)).astype(np.float32))
 
-    return Batch(observe(), rows(2), rows(1), rows(1).abs(), observe())
+    values = observe(), rows(2), rows(1), rows(1).abs(), observe()
+    return dict(zip(("observation", "action", "reward", "discount", "next_observation"), values))
 
 
 class Restatement:
@@ -67,15 +53,15 @@ class Restatement:
             if (parameters := list(getattr(self, name).parameters()))  # a state encoder has none
         }
 
-    def update(self, batch: Batch, std: float, noises: np.ndarray) -> dict[str, float]:
+    def update(self, batch: dict[str, torch.Tensor], std: float, noises: np.ndarray) -> dict[str, float]:
         noise = [torch.clamp(torch.from_numpy(n) * std, -0.3, 0.3) for n in noises]
-        obs = self.encoder(batch.observation.float())
+        obs = self.encoder(batch["observation"].float())
         with torch.no_grad():
-            next_obs = self.encoder(batch.next_observation.float())
+            next_obs = self.encoder(batch["next_observation"].float())
             next_action = torch.clamp(torch.tanh(self.actor(next_obs)) + noise[0], -1 + 1e-6, 1 - 1e-6)
-            q1, q2 = self.target(next_obs, next_action)
-            target = batch.reward + batch.discount * torch.minimum(q1, q2)
-        q1, q2 = self.critic(obs, batch.action)
+            q1, q2 = self.target(self.target.trunk(next_obs), next_action)
+            target = batch["reward"] + batch["discount"] * torch.minimum(q1, q2)
+        q1, q2 = self.critic(self.critic.trunk(obs), batch["action"])
         critic_loss = F.mse_loss(q1, target) + F.mse_loss(q2, target)
         learners = [self.optimizers[name] for name in ("critic", "encoder") if name in self.optimizers]
         for optimizer in learners:
@@ -86,7 +72,7 @@ class Restatement:
         mean = torch.tanh(self.actor(obs.detach()))
         sample = mean + noise[1]
         sample = sample - sample.detach() + torch.clamp(sample, -1 + 1e-6, 1 - 1e-6).detach()
-        actor_loss = -torch.minimum(*self.critic(obs.detach(), sample)).mean()
+        actor_loss = -torch.minimum(*self.critic(self.critic.trunk(obs.detach()), sample)).mean()
         self.optimizers["actor"].zero_grad()
         actor_loss.backward()
         self.optimizers["actor"].step()
@@ -102,7 +88,7 @@ class Restatement:
 
 @pytest.mark.parametrize("shape, trunk", [((9, 84, 84), "layernorm_tanh"), ((9, 84, 84), "relu"), ((7,), "relu")])
 def test_five_updates_equal_the_published_algorithm(shape, trunk):
-    agent = make_agent(shape, trunk)
+    agent = make_agent(shape, actor_trunk=trunk)
     plain = Restatement(agent)
     for i in range(5):
         batch = make_batch(shape, seed=i)
@@ -155,7 +141,7 @@ def test_the_crop_equals_bilinear_resampling_of_the_padded_image():
 
 
 def test_acting_is_uniform_first_then_mean_plus_scheduled_noise():
-    agent = make_agent((7,), "relu")
+    agent = make_agent((7,))
     observation = np.ones(7, np.float32)
     early = np.stack([agent.act_explore(observation, step) for step in range(10)])
     assert len(np.unique(early)) == 20 and np.abs(early).max() <= 1
@@ -167,10 +153,9 @@ def test_acting_is_uniform_first_then_mean_plus_scheduled_noise():
 
 @pytest.mark.parametrize("shape", [(7,), (9, 84, 84)])
 def test_state_survives_a_round_trip_and_training_goes_on_alike(shape):
-    first = make_agent(shape, "relu")
+    first, second = make_agent(shape), make_agent(shape)
     for i in range(2):
         first.update(make_batch(shape, i), 0, i)
-    second = make_agent(shape, "relu")
     # As files hold them: without the memory layout that convolutions are kept in.
     second.load_state(
         {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in first.state().items()}

@@ -9,18 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch.nn import functional as F
 
 import envs
 from drqv2.distiller import Distiller
-from drqv2.schedule import parse_schedule
 from drqv2.settings import DistillSettings
-from drqv2.snapshot import load_policy, read_snapshot
-from drqv2.student import Lesson, Student, StudentSettings
-from drqv2.trainer import Trainer
+from drqv2.snapshot import load_policy
+from drqv2.student import Student
 from runtime.errors import UserError
-from tests.configs import train_settings
+from tests.configs import config
+from tests.drqv2 import runs
+from tests.drqv2.runs import column, same, tensors
 
 ROOT = Path(__file__).resolve().parents[2]
 PIXELS = (9, 36, 36)  # smaller than the tasks', for speed
@@ -54,10 +53,8 @@ def teacher():
 
 
 def settings(root: Path, teacher, **changes) -> DistillSettings:
-    values = yaml.safe_load((ROOT / "cfgs/distill.yaml").read_text())
-    values = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
-    values |= {"teacher": str(teacher.path), "teacher_sha256": teacher.sha256, "root": str(root), "lr_schedule": 1e-3}
-    return DistillSettings.from_dict(values | SMALL | changes)
+    own = {"teacher": str(teacher.path), "teacher_sha256": teacher.sha256, "root": str(root), "lr_schedule": 1e-3}
+    return DistillSettings.from_dict(config("distill") | own | SMALL | changes)
 
 
 def finished(root: Path, teacher, **changes) -> Distiller:
@@ -66,22 +63,22 @@ def finished(root: Path, teacher, **changes) -> Distiller:
     return run
 
 
-def make_student(**changes) -> Student:
-    values = {
-        "observation_shape": PIXELS,
-        "action_dim": 2,
-        "feature_dim": 50,
-        "hidden_dim": 16,
-        "actor_trunk": "relu",
-        "normalize_observations": False,
-        "precision": "fp32",
-        "compile": False,
-        "seed": 1,
-        "lr_schedule": parse_schedule(1e-3),
-        "state_dim": 4,
-        "state_weight": 0.0,
-    }
-    return Student(StudentSettings(**values | changes), torch.device("cpu"))
+def make_student(teacher, action_dim=2, **changes) -> Student:
+    """Of states of three numbers."""
+    chosen = settings(Path(), teacher, **{"feature_dim": 50} | changes)
+    return Student(chosen, PIXELS, action_dim, torch.device("cpu"), state_dim=3)
+
+
+def lesson(random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures, and actions to give for them."""
+    observation = torch.from_numpy(random.integers(256, size=(6, *PIXELS), dtype=np.uint8))
+    return observation, torch.from_numpy(random.uniform(-1, 1, (6, 2)).astype(np.float32))
+
+
+def learn(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
 
 
 def numpy_policy(policy, state: np.ndarray) -> np.ndarray:
@@ -137,51 +134,44 @@ def test_the_teacher_acts_first_and_labels_every_state_that_comes(tmp_path, teac
     for label in stored.action[:-1]:
         step = state.step(label)
     assert not np.allclose(stored.action[-1], numpy_policy(teacher, step.observation), atol=1e-4)
-    lines = (run.run_dir.path / "train.csv").read_text().splitlines()
-    names = lines[0].split(",")
-    logged = [float(line.split(",")[names.index("episode_reward")]) for line in lines[1:3]]
+    logged = column(run.run_dir.path / "train.csv", "episode_reward")[:2]
     np.testing.assert_allclose(logged, rewards, rtol=1e-5)  # actions are clipped to just inside (-1, 1)
 
 
-def test_updates_equal_plain_regression_on_the_teachers_actions():
+def test_updates_equal_plain_regression_on_the_teachers_actions(teacher):
     random = np.random.default_rng(3)
-    student = make_student(seed=5, lr_schedule=parse_schedule("linear(1e-3,1e-4,4)"))
+    student = make_student(teacher, seed=5, lr_schedule="linear(1e-3,1e-4,4)")
     plain = copy.deepcopy(student.policy_network)
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
     for step, lr in enumerate((1e-3, 7.75e-4, 5.5e-4, 3.25e-4, 1e-4)):
-        observation = torch.from_numpy(random.integers(256, size=(6, *PIXELS), dtype=np.uint8))
-        action = torch.from_numpy(random.uniform(-1, 1, (6, 2)).astype(np.float32))
+        observation, action = lesson(random)
         optimizer.param_groups[0]["lr"] = lr
         want = F.mse_loss(torch.tanh(plain(observation)), action)
-        optimizer.zero_grad()
-        want.backward()
-        optimizer.step()
-        got = student.update(Lesson(observation, action), step)["imitation_loss"]
+        learn(optimizer, want)
+        got = student.update({"observation": observation, "action": action}, step, 0)["imitation_loss"]
         assert float(got) == pytest.approx(want.item(), rel=1e-4)
 
 
-def test_with_a_state_weight_updates_equal_regression_on_the_actions_and_the_normalised_states():
+def test_with_a_state_weight_updates_equal_regression_on_the_actions_and_the_normalised_states(teacher):
     random = np.random.default_rng(4)
-    student, without = (make_student(seed=5, state_dim=3, state_weight=weight) for weight in (0.7, 0.0))
+    student, without = (make_student(teacher, seed=5, state_weight=weight) for weight in (0.7, 0.0))
     episodes = [random.normal([1, -2, 5], [0.5, 3.0, 0.01], (40, 3)).astype(np.float32) for _ in range(2)]
     for states in episodes:
-        student.include(states)
+        student.include(states, np.hstack([np.ones((40, 2), np.float32), states]))
     states = np.concatenate(episodes).astype(np.float64)
     center, deviation = states.mean(0), np.maximum(states.std(0), 0.1)
     plain = copy.deepcopy(student.policy_network)
-    head = copy.deepcopy(student.modules()["state_head"])
+    head = copy.deepcopy(student.networks["state_head"])
     optimizer = torch.optim.Adam([*plain.parameters(), *head.parameters()], lr=1e-3)
     for step in range(4):
-        observation = torch.from_numpy(random.integers(256, size=(6, *PIXELS), dtype=np.uint8))
-        action = torch.from_numpy(random.uniform(-1, 1, (6, 2)).astype(np.float32))
+        observation, action = lesson(random)
         state = random.normal(center, deviation, (6, 3))
         features = plain.actor.trunk(plain.encoder(observation))
         want = F.mse_loss(torch.tanh(plain.actor.policy(features)), action)
         told = F.mse_loss(head(features), torch.from_numpy(((state - center) / deviation).astype(np.float32)))
-        optimizer.zero_grad()
-        (want + 0.7 * told).backward()
-        optimizer.step()
-        got = student.update(Lesson(observation, torch.cat([action, torch.from_numpy(state).float()], 1)), step)
+        learn(optimizer, want + 0.7 * told)
+        both = torch.cat([action, torch.from_numpy(state).float()], 1)
+        got = student.update({"observation": observation, "action": both}, step, 0)
         assert float(got["imitation_loss"]) == pytest.approx(want.item(), rel=1e-4)
         assert float(got["state_loss"]) == pytest.approx(told.item(), rel=1e-4)
     assert set(student.policy_network.state_dict()) == set(without.policy_network.state_dict())
@@ -192,11 +182,10 @@ def test_with_a_state_weight_the_state_that_the_teacher_saw_is_stored_behind_its
     stored = np.concatenate([episode.action for episode in run.replay.episodes()])
     assert stored.shape == (40, 1 + 5)
     np.testing.assert_allclose(stored[:, :1], [numpy_policy(teacher, state) for state in stored[:, 1:]], atol=1e-5)
-    scale = run.agent.modules()["state_scale"]
+    scale = run.agent.networks["state_scale"]
     np.testing.assert_allclose(scale.mean.numpy(), stored[:, 1:].mean(0), atol=1e-6)
-    lines = [line.split(",") for line in (run.run_dir.path / "train.csv").read_text().splitlines()]
-    column = [line[lines[0].index("state_loss")] for line in lines]
-    assert column[1] == "" and all(float(value) > 0 for value in column[4:])
+    losses = column(run.run_dir.path / "train.csv", "state_loss")
+    assert np.isnan(losses[0]) and min(losses[3:]) > 0
 
 
 @pytest.mark.parametrize("weight", [-1, "much", True])
@@ -210,28 +199,25 @@ def test_a_run_stopped_and_resumed_ends_as_a_whole_one(tmp_path, teacher, weight
     whole = finished(tmp_path / "whole", teacher, state_weight=weight).run_dir.path
     finished(tmp_path / "parts", teacher, state_weight=weight, num_train_frames=60)
     parts = finished(tmp_path / "parts", teacher, state_weight=weight).run_dir.path
-    want, got = read_snapshot(whole / "snapshot.pt")[1], read_snapshot(parts / "snapshot.pt")[1]
-    assert want.keys() == got.keys() and all(torch.equal(want[name], got[name]) for name in want)
-    assert any("optimizer" in name for name in want)
+    assert same(whole, parts) and any("optimizer" in name for name in tensors(whole))
     policy = load_policy(whole / "policy.pt")
     assert policy.obs == "pixels" and policy.config["teacher_sha256"] == teacher.sha256
 
 
 def test_only_the_episodes_learned_from_are_cut_short(tmp_path, teacher):
     run = finished(tmp_path, teacher, episode_decisions=4, max_decisions=12, num_train_frames=40, eval_every_frames=40)
-    lines = (run.run_dir.path / "eval.csv").read_text().splitlines()
     assert [len(episode) for episode in run.replay.episodes()] == [4] * 5
-    assert all(line.split(",")[lines[0].split(",").index("episode_length")] == "24" for line in lines[1:])
+    assert set(column(run.run_dir.path / "eval.csv", "episode_length")) == {24}
 
 
-def test_a_learner_that_was_shown_the_labels_often_enough_gives_them_back():
+def test_a_learner_that_was_shown_the_labels_often_enough_gives_them_back(teacher):
     """On fixed pictures the loss goes towards zero: what is regressed on are the labels."""
     random = np.random.default_rng(0)
-    student = make_student(action_dim=1, hidden_dim=32)
+    student = make_student(teacher, action_dim=1, hidden_dim=32)
     observation = random.integers(256, size=(8, *PIXELS), dtype=np.uint8)
     action = random.uniform(-0.8, 0.8, (8, 1)).astype(np.float32)
     for step in range(60):
-        student.update(Lesson(torch.from_numpy(observation), torch.from_numpy(action)), step)
+        student.update({"observation": torch.from_numpy(observation), "action": torch.from_numpy(action)}, step, 0)
     np.testing.assert_allclose(student.act_mean(observation), action, atol=0.1)
 
 
@@ -257,17 +243,11 @@ def test_another_teacher_is_refused_in_the_same_folder(tmp_path, teacher):
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])
 def test_a_run_that_starts_from_another_is_that_one_going_on_and_takes_options_of_its_own(tmp_path, teacher, weight):
-    def tensors(run):
-        return read_snapshot(run.run_dir.path / "snapshot.pt")[1]
-
-    def same(one, other):
-        return all(torch.equal(value, other[name]) for name, value in one.items())
-
-    whole = finished(tmp_path, teacher, state_weight=weight)
+    whole = finished(tmp_path, teacher, state_weight=weight).run_dir.path
     half = finished(tmp_path, teacher, state_weight=weight, name="half", num_train_frames=60)
     start = {"start_from": str(half.run_dir.path), "state_weight": weight}
-    assert same(tensors(whole), tensors(finished(tmp_path, teacher, name="new", **start)))
-    assert not same(tensors(whole), tensors(finished(tmp_path, teacher, name="slower", lr_schedule=1e-5, **start)))
+    assert same(whole, finished(tmp_path, teacher, name="new", **start).run_dir.path)
+    assert not same(whole, finished(tmp_path, teacher, name="slower", lr_schedule=1e-5, **start).run_dir.path)
     with pytest.raises(UserError, match=f"state_weight={0.5 - weight}: .*has {weight}; give"):
         finished(tmp_path, teacher, name="other", **start | {"state_weight": 0.5 - weight})
 
@@ -275,17 +255,7 @@ def test_a_run_that_starts_from_another_is_that_one_going_on_and_takes_options_o
 def test_runs_of_train_and_of_distill_do_not_go_on_from_each_other(tmp_path, teacher):
     lessons = finished(tmp_path, teacher, num_train_frames=20, eval_every_frames=80).run_dir.path
     with pytest.raises(UserError, match="start_from=.*: a run of distill.py; give the folder of a run of train.py"):
-        Trainer(train_settings(tmp_path, name="new", start_from=str(lessons)))
-    trained = Trainer(
-        train_settings(
-            tmp_path,
-            name="trained",
-            num_train_frames=40,
-            num_seed_frames=20,
-            max_decisions=10,
-            snapshot_every_frames=20,
-        )
-    )
-    trained.run()
+        runs.finished(tmp_path, name="new", start_from=str(lessons))
+    trained = runs.folder(tmp_path, name="trained", num_train_frames=40)
     with pytest.raises(UserError, match="start_from=.*: a run of train.py; give the folder of a run of distill.py"):
-        finished(tmp_path, teacher, name="new", start_from=str(trained.run_dir.path))
+        finished(tmp_path, teacher, name="new", start_from=str(trained))

@@ -1,7 +1,5 @@
 """Normalised states: the statistics, what is learned with them, and that a policy on disk needs none."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -10,10 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from drqv2.normalizer import FLOOR, ObservationNormalizer
-from drqv2.snapshot import load_policy, read_snapshot
-from drqv2.trainer import Trainer
+from drqv2.snapshot import load_policy
 from runtime.errors import UserError
-from tests.configs import train_settings
+from tests.drqv2.runs import finished, small
 from tests.drqv2.test_agent import make_agent, make_batch
 
 ROWS = hnp.arrays(np.float32, st.tuples(st.integers(1, 20), st.just(3)), elements=st.floats(-1000, 1000, width=32))
@@ -40,38 +37,23 @@ def test_nothing_included_changes_nothing():
 
 @pytest.mark.parametrize("trunk", ["relu", "layernorm_tanh"])
 def test_an_update_is_the_plain_one_on_normalised_observations(trunk):
-    ours, plain = make_agent((7,), trunk, normalize=True), make_agent((7,), trunk)
+    ours, plain = (make_agent((7,), actor_trunk=trunk, normalize_observations=on) for on in (True, False))
     scale, offset = np.array([0.01, 1, 30, 1, 1, 5, 1], np.float32), np.arange(7, dtype=np.float32)
     seen = np.random.default_rng(0).standard_normal((300, 7), np.float32) * scale + offset
-    ours.include(seen)
+    ours.include(seen, seen)
     mean, deviation = seen.mean(0, dtype=np.float64), np.maximum(seen.std(0, dtype=np.float64), FLOOR)
     for i in range(3):
         batch = make_batch((7,), i)
-        normal = copy.copy(batch)
-        for name in ("observation", "next_observation"):
-            setattr(
-                normal, name, torch.from_numpy(((getattr(batch, name).numpy() - mean) / deviation).astype(np.float32))
-            )
+        seen = {name: (batch[name].numpy() - mean) / deviation for name in ("observation", "next_observation")}
+        normal = batch | {name: torch.from_numpy(rows.astype(np.float32)) for name, rows in seen.items()}
         want, got = plain.update(normal, 0, i), ours.update(batch, 0, i)
         assert {k: v.item() for k, v in got.items()} == pytest.approx(
             {k: v.item() for k, v in want.items()}, rel=1e-4, abs=1e-5
         )
 
 
-def settings(root, **changes):
-    values = {"obs": "state", "task_name": "finger_spin", "normalize_observations": True, "num_train_frames": 120}
-    values |= {"num_seed_frames": 20, "num_expl_steps": 10, "max_decisions": 10, "snapshot_every_frames": 20}
-    return train_settings(root, **(values | changes))
-
-
-def finished(root, **changes) -> Trainer:
-    run = Trainer(settings(root, **changes))
-    run.run()
-    return run
-
-
 def test_a_run_includes_every_observation_that_it_learns_from_and_writes_a_policy_on_raw_ones(tmp_path):
-    run = finished(tmp_path)
+    run = finished(tmp_path, task_name="finger_spin", normalize_observations=True)
     everything = np.concatenate([episode.observation for episode in run.replay.episodes()]).astype(np.float64)
     np.testing.assert_allclose(run.agent.normalizer.mean, everything.mean(0), rtol=1e-9, atol=1e-12)
     assert int(run.agent.normalizer.count) == len(everything) == 6 * 11
@@ -84,14 +66,6 @@ def test_a_run_includes_every_observation_that_it_learns_from_and_writes_a_polic
     assert np.abs(plain - want).max() > 1e-3  # without the fold it would be another policy
 
 
-def test_a_run_stopped_and_resumed_ends_as_a_whole_one(tmp_path):
-    whole = finished(tmp_path / "whole").run_dir.path
-    finished(tmp_path / "parts", num_train_frames=60)
-    parts = finished(tmp_path / "parts").run_dir.path
-    want, got = read_snapshot(whole / "snapshot.pt")[1], read_snapshot(parts / "snapshot.pt")[1]
-    assert want.keys() == got.keys() and all(torch.equal(want[name], got[name]) for name in want)
-
-
 def test_pixels_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"normalize_observations=true: .*obs=state"):
-        train_settings(tmp_path, obs="pixels", normalize_observations=True)
+        small(tmp_path, obs="pixels", normalize_observations=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import builtins
 import errno
 import fcntl
 import json
@@ -14,31 +14,29 @@ from pathlib import Path
 
 import pytest
 
-from drqv2.snapshot import SNAPSHOT, load_policy
+from drqv2.snapshot import SNAPSHOT, load_policy, read_snapshot, write_snapshot
 from drqv2.trainer import Trainer
 from envs import seeds
 from runtime.errors import UserError
 from runtime.files import atomic_write
-from tests.configs import train_settings
-
-SMALL = {"num_seed_frames": 20, "num_expl_steps": 10, "max_decisions": 10, "snapshot_every_frames": 20}
+from tests.drqv2.runs import column, contents, finished, folder, same, small
 
 
 def trainer(root: Path, **changes) -> Trainer:
-    return Trainer(train_settings(root, **SMALL | {"num_train_frames": 60} | changes))
+    return Trainer(small(root, **{"num_train_frames": 60} | changes))
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
+def whole(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("finished")
     trainer(root).run()
     return root
 
 
 @pytest.fixture
-def root(finished, tmp_path) -> Path:
+def root(whole, tmp_path) -> Path:
     """A copy of a run of 60 frames that a test may break; snapshots of frames 60 (newest) and 60 or 40 before it."""
-    shutil.copytree(finished, tmp_path / "root")
+    shutil.copytree(whole, tmp_path / "root")
     return tmp_path / "root"
 
 
@@ -46,8 +44,25 @@ def run_folder(root: Path) -> Path:
     return root / "cartpole_swingup/run"
 
 
-def contents(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+@pytest.mark.parametrize("changes", [{"normalize_observations": True}, {"hidden_sign": [2, 3]}], ids=str)
+def test_a_run_stopped_and_resumed_ends_as_a_whole_one(tmp_path, changes):
+    whole = folder(tmp_path / "whole", task_name="finger_spin", **changes)
+    finished(tmp_path / "parts", task_name="finger_spin", num_train_frames=60, **changes)
+    assert same(whole, folder(tmp_path / "parts", task_name="finger_spin", **changes))
+    assert not same(whole, folder(tmp_path / "without", task_name="finger_spin"))
+
+
+def test_ctrl_c_tells_the_frame_and_that_of_the_snapshot(tmp_path):
+    episodes = iter(range(100))
+
+    def stop() -> bool:
+        if next(episodes) == 3:
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        trainer(tmp_path, snapshot_every_frames=40, num_train_frames=400).run(stop)
+    assert interrupt.value.__notes__ == ["at frame 60; the same command goes on from frame 40"]
 
 
 # ---- a process killed between two files ----
@@ -56,52 +71,46 @@ def contents(folder: Path) -> dict[Path, bytes]:
 @pytest.mark.parametrize("renamed", ["none", "one", "both"])
 @pytest.mark.parametrize("started", [False, True])
 def test_a_snapshot_killed_between_its_renames_is_the_one_that_counts(root, renamed, started):
-    folder = run_folder(root)
-    shutil.copy(folder / SNAPSHOT, folder / "snapshot.new.pt")
+    place = run_folder(root)
+    shutil.copy(place / SNAPSHOT, place / "snapshot.new.pt")
     if renamed != "none":
-        os.replace(folder / SNAPSHOT, folder / "snapshot.prev.pt")
+        os.replace(place / SNAPSHOT, place / "snapshot.prev.pt")
     if renamed == "both":
-        os.replace(folder / "snapshot.new.pt", folder / SNAPSHOT)
+        os.replace(place / "snapshot.new.pt", place / SNAPSHOT)
     if started:  # from another run, whose frame must not come back
-        shutil.copytree(folder, folder.parent / "source")
-        run = trainer(root, start_from=str(folder.parent / "source"), name="new", num_train_frames=80)
+        shutil.copytree(place, place.parent / "source")
+        words = {"start_from": str(place.parent / "source"), "name": "new", "num_train_frames": 80}
+        run = trainer(root, **words)
         assert run.step == 30
         run.run()
-        os.replace(folder.parent / "new" / SNAPSHOT, folder.parent / "new/snapshot.prev.pt")
-        again = trainer(root, start_from=str(folder.parent / "source"), name="new", num_train_frames=80)
-        assert again.step == 40
+        os.replace(place.parent / "new" / SNAPSHOT, place.parent / "new/snapshot.prev.pt")
+        assert trainer(root, **words).step == 40
     else:
-        assert trainer(root).step == 30 and not (folder / "snapshot.new.pt").exists()
+        assert trainer(root).step == 30 and not (place / "snapshot.new.pt").exists()
 
 
 @pytest.mark.parametrize("left", ["old", "none", "other weights"])
 def test_a_policy_that_is_not_its_snapshots_is_written_anew(root, tmp_path, left):
-    folder = run_folder(root)
-    want = load_policy(folder / "policy.pt")
+    place = run_folder(root)
+    want = load_policy(place / "policy.pt")
     if left == "none":
-        (folder / "policy.pt").unlink()
+        (place / "policy.pt").unlink()
     else:
-        other = trainer(tmp_path / "other", num_train_frames=40 if left == "old" else 60, seed=2 - (left == "old"))
-        other.run()
-        shutil.copy(other.run_dir.path / "policy.pt", folder / "policy.pt")
+        other = {"num_train_frames": 40} if left == "old" else {"num_train_frames": 60, "seed": 2}
+        shutil.copy(folder(tmp_path / "other", **other) / "policy.pt", place)
     trainer(root).run()  # says that it is finished
-    got = load_policy(folder / "policy.pt")
-    assert (
-        got.frame == 60
-        and (
-            got.network.state_dict()["actor.policy.0.weight"] == want.network.state_dict()["actor.policy.0.weight"]
-        ).all()
-    )
+    got = load_policy(place / "policy.pt")
+    weight = "actor.policy.0.weight"
+    assert got.frame == 60 and (got.network.state_dict()[weight] == want.network.state_dict()[weight]).all()
 
 
 def test_a_run_killed_behind_its_last_evaluation_keeps_it(root):
-    before = (run_folder(root) / "eval.csv").read_text(encoding="utf-8").splitlines()
+    before = frames(root)
     run = trainer(root, num_train_frames=80)
     run._write_snapshot = lambda: None  # the process ends before
     run.run()
     trainer(root, num_train_frames=80).run()
-    after = (run_folder(root) / "eval.csv").read_text(encoding="utf-8").splitlines()
-    assert [line.split(",")[0] for line in after[len(before) :]] == ["80"]
+    assert frames(root) == [*before, 80]
 
 
 def test_no_point_of_tensorboard_comes_twice(tmp_path):
@@ -118,13 +127,8 @@ def test_no_point_of_tensorboard_comes_twice(tmp_path):
         for event in EventFileLoader(str(path)).Load()
         for value in event.summary.value
     )
-    assert set(points.values()) == {1} and {step for tag, step in points if tag == "train/episode_reward"} == {
-        20,
-        40,
-        60,
-        80,
-        100,
-    }
+    assert set(points.values()) == {1}
+    assert {step for tag, step in points if tag == "train/episode_reward"} == {20, 40, 60, 80, 100}
 
 
 def test_weights_and_biases_gets_what_the_tables_hold(tmp_path, monkeypatch):
@@ -135,9 +139,9 @@ def test_weights_and_biases_gets_what_the_tables_hold(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     for frames in (40, 80):  # a run and its resumption
         trainer(tmp_path, use_wandb=True, num_train_frames=frames).run()
-    folder, returns = run_folder(tmp_path), {}
-    paths = sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))
-    assert [path.stem for path in paths] == [f"run-{(folder / 'wandb_id').read_text()}"] * 2
+    place, returns = run_folder(tmp_path), {}
+    paths = sorted(place.glob("wandb/offline-run-*/run-*.wandb"))
+    assert [path.stem for path in paths] == [f"run-{(place / 'wandb_id').read_text()}"] * 2
     for path in paths:
         store = DataStore()
         store.open_for_scan(str(path))
@@ -148,8 +152,7 @@ def test_weights_and_biases_gets_what_the_tables_hold(tmp_path, monkeypatch):
             }
             if "train/episode_reward" in items:
                 returns[items["_step"]] = items["train/episode_reward"]
-    with open(folder / "train.csv", newline="") as file:
-        table = {int(row["frame"]): float(row["episode_reward"]) for row in csv.DictReader(file)}
+    table = dict(zip(*(column(place / "train.csv", name) for name in ("frame", "episode_reward"))))
     assert returns == pytest.approx(table, rel=1e-8) and len(table) == 4
 
 
@@ -165,9 +168,10 @@ def test_weights_and_biases_without_package_or_account(tmp_path, monkeypatch):
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.EACCES])
 @pytest.mark.parametrize("name", [SNAPSHOT, "000000.episodes"])
 def test_what_cannot_be_read_now_is_not_damaged(root, monkeypatch, code, name):
-    import builtins
+    def kept() -> dict[Path, bytes]:
+        return {path: data for path, data in contents(root).items() if path.name not in ("config.json", "run.lock")}
 
-    before, real = contents(root), open
+    before, real = kept(), open
 
     def refusing(path, *arguments, **words):
         if str(path).endswith(name):
@@ -175,16 +179,18 @@ def test_what_cannot_be_read_now_is_not_damaged(root, monkeypatch, code, name):
         return real(path, *arguments, **words)
 
     monkeypatch.setattr(builtins, "open", refusing)
-    with pytest.raises(
-        UserError,
-        match=rf"{name}: {os.strerror(code)}" + ("; allow more" if code == errno.EMFILE and name != SNAPSHOT else ""),
-    ):
+    remedy = "; allow more" if code == errno.EMFILE and name != SNAPSHOT else ""
+    with pytest.raises(UserError, match=f"{name}: {os.strerror(code)}{remedy}"):
         trainer(root)
     monkeypatch.undo()
-    assert {path: data for path, data in contents(root).items() if path.name not in ("config.json", "run.lock")} == {
-        path: data for path, data in before.items() if path.name not in ("config.json", "run.lock")
-    }
-    assert trainer(root).step == 30
+    assert kept() == before and trainer(root).step == 30
+
+
+def test_a_replay_of_before_the_data_files_is_refused_and_the_version_that_reads_it_is_named(root):
+    meta, tensors = read_snapshot(run_folder(root) / SNAPSHOT)
+    write_snapshot(run_folder(root) / SNAPSHOT, meta | {"replay": {"segments": [0, 1, 2], "next": 3}}, tensors)
+    with pytest.raises(UserError, match=r"snapshot.pt: its replay has a file for each episode, which commit \w+ was"):
+        trainer(root)
 
 
 def test_a_file_system_without_locks_is_said_with_the_remedy(root, monkeypatch):
@@ -203,7 +209,7 @@ def test_a_precision_that_the_run_was_not_computed_in_is_asked_for(root, monkeyp
     monkeypatch.setattr("drqv2.run.resolve_precision", lambda name, device: "bf16" if name == "auto" else name)
     with pytest.raises(UserError, match=r"precision=bf16 \(was fp32\)"):
         trainer(root, precision="auto")
-    assert trainer(root, precision="fp32").precision == "fp32"
+    assert trainer(root, precision="fp32").settings.precision == "fp32"
 
 
 def test_files_are_as_readable_as_any_and_those_half_written_go_in_the_end(tmp_path):
@@ -238,9 +244,8 @@ def evaluations(root: Path, monkeypatch, **changes) -> list[int]:
     return numbers
 
 
-def frames(root: Path) -> list[int]:
-    with open(run_folder(root) / "eval.csv", encoding="utf-8", newline="") as file:
-        return [int(row["frame"]) for row in csv.DictReader(file)]
+def frames(root: Path) -> list[float]:
+    return column(run_folder(root) / "eval.csv", "frame")
 
 
 def test_evaluations_fall_on_multiples_and_no_seed_comes_twice(tmp_path, monkeypatch):
