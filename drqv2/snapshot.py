@@ -134,7 +134,7 @@ def load_policy(path: str | Path, task: str | None = None, network: str | None =
     path = Path(path)
     if stable_baselines3.is_zip(path):
         return _foreign(path, task, network, lambda known: stable_baselines3.read(path, known))
-    names = inspect(path, legacy=True)
+    names = inspect(path)
     meta: dict[str, Any] = {}
     if drqv2_agent.AGENT in names:
         policy, tensors = drqv2_agent.read(path, names)
@@ -302,13 +302,11 @@ def find(
             return path
     if shipped is not None:
         return shipped
-    train = f"python train.py task={task}" + ("" if obs == "pixels" else " preset=state")
-    if is_gymnasium(task):
-        train = f"python train.py task={task} preset=state"
+    preset = "" if obs == "pixels" and not is_gymnasium(task) else " preset=state"
     raise UserError(
         f"{'task' if option == 'teacher' else 'env_name'}={task}: no trained policy ({obs}); looked for {published}, "
         f"{folder}/*/{SNAPSHOT} and {CHECKPOINTS}; "
-        f"train one with: {train}"
+        f"train one with: python train.py task={task}{preset}"
     )
 
 

@@ -35,30 +35,31 @@ TENSOR_NAMES = frozenset(
 _MAX_INSTRUCTIONS = 200_000
 # Values in a tuple, counted through the tuples inside it as often as they appear: what hashing or printing it costs.
 _MAX_WEIGHT = 10_000
-# How a file of torch before 1.6 begins; five pickles precede its raw storages.
-_LEGACY, _LEGACY_PICKLES = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", 5
 # What reading a file that isn't whole raises, of zipfile and torch.
 NOT_WHOLE = (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, struct.error)
-_VALUES = {
-    "NONE",
-    "NEWTRUE",
-    "NEWFALSE",
-    "BININT",
-    "BININT1",
-    "BININT2",
-    "LONG1",
-    "BINFLOAT",
-    "BINUNICODE",
-    "SHORT_BINSTRING",
-    "EMPTY_LIST",
-    "EMPTY_DICT",
-    "EMPTY_SET",
-    "EMPTY_TUPLE",
+# Instructions that push a value which holds no other; the newer ones are of protocols 3 to 5, which torch.save doesn't
+# use.
+_VALUES = frozenset(
+    "NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINSTRING EMPTY_LIST EMPTY_DICT "
+    "EMPTY_SET EMPTY_TUPLE".split()
+)
+_NEWER_VALUES = frozenset("SHORT_BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8 BYTEARRAY8 LONG4".split())
+# How many values an instruction takes off the stack (None: all down to the mark), and how many it puts there: one that
+# holds them, or none where they go into the value below.
+_TAKES: dict[str, tuple[int | None, int]] = {
+    "TUPLE": (None, 1),
+    "TUPLE1": (1, 1),
+    "TUPLE2": (2, 1),
+    "TUPLE3": (3, 1),
+    "REDUCE": (2, 1),
+    "NEWOBJ": (2, 1),
+    "BINPERSID": (1, 1),
+    "APPENDS": (None, 0),
+    "SETITEMS": (None, 0),
+    "APPEND": (1, 0),
+    "SETITEM": (2, 0),
+    "BUILD": (1, 0),
 }
-
-
-# Those of protocols 3 to 5, which torch.save doesn't use.
-_NEWER_VALUES = {"SHORT_BINUNICODE", "BINUNICODE8", "SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8", "LONG4"}
 
 
 def printable(text: str, length: int) -> str:
@@ -91,23 +92,17 @@ def read(path: Path, sums: bool = False) -> Any:
     return load_inspected(path)
 
 
-def inspect(path: Path, legacy: bool = False) -> frozenset[str]:
+def inspect(path: Path) -> frozenset[str]:
     """The names ("module.name") that the pickle inside the torch archive `path` refers to.
 
-    legacy: let files of torch before 1.6 pass too, which are no archives but pickles in a row. Raises ArchiveError for
-    what is no whole, uncompressed zip archive with one pickle, for records that claim more bytes than the file has, and
-    for what `names_in` refuses.
+    Raises ArchiveError for what is no whole, uncompressed zip archive with one pickle (as files of torch before 1.6),
+    for records that claim more bytes than the file has, and for what `names_in` refuses.
     """
     try:
-        with open(path, "rb") as file:
-            if legacy and is_legacy(file):
-                # In memory, where reading more than there is allocates no more than there is.
-                contents = io.BytesIO(file.read())
-                return frozenset().union(*(names_in(contents) for _ in range(_LEGACY_PICKLES)))
-            with zipfile.ZipFile(file) as archive:
-                size = file.seek(0, io.SEEK_END)
-                _check_end(file, size)
-                return names_in(io.BytesIO(archive.read(_check_records(archive.infolist(), size))))
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            size = file.seek(0, io.SEEK_END)
+            _check_end(file, size)
+            return names_in(io.BytesIO(archive.read(_check_records(archive.infolist(), size))))
     except NOT_WHOLE as error:
         if _is_cut_short(path):
             size = path.stat().st_size
@@ -136,12 +131,10 @@ def check_sums(path: Path) -> None:
         raise ArchiveError(f"{path}: damaged (the checksum of {altered!r:.80} doesn't match its contents)")
 
 
-def load_inspected(path: Path, contents: BinaryIO | None = None) -> Any:
-    """torch.load of a file that `inspect` let pass (or of its `contents`). Raises ArchiveError where torch can't read
-    it.
-    """
+def load_inspected(path: Path) -> Any:
+    """torch.load of a file that `inspect` let pass. Raises ArchiveError where torch can't read it."""
     try:
-        return torch.load(contents or path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged files; each means the same here
         raise _refusal(path, "can't be read as tensors and plain values", error) from None
 
@@ -158,14 +151,6 @@ def check_tensors(path: Path, tensors: dict[str, Any]) -> None:
         raise ArchiveError(f"{path}: its tensors claim more bytes than the file has; refused")
 
 
-def is_legacy(file: BinaryIO) -> bool:
-    """Whether `file` is of torch before 1.6. Leaves it at its start."""
-    file.seek(0)
-    beginning = file.read(len(_LEGACY))
-    file.seek(0)
-    return beginning == _LEGACY
-
-
 def names_in(pickle: BinaryIO, torch_only: bool = True) -> frozenset[str]:
     """The names that a pickle of torch.save refers to, found by following its instructions without obeying them.
 
@@ -173,6 +158,11 @@ def names_in(pickle: BinaryIO, torch_only: bool = True) -> frozenset[str]:
     readers to whom every name is the same. The stack holds the weight of each value in place of the value. Raises
     ValueError for instructions that torch.save never writes, for too many, and for tuples too heavy to handle.
     """
+    values = _VALUES if torch_only else _VALUES | _NEWER_VALUES
+    takes = _TAKES if torch_only else _TAKES | {"STACK_GLOBAL": (2, 1)}
+    puts, silent = {"BINPUT", "LONG_BINPUT"}, {"PROTO", "STOP"}
+    if not torch_only:
+        puts, silent = puts | {"MEMOIZE"}, silent | {"FRAME"}
     names: set[str] = set()
     stack: list[int] = []
     marks: list[int] = []
@@ -183,35 +173,19 @@ def names_in(pickle: BinaryIO, torch_only: bool = True) -> frozenset[str]:
             name = instruction.name
             if name == "GLOBAL":
                 names.add(argument.replace(" ", ".", 1))
-                stack.append(1)
-            elif name in _VALUES:
+            if name == "GLOBAL" or name in values:
                 stack.append(1)
             elif name == "MARK":
                 marks.append(len(stack))
-            elif name in ("BINPUT", "LONG_BINPUT"):
-                memo[argument] = stack[-1]
+            elif name in puts:
+                memo[len(memo) if argument is None else argument] = stack[-1]
             elif name in ("BINGET", "LONG_BINGET"):
                 stack.append(memo[argument])
-            elif name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"):
-                start = marks.pop() if name == "TUPLE" else len(stack) - int(name[-1])
-                stack[start:] = [1 + sum(stack[start:])]
-            elif name in ("REDUCE", "NEWOBJ"):
-                stack.append(stack.pop() + stack.pop())
-            elif name in ("APPENDS", "SETITEMS"):
-                del stack[marks.pop() :]
-            elif name in ("APPEND", "SETITEM", "BUILD"):
-                del stack[-2 if name == "SETITEM" else -1 :]
-            elif name == "BINPERSID":
-                stack[-1] = 1
-            elif name == "MEMOIZE" and not torch_only:
-                memo[len(memo)] = stack[-1]
-            elif name == "STACK_GLOBAL" and not torch_only:
-                stack[-2:] = [1]
-            elif name in _NEWER_VALUES and not torch_only:
-                stack.append(1)
-            elif name == "FRAME" and not torch_only:
-                continue
-            elif name not in ("PROTO", "STOP"):
+            elif name in takes:
+                number, kept = takes[name]
+                start = marks.pop() if number is None else len(stack) - number
+                stack[start:] = [1 + sum(stack[start:])] * kept
+            elif name not in silent:
                 raise ValueError(f"its pickle holds the instruction {name}, which torch never writes")
             if count > _MAX_INSTRUCTIONS or (stack and stack[-1] > _MAX_WEIGHT):
                 raise ValueError("its pickle is longer than that of any file of tensors")

@@ -26,6 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+BASES = ("policy", "snapshot", "published")  # whole files, that others are made from
 ROOM = 2**30
 LONGEST = 60.0  # seconds that one file may take
 
@@ -40,32 +41,18 @@ def write_bases(folder: Path, published: Path) -> None:
     """The whole files that others are made from; `published`: where `write_published` wrote."""
     import torch
 
-    from drqv2.networks import make_policy
-    from drqv2.snapshot import policy_meta, write_policy, write_snapshot
+    from drqv2.snapshot import write_policy, write_snapshot
+    from tests.drqv2 import policy_files
 
-    torch.manual_seed(0)
-    network = make_policy((5,), 2, feature_dim=4, hidden_dim=8, trunk="relu")
-    meta = policy_meta(
-        task="cartpole_swingup",
-        obs="state",
-        frame_stack=3,
-        action_repeat=2,
-        observation_shape=(5,),
-        action_dim=2,
-        feature_dim=4,
-        hidden_dim=8,
-        actor_trunk="relu",
-        frame=1000,
-        config={"seed": 1},
-    )
+    meta = policy_files.description()
+    network = policy_files.network(meta)
     write_policy(folder / "policy.pt", meta, network)
     tensors = dict(network.state_dict()) | {
         "critic.weight": torch.ones(50),
         "optimizer.actor.0.step": torch.tensor(3.0),
     }
     write_snapshot(folder / "snapshot.pt", {"policy": meta, "step": 5}, tensors)
-    for name, kind in (("published", "relu-zip"), ("legacy", "relu-legacy")):
-        shutil.copy(published / kind / "cartpole_swingup/snapshot.pt", folder / f"{name}.pt")
+    shutil.copy(published / "relu/cartpole_swingup/snapshot.pt", folder / "published.pt")
 
 
 def write_network(folder: Path) -> None:
@@ -83,10 +70,8 @@ def write_network(folder: Path) -> None:
     )
 
 
-def read_bases(
-    folder: Path, names: tuple[str, ...] = ("policy", "snapshot", "published", "legacy")
-) -> dict[str, bytes]:
-    return {name: (folder / f"{name}.pt").read_bytes() for name in names}
+def read_bases(folder: Path, *more: str) -> dict[str, bytes]:
+    return {name: (folder / f"{name}.pt").read_bytes() for name in (*BASES, *more)}
 
 
 def identity(path: Path, kind: str = "") -> dict:
@@ -147,7 +132,7 @@ def judge(kind: str, path: Path, originals: list[dict]) -> tuple[str, str]:
 def serve(folder: Path) -> None:
     """Loads each file named on stdin and answers with a line of JSON."""
     os.chdir(folder.parent / "here")
-    originals = [identity(folder / f"{name}.pt", name) for name in ("policy", "snapshot", "published", "network")]
+    originals = [identity(folder / f"{name}.pt", name) for name in (*BASES, "network")]
     used = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) * 1024
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
     print("ready", flush=True)
@@ -201,10 +186,10 @@ def main() -> None:
         here, folder = Path(name) / "here", Path(name) / "cartpole_swingup"  # a published agent's task is its folder
         here.mkdir()
         folder.mkdir()
-        write_published(here.parent, "relu-zip", "relu-legacy")
+        write_published(here.parent, "relu")
         write_bases(folder, here.parent)
         write_network(folder)
-        bases, server = read_bases(folder, ("policy", "snapshot", "published", "legacy", "network")), start(folder)
+        bases, server = read_bases(folder, "network"), start(folder)
         answers: dict[str, list[dict]] = defaultdict(list)
         faults = 0
         for number in range(options.count):

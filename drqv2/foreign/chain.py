@@ -39,27 +39,19 @@ class Layer(NamedTuple):
     stride: int = 1
 
 
-class Normalization(NamedTuple):
-    """Observations x become clip((x − mean) / scale, −limit, limit)."""
-
-    mean: Tensor
-    scale: Tensor
-    limit: float
-
-
 class Normalize(nn.Module):
-    """Applies a `Normalization` to observations [B, D]."""
+    """Observations x [B, D] become clip((x − mean) / scale, −limit, limit)."""
 
     mean: Tensor
     scale: Tensor
     limit: Tensor
     least: Tensor
 
-    def __init__(self, statistics: Normalization) -> None:
+    def __init__(self, mean: Tensor, scale: Tensor, limit: float) -> None:
         super().__init__()
-        self.register_buffer("mean", statistics.mean)
-        self.register_buffer("scale", statistics.scale)
-        self.register_buffer("limit", torch.full_like(statistics.mean, statistics.limit))
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        self.register_buffer("limit", torch.full_like(mean, limit))
         self.register_buffer("least", -self.limit)
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -74,9 +66,7 @@ def layers(path: Path, tensors: Mapping[str, Tensor], names: Iterable[str]) -> l
     return [Layer(name, tensors[f"{name}.weight"], tensors.get(f"{name}.bias")) for name in names]
 
 
-def network(
-    path: Path, parts: Sequence[Layer], spaces: Spaces, statistics: Normalization | None = None
-) -> nn.Sequential:
+def network(path: Path, parts: Sequence[Layer], spaces: Spaces, statistics: Normalize | None = None) -> nn.Sequential:
     """The layers with a ReLU between each two, behind a normalisation where there is one.
 
     Raises UserError where they are no chain, or one for other observations or actions than the task's.
@@ -87,7 +77,7 @@ def network(
             raise UserError(
                 f"{path}: its normalisation is of {tuple(statistics.mean.shape)} observations; {_other(spaces)}"
             )
-        modules.append(Normalize(statistics))
+        modules.append(statistics)
     flat = len(spaces.observation_shape) == 1
     for place, part in enumerate(parts):
         if place:

@@ -8,21 +8,19 @@ torch.load(weights_only=True) can read it; a class that isn't on the list is ref
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from drqv2.foreign import legacy
 from drqv2.networks import make_policy
 from runtime.archives import (
     TENSOR_NAMES,
     ArchiveError,
     check_sums,
     check_tensors,
-    is_legacy,
     load_inspected,
     printable,
     refuse_names,
@@ -54,12 +52,8 @@ _MATTERS = {"Conv2d": ("stride", "padding", "dilation", "groups"), "LayerNorm": 
 _TRUNKS = {"ReLU": "relu", "LayerNorm": "layernorm_tanh"}
 
 
-def _stand_in(full_name: str) -> type:
-    """A class that unpickling can fill with attributes, and no more."""
-    return type(full_name.rpartition(".")[2], (), {"__doc__": f"Stands in for {full_name}."})
-
-
-_STAND_INS = {name: _stand_in(name) for name in _CLASSES}
+# Classes that unpickling can fill with attributes, and no more.
+_STAND_INS = {name: type(name.rpartition(".")[2], (), {"__doc__": f"Stands in for {name}."}) for name in _CLASSES}
 
 
 def _plain_dictionary(*_: Any) -> OrderedDict:
@@ -84,76 +78,61 @@ def read(path: Path, names: frozenset[str]) -> tuple[dict[str, Any], dict[str, T
     """
     refuse_names(path, names, _ALLOWED)
     try:
-        with open(path, "rb") as file:
-            contents = legacy.without_sources(file.read()) if is_legacy(file) else None
-        if contents is None:
-            check_sums(path)
+        check_sums(path)
         with torch.serialization.safe_globals(_REGISTERED):
-            payload = load_inspected(path, contents)
+            payload = load_inspected(path)
         agent, step = payload["agent"], payload.get("_global_step", 0)
         if type(agent) is not _STAND_INS[AGENT]:
             raise KeyError("agent")
-        theirs = {part: vars(agent)[part] for part in ("encoder", "actor")}
-        trunk = _TRUNKS[type(_child(_child(theirs["actor"], "trunk"), "1")).__name__]
-        policy = _describe(theirs, trunk, step if type(step) is int else 0)
-        with torch.device("meta"):  # for its structure alone
-            ours = make_policy(
-                tuple(policy["observation_shape"]),
-                policy["action_dim"],
-                feature_dim=policy["feature_dim"],
-                hidden_dim=policy["hidden_dim"],
-                trunk=trunk,
-            )
-        tensors: dict[str, Tensor] = {}
-        for part in theirs:
-            _match(getattr(ours, part), theirs[part], part, tensors)
+        theirs = {name: layer for part in ("encoder", "actor") for name, layer in _layers(part, vars(agent)[part])}
+        tensors: dict[str, Tensor] = {
+            f"{name}.{key}": parameter.detach()
+            for name, layer in theirs.items()
+            for key, parameter in vars(layer)["_parameters"].items()
+        }
+        policy = {
+            "obs": "pixels",
+            "frame_stack": FRAME_STACK,
+            "action_repeat": ACTION_REPEAT,
+            "observation_shape": [tensors["encoder.convnet.0.weight"].shape[1], SIZE, SIZE],
+            "action_dim": len(tensors["actor.policy.4.weight"]),
+            "feature_dim": len(tensors["actor.trunk.0.weight"]),
+            "hidden_dim": len(tensors["actor.policy.0.weight"]),
+            "actor_trunk": _TRUNKS[type(theirs["actor.trunk.1"]).__name__],
+            "frame": step * ACTION_REPEAT if type(step) is int else 0,
+            "config": {},
+        }
+        _check_layers(policy, theirs)
     except (KeyError, AttributeError, TypeError, IndexError, ValueError, RuntimeError, StopIteration) as error:
         raise ArchiveError(f"{path}: not a DrQ-v2 agent as published ({printable(str(error), 120)})") from None
     check_tensors(path, tensors)
     return policy, tensors
 
 
-def _describe(theirs: dict[str, Any], trunk: str, step: int) -> dict[str, Any]:
-    """Sizes from the shapes of the weights."""
-    actor = theirs["actor"]
-    first = _weight(_child(_child(theirs["encoder"], "convnet"), "0"))
-    projection, hidden, last = (
-        _weight(_child(_child(actor, a), b)) for a, b in (("trunk", "0"), ("policy", "0"), ("policy", "4"))
+def _layers(name: str, module: Any) -> Iterator[tuple[str, Any]]:
+    """The stand-ins of a module and of all in it, by name, as nn.Module.named_modules has them."""
+    yield name, module
+    for key, child in vars(module)["_modules"].items():
+        yield from _layers(f"{name}.{key}", child)
+
+
+def _check_layers(policy: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Raises ValueError where their layers, besides the weights, aren't those of our network of that description."""
+    with torch.device("meta"):  # for its structure alone
+        network = make_policy(
+            tuple(policy["observation_shape"]),
+            policy["action_dim"],
+            feature_dim=policy["feature_dim"],
+            hidden_dim=policy["hidden_dim"],
+            trunk=policy["actor_trunk"],
+        )
+    ours = dict(network.named_modules())
+    kinds, wanted = (
+        {name: type(layer).__name__ for name, layer in layers.items() if "." in name} for layers in (theirs, ours)
     )
-    return {
-        "obs": "pixels",
-        "frame_stack": FRAME_STACK,
-        "action_repeat": ACTION_REPEAT,
-        "observation_shape": [first.shape[1], SIZE, SIZE],
-        "action_dim": last.shape[0],
-        "feature_dim": projection.shape[0],
-        "hidden_dim": hidden.shape[0],
-        "actor_trunk": trunk,
-        "frame": step * ACTION_REPEAT,
-        "config": {},
-    }
-
-
-def _match(ours: nn.Module, theirs: Any, name: str, tensors: dict[str, Tensor]) -> None:
-    """Collects their weights under our names, having checked layer by layer that they stand for the same function."""
-    kind = type(ours).__name__
-    for attribute in _MATTERS.get(kind, ()):
-        if vars(theirs).get(attribute) != getattr(ours, attribute):
-            raise ValueError(f"{name}: its {attribute} differs")
-    for key, _ in ours.named_parameters(recurse=False):
-        tensors[f"{name}.{key}"] = vars(theirs)["_parameters"][key].detach()
-    children = dict(ours.named_children())
-    if children.keys() != vars(theirs)["_modules"].keys():
-        raise ValueError(f"{name}: layers {list(vars(theirs)['_modules'])}, not {list(children)}")
-    for key, child in children.items():
-        if type(_child(theirs, key)).__name__ != type(child).__name__:
-            raise ValueError(f"{name}.{key}: {type(_child(theirs, key)).__name__} instead of {type(child).__name__}")
-        _match(child, _child(theirs, key), f"{name}.{key}", tensors)
-
-
-def _child(module: Any, name: str) -> Any:
-    return vars(module)["_modules"][name]
-
-
-def _weight(module: Any) -> Tensor:
-    return vars(module)["_parameters"]["weight"]
+    if odd := dict(kinds.items() ^ wanted.items()):
+        raise ValueError(f"other layers: {odd}")
+    for name, kind in wanted.items():
+        for attribute in _MATTERS.get(kind, ()):
+            if vars(theirs[name]).get(attribute) != getattr(ours[name], attribute):
+                raise ValueError(f"{name}: its {attribute} differs")

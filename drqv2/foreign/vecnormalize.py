@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from drqv2.foreign.chain import Normalization
+from drqv2.foreign.chain import Normalize
 from runtime.archives import ArchiveError, names_in, printable
 
 _MAX_BYTES = 1_000_000  # Humanoid's 376 numbers take 20 kB
@@ -44,7 +44,7 @@ class _Unpickler(pickle.Unpickler):
         return type("_StandIn", (_StandIn,), {})
 
 
-def read(path: Path, contents: bytes) -> Normalization | None:
+def read(path: Path, contents: bytes) -> Normalize | None:
     """The statistics in `contents`, of the file `path`; None where observations are left as they are.
 
     Raises ArchiveError for what isn't the pickle of a VecNormalize over a Box.
@@ -65,7 +65,7 @@ def read(path: Path, contents: bytes) -> Normalization | None:
     except Exception as error:  # of a stranger's pickle any kind can come; each means the same here
         reason = printable(str(error), 120)
         raise ArchiveError(f"{path}: not the VecNormalize statistics of a Box ({reason}); nothing was run") from None
-    return Normalization(torch.from_numpy(mean).float(), torch.from_numpy(scale).float(), limit)
+    return Normalize(torch.from_numpy(mean).float(), torch.from_numpy(scale).float(), limit)
 
 
 def _array(value: Any) -> np.ndarray:

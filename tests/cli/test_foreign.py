@@ -25,7 +25,7 @@ TINY = (
 )
 
 
-@pytest.mark.parametrize("kind, words", [("relu-zip", ("SNN_ts=32",)), ("layernorm_tanh-legacy", ("hybrid=true",))])
+@pytest.mark.parametrize("kind, words", [("relu", ("SNN_ts=32",)), ("layernorm_tanh", ("hybrid=true",))])
 def test_a_published_agent_is_converted_where_it_lies(tmp_path, kind, words):
     write_published(tmp_path, kind)
     (tmp_path / kind).rename(tmp_path / "exp_local")

@@ -11,7 +11,5 @@ from tests import fuzz_snapshots
 def agents(tmp_path_factory) -> Path:
     """Real pickles with stepped optimisers, made by throw-away classes in a process of their own; folders by kind."""
     folder = tmp_path_factory.mktemp("published")
-    fuzz_snapshots.write_published(
-        folder, "relu-zip", "layernorm_tanh-zip", "relu-legacy", "layernorm_tanh-legacy", "gelu-zip"
-    )
+    fuzz_snapshots.write_published(folder, "relu", "layernorm_tanh", "gelu")
     return folder

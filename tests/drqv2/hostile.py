@@ -1,7 +1,6 @@
 """Damaged and hostile snapshots, each a function of (base files, random numbers) → bytes.
 
-A base is a whole file: "policy" and "snapshot" of this project, "published" as the published repositories write, and
-"legacy", the same as torch before 1.6 did.
+A base is a whole file: "policy" and "snapshot" of this project, "published" as the published repositories write.
 """
 
 from __future__ import annotations
@@ -129,20 +128,15 @@ def two_directories(bases: Bases, random: Random) -> bytes:
 def odd_layout(bases: Bases, random: Random) -> bytes:
     """Records twice, in two folders, in another case, missing, or as torch.jit writes them."""
     records = list(unzipped(bases["policy"]).items())
-    folder = records[0][0].partition("/")[0]
-    how = int(random.integers(5))
-    if how == 0:
-        records.append((f"{folder}/DATA.pkl", records[0][1]))
-    elif how == 1:
-        records.insert(0, ("elsewhere/data.pkl", records[0][1]))
-    elif how == 2:
-        records = [r for r in records if "data" not in r[0]]
-    elif how == 3:
-        records.append((f"{folder}/constants.pkl", pickle.dumps(())))
-        records = [(name.replace("data.pkl", "code.pkl"), data) for name, data in records]
-    else:
-        records = [(name.replace(f"{folder}/", ""), data) for name, data in records]
-    return zipped(dict(records))
+    folder, pickled = records[0][0].partition("/")[0], records[0][1]
+    layouts = [
+        [*records, (f"{folder}/DATA.pkl", pickled)],
+        [("elsewhere/data.pkl", pickled), *records],
+        [record for record in records if "data" not in record[0]],
+        [(f"{folder}/code.pkl", pickled), *records[1:], (f"{folder}/constants.pkl", pickle.dumps(()))],
+        [(name.replace(f"{folder}/", ""), data) for name, data in records],
+    ]
+    return zipped(dict(pick(random, layouts)))
 
 
 # ---- pickles that ask for code or memory ----
@@ -215,23 +209,16 @@ def calls(random: Random) -> bytes:
 
 @generator
 def hostile_pickle(bases: Bases, random: Random) -> bytes:
-    """Alone, in an archive of its own, in place of or inside the pickle of a good one."""
+    """Alone, in an archive of its own, or inside the pickle of a good one."""
     value = calls(random)
     alone = b"\x80\x02" + value + b"."
-    how = int(random.integers(4))
-    if how == 0:
-        return alone
-    if how == 1:
-        legacy = bases["legacy"]
-        return legacy[:137] + alone + legacy[137:]
-    if how == 2:
-        return zipped({"archive/data.pkl": alone, "archive/version": b"3\n", "archive/data/0": b"\0" * 64})
     records = unzipped(bases[pick(random, ["policy", "snapshot", "published"])])
     name = next(name for name in records if name.endswith("data.pkl"))
     # Under a key of its own at the start of the payload's dictionary.
     start = records[name].index(b"(X") + 1
     records[name] = records[name][:start] + text("x") + value + records[name][start:]
-    return zipped(records)
+    archive = zipped({"archive/data.pkl": alone, "archive/version": b"3\n", "archive/data/0": b"\0" * 64})
+    return pick(random, [alone, archive, zipped(records)])
 
 
 # ---- right form, wrong contents ----
@@ -259,37 +246,16 @@ ODD = (0, -1, 2, 2**31, 2**63, 10**30, 1.5, float("nan"), "x", "", None, [], {},
 def wrong_description(bases: Bases, random: Random) -> bytes:
     payload = contents(bases["policy"])
     meta = json.loads(payload["meta"])
-    keys = [
-        "observation_shape",
-        "action_dim",
-        "feature_dim",
-        "hidden_dim",
-        "actor_trunk",
-        "task",
-        "obs",
-        "frame_stack",
-        "action_repeat",
-        "frame",
-        "config",
-    ]
-    key = pick(random, keys)
-    value = pick(random, ODD)
-    if key == "observation_shape":
-        value = pick(random, [value, [value], [9, 10**6, 10**6], [9, 84, 84], [10**12], [5] * 1000])
+    policy, sizes = meta["policy"], (0, -1, 3, 2**31, 2**63, 10**30)
+    # What is wrong although it is of the right type.
+    right_type = {"observation_shape": ([], [1], [9, 10**6, 10**6], [9, 84, 84], [10**12], [5] * 1000)}
+    right_type |= {"task": ("", "\x1b[2J\n", "a" * 10**6), "obs": ("x", ""), "actor_trunk": ("x", ""), "frame": (-1,)}
+    right_type |= {"frame_stack": (0, -1), "action_repeat": (0, -1), "config": ()}
+    key = pick(random, sorted(policy))
+    other_type = [value for value in ODD if type(value) is not type(policy[key])]
+    policy[key] = pick(random, [*other_type, *right_type.get(key, sizes)])
     if random.random() < 0.1:
-        del meta["policy"][key]
-    elif (
-        meta["policy"][key] == value
-        or (key in ("frame", "action_repeat", "frame_stack") and type(value) is int and 0 < value)
-        or (key == "frame" and value == 0)
-    ):
-        meta["policy"][key] = "wrong"
-    elif key == "config" and isinstance(value, dict):
-        meta["policy"][key] = 7
-    elif key == "task" and isinstance(value, str) and value.isidentifier() and len(value) < 100:
-        meta["policy"][key] = 7
-    else:
-        meta["policy"][key] = value
+        del policy[key]
     return signed(payload | {"meta": json.dumps(meta)})
 
 
@@ -346,23 +312,18 @@ def wrong_form(bases: Bases, random: Random) -> bytes:
 @generator
 def wrong_shapes(bases: Bases, random: Random) -> bytes:
     payload = contents(bases["policy"])
-    tensors = dict(payload["tensors"])
+    tensors = payload["tensors"]
     name = pick(random, sorted(tensors))
-    value = tensors[name]
-    how = int(random.integers(6))
-    if how == 0:
-        tensors[name] = value.flatten()[: max(1, value.numel() // 2)].clone()
-    elif how == 1:
-        tensors[name] = value[None].clone()
-    elif how == 2:
-        del tensors[name]
-    elif how == 3:
-        tensors["actor.more"] = value.clone()
-    elif how == 4:
-        tensors[name] = torch.zeros(0)
-    else:
-        tensors[name.replace("actor", "actor.actor")] = tensors.pop(name)
-    return signed(payload | {"tensors": tensors})
+    value, others = tensors[name], {key: tensor for key, tensor in tensors.items() if key != name}
+    wrong = [
+        tensors | {name: value.flatten()[: max(1, value.numel() // 2)].clone()},
+        tensors | {name: value[None].clone()},
+        others,
+        tensors | {"actor.more": value.clone()},
+        tensors | {name: torch.zeros(0)},
+        others | {name.replace("actor", "actor.actor"): value},
+    ]
+    return signed(payload | {"tensors": pick(random, wrong)})
 
 
 @generator

@@ -2,9 +2,8 @@
 
     python published_agent.py FOLDER KIND...
 
-writes FOLDER/KIND/cartpole_swingup/snapshot.pt. A KIND is <trunk>-<format>: relu, layernorm_tanh or gelu (which no
-published agent has); zip, or legacy as torch before 1.6 did. Beside each snapshot lies expected.npz: observations, and
-the actions that the agent takes for them.
+writes FOLDER/KIND/cartpole_swingup/snapshot.pt. A KIND is its trunk: relu, layernorm_tanh or gelu (which no published
+agent has). Beside each snapshot lies expected.npz: observations, and the actions that the agent takes for them.
 """
 
 import sys
@@ -31,7 +30,7 @@ def mlp(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, HIDDEN), nn.ReLU(inplace=True), *middle, nn.Linear(HIDDEN, outputs))
 
 
-def main(folder: Path, trunk: str, file_format: str) -> None:
+def main(folder: Path, trunk: str) -> None:
     torch.manual_seed(0)
     encoder, actor, critic, target = (
         class_of("drqv2", n, nn.Module)() for n in ("Encoder", "Actor", "Critic", "Critic")
@@ -78,10 +77,10 @@ def main(folder: Path, trunk: str, file_format: str) -> None:
         actions = torch.tanh(actor.policy(actor.trunk(features()))).numpy()
     folder.mkdir(parents=True, exist_ok=True)
     payload = {"agent": agent, "timer": timer, "_global_step": 500, "_global_episode": 1}
-    torch.save(payload, folder / "snapshot.pt", _use_new_zipfile_serialization=file_format == "zip")
+    torch.save(payload, folder / "snapshot.pt")
     np.savez(folder / "expected.npz", observations=observations, actions=actions)
 
 
 if __name__ == "__main__":
     for kind in sys.argv[2:]:
-        main(Path(sys.argv[1]) / kind / "cartpole_swingup", *kind.split("-"))
+        main(Path(sys.argv[1]) / kind / "cartpole_swingup", kind)

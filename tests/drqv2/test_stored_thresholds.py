@@ -8,42 +8,21 @@ import pytest
 import torch
 
 from drqv2.archive import read_archive, write_archive
-from drqv2.networks import make_policy
-from drqv2.snapshot import (
-    VERSION,
-    ArchiveError,
-    load_policy,
-    policy_meta,
-    store_calibration,
-    write_policy,
-    write_snapshot,
-)
+from drqv2.snapshot import VERSION, ArchiveError, load_policy, store_calibration, write_policy, write_snapshot
 from drqv2.stored_thresholds import StoredCalibration, weights_sha256
 from runtime.errors import UserError
+from tests.drqv2.policy_files import description, network
 
 SETTINGS = {"steps": 9, "percentile": None, "hybrid": False, "seed": 1, "torch": "2.13.0"}
 MADE = {"device": "cpu", "threads": 1}
 WIDTHS = {"state": [4, 8, 8], "pixels": [32, 32, 32, 32, 4, 8, 8]}
 
 
-def write(path, obs="state", trunk="relu", seed=0, dtype=torch.float16, feature_dim=4, hidden_dim=8):
-    torch.manual_seed(seed)
-    shape = (5,) if obs == "state" else (9, 84, 84)
-    network = make_policy(shape, 2, feature_dim=feature_dim, hidden_dim=hidden_dim, trunk=trunk)
-    meta = policy_meta(
-        task="cartpole_swingup",
-        obs=obs,
-        frame_stack=3,
-        action_repeat=2,
-        observation_shape=shape,
-        action_dim=2,
-        feature_dim=feature_dim,
-        hidden_dim=hidden_dim,
-        actor_trunk=trunk,
-        frame=1000,
-        config={"seed": 1},
-    )
-    write_policy(path, meta, network, dtype=dtype)
+def write(path, seed=0, dtype=torch.float16, **changes):
+    if changes.get("obs") == "pixels":
+        changes["observation_shape"] = (9, 84, 84)
+    described = description(**changes)
+    write_policy(path, described, network(described, seed), dtype=dtype)
     return path
 
 
@@ -62,7 +41,7 @@ def calibration(path, widths=None) -> StoredCalibration:
     ],
 )
 def test_what_is_stored_comes_back_bit_for_bit_and_the_weights_stay(tmp_path, obs, trunk, widths):
-    path = write(tmp_path / "policy.pt", obs, trunk)
+    path = write(tmp_path / "policy.pt", obs=obs, actor_trunk=trunk)
     before = read_archive(path, ("policy",), VERSION)
     assert load_policy(path).calibration is None
     stored = calibration(path, widths)
@@ -177,7 +156,7 @@ def test_only_policy_files_take_one(tmp_path):
 
 
 def test_a_pixel_checkpoint_of_full_size_stays_below_seven_megabytes(tmp_path):
-    path = write(tmp_path / "policy.pt", "pixels", feature_dim=50, hidden_dim=1024)
+    path = write(tmp_path / "policy.pt", obs="pixels", feature_dim=50, hidden_dim=1024)
     store_calibration(path, calibration(path, [32, 32, 32, 32, 50, 1024, 1024]))
     assert load_policy(path).calibration is not None
     assert 6e6 < path.stat().st_size <= 7e6

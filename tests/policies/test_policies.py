@@ -58,8 +58,8 @@ def test_a_policy_of_ones_own_acts_as_convert_plays_it(folder, obs):
 
 
 def test_a_published_policy_is_loaded_and_converted(folder):
-    write_published(folder, "relu-zip")
-    snapshot = str(folder / "relu-zip/cartpole_swingup/snapshot.pt")
+    write_published(folder, "relu")
+    snapshot = str(folder / "relu/cartpole_swingup/snapshot.pt")
     ann = policies.load("cartpole_swingup", snapshot=snapshot, **TINY | {"max_decisions": 2})
     assert ann.convert(timesteps=2).returns(1).shape == (1,)
 

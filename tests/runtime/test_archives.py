@@ -48,10 +48,3 @@ def test_a_flipped_number_is_seen_by_the_sums_and_only_by_them(path):
     assert archives.read(path)["a"][1] != 1
     with pytest.raises(archives.ArchiveError, match="checksum"):
         archives.read(path, sums=True)
-
-
-def test_files_of_torch_before_1_6_pass_only_where_they_are_asked_for(path):
-    torch.save({"a": torch.ones(3)}, path, _use_new_zipfile_serialization=False)
-    assert archives.inspect(path, legacy=True) <= archives.TENSOR_NAMES
-    with pytest.raises(archives.ArchiveError, match="not a whole torch archive"):
-        archives.inspect(path)
