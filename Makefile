@@ -23,4 +23,4 @@ test: setup
 	.venv/bin/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder tests
 
 demo: setup
-	.venv/bin/python -m scripts.demo
+	.venv/bin/python convert.py env_name=cartpole_swingup obs=state SNN_ts=8 crpi.alpha=grid video=true hydra.run.dir=results/demo

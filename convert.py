@@ -52,8 +52,11 @@ def main(config: dict[str, Any], run_dir: Path) -> float | None:
         # One line for each job; the sweep ends in a table.
         run.convert(settings, config, run_dir, say=program.quiet, show=lambda result: print(summary.one_line(result)))
         return None
-    run.convert(settings, config, run_dir, show=lambda result: print("\n".join(summary.lines(result)), flush=True))
-    print(f"written: {run_dir / 'result.json'}")
+    done = run.convert(
+        settings, config, run_dir, show=lambda result: print("\n".join(summary.lines(result)), flush=True)
+    )
+    for name in ("result.json", *done.artefacts):
+        print(f"written: {run_dir / name}")
     return None
 
 

@@ -20,7 +20,7 @@ from analysis.store import TrialStore
 from analysis.trial import DISTURBANCES, FLIPPED, ULP, Trial, TrialRecord
 from evaluation.conversion import Conversion
 from evaluation.episode_store import ANN, Method
-from evaluation.policies import Policy, SpikingPolicy
+from evaluation.policies import BatchPolicy, SpikingPolicy
 from evaluation.progress import Progress
 from evaluation.rollout import Environments
 
@@ -86,7 +86,7 @@ class Player:
             self._spiking = SpikingPolicy(self._network, self.chunk, self._device, self.ann.squash)
         return self._network, self._spiking
 
-    def policy(self, method: Method) -> Policy:
+    def policy(self, method: Method) -> BatchPolicy:
         return self.ann if method == ANN else self.spiking()[1]
 
 
@@ -105,8 +105,7 @@ class _Round:
         self.branches = player.branches.up_to(chunk) if trial.branches else None
         shape, dtype = (chunk, *self.vector.observations.shape[1:]), self.vector.observations.dtype
         self.here, self.there = np.zeros(shape, dtype), np.zeros(shape, dtype)
-        limit = self.vector.max_episode_decisions
-        self.limit = min(limit, trial.key.max_decisions or limit)
+        self.limit = self.vector.max_episode_decisions
         self.tapes = {row: _Tape(trial, self._noise(trial)) for row, trial in self.trials.items()}
         self.residuals: list[torch.Tensor] | None = None
 

@@ -26,4 +26,4 @@ class AnalyzeSettings(ConversionSettings):
     @property
     def compared(self) -> tuple[float, ...]:
         """The α compared, ascending; α = 0, plain conversion, is always among them."""
-        return tuple(sorted({0.0, *self.alphas}))
+        return tuple(sorted({0.0, *self.crpi.alpha}))

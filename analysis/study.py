@@ -82,7 +82,7 @@ class _Study:
     def choose(self) -> Choice:
         """α by return and by drift, each on episodes of its own stream."""
         alphas = self.settings.compared
-        given = len(self.settings.alphas) == 1
+        given = len(self.settings.crpi.alpha) == 1
         led = {alpha: self.plan.led(alpha, "calibration") for alpha in alphas}
         keys = {alpha: [] if given else self.plan.conversion.keys(alpha, "selection") for alpha in alphas}
         everything = [key for group in keys.values() for key in group]
@@ -90,7 +90,7 @@ class _Study:
         missing_episodes = [key for key in everything if key not in self.rollouts.store]
         self._announce(len(missing) + len(missing_episodes), self._later())
         records = self._play(led)
-        outcomes = self.rollouts.run(everything, self.progress)
+        outcomes = self.rollouts.run(everything, self.progress, self._later())
         drifts = {alpha: of_episodes([cosines.of_episode(record) for record in records[alpha]]) for alpha in alphas}
         candidates = [
             Candidate(
@@ -161,7 +161,8 @@ class _Study:
 
     def _announce(self, now: int, later: int) -> None:
         if now:
-            self.progress.plan(now + later, self.plan.conversion.run.episode_decisions())
+            vector = self.player.environments.up_to(self.player.chunk)
+            self.progress.plan(now + later, vector.max_episode_decisions)
 
 
 def _smallest_drift(candidates: Sequence[Candidate]) -> float:

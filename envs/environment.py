@@ -90,8 +90,9 @@ class Environment:
 
     @property
     def max_episode_decisions(self) -> int:
-        """Decisions in an episode that runs into the task's own time limit (`max_decisions` is not counted in)."""
-        return math.ceil(self._simulator.time_limit_steps / self.action_repeat)
+        """Decisions in an episode that runs into the task's own time limit, or into `max_decisions` before."""
+        limit = math.ceil(self._simulator.time_limit_steps / self.action_repeat)
+        return min(limit, self.max_decisions or limit)
 
     @property
     def control_timestep(self) -> float:

@@ -54,11 +54,10 @@ def requested(value: Any) -> tuple[Any, ...]:
 
 def plan(alphas: Sequence[float], select: str) -> AlphaPlan:
     """The plan for `alphas` under crpi.select, "honest" or "paper"."""
-    if len(alphas) == 1:
-        return AlphaPlan(GIVEN, (), tuple(sorted({0.0, *alphas})))
-    if select == HONEST:
-        return AlphaPlan(HONEST, tuple(alphas), (0.0,))
-    return AlphaPlan(PAPER, (), tuple(sorted({0.0, *alphas})))
+    how = GIVEN if len(alphas) == 1 else select
+    if how == HONEST:
+        return AlphaPlan(how, tuple(alphas), (0.0,))
+    return AlphaPlan(how, (), tuple(sorted({0.0, *alphas})))
 
 
 def best(means: Mapping[float, float]) -> float:

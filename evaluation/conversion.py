@@ -13,13 +13,13 @@ import torch
 from tqdm import tqdm
 
 import snn
-from drqv2.stored_thresholds import StoredCalibration
+from drqv2.stored_thresholds import StoredCalibration, weights_sha256
 from envs import gl
 from envs.tasks import is_gymnasium
 from envs.vector import VectorEnv
 from evaluation import policy_choice, progress, rollout_calibration
 from evaluation.episode_store import ANN, Compute, EpisodeKey, EpisodeStore, Method, Source, code_fingerprint
-from evaluation.policies import ANNPolicy, Policy, SpikingPolicy
+from evaluation.policies import ANNPolicy, BatchPolicy, SpikingPolicy
 from evaluation.rollout import Environments, Rollouts
 from evaluation.rollout_calibration import Calibration, Thresholds
 from evaluation.settings import ConversionSettings
@@ -32,7 +32,6 @@ from snn.device import batch_bytes
 _THREADS = torch.get_num_threads()
 # Packages whose version can change an episode's numbers.
 _PACKAGES = ("torch", "numpy", "numba", "mujoco", "dm_control")
-_DTYPES = {None: None, "float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 
 class ConversionRun:
@@ -54,6 +53,7 @@ class ConversionRun:
         self.source = Source(
             self.policy.sha256, self.policy.task, self.policy.obs, self.policy.frame_stack, self.policy.action_repeat
         )
+        packages = (*_PACKAGES, "gymnasium") if is_gymnasium(self.policy.task) else _PACKAGES
         self.compute = Compute(
             device=_hardware(self.device),
             # How many share a convolution on the processor moves its last digits; on a GPU none of them has a part in
@@ -63,7 +63,7 @@ class ConversionRun:
             chunk=settings.chunk,
             max_batch_bytes=settings.max_batch_bytes or batch_bytes(self.device),
             renderer=renderer,
-            packages=tuple((name, versions()[name]) for name in _packages(self.policy.task)),
+            packages=tuple((name, versions()[name]) for name in packages),
             code=code_fingerprint(),
         )
         # What only the spiking network knows of leaves the keys of the ANN's episodes alone: every conversion shares
@@ -103,11 +103,6 @@ class ConversionRun:
             )
         return vector
 
-    def episode_decisions(self) -> int:
-        """Decisions of an episode that nothing ends early. Starts the environments."""
-        limit = self.environments.up_to(self.settings.chunk).max_episode_decisions
-        return min(limit, self.settings.max_decisions or limit)
-
     def ann_keys(self, stream: str) -> list[EpisodeKey]:
         """The ANN's episodes on a stream of environment seeds."""
         return self.keys(ANN, None, stream, self.ann_compute)
@@ -120,7 +115,9 @@ class ConversionRun:
             for episode in range(settings.episodes(stream))
         ]
 
-    def rollouts(self, make_policy: Callable[[Method], Policy] | None = None, units: Sequence[int] = ()) -> Rollouts:
+    def rollouts(
+        self, make_policy: Callable[[Method], BatchPolicy] | None = None, units: Sequence[int] = ()
+    ) -> Rollouts:
         """What plays episodes: the ANN's and, by `make_policy`, other methods', whose layers have `units`."""
         return Rollouts(
             self.environments,
@@ -137,7 +134,9 @@ class ConversionRun:
 
     def measured(self) -> StoredCalibration:
         """The policy's calibration under these settings for its file to carry, whatever it carries now."""
-        return rollout_calibration.to_store(self._calibration, self.ann.network, self._thresholds(None)[0])
+        calibration, (thresholds, _) = self._calibration, self._thresholds(None)
+        weights = weights_sha256(self.ann.network.state_dict())
+        return StoredCalibration(thresholds, calibration.settings, calibration.made, weights)
 
     @property
     def _calibration(self) -> Calibration:
@@ -155,16 +154,12 @@ class ConversionRun:
     def _thresholds(self, stored: StoredCalibration | None) -> tuple[Thresholds, str]:
         def rollout() -> Iterator[np.ndarray]:
             exact = ANNPolicy(self.policy.network, self.device, self.policy.squash, rollout_calibration.DTYPE)
-            with progress.bar(self.settings.calibration.steps, "calibration") as bar:
-                yield from rollout_calibration.observations(
-                    self.environments.up_to(self.settings.chunk),
-                    exact,
-                    chunk=self.settings.chunk,
-                    steps=self.settings.calibration.steps,
-                    episode_decisions=self.episode_decisions(),
-                    seed=self.settings.seed,
-                    on_decisions=bar.update,
-                )
+            chunk, steps = self.settings.chunk, self.settings.calibration.steps
+            vector = self.environments.up_to(chunk)
+            with progress.bar(steps, "calibration") as bar:
+                for batch in rollout_calibration.observations(vector, exact, chunk, steps, self.settings.seed):
+                    yield batch
+                    bar.update(len(batch))
 
         return rollout_calibration.thresholds(
             self._calibration, self.ann.network, rollout, self.device, self.settings.store, self.say, stored
@@ -205,7 +200,7 @@ class Conversion:
             coding=neuron.coding,
             timesteps=settings.SNN_ts,
             n_thresholds=neuron.n_thresholds or 1,
-            dtype=_DTYPES[settings.dtype],
+            dtype=getattr(torch, settings.dtype) if settings.dtype else None,
             crpi=snn.CRPI(0.0, settings.crpi.mode, settings.seed),
             hybrid=settings.hybrid,
             max_batch_bytes=self.run.compute.max_batch_bytes,
@@ -219,10 +214,9 @@ class Conversion:
     @functools.cached_property
     def units(self) -> list[int]:
         """Neurons of each spiking layer."""
-        ann = self.run.policy.network
+        ann, names = self.run.policy.network, [layer.name for layer in self.network(1).layers]
         macs = {layer.name: layer.macs for layer in snn.macs(ann, self.run.policy.observation_shape)}
-        weights = {layer.name: ann.get_parameter(f"{layer.name}.weight") for layer in self.network(1).layers}
-        return [macs[name] // weight[0].numel() for name, weight in weights.items()]
+        return [macs[name] // ann.get_parameter(f"{name}.weight")[0].numel() for name in names]
 
     def keys(self, alpha: float | None, stream: str) -> list[EpisodeKey]:
         """The episodes of one α (None: of the ANN) on a stream of environment seeds."""
@@ -233,10 +227,6 @@ class Conversion:
     def rollouts(self) -> Rollouts:
         """What plays the episodes of the ANN and of the converted network."""
         return self.run.rollouts(lambda method: self.spiking_policy(self.run.settings.chunk), self.units)
-
-
-def _packages(task: str) -> tuple[str, ...]:
-    return (*_PACKAGES, "gymnasium") if is_gymnasium(task) else _PACKAGES
 
 
 def _hardware(device: torch.device) -> str:

@@ -17,6 +17,7 @@ import hashlib
 import json
 import math
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,17 +56,17 @@ CODE = (
 IRRELEVANT = ("envs/video.py", "snn/export.py", "snn/files.py", "snn/nir_nodes.py")
 
 
-class Hashed:
+class Hashed(ABC):
     """What a stored value is found by."""
 
+    @abstractmethod
     def fields(self) -> dict[str, Any]:
         """All that the value depends on, as plain values, with the version of their meaning."""
-        raise NotImplementedError
 
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256, in hex, of the fields in canonical JSON."""
-        return hashlib.sha256(_canonical(self.fields()).encode()).hexdigest()
+        return _sha256(self.fields())
 
 
 @dataclass(frozen=True)
@@ -178,15 +179,10 @@ def code_fingerprint(code: tuple[str, ...] = CODE) -> str:
 
 def _bare_tree(source: str) -> str:
     tree = ast.parse(source)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
     return ast.dump(tree)
 
 
@@ -222,7 +218,7 @@ Key = TypeVar("Key", bound=Hashed)
 Value = TypeVar("Value")
 
 
-class Store(Generic[Key, Value]):
+class Store(ABC, Generic[Key, Value]):
     """Values under `root`, each in a file named by its key's hash. `say` receives a line for every unusable file met.
 
     Subclasses say what stands in a file: `decode` raises whatever its reading raises where it doesn't check, and
@@ -236,13 +232,13 @@ class Store(Generic[Key, Value]):
         self.root = Path(root).absolute()
         self._say = say
 
+    @abstractmethod
     def encode(self, key: Key, value: Value) -> bytes:
         """The file's contents. Raises ValueError for a value that no file can hold."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, key: Key, data: bytes) -> Value:
         """The value in a file's contents."""
-        raise NotImplementedError
 
     def path(self, key: Key) -> Path:
         """Where the key's value is or would be."""
@@ -267,9 +263,8 @@ class Store(Generic[Key, Value]):
 
     def put(self, key: Key, value: Value) -> None:
         """Stores the value atomically. Raises UserError where the disk refuses, ValueError as `encode`."""
-        data = self.encode(key, value)
         try:
-            atomic_write(self.path(key), data)
+            atomic_write(self.path(key), self.encode(key, value))
         except OSError as error:
             raise UserError(f"store={self.root}: can't be written ({error.strerror or error})") from error
 
@@ -286,19 +281,17 @@ class EpisodeStore(Store[EpisodeKey, EpisodeOutcome]):
 
     def encode(self, key: EpisodeKey, value: EpisodeOutcome) -> bytes:
         fields, body = key.fields(), value.to_dict()
-        entry = {"checksum": _checksum(fields, body), "key": fields, "outcome": body}
+        entry = {"checksum": _sha256([fields, body]), "key": fields, "outcome": body}
         return (json.dumps(entry, indent=1, allow_nan=False) + "\n").encode()
 
     def decode(self, key: EpisodeKey, data: bytes) -> EpisodeOutcome:
         entry = json.loads(data)
-        body = entry["outcome"]
-        if entry["checksum"] != _checksum(entry["key"], body):
-            raise ValueError("checksum differs")
-        if entry["key"] != json.loads(json.dumps(key.fields())):
-            raise ValueError("it belongs to another episode")
-        outcome = EpisodeOutcome.model_validate(body)
-        spikes, sops = ([getattr(layer, name) for layer in outcome.layers] for name in ("spikes", "sops"))
-        units = [layer.units for layer in outcome.layers]
+        if entry["checksum"] != _sha256([key.fields(), entry["outcome"]]):
+            raise ValueError("checksum differs, or it belongs to another episode")
+        outcome = EpisodeOutcome.model_validate(entry["outcome"])
+        spikes, sops, units = (
+            [getattr(layer, name) for layer in outcome.layers] for name in ("spikes", "sops", "units")
+        )
         if units != ([] if key.method == ANN else self._units or units):
             raise ValueError(f"its layers have {units} units, the network's {self._units}")
         source, timesteps = key.source, key.method.timesteps or 0
@@ -327,18 +320,14 @@ def check_episode(
             f"a sum of rewards of {reward_sum:g} in {decisions} decisions, which can earn from 0 to {most:g}"
         )
     for name, counts, highest in (("spikes", spikes, decisions), ("sops", sops, math.inf)):
-        if counts is None:
-            continue
-        if [len(layer) for layer in counts] != [timesteps] * len(units):
+        if counts is not None and [len(layer) for layer in counts] != [timesteps] * len(units):
             raise ValueError(f"{name} must be [{len(units)} layers][{timesteps} steps]")
-        for layer, size in zip(counts, units):
+        for layer, size in zip(counts or (), units):
             if min(layer) < 0 or max(layer) > highest * size:
                 raise ValueError(f"{name} from {min(layer)} to {max(layer)} of {size} units in {decisions} decisions")
 
 
-def _checksum(fields: dict[str, Any], body: dict[str, Any]) -> str:
-    return hashlib.sha256(_canonical([fields, body]).encode()).hexdigest()
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def _sha256(value: Any) -> str:
+    """SHA-256, in hex, of a plain value in canonical JSON."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

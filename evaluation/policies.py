@@ -15,7 +15,7 @@ from runtime.errors import UserError
 from snn.device import placed
 
 
-class Policy(Protocol):
+class BatchPolicy(Protocol):
     """A deterministic policy with a memory per row of a batch of fixed size."""
 
     def reset(self, mask: np.ndarray, alphas: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:

@@ -19,9 +19,8 @@ class Progress:
 
     def __init__(self, say: Callable[[str], None] = tqdm.write):
         self._say = say
-        self._episodes = self._done = self._over = self._limit = self._rounds = self._measured = 0
-        self._since = 0.0
-        self._total = 0
+        self._episodes = self._done = self._over = self._limit = self._rounds = 0
+        self._measured_from: tuple[float, float] = (0.0, 0)  # time, and decisions till then
         self._bar = bar(0)
 
     def plan(self, episodes: int, decisions: int) -> None:
@@ -40,11 +39,9 @@ class Progress:
         self._bar.update(decisions)
         self._rounds += 1
         if self._rounds == _WARM_UP:
-            self._since = time.monotonic()
-        elif _WARM_UP < self._rounds <= _WARM_UP + _MEASURED:
-            self._measured += decisions
-            if self._rounds == _WARM_UP + _MEASURED:
-                self._estimate()
+            self._measured_from = (time.monotonic(), self._bar.n)
+        elif self._rounds == _WARM_UP + _MEASURED:
+            self._estimate()
 
     def finish(self, decisions: int) -> None:
         """One episode, of `decisions` decisions, is done."""
@@ -56,16 +53,17 @@ class Progress:
         # Decisions per episode as far as is known: those that still run count too, else the short ones, which are the
         # first to end, would speak for all.
         length = min(self._limit, self._bar.n / self._done) if self._done else self._limit
-        self._total = round(max(self._bar.n, self._over + (self._episodes - self._done) * length))
-        self._bar.total = self._total
+        self._bar.total = round(max(self._bar.n, self._over + (self._episodes - self._done) * length))
         self._bar.set_description_str(f"episodes {self._done}/{self._episodes}", refresh=False)
 
     def _estimate(self) -> None:
-        rate = self._measured / max(time.monotonic() - self._since, 1e-9)
-        left = (self._total - self._bar.n) / rate
+        since, before = self._measured_from
+        rate = (self._bar.n - before) / max(time.monotonic() - since, 1e-9)
+        total = self._bar.total or 0
+        left = (total - self._bar.n) / rate
         if left >= _LONG:
             self._say(
-                f"{self._episodes} episodes to go, up to {self._total:,} decisions at {rate:.0f} a second: about "
+                f"{self._episodes} episodes to go, up to {total:,} decisions at {rate:.0f} a second: about "
                 f"{readable(left)}. Finished episodes are kept; after a break the same command goes on."
             )
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import math
-import typing
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -18,7 +17,6 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 import envs
-from evaluation import alpha_selection
 from evaluation.alpha_selection import AlphaRecord
 from evaluation.episode_store import EpisodeKey, EpisodeOutcome, check_episode
 from runtime.files import atomic_file
@@ -27,11 +25,12 @@ from runtime.versions import versions
 
 if TYPE_CHECKING:
     from evaluation.conversion import Conversion, ConversionRun
-    from evaluation.protocol import Played
     from snn.info import LayerInfo
 
 RESULT, RETURNS = "result.json", "returns.npy"
-_finished: set[Path] = set()  # folders in which this process wrote a finished result
+Group = tuple[float | None, str]  # α, None for the ANN, and the stream
+Episodes = list[tuple[EpisodeKey, EpisodeOutcome]]
+_finished: set[Path] = set()  # finished results that this process wrote
 
 
 class MacsRecord(Record):
@@ -141,8 +140,8 @@ class RolloutRecord(Record):
 
     def returns(self) -> list[float]:
         """The episodes' returns; empty where any of them was cut short, because a part of an episode has none."""
-        values = [episode.return_ for episode in self.episodes]
-        return [] if None in values else typing.cast(list[float], values)
+        capped = any(episode.capped for episode in self.episodes)
+        return [] if capped else [episode.reward_sum for episode in self.episodes]
 
     def mean_reward_sum(self) -> float:
         """Mean of the reward sums, capped or not: for choosing and for display with its label, not for reports."""
@@ -187,22 +186,14 @@ class Result(Document):
             return self
         if self.policy is None or self.conversion is None or self.alpha is None or self.ann is None:
             raise ValueError("a finished result needs policy, conversion, alpha and ann")
-        for rollouts in [self.ann, *self.snn]:
-            for episode in rollouts.episodes:
-                try:
-                    check_episode(
-                        self.task,
-                        self.policy.action_repeat,
-                        episode.decisions,
-                        episode.reward_sum,
-                        episode.spikes,
-                        episode.sops,
-                        [layer.units for layer in self.conversion.layers],
-                        self.conversion.timesteps,
-                    )
-                except ValueError as error:
-                    name = "ANN" if rollouts.alpha is None else f"alpha {rollouts.alpha:g}"
-                    raise ValueError(f"{name}, {rollouts.stream} episode {episode.episode}: {error}") from None
+        network = [layer.units for layer in self.conversion.layers], self.conversion.timesteps
+        for rollouts, episode in [(one, episode) for one in (self.ann, *self.snn) for episode in one.episodes]:
+            counted = episode.decisions, episode.reward_sum, episode.spikes, episode.sops
+            try:
+                check_episode(self.task, self.policy.action_repeat, *counted, *network)
+            except ValueError as error:
+                name = "ANN" if rollouts.alpha is None else f"alpha {rollouts.alpha:g}"
+                raise ValueError(f"{name}, {rollouts.stream} episode {episode.episode}: {error}") from None
         return self
 
     def of(self, alpha: float, stream: str = "report") -> RolloutRecord | None:
@@ -212,38 +203,37 @@ class Result(Document):
 
 def write(result: Result, folder: str | Path) -> Path:
     """Writes result.json and, for a finished run, returns.npy (float64 [len(alpha.requested)]: mean return per α over
-    the episodes of `alpha.returns_stream`; NaN where episodes were cut short). Each is whole or absent.
+    the episodes of `alpha.returns_stream`; NaN where episodes were cut short). Each is whole or absent, and a finished
+    result.json is never without its returns.npy.
 
     Raises ValueError for a result that `read` would refuse.
     """
-    folder = Path(folder)
-    path = folder / RESULT
-    Result.parse(result.model_dump_json(by_alias=True).encode())
-    if result.status == "ok":
-        with atomic_file(folder / RETURNS) as file:
-            np.save(file, mean_returns(result))
+    path = Path(folder) / RESULT
+    if result.alpha is not None:
+        played = [result.of(alpha, result.alpha.returns_stream) for alpha in result.alpha.requested]
+        returns = [rollouts.returns() if rollouts else [] for rollouts in played]
+        with atomic_file(path.with_name(RETURNS)) as file:
+            np.save(file, np.array([np.mean(values) if values else np.nan for values in returns]))
     result.write(path)
     if result.status == "ok":
-        _finished.add(folder.absolute())
+        _finished.add(path.absolute())
     return path
 
 
 def write_failure(config: dict[str, Any], cause: str, folder: str | Path) -> None:
     """Records in `folder` that a run of this process failed, so that a sweep's report shows the gap; not where its
     result was finished and only what came after it failed."""
-    if Path(folder).absolute() not in _finished:
-        write(failed(config, cause), folder)
-
-
-def mean_returns(result: Result) -> np.ndarray:
-    """float64 [len(alpha.requested)], as `write` describes."""
-    assert result.alpha is not None
-    means = []
-    for alpha in result.alpha.requested:
-        rollouts = result.of(alpha, result.alpha.returns_stream)
-        returns = rollouts.returns() if rollouts else []
-        means.append(np.mean(returns) if returns else np.nan)
-    return np.array(means, dtype=np.float64)
+    failed = Result(
+        status="failed",
+        cause=cause,
+        created=now(),
+        config=finite(config),
+        versions=versions(),
+        task=str(config.get("env_name")),
+        obs=str(config.get("obs")),
+    )
+    if (Path(folder) / RESULT).absolute() not in _finished:
+        write(failed, folder)
 
 
 def read(path: str | Path) -> Result:
@@ -252,14 +242,17 @@ def read(path: str | Path) -> Result:
     return Result.read(path / RESULT if path.is_dir() else path)
 
 
-def of_run(conversion: Conversion, select: str, config: dict[str, Any], played: Played, seconds: float) -> Result:
-    """The record of a finished run, whose α was chosen by `select`; `config`: the plain configuration; `seconds`:
-    wall-clock time."""
+def of_run(
+    conversion: Conversion,
+    config: dict[str, Any],
+    episodes: dict[Group, Episodes],
+    alpha: AlphaRecord,
+    timing: dict[str, float],
+) -> Result:
+    """The record of a finished run. `config`: the plain configuration; `episodes`: the ANN's first."""
     run, settings = conversion.run, conversion.run.settings
     record = conversion_record(conversion)
-    groups = {key: _rollouts(*key, episodes, record) for key, episodes in played.episodes.items()}
-    everything = list(groups.values())
-    ann = groups.pop((None, "report"))
+    everything = [_rollouts(*group, of_group, record) for group, of_group in episodes.items()]
     return Result(
         status="ok",
         cause=None,
@@ -273,23 +266,18 @@ def of_run(conversion: Conversion, select: str, config: dict[str, Any], played: 
             "seed": settings.seed,
             "streams": ["calibration", *sorted({rollouts.stream for rollouts in everything})],
         },
-        policy=policy_record(run, ann.returns()),
+        policy=policy_record(run, everything[0].returns()),
         conversion=record,
-        alpha=alpha_selection.describe(settings.alphas, select, played.chosen),
-        ann=ann,
-        snn=list(groups.values()),
+        alpha=alpha,
+        ann=everything[0],
+        snn=everything[1:],
         compute={
             **dataclasses.asdict(run.compute),
             "packages": dict(run.compute.packages),
             "num_envs": settings.num_envs,
             "num_workers": settings.num_workers,
         },
-        timing={
-            "seconds": round(seconds, 3),
-            "rollout_seconds": round(played.seconds, 3),
-            "episodes_computed": played.computed,
-            "episodes_reused": played.reused,
-        },
+        timing=timing,
     )
 
 
@@ -335,19 +323,6 @@ def conversion_record(conversion: Conversion) -> ConversionRecord:
     )
 
 
-def failed(config: dict[str, Any], cause: str) -> Result:
-    """The record of a failed run."""
-    return Result(
-        status="failed",
-        cause=cause,
-        created=now(),
-        config=finite(config),
-        versions=versions(),
-        task=str(config.get("env_name")),
-        obs=str(config.get("obs")),
-    )
-
-
 def now() -> str:
     """The time in UTC, to the second, as records hold it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -367,38 +342,19 @@ def _layer(info: LayerInfo, units: int) -> LayerRecord:
     )
 
 
-def _rollouts(
-    alpha: float | None,
-    stream: str,
-    episodes: Sequence[tuple[EpisodeKey, EpisodeOutcome]],
-    conversion: ConversionRecord,
-) -> RolloutRecord:
+def _rollouts(alpha: float | None, stream: str, episodes: Episodes, conversion: ConversionRecord) -> RolloutRecord:
     spiking = alpha is not None and stream == "report"
-    activity = []
-    if spiking:
-        outcomes = [outcome for _, outcome in episodes]
-        decisions = sum(outcome.decisions for outcome in outcomes)
-        for index, layer in enumerate(conversion.layers):
-            parts = [outcome.layers[index] for outcome in outcomes]
-            above = sum(outcome.decisions * part.above_threshold for outcome, part in zip(outcomes, parts))
-            activity.append(
-                ActivityRecord(
-                    name=layer.name,
-                    spike_rate=sum(sum(part.spikes) for part in parts)
-                    / (layer.units * decisions * conversion.timesteps),
-                    above_threshold=above / decisions,
-                    sops=sum(sum(part.sops) for part in parts) / decisions,
-                )
-            )
+    outcomes, layers = [outcome for _, outcome in episodes], conversion.layers if spiking else []
     return RolloutRecord(
         alpha=alpha,
         stream=stream,
         episodes=[_episode(key, outcome, spiking) for key, outcome in episodes],
-        activity=activity,
+        activity=[_activity(number, layer, conversion.timesteps, outcomes) for number, layer in enumerate(layers)],
     )
 
 
 def _episode(key: EpisodeKey, outcome: EpisodeOutcome, spiking: bool) -> EpisodeRecord:
+    counted = ("spikes", "sops", "above_threshold") if spiking else ()
     return EpisodeRecord(
         seed=list(envs.episode_seed(key.stream, key.seed, key.episode)),
         episode=key.episode,
@@ -406,16 +362,21 @@ def _episode(key: EpisodeKey, outcome: EpisodeOutcome, spiking: bool) -> Episode
         reward_sum=outcome.reward_sum,
         decisions=outcome.decisions,
         capped=outcome.capped,
-        spikes=[layer.spikes for layer in outcome.layers] if spiking else None,
-        sops=[layer.sops for layer in outcome.layers] if spiking else None,
-        above_threshold=[layer.above_threshold for layer in outcome.layers] if spiking else None,
+        **{name: [getattr(layer, name) for layer in outcome.layers] for name in counted},
+    )
+
+
+def _activity(number: int, layer: LayerRecord, timesteps: int, outcomes: Sequence[EpisodeOutcome]) -> ActivityRecord:
+    parts, decisions = [outcome.layers[number] for outcome in outcomes], sum(o.decisions for o in outcomes)
+    above = sum(outcome.decisions * part.above_threshold for outcome, part in zip(outcomes, parts))
+    return ActivityRecord(
+        name=layer.name,
+        spike_rate=sum(sum(part.spikes) for part in parts) / (layer.units * decisions * timesteps),
+        above_threshold=above / decisions,
+        sops=sum(sum(part.sops) for part in parts) / decisions,
     )
 
 
 def finite(value: Any) -> Any:
     """A refused option may be the very nan or inf that JSON can't hold; it is kept as its name."""
-    if isinstance(value, dict):
-        return {key: finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [finite(entry) for entry in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return json.loads(json.dumps(value), parse_constant=lambda name: str(float(name)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 import envs
 from envs.vector import VectorEnv
 from evaluation.episode_store import EpisodeKey, EpisodeOutcome, EpisodeStore, Method
-from evaluation.policies import Policy
+from evaluation.policies import BatchPolicy
 from evaluation.progress import Progress
 from runtime.errors import UserError
 
@@ -63,7 +63,7 @@ class _Lane:
         self.sums = np.zeros(chunk, np.float64)
         self.decisions = np.zeros(chunk, np.int64)
         self.started = np.zeros(chunk, np.float64)
-        self.policies: dict[Method, Policy] = {}
+        self.policies: dict[Method, BatchPolicy] = {}
         self.stepping = False
 
     def rows(self) -> np.ndarray:
@@ -74,13 +74,13 @@ class Rollouts:
     """Plays episodes in `environments` with policies of `make_policy(method)`, each made when a lane first needs it.
 
     `made`: goes into every outcome, for the record. Finished episodes go to `store` at once, so that Ctrl-C loses only
-    the episodes under way.
+    the episodes under way. `computed`: how many were not there yet.
     """
 
     def __init__(
         self,
         environments: Environments,
-        make_policy: Callable[[Method], Policy],
+        make_policy: Callable[[Method], BatchPolicy],
         *,
         chunk: int,
         store: EpisodeStore,
@@ -89,25 +89,24 @@ class Rollouts:
         self._environments, self._make_policy = environments, make_policy
         self._chunk, self.store, self._made = chunk, store, made or {}
         self._lanes: list[_Lane] = []
+        self.computed = 0
 
-    def run(self, keys: Iterable[EpisodeKey], progress: Progress | None = None) -> dict[str, EpisodeOutcome]:
+    def run(
+        self, keys: Sequence[EpisodeKey], progress: Progress | None = None, later: int = 0
+    ) -> dict[str, EpisodeOutcome]:
         """Outcome of every episode, by its key's digest: from the store where it is there, played otherwise.
 
-        Raises what the environments raise; UserError where a reward is not finite.
+        `later`: episodes that `progress` has to expect after these. Raises what the environments raise; UserError where
+        a reward is not finite.
         """
-        outcomes: dict[str, EpisodeOutcome] = {}
-        missing: dict[str, EpisodeKey] = {}
-        for key in keys:
-            stored = self.store.get(key)
-            if stored is None:
-                missing[key.digest] = key
-            else:
-                outcomes[key.digest] = stored
-        if missing:
-            outcomes |= self._play(list(missing.values()), self._environments.up_to(len(missing)), progress)
-        return outcomes
+        stored = {key.digest: outcome for key in keys if (outcome := self.store.get(key)) is not None}
+        missing = [key for key in keys if key.digest not in stored]
+        return stored | (self._play(missing, progress or Progress(), later) if missing else {})
 
-    def _play(self, keys: list[EpisodeKey], vector: VectorEnv, progress: Progress | None) -> dict[str, EpisodeOutcome]:
+    def _play(self, keys: list[EpisodeKey], progress: Progress, later: int) -> dict[str, EpisodeOutcome]:
+        self.computed += len(keys)
+        vector = self._environments.up_to(len(keys))
+        progress.plan(len(keys) + later, vector.max_episode_decisions)
         while len(self._lanes) * self._chunk < vector.num_envs:
             self._lanes.append(_Lane(self._chunk, vector.observations))
         queues: list[deque[EpisodeKey]] = [deque() for _ in range(self._chunk)]
@@ -152,14 +151,13 @@ class Rollouts:
     def _act(self, lane: _Lane, rows: np.ndarray, vector: VectorEnv) -> np.ndarray:
         """Actions [len(rows), A] of the lane's busy rows, each by its own episode's method."""
         lane.observations[rows] = vector.observations[lane.environments[rows]]
-        actions: dict[int, np.ndarray] = {}
-        for method in {key.method for key in lane.keys.values()}:
-            mine = np.array([row for row in rows.tolist() if lane.keys[row].method == method])
-            actions |= zip(mine.tolist(), lane.policies[method].act(lane.observations, mine)[mine])
-        return np.stack([actions[row] for row in rows.tolist()])
+        methods = [lane.keys[row].method for row in rows.tolist()]
+        mine = {method: rows[[other == method for other in methods]] for method in methods}
+        actions = {method: lane.policies[method].act(lane.observations, mine[method]) for method in mine}
+        return np.stack([actions[method][row] for method, row in zip(methods, rows)])
 
     def _receive(
-        self, lane: _Lane, vector: VectorEnv, idle: deque[int], progress: Progress | None
+        self, lane: _Lane, vector: VectorEnv, idle: deque[int], progress: Progress
     ) -> dict[str, EpisodeOutcome]:
         """Books one decision of every busy row; returns the outcomes of the episodes that it ended."""
         rewards, _, lasts, capped = vector.step_wait()
@@ -167,8 +165,7 @@ class Rollouts:
         rows = lane.rows()
         lane.sums[rows] += rewards
         lane.decisions[rows] += 1
-        if progress is not None:
-            progress.advance(len(rows))
+        progress.advance(len(rows))
         outcomes = {}
         for row, was_capped in zip(rows[lasts].tolist(), capped[lasts]):
             key = lane.keys[row]
@@ -188,6 +185,5 @@ class Rollouts:
             outcomes[key.digest] = outcome
             del lane.keys[row]
             idle.append(int(lane.environments[row]))
-            if progress is not None:
-                progress.finish(outcome.decisions)
+            progress.finish(outcome.decisions)
         return outcomes

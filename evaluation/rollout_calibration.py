@@ -26,10 +26,10 @@ from tqdm import tqdm
 
 import envs
 import snn
-from drqv2.stored_thresholds import Plain, StoredCalibration, weights_sha256
+from drqv2.stored_thresholds import Plain, StoredCalibration
 from envs.vector import VectorEnv
 from evaluation.episode_store import Compute, Hashed, Source, Store
-from evaluation.policies import Policy
+from evaluation.policies import BatchPolicy
 from runtime import archives
 from snn.device import placed
 
@@ -89,14 +89,8 @@ class Calibration(Hashed):
 
     @property
     def made(self) -> dict[str, Plain]:
-        """The machine, and the code down to the commit."""
-        compute = self.compute
-        return {
-            "device": compute.device,
-            "threads": compute.threads,
-            "renderer": compute.renderer,
-            "code": compute.code,
-        }
+        """The machine and the code."""
+        return {name: getattr(self.compute, name) for name in ("device", "threads", "renderer", "code")}
 
 
 def thresholds(
@@ -123,24 +117,21 @@ def thresholds(
             )
             return stored.thresholds, FROM_FILE
         say(f"thresholds: those in the policy's file are not used, they are of other settings ({differing})")
-    store = ThresholdStore(root, say)
+    store = ThresholdStore(root / "thresholds", say)
     measured = store.get(calibration)
     if measured is None:
         exact = copy.deepcopy(network).to(device, DTYPE)
         batches = (placed(batch, device).to(DTYPE) for batch in make_rollout())
-        measured = snn.calibrate(exact, batches, calibration.percentile, hybrid=calibration.hybrid)
-        measured = [theta.float().cpu() for theta in measured]
+        found = snn.calibrate(exact, batches, calibration.percentile, hybrid=calibration.hybrid)
+        measured = [theta.float().cpu() for theta in found]
         store.put(calibration, measured)
     return measured, FROM_ROLLOUTS
 
 
 class ThresholdStore(Store[Calibration, Thresholds]):
-    """Measured thresholds beside a store's episodes, by what they were measured with."""
+    """Measured thresholds by what they were measured with."""
 
     suffix, what = ".pt", "calibration runs"
-
-    def __init__(self, root: str | Path, say: Callable[[str], None] = tqdm.write):
-        super().__init__(Path(root) / "thresholds", say)
 
     def encode(self, key: Calibration, value: Thresholds) -> bytes:
         buffer = io.BytesIO()
@@ -159,11 +150,6 @@ class ThresholdStore(Store[Calibration, Thresholds]):
         return thresholds
 
 
-def to_store(calibration: Calibration, network: nn.Module, measured: Thresholds) -> StoredCalibration:
-    """Thresholds `measured` on `network`, as the policy's file may carry them."""
-    return StoredCalibration(measured, calibration.settings, calibration.made, weights_sha256(network.state_dict()))
-
-
 def sha256(values: Thresholds) -> str:
     """SHA-256, in hex, of types, shapes and exact values."""
     digest = hashlib.sha256()
@@ -173,23 +159,13 @@ def sha256(values: Thresholds) -> str:
     return digest.hexdigest()
 
 
-def observations(
-    vector: VectorEnv,
-    policy: Policy,
-    *,
-    chunk: int,
-    steps: int,
-    episode_decisions: int,
-    seed: int,
-    on_decisions: Callable[[int], Any] = lambda count: None,
-) -> Iterator[np.ndarray]:
+def observations(vector: VectorEnv, policy: BatchPolicy, chunk: int, steps: int, seed: int) -> Iterator[np.ndarray]:
     """What the ANN sees in its first `steps` decisions on the calibration stream: batches [n, ...], n ≤ chunk.
 
-    `chunk` environments (fewer where fewer episodes, of `episode_decisions` each, make up the steps) play whole
-    episodes side by side, each going on with the next number when one ends, so that all phases of an episode are seen.
-    `vector` must hold `chunk` of them. `on_decisions` is told each count.
+    `chunk` environments (fewer where fewer whole episodes make up the steps) play episodes side by side, each going on
+    with the next number when one ends, so that all phases of an episode are seen. `vector` must hold `chunk` of them.
     """
-    count = min(chunk, math.ceil(steps / episode_decisions))
+    count = min(chunk, math.ceil(steps / vector.max_episode_decisions))
     indices, episode = np.arange(count), count
     rows = np.zeros((chunk, *vector.observations.shape[1:]), vector.observations.dtype)
     vector.reset(indices, [envs.episode_seed("calibration", seed, number) for number in range(count)])
@@ -197,18 +173,14 @@ def observations(
     while steps > 0:
         rows[:count] = vector.observations[indices]
         batch = rows[: min(count, steps)].copy()
-        actions = policy.act(rows)[:count]
-        vector.step_async(indices, actions)
+        vector.step_async(indices, policy.act(rows)[:count])
         # The caller's network runs over the batch while the environments step.
         yield batch
-        lasts = vector.step_wait()[2]
+        ended = indices[vector.step_wait()[2]]
         steps -= len(batch)
-        on_decisions(len(batch))
-        ended = indices[lasts]
         if len(ended) and steps > 0:
-            vector.reset(
-                ended, [envs.episode_seed("calibration", seed, episode + extra) for extra in range(len(ended))]
-            )
+            numbers = range(episode, episode + len(ended))
+            vector.reset(ended, [envs.episode_seed("calibration", seed, number) for number in numbers])
             episode += len(ended)
 
 

@@ -1,21 +1,25 @@
-"""What convert.py does: a conversion with its report (`convert`), or one trial of a search over options (`tune`)."""
+"""What convert.py does: a conversion with its result (`convert`), or one trial of a search over options (`tune`)."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 import envs
 import snn
-from evaluation import alpha_selection, protocol, video
+from evaluation import alpha_selection, video
 from evaluation import result as results
+from evaluation.alpha_selection import AlphaRecord
 from evaluation.conversion import Conversion, ConversionRun
-from evaluation.result import Result
+from evaluation.progress import Progress
+from evaluation.result import Episodes, Group, Result
+from evaluation.rollout import Rollouts
 from evaluation.settings import ConvertSettings
 from runtime.files import sha256_file, write_json
 
@@ -39,9 +43,17 @@ def convert(
     if settings.video:
         video.probe(settings.render.device)
     with ConversionRun(settings, say) as run:
-        conversion = run.converted()
-        played = protocol.play(conversion, settings.crpi.select, say)
-    result = results.of_run(conversion, settings.crpi.select, config, played, time.monotonic() - started)
+        conversion, calibrated = run.converted(), time.monotonic()
+        rollouts = conversion.rollouts()
+        episodes, choice = _play(settings, conversion, rollouts, say)
+    ended = time.monotonic()
+    timing = {
+        "seconds": round(ended - started, 3),
+        "rollout_seconds": round(ended - calibrated, 3),
+        "episodes_computed": rollouts.computed,
+        "episodes_reused": sum(map(len, episodes.values())) - rollouts.computed,
+    }
+    result = results.of_run(conversion, config, episodes, choice, timing)
     results.write(result, folder)
     writers = {NETWORK: _save} if settings.save else {}
     if settings.video:
@@ -50,10 +62,43 @@ def convert(
         show(result)
     for name, write in writers.items():
         with _afterwards(f"{folder / name}: not written", say):
-            write(conversion, played.chosen, folder / name)
+            write(conversion, choice.chosen, folder / name)
             result.artefacts[name] = sha256_file(folder / name)
             results.write(result, folder)
     return result
+
+
+def _play(
+    settings: ConvertSettings, conversion: Conversion, rollouts: Rollouts, say: Callable[[str], None]
+) -> tuple[dict[Group, Episodes], AlphaRecord]:
+    """Every episode that the settings ask for, and the choice of α.
+
+    The episodes that don't depend on that choice are played together, those of the chosen α afterwards.
+    """
+    plan = alpha_selection.plan(settings.crpi.alpha, settings.crpi.select)
+    selection = [(alpha, "selection") for alpha in plan.selection]
+    report = [(alpha, "report") for alpha in plan.report]
+    later = settings.episodes("report") if selection else 0
+    with Progress(say) as progress:
+        episodes = _episodes(conversion, rollouts, [(None, "report"), *selection, *report], progress, later)
+        judged_on = "selection" if selection else "report"
+        chosen = alpha_selection.best({alpha: _mean(episodes[alpha, judged_on]) for alpha in settings.crpi.alpha})
+        if (chosen, "report") not in episodes:
+            episodes |= _episodes(conversion, rollouts, [(chosen, "report")], progress)
+    return episodes, alpha_selection.describe(settings.crpi.alpha, settings.crpi.select, chosen)
+
+
+def _episodes(
+    conversion: Conversion, rollouts: Rollouts, groups: Iterable[Group], progress: Progress, later: int = 0
+) -> dict[Group, Episodes]:
+    keys = {group: conversion.keys(*group) for group in groups}
+    outcomes = rollouts.run([key for group in keys.values() for key in group], progress, later)
+    return {group: [(key, outcomes[key.digest]) for key in keys[group]] for group in keys}
+
+
+def _mean(episodes: Episodes) -> float:
+    """Of the sums of rewards, capped or not."""
+    return float(np.mean([outcome.reward_sum for _, outcome in episodes]))
 
 
 @contextlib.contextmanager
@@ -75,12 +120,11 @@ def tune(
     Where max_decisions cuts episodes short, the mean is of their sums of rewards. Writes trial.json to `folder`: the
     value, the α behind it, every episode, and `config`, the plain configuration. Raises as `convert`.
     """
-    with ConversionRun(settings, say) as run:
+    with ConversionRun(settings, say) as run, Progress(say) as progress:
         conversion = run.converted()
-        groups = {alpha: conversion.keys(alpha, "selection") for alpha in settings.alphas}
-        outcomes = conversion.rollouts().run([key for group in groups.values() for key in group])
-    episodes = {alpha: [(key, outcomes[key.digest]) for key in group] for alpha, group in groups.items()}
-    means = {alpha: protocol.mean_reward_sum(group) for alpha, group in episodes.items()}
+        groups = [(alpha, "selection") for alpha in settings.crpi.alpha]
+        episodes = _episodes(conversion, conversion.rollouts(), groups, progress)
+    means = {alpha: _mean(episodes[alpha, stream]) for alpha, stream in groups}
     chosen = alpha_selection.best(means)
     trial = {
         "value": means[chosen],
@@ -94,7 +138,7 @@ def tune(
                 "reward_sum": outcome.reward_sum,
                 "capped": outcome.capped,
             }
-            for alpha, group in episodes.items()
+            for (alpha, _), group in episodes.items()
             for key, outcome in group
         ],
         "config": config,

@@ -23,23 +23,16 @@ _LANES = 2
 _THREADS = {"pixels": None, "state": 1}
 
 
-def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
-
-
-def _task(name: str) -> str:
-    return tasks.check(name, "env_name")
-
-
 def _text(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-File = Annotated[Path, BeforeValidator(_text), AfterValidator(_absolute)]
+File = Annotated[Path, BeforeValidator(_text), AfterValidator(lambda path: path.expanduser().absolute())]
 Name = Annotated[str, BeforeValidator(_text)]  # the command line takes the name 2 for a number
 Alpha = Annotated[float, Field(ge=0, le=MAX_ALPHA)]
 Alphas = Annotated[
     tuple[Alpha, ...],
+    Field(min_length=1),
     BeforeValidator(requested),
     expected(f"a number from 0 to {MAX_ALPHA:g}, a list of them, or grid"),
 ]
@@ -78,8 +71,6 @@ class CrpiSettings(Options):
     @field_validator("alpha")
     @classmethod
     def _distinct(cls, alphas: tuple[float, ...]) -> tuple[float, ...]:
-        if not alphas:
-            raise ValueError("give a number, a list of numbers, or grid")
         if len(set(alphas)) < len(alphas):
             raise ValueError("a value is given twice")
         return alphas
@@ -111,7 +102,7 @@ class ConversionSettings(Options):
     that was null, what `obs` suggests.
     """
 
-    env_name: Annotated[Name, AfterValidator(_task)]
+    env_name: Annotated[Name, AfterValidator(lambda name: tasks.check(name, "env_name"))]
     obs: Literal["pixels", "state"]
     snapshot: Literal["shipped"] | File | None
     network: Name | None
@@ -163,11 +154,6 @@ class ConversionSettings(Options):
     def threads(self) -> int | None:
         """Of torch's arithmetic; None for its own choice."""
         return self.threads_ or _THREADS[self.obs]
-
-    @property
-    def alphas(self) -> tuple[float, ...]:
-        """What crpi.alpha asks for."""
-        return self.crpi.alpha
 
     def episodes(self, stream: str) -> int:
         """How many episodes each policy plays on a stream of environment seeds."""

@@ -7,6 +7,7 @@ blindly: a *stratum* is one (task, training seed), whose episodes vary around a 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -24,6 +25,7 @@ FEW, BIMODAL = "few", "bimodal"
 Strata = Sequence[Sequence[float]]
 PairedStrata = Sequence[Mapping[Hashable, float]]
 ByTask = Mapping[str, Strata]
+_Part = tuple[float, int]  # what a stratum adds to a statistic's variance, and on how many degrees of freedom it rests
 
 
 class Interval(NamedTuple):
@@ -53,13 +55,6 @@ class Estimate:
     tasks: tuple[str, ...] = ()
 
 
-class _Part(NamedTuple):
-    """What one stratum adds to a statistic's variance, and on how many degrees of freedom that rests."""
-
-    variance: float
-    freedom: int
-
-
 def half_std(values: Sequence[float]) -> float:
     """Half the standard deviation with ddof 0: the ± of the paper's tables (our reading).
 
@@ -76,7 +71,7 @@ def mean(strata: Strata) -> Estimate:
     """
     arrays = _pooled([_finite(values) for values in strata])
     estimate = _estimate(float(np.concatenate(arrays).mean()), _parts(arrays), [arrays])
-    error = float(np.sqrt(sum(part.variance for part in _parts(arrays))))
+    error = float(np.sqrt(sum(variance for variance, _ in _parts(arrays))))
     if estimate.interval is None or error == 0 or min(map(len, arrays)) < SMALLEST:
         return estimate
     # Hall's cubic has the skewness of the mean.
@@ -101,11 +96,11 @@ def interquartile_mean(strata: Strata) -> Estimate:
     """
     arrays = [_finite(values) for values in strata]
     values = np.sort(np.concatenate(arrays))
-    n, cut = len(values), len(values) // 4
-    kept = n - 2 * cut
-    winsorised = np.clip(values, values[cut], values[n - cut - 1])
+    cut = len(values) // 4
+    kept = len(values) - 2 * cut
+    winsorised = np.clip(values, values[cut], values[-1 - cut])
     variance = float(((winsorised - winsorised.mean()) ** 2).sum()) / (kept * max(kept - 1, 1))
-    return _estimate(float(scipy.stats.trim_mean(values, 0.25)), [_Part(variance, kept - 1)], [arrays])
+    return _estimate(float(scipy.stats.trim_mean(values, 0.25)), [(variance, kept - 1)], [arrays])
 
 
 def difference(values: Sequence[float]) -> Estimate:
@@ -133,7 +128,7 @@ def gain(treated: PairedStrata, control: PairedStrata) -> Estimate:
 
     Raises ValueError where a stratum's episodes differ: dropping the odd ones would quietly compare different sets.
     """
-    pairs = [_paired(one, other) for one, other in zip(treated, control, strict=True)]
+    pairs = _pairs(treated, control)
     differences = [one - other for one, other in pairs]
     return _estimate(float(np.concatenate(differences).mean()), _parts(differences), list(zip(*pairs)), null=0.0)
 
@@ -152,12 +147,9 @@ def average_performance_ratio(snn: ByTask, ann: ByTask) -> Estimate | None:
 def apr_gain(treated: Mapping[str, PairedStrata], control: Mapping[str, PairedStrata], ann: ByTask) -> Estimate | None:
     """The difference of two methods' APRs, over the same episodes. Raises as `gain` and `average_performance_ratio`
     do."""
-    differences, returns = {}, {}
-    for task, strata in treated.items():
-        pairs = [_paired(one, other) for one, other in zip(strata, control[task], strict=True)]
-        differences[task] = [one - other for one, other in pairs]
-        returns[task] = list(zip(*pairs))
-    return _ratio(differences, returns, ann, null=0.0)
+    pairs = {task: _pairs(strata, control[task]) for task, strata in treated.items()}
+    differences = {task: [one - other for one, other in strata] for task, strata in pairs.items()}
+    return _ratio(differences, {task: list(zip(*strata)) for task, strata in pairs.items()}, ann, null=0.0)
 
 
 def _ratio(
@@ -193,8 +185,7 @@ def probability_of_improvement(treated: Mapping[str, PairedStrata], control: Map
     """
     values, parts, samples = [], [], []
     for task, strata in treated.items():
-        pairs = [_paired(one, other) for one, other in zip(strata, control[task], strict=True)]
-        placements = []
+        pairs, placements = _pairs(strata, control[task]), []
         for one, other in pairs:
             wins = (one[:, None] > other) + 0.5 * (one[:, None] == other)
             # An episode's own part in the mean of all wins: as the treated one and as the control.
@@ -203,10 +194,10 @@ def probability_of_improvement(treated: Mapping[str, PairedStrata], control: Map
         parts += _parts(placements, len(treated))
         samples += list(zip(*pairs))
     estimate = _estimate(float(np.mean(values)), parts, samples, null=0.5)
-    if estimate.interval is None or estimate.interval.low == estimate.interval.high:
-        return Estimate(estimate.value, None, estimate.n, estimate.mark)
-    interval = Interval(max(estimate.interval.low, 0.0), min(estimate.interval.high, 1.0))
-    return Estimate(estimate.value, interval, estimate.n, estimate.mark, estimate.p)
+    low, high = estimate.interval or (0.0, 0.0)
+    if low == high:
+        return replace(estimate, interval=None, p=None)
+    return replace(estimate, interval=Interval(max(low, 0.0), min(high, 1.0)))
 
 
 def performance_profile(relative: ByTask, thresholds: Sequence[float]) -> np.ndarray:
@@ -218,13 +209,10 @@ def performance_profile(relative: ByTask, thresholds: Sequence[float]) -> np.nda
 def holm(ps: Sequence[float | None]) -> list[float | None]:
     """Holm's (1979) adjustment of several p for their number, in their order; what is None stays so and doesn't
     count."""
-    order = sorted((p, index) for index, p in enumerate(ps) if p is not None)
-    adjusted: list[float | None] = [None] * len(ps)
-    highest = 0.0
-    for place, (p, index) in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - place) * p))
-        adjusted[index] = highest
-    return adjusted
+    ascending = sorted(p for p in ps if p is not None)
+    times = [min(1.0, (len(ascending) - place) * p) for place, p in enumerate(ascending)]
+    adjusted = dict(zip(ascending, itertools.accumulate(times, max)))
+    return [None if p is None else adjusted[p] for p in ps]
 
 
 def seed_spread(strata: Strata) -> tuple[float, float]:
@@ -236,10 +224,12 @@ def seed_spread(strata: Strata) -> tuple[float, float]:
     return between, within
 
 
-def _paired(treated: Mapping[Hashable, float], control: Mapping[Hashable, float]) -> tuple[np.ndarray, np.ndarray]:
-    if treated.keys() != control.keys():
+def _pairs(treated: PairedStrata, control: PairedStrata) -> list[tuple[np.ndarray, np.ndarray]]:
+    """By stratum, the returns of both over the same episodes."""
+    if [one.keys() for one in treated] != [other.keys() for other in control]:
         raise ValueError("the two methods were not run on the same episodes")
-    return _finite(list(treated.values())), _finite([control[episode] for episode in treated])
+    pairs = zip(treated, control)
+    return [(_finite(list(one.values())), _finite([other[episode] for episode in one])) for one, other in pairs]
 
 
 def _pooled(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
@@ -251,7 +241,7 @@ def _parts(arrays: Sequence[np.ndarray], tasks: int = 1) -> list[_Part]:
     """Of the mean over all episodes of several strata, as one of so many tasks' means."""
     arrays = _pooled(arrays)
     total = sum(map(len, arrays)) * tasks
-    return [_Part(len(a) * float(a.var(ddof=1)) / total**2, len(a) - 1) for a in arrays if len(a) > 1]
+    return [(len(a) * float(a.var(ddof=1)) / total**2, len(a) - 1) for a in arrays if len(a) > 1]
 
 
 def _estimate(
@@ -273,12 +263,12 @@ def _interval(
 ) -> Estimate:
     if n < SMALLEST or (mark == BIMODAL and n < ENOUGH):
         return Estimate(value, None, n, mark, tasks=tasks)
-    variance = sum(part.variance for part in parts)
+    variance = sum(part for part, _ in parts)
     if variance == 0:
         p = None if null is None else float(value == null)
         return Estimate(value, Interval(value, value), n, mark, p, tasks)
     # Of shares, since the squares of tiny variances are 0.
-    freedom = 1 / sum((part.variance / variance) ** 2 / part.freedom for part in parts)
+    freedom = 1 / sum((part / variance) ** 2 / of_part for part, of_part in parts)
     error = float(np.sqrt(variance))
     half = float(scipy.stats.t.ppf(0.5 + LEVEL / 2, freedom)) * error
     p = None if null is None else float(2 * scipy.stats.t.sf(abs(value - null) / error, freedom))

@@ -11,57 +11,51 @@ from evaluation.statistics import half_std
 
 def lines(result: Result) -> list[str]:
     """The lines at the end of a run: the ANN and each reported α, and their limits."""
-    assert result.ann is not None and result.alpha is not None and result.conversion is not None
-    conversion = result.conversion
+    assert result.policy and result.conversion and result.alpha and result.ann
+    conversion, episodes = result.conversion, len(result.ann.episodes)
     magnitudes = f", {conversion.n_thresholds} magnitudes" if conversion.n_thresholds else ""
     unit = "sum of rewards, cut short" if result.capped else "return"
-    weak = result.policy.weak if result.policy is not None else None
     lines = [
-        *([f"warning: {weak}"] if weak else []),
+        *([f"warning: {result.policy.weak}"] if result.policy.weak else []),
         f"{result.task} ({result.obs}), {conversion.neuron.upper()} (T={conversion.timesteps}{magnitudes}), "
-        f"{counted(len(result.ann.episodes), 'episode')}, seed {result.seeds['seed']}",
+        f"{counted(episodes, 'episode')}, seed {result.seeds['seed']}",
         f"{'':24}{unit + ' (± half std)':>34}{'of ANN':>10}{'spikes/unit/step':>18}",
         _row("ANN", result.ann, result.ann, {}),
     ]
     units = {layer.name: layer.units for layer in conversion.layers}
-    reported = [rollouts for rollouts in result.snn if rollouts.stream == "report"]
-    for rollouts in sorted(reported, key=lambda entry: entry.alpha or 0.0):
-        lines.append(
-            _row(label(conversion.neuron, conversion.mode, rollouts.alpha or 0.0), rollouts, result.ann, units)
-        )
+    lines += [_row(name, rollouts, result.ann, units) for name, rollouts in _reported(result)]
     dead = sum(layer.dead for layer in conversion.layers)
     lines.append(
         f"{len(conversion.layers)} spiking layers, {sum(units.values()):,} units, {dead:,} of them silent "
         "(they never fired in calibration)"
     )
     if len(result.alpha.requested) > 1:
-        lines.append(f"α = {result.alpha.chosen:g} was best on {_judged_on(result)}")
+        judged_on = "the very episodes of the table, as in the paper: that is optimistic"
+        if selection := result.of(result.alpha.chosen, "selection"):
+            judged_on = (
+                f"{counted(len(selection.episodes), 'selection episode')}; the table shows {episodes} other episodes"
+            )
+        lines.append(f"α = {result.alpha.chosen:g} was best on {judged_on}")
     if result.capped:
         lines.append("max_decisions cut episodes short: these are sums of rewards, not returns")
     return lines
 
 
-def _judged_on(result: Result) -> str:
-    """Which episodes chose α, in words."""
-    assert result.alpha is not None and result.ann is not None
-    if result.alpha.optimistic:
-        return "the very episodes of the table, as in the paper: that is optimistic"
-    selection = result.of(result.alpha.chosen, "selection")
-    number = len(selection.episodes) if selection else 0
-    return f"{counted(number, 'selection episode')}; the table shows {len(result.ann.episodes)} other episodes"
-
-
 def one_line(result: Result) -> str:
     """The means of ANN and each reported α, for a job among many."""
-    assert result.ann is not None and result.conversion is not None
-    base, parts = result.ann.mean_reward_sum(), [f"ANN {result.ann.mean_reward_sum():.1f}"]
-    for rollouts in sorted((r for r in result.snn if r.stream == "report"), key=lambda entry: entry.alpha or 0.0):
-        mean = rollouts.mean_reward_sum()
-        share = f" ({100 * mean / base:.1f} %)" if base > 0 else ""
-        parts.append(
-            f"{label(result.conversion.neuron, result.conversion.mode, rollouts.alpha or 0.0)} {mean:.1f}{share}"
-        )
-    return ", ".join(parts) + (", cut short by max_decisions" if result.capped else "")
+    assert result.ann is not None
+    base = result.ann.mean_reward_sum()
+    means = [(name, rollouts.mean_reward_sum()) for name, rollouts in _reported(result)]
+    parts = [f"{name} {mean:.1f}" + (f" ({100 * mean / base:.1f} %)" if base > 0 else "") for name, mean in means]
+    return ", ".join([f"ANN {base:.1f}", *parts]) + (", cut short by max_decisions" if result.capped else "")
+
+
+def _reported(result: Result) -> list[tuple[str, RolloutRecord]]:
+    """Each α's method, in words, and report episodes; by ascending α, as they stand in the result."""
+    assert result.conversion is not None
+    neuron, mode = result.conversion.neuron, result.conversion.mode
+    reported = [rollouts for rollouts in result.snn if rollouts.stream == "report"]
+    return [(label(neuron, mode, rollouts.alpha or 0.0), rollouts) for rollouts in reported]
 
 
 def label(neuron: str, mode: str, alpha: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -12,9 +12,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 import envs
 from envs import gl
+from envs.vector import VectorEnv
 from envs.video import check_ffmpeg, write_video
-from evaluation.conversion import Conversion, ConversionRun
-from evaluation.policies import Policy
+from evaluation.conversion import Conversion
+from evaluation.policies import BatchPolicy
 from evaluation.summary import label
 
 _HEIGHT, _WIDTH, _CAPTION, _GAP = 240, 320, 44, 4
@@ -28,114 +29,61 @@ def probe(render_device: int | None) -> None:
 
 
 def comparison(conversion: Conversion, alpha: float, path: Path) -> None:
-    """Writes the ANN, plain conversion and, where α isn't 0, CRPI side by side."""
-    settings = conversion.run.settings
-    alphas = sorted({0.0, alpha})
-    spiking = [
-        (f"{label(settings.neuron.name, settings.crpi.mode, value)}, T={settings.SNN_ts}", conversion.spiking_policy(1))
-        for value in alphas
-    ]
-    side_by_side(
-        path,
-        [("ANN", conversion.run.ann), *spiking],
-        lambda: _environment(conversion.run),
-        alphas=[0.0, *alphas],
-        seed=settings.seed,
-    )
+    """Writes an mp4 of one episode each of the ANN, plain conversion and, where α isn't 0, CRPI side by side.
 
-
-def _environment(run: ConversionRun) -> envs.Environment:
-    return envs.make(
-        run.policy.task,
-        obs=run.policy.obs,
-        frame_stack=run.policy.frame_stack,
-        action_repeat=run.policy.action_repeat,
-        max_decisions=run.settings.max_decisions,
-        render_device=run.settings.render.device,
-    )
-
-
-def side_by_side(
-    path: str | Path,
-    policies: Sequence[tuple[str, Policy]],
-    make_env: Callable[[], envs.Environment],
-    *,
-    alphas: Sequence[float],
-    seed: int,
-) -> None:
-    """Writes an mp4 of one episode of each (label, policy) to `path`; each acts with its α of `alphas`.
-
-    Policies must take batches of one. Every panel starts from the same initial state (stream "video") and stays at its
-    last picture when its episode ends before the others'.
+    Every panel starts from the same initial state (stream "video") and stays at its last picture when its episode ends
+    before the others'.
     """
-    panels = [
-        _Panel(label, policy, alpha, make_env(), seed) for (label, policy), alpha in zip(policies, alphas, strict=True)
-    ]
-    try:
-        environment = panels[0].environment
-        fps = 1.0 / (environment.control_timestep * environment.action_repeat)
-        write_video(path, _frames(panels), fps)
-    finally:
-        for panel in panels:
-            panel.environment.close()
+    run, settings = conversion.run, conversion.run.settings
+    alphas = sorted({0.0, alpha})
+    named = [f"{label(settings.neuron.name, settings.crpi.mode, value)}, T={settings.SNN_ts}" for value in alphas]
+    policies: list[BatchPolicy] = [run.ann, *(conversion.spiking_policy(1) for _ in alphas)]
+    for policy, value in zip(policies, [0.0, *alphas]):
+        policy.reset(np.ones(1, bool), np.array([value]), np.zeros(1, np.int64))
+    with run.make_envs(len(policies)) as vector:
+        frames = _frames(vector, policies, ["ANN", *named], settings.seed)
+        write_video(path, frames, 1.0 / (vector.control_timestep * run.policy.action_repeat))
 
 
-def _frames(panels: Sequence[_Panel]) -> Iterator[np.ndarray]:
+def _frames(
+    vector: VectorEnv, policies: Sequence[BatchPolicy], captions: Sequence[str], seed: int
+) -> Iterator[np.ndarray]:
+    playing = np.arange(len(policies))
+    vector.reset(playing, [envs.episode_seed("video", seed, 0)] * len(policies))
+    returns, spikes = np.zeros(len(policies)), [0] * len(policies)
+    pictures = vector.render(playing, _HEIGHT, _WIDTH)
+    panels = [_panel(picture, caption, 0.0, "") for picture, caption in zip(pictures, captions)]
     yield _joined(panels)
-    while not all(panel.over for panel in panels):
-        for panel in panels:
-            if not panel.over:
-                panel.step()
+    while len(playing):
+        actions = [policies[place].act(vector.observations[[place]]) for place in playing.tolist()]
+        step = vector.step(playing, np.concatenate(actions))
+        returns[playing] += step.rewards
+        for place, picture in zip(playing.tolist(), vector.render(playing, _HEIGHT, _WIDTH)):
+            layers, before = policies[place].activity(0), spikes[place]
+            spikes[place] = sum(sum(layer.spikes) for layer in layers)
+            possible = sum(layer.units * len(layer.spikes) for layer in layers)
+            rate = f"   spike rate {100 * (spikes[place] - before) / possible:.1f} %" if layers else ""
+            panels[place] = _panel(picture, captions[place], returns[place], rate)
         yield _joined(panels)
+        playing = playing[~step.lasts]
 
 
-def _joined(panels: Sequence[_Panel]) -> np.ndarray:
+def _joined(panels: Sequence[np.ndarray]) -> np.ndarray:
     gap = np.full((_HEIGHT + _CAPTION, _GAP, 3), _PAPER, np.uint8)
-    pictures: list[np.ndarray] = []
-    for panel in panels:
-        pictures += [gap, panel.picture] if pictures else [panel.picture]
-    return np.concatenate(pictures, axis=1)
+    return np.concatenate([part for panel in panels for part in (gap, panel)][1:], axis=1)
+
+
+def _panel(picture: np.ndarray, caption: str, so_far: float, rate: str) -> np.ndarray:
+    """`picture` [height, width, 3] under two lines of text; `rate`: of the latest decision's spikes, in words."""
+    image = Image.new("RGB", (_WIDTH, _HEIGHT + _CAPTION), _PAPER)
+    image.paste(Image.fromarray(picture), (0, _CAPTION))
+    draw = ImageDraw.Draw(image)
+    draw.text((8, 4), caption, fill=_INK, font=_font(16))
+    draw.text((8, 25), f"return so far {so_far:.1f}{rate}", fill=_FAINT, font=_font(12))
+    return np.asarray(image)
 
 
 @functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     # Pillow's own font has no Greek letters; matplotlib brings one that has.
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
-
-
-class _Panel:
-    """One policy in its own environment, and the latest picture of it, uint8 [height, width, 3]."""
-
-    def __init__(self, label: str, policy: Policy, alpha: float, environment: envs.Environment, seed: int):
-        self.label, self.policy, self.environment = label, policy, environment
-        self.over, self.total = False, 0.0
-        self._spikes = 0
-        triple = envs.episode_seed("video", seed, 0)
-        self._observation = environment.reset(seed=triple).observation
-        policy.reset(np.ones(1, bool), np.array([alpha]), np.zeros(1, np.int64))
-        self.picture = self._draw(None)
-
-    def step(self) -> None:
-        action = self.policy.act(self._observation[None])[0]
-        step = self.environment.step(action)
-        self._observation, self.over = step.observation, step.last
-        self.total += step.reward
-        self.picture = self._draw(self._rate())
-
-    def _rate(self) -> float | None:
-        """Spikes per unit and simulation step of the latest decision, over all layers; None for the ANN."""
-        layers = self.policy.activity(0)
-        if not layers:
-            return None
-        spikes = sum(sum(layer.spikes) for layer in layers)
-        latest, self._spikes = spikes - self._spikes, spikes
-        return latest / sum(layer.units * len(layer.spikes) for layer in layers)
-
-    def _draw(self, rate: float | None) -> np.ndarray:
-        image = Image.new("RGB", (_WIDTH, _HEIGHT + _CAPTION), _PAPER)
-        image.paste(Image.fromarray(self.environment.render(_HEIGHT, _WIDTH)), (0, _CAPTION))
-        draw = ImageDraw.Draw(image)
-        draw.text((8, 4), self.label, fill=_INK, font=_font(16))
-        words = f"return so far {self.total:.1f}" + ("" if rate is None else f"   spike rate {100 * rate:.1f} %")
-        draw.text((8, 25), words, fill=_FAINT, font=_font(12))
-        return np.asarray(image)

@@ -88,7 +88,6 @@ class Policy:
             else:
                 conversion = Conversion(run, self._conversion.thresholds, self._conversion.origin)
                 keys, rollouts = conversion.keys(self._alpha, "report"), conversion.rollouts()
-            progress.plan(sum(key not in rollouts.store for key in keys), run.episode_decisions())
             outcomes = rollouts.run(keys, progress)
         return np.array([outcomes[key.digest].reward_sum for key in keys])
 

@@ -35,15 +35,13 @@ def lines(rows: list[dict[str, str]]) -> list[str]:
     returns = defaultdict(lambda: (defaultdict(dict), defaultdict(dict)))
     alphas: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for row in rows:
-        if row["stream"] != "report" or row["method"] == "ann" or not row["return"]:
-            continue
-        key = (row["task"], row["method"], row["mode"])
-        sides = [float(row["alpha"]) == 0, row["alpha_chosen"] == "1"]
-        for side, is_of_it in zip(returns[key], sides):
-            if is_of_it:
-                side[row["policy_sha256"]][row["environment_seed"]] = float(row["return"])
-        if sides[1]:
-            alphas[key].add(row["alpha"].removesuffix(".0"))
+        if row["stream"] == "report" and row["method"] != "ann" and row["return"]:
+            key = (row["task"], row["method"], row["mode"])
+            if float(row["alpha"]) == 0:
+                returns[key][0][row["policy_sha256"]][row["environment_seed"]] = float(row["return"])
+            if row["alpha_chosen"] == "1":
+                returns[key][1][row["policy_sha256"]][row["environment_seed"]] = float(row["return"])
+                alphas[key].add(row["alpha"].removesuffix(".0"))
     gains = {key: _gain(*sides) for key, sides in sorted(returns.items())}
     # What was left at α = 0 is the same method and no comparison.
     tested = [key for key, gain in gains.items() if gain.p is not None and alphas[key] != {"0"}]

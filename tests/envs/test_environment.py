@@ -119,7 +119,7 @@ def test_max_decisions_ends_episodes_and_says_so(cap, capped):
             step = environment.step(np.zeros(9, np.float32))
             decisions += 1
         assert decisions == min(cap, 125) and step.capped == capped and step.discount == 1.0
-    assert environment.max_episode_decisions == 125
+    assert environment.max_episode_decisions == min(cap, 125)
 
 
 # --- seeds ------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from evaluation import policy_choice, summary
 from evaluation import result as results
 from evaluation import run as programs
 from evaluation.conversion import ConversionRun
-from evaluation.episode_store import EpisodeStore
 from evaluation.settings import ConvertSettings
 from runtime.errors import UserError
 from runtime.files import sha256_file
@@ -55,20 +54,17 @@ def test_a_run_writes_what_it_found(policies, tmp_path, obs):
     assert [rollouts.alpha for rollouts in result.snn] == [0.0, 0.5] and result.alpha.how == "given"
     assert result.capped and np.isnan(np.load(tmp_path / "returns.npy")).tolist() == [True]
     assert result.ann.episodes[0].spikes is None and result.ann.episodes[0].decisions == 6
-    layers = 7 if obs == "pixels" else 3
-    assert len(result.conversion.layers) == len(result.snn[1].activity) == layers
+    layers, crpi = result.conversion.layers, result.snn[1]
+    assert len(layers) == len(crpi.activity) == (7 if obs == "pixels" else 3)
+    assert all(0 <= layer.dead <= layer.units for layer in layers)
     assert (result.conversion.v_base, result.conversion.clip) == (0.5, [-0.5, 0.5])
     for rollouts in [result.ann, *result.snn]:
         assert [episode.seed for episode in rollouts.episodes] == [[4, 1, 0], [4, 1, 1]]
-    for index, (layer, activity) in enumerate(zip(result.conversion.layers, result.snn[1].activity)):
-        spikes = sum(sum(episode.spikes[index]) for episode in result.snn[1].episodes)
-        assert activity.spike_rate == pytest.approx(spikes / (layer.units * 3 * 12))
-        assert 0 <= layer.dead <= layer.units and layer.units > 0
-    spikes = sum(sum(map(sum, episode.spikes)) for episode in result.snn[1].episodes)
+    units = np.array([layer.units for layer in layers])
+    spikes = np.sum([np.sum(episode.spikes, axis=1) for episode in crpi.episodes], axis=0)
+    assert [activity.spike_rate for activity in crpi.activity] == pytest.approx(spikes / (units * 3 * 12))
     (row,) = [line for line in summary.lines(result) if line.startswith("IF+CRPI")]
-    assert float(row.split()[-1]) == pytest.approx(
-        spikes / (sum(layer.units for layer in result.conversion.layers) * 3 * 12), abs=6e-5
-    )
+    assert float(row.split()[-1]) == pytest.approx(spikes.sum() / (units.sum() * 3 * 12), abs=6e-5)
 
 
 def test_the_saved_network_is_the_one_that_was_reported(policies, tmp_path):
@@ -95,24 +91,13 @@ def test_honest_selection_reports_plain_conversion_and_the_chosen(policies, tmp_
     assert np.load(tmp_path / "returns.npy").shape == (3,)
 
 
-def test_the_papers_selection_reports_every_alpha_on_the_same_episodes(policies, tmp_path):
-    result = _run(policies, tmp_path, crpi__alpha=[0.5, 0.0], crpi__select="paper")
-    assert [(rollouts.alpha, rollouts.stream) for rollouts in result.snn] == [(0.0, "report"), (0.5, "report")]
-    assert result.alpha.optimistic and "optimistic" in result.alpha.note
-
-
-def test_whole_episodes_have_returns(policies, tmp_path):
-    result = _run(policies, tmp_path, max_decisions=None, num_eval_episodes=1, crpi__alpha=0.0)
-    assert not result.capped and result.ann.episodes[0].decisions == 500
-    np.testing.assert_array_equal(np.load(tmp_path / "returns.npy"), [result.snn[0].episodes[0].return_])
-
-
 @pytest.mark.parametrize("obs", ["state", "pixels"])
 def test_results_do_not_depend_on_how_many_run_at_once_or_with_whom(policies, tmp_path, obs):
-    together = _run(policies, tmp_path / "a", obs, crpi__alpha=[0.0, 0.5], crpi__select="paper", num_envs=6)
+    together = _run(policies, tmp_path / "a", obs, crpi__alpha=[0.5, 0.0], crpi__select="paper", num_envs=6)
+    assert [(rollouts.alpha, rollouts.stream) for rollouts in together.snn] == [(0.0, "report"), (0.5, "report")]
+    assert together.alpha.optimistic and "optimistic" in together.alpha.note
     single = _run(policies, tmp_path / "b", obs, crpi__alpha=0.5)
-    assert together.of(0.5) == single.of(0.5)
-    assert together.ann == single.ann
+    assert (together.of(0.5), together.ann) == (single.of(0.5), single.ann)
     if obs == "state":  # VectorEnv's own tests show that workers render as this process does
         workers = _run(policies, tmp_path / "c", obs, crpi__alpha=0.5, num_envs=9, num_workers=2)
         assert _without_time(workers) == _without_time(single)
@@ -120,7 +105,9 @@ def test_results_do_not_depend_on_how_many_run_at_once_or_with_whom(policies, tm
 
 def test_a_second_run_computes_nothing_and_an_edited_setting_only_what_is_new(policies, tmp_path):
     first = _run(policies, tmp_path, crpi__alpha=0.5)
-    assert first.timing["episodes_computed"] == 6
+    entries = [json.loads(path.read_text()) for path in (tmp_path / "keys").rglob("*.json")]
+    assert first.timing["episodes_computed"] == 6 == len({entry["checksum"] for entry in entries})
+    assert all("torch" in entry["outcome"]["made"]["versions"] for entry in entries)
     again = _run(policies, tmp_path, crpi__alpha=0.5)
     assert again.timing["episodes_computed"] == 0 and _without_time(again) == _without_time(first)
     more = _run(policies, tmp_path, crpi__alpha=0.5, num_eval_episodes=3)
@@ -214,63 +201,42 @@ def test_snapshot_shipped_is_the_one_that_ships_whatever_was_trained(tmp_path):
         _run({"state": None}, tmp_path / "none", **changes | {"env_name": "walker_run"})
 
 
-def test_a_weak_policy_is_warned_of_in_the_result_and_the_table(policies, tmp_path):
+def test_whole_episodes_have_returns_and_a_weak_policy_is_warned_of(policies, tmp_path):
     result = _run(policies, tmp_path, max_decisions=None, num_eval_episodes=1, crpi__alpha=0.0)
-    assert (
-        result.policy.weak.startswith("weak ANN: it returns ")
-        and summary.lines(result)[0] == f"warning: {result.policy.weak}"
-    )
+    assert not result.capped and result.ann.episodes[0].decisions == 500
+    assert np.load(tmp_path / "returns.npy").tolist() == [result.snn[0].episodes[0].return_]
+    assert result.policy.weak.startswith("weak ANN: it returns ")
+    assert summary.lines(result)[0] == f"warning: {result.policy.weak}"
     loaded = load_policy(policies["state"])
     assert policy_choice.weakness(loaded, [700.0]) is None and policy_choice.weakness(loaded, []) is None
 
 
-def test_entries_of_the_store_name_their_makers(policies, tmp_path):
-    _run(policies, tmp_path, crpi__alpha=0.5)
-    entries = [json.loads(path.read_text()) for path in (tmp_path / "keys").rglob("*.json")]
-    assert len(entries) == 6 == len({entry["checksum"] for entry in entries})
-    assert all("torch" in entry["outcome"]["made"]["versions"] for entry in entries)
-    assert EpisodeStore(tmp_path / "keys").root.exists()
-
-
-# ---- the calibration that a policy's file carries ----
-
-
-def _with_calibration(policies, tmp_path, obs, **changes):
-    """A copy of a policy's file that carries its calibration, made as scripts/ship_checkpoint.py makes it."""
-    path = shutil.copy(policies[obs], tmp_path / "carries.pt")
-    values = config(**(SMALL | dict(obs=obs, snapshot=str(path), store=str(tmp_path / "own")) | changes))
-    run = ConversionRun(ConvertSettings.from_dict(values), say=lambda line: None)
-    with run:
-        store_calibration(path, run.measured())
-    return {obs: path}
-
-
-@pytest.mark.parametrize("obs", ["state", "pixels"])
-@pytest.mark.parametrize("changes", [{}, {"calibration__percentile": 90.0, "seed": 4}])
-def test_a_stored_calibration_is_what_the_run_would_have_computed_itself(policies, tmp_path, obs, changes):
-    carrying = _with_calibration(policies, tmp_path, obs, **changes)
-    lines = []
-    ours = _run(carrying, tmp_path / "a", obs, lines.append, crpi__alpha=0.5, **changes)
-    theirs = _run(policies, tmp_path / "b", obs, crpi__alpha=0.5, **changes)
-    assert ours.conversion.calibration["from"] == "policy file" and theirs.conversion.calibration["from"] == "rollouts"
-    assert [line for line in lines if line.startswith("thresholds: those in the policy's file (12 decisions")]
-    assert ours.conversion.thresholds_sha256 == theirs.conversion.thresholds_sha256
-    assert ours.snn[0] == theirs.snn[0]
-    assert not (tmp_path / "a/keys/thresholds").exists() and (tmp_path / "b/keys/thresholds").exists()
+P90 = {"calibration__percentile": 90.0, "seed": 4}
 
 
 @pytest.mark.parametrize(
-    "changes", [{"seed": 4}, {"calibration__percentile": 90.0}, {"calibration__steps": 13}, {"chunk": 2}]
+    "obs, stored, asked",
+    [
+        ("state", {}, {}),
+        ("pixels", {}, {}),
+        ("state", P90, P90),
+        ("pixels", P90, P90),
+        ("state", {}, {"seed": 4}),
+        ("state", {}, {"chunk": 2}),
+        ("state", {}, {"calibration__steps": 13}),
+    ],
 )
-def test_under_other_settings_the_run_calibrates_itself(policies, tmp_path, changes):
-    carrying = _with_calibration(policies, tmp_path, "state")
-    lines = []
-    ours = _run(carrying, tmp_path / "a", say=lines.append, crpi__alpha=0.5, **changes)
-    theirs = _run(policies, tmp_path / "b", crpi__alpha=0.5, **changes)
-    assert ours.conversion.calibration["from"] == "rollouts"
-    assert [
-        line
-        for line in lines
-        if line.startswith("thresholds: those in the policy's file are not used, they are of other settings (")
-    ]
-    assert ours.conversion.thresholds_sha256 == theirs.conversion.thresholds_sha256
+def test_a_stored_calibration_is_what_a_run_of_its_settings_would_have_computed(policies, tmp_path, obs, stored, asked):
+    path = shutil.copy(policies[obs], tmp_path / "carries.pt")
+    values = config(**(SMALL | dict(obs=obs, snapshot=str(path), store=str(tmp_path / "own")) | stored))
+    with ConversionRun(ConvertSettings.from_dict(values), say=lambda line: None) as run:
+        store_calibration(path, run.measured())
+    lines, used = [], stored == asked
+    ours = _run({obs: path}, tmp_path / "a", obs, lines.append, crpi__alpha=0.5, **asked)
+    theirs = _run(policies, tmp_path / "b", obs, crpi__alpha=0.5, **asked)
+    places = [result.conversion.calibration["from"] for result in (ours, theirs)]
+    assert places == ["policy file" if used else "rollouts", "rollouts"]
+    said = "(12 decisions" if used else "are not used, they are of other settings ("
+    assert [line for line in lines if line.startswith(f"thresholds: those in the policy's file {said}")]
+    assert ours.conversion.thresholds_sha256 == theirs.conversion.thresholds_sha256 and ours.snn[0] == theirs.snn[0]
+    assert [(tmp_path / name / "keys/thresholds").exists() for name in "ab"] == [not used, True]

@@ -1,7 +1,6 @@
 """Rollouts: an episode's outcome is its key's alone, whatever shares the batch, and nothing is played twice."""
 
 import dataclasses
-from collections import deque
 
 import numpy as np
 import pytest
@@ -11,46 +10,7 @@ from evaluation.episode_store import ANN, EpisodeStore, LayerActivity
 from evaluation.progress import Progress, readable
 from evaluation.rollout import Environments, Rollouts
 from runtime.errors import UserError
-from tests.evaluation.factories import SNN, episode_key
-
-
-class Counting:
-    """Environments whose course is a function of seed and actions; episodes of seed s last 3 + s[2] % 3 decisions."""
-
-    def __init__(self, num_envs):
-        self.num_envs = num_envs
-        self.observations = np.zeros((num_envs, 2), np.float32)
-        self.seeds = [None] * num_envs
-        self.steps = np.zeros(num_envs, int)
-        self.waiting = deque()
-        self.closed = False
-        self.resets = 0
-
-    def reset(self, indices, seeds):
-        assert len(indices) == len(seeds) == len(set(indices)) and not self.under_way() & set(indices)
-        for index, seed in zip(indices, seeds):
-            self.seeds[index], self.steps[index] = seed, 0
-            self.observations[index] = [seed[2] + 1, 0]
-        self.resets += len(indices)
-
-    def step_async(self, indices, actions):
-        assert len(indices) == len(actions) == len(set(indices)) and not self.under_way() & set(indices)
-        self.waiting.append((indices, actions))
-
-    def under_way(self):
-        return {index for indices, _ in self.waiting for index in indices}
-
-    def step_wait(self):
-        indices, actions = self.waiting.popleft()
-        self.steps[indices] += 1
-        self.observations[indices, 1] += actions[:, 0]
-        lasts = self.steps[indices] >= [3 + self.seeds[index][2] % 3 for index in indices]
-        capped = lasts & np.array([self.seeds[index][2] == 4 for index in indices])
-        rewards = self.observations[indices].sum(axis=1) / 64
-        return rewards, np.ones(len(indices)), lasts, capped
-
-    def close(self):
-        self.closed = True
+from tests.evaluation.factories import SNN, Counting, episode_key
 
 
 class Remembering:
@@ -69,39 +29,27 @@ class Remembering:
     def act(self, observations, rows):
         self.shapes.add(observations.shape)
         self.calls[rows] += 1
-        spiking = self.method != ANN
-        return (observations[:, :1] / 16 + spiking * (self.alphas + self.calls + self.keys % 7)[:, None]).astype(
-            np.float32
-        )
+        own = (self.method != ANN) * (self.alphas + self.calls + self.keys % 7)
+        return (observations[:, :1] / 16 + own[:, None]).astype(np.float32)
 
     def activity(self, row):
-        return (
-            []
-            if self.method == ANN
-            else [
-                LayerActivity(
-                    name="l", units=1, spikes=[int(self.calls[row]), 0, 0, 0], sops=[0] * 4, above_threshold=0.0
-                )
-            ]
-        )
+        spikes = [int(self.calls[row]), 0, 0, 0]
+        layer = LayerActivity(name="l", units=1, spikes=spikes, sops=[0] * 4, above_threshold=0.0)
+        return [] if self.method == ANN else [layer]
 
 
 class House:
     """Rollouts on the fakes, remembering what was made."""
 
-    def __init__(self, root, chunk=4, num_envs=4):
+    def __init__(self, root, num_envs=4, environment=Counting, policy=Remembering):
         self.environments, self.policies = [], []
-        self.pool = Environments(self._envs, num_envs)
-        self.rollouts = Rollouts(self.pool, self._policy, chunk=chunk, store=EpisodeStore(root))
-        self.chunk = chunk
+        self.pool = Environments(lambda count: self._made(self.environments, environment(count)), num_envs)
+        make_policy = lambda method: self._made(self.policies, policy(method, 4))  # noqa: E731
+        self.rollouts = Rollouts(self.pool, make_policy, chunk=4, store=EpisodeStore(root))
 
-    def _envs(self, count):
-        self.environments.append(Counting(count))
-        return self.environments[-1]
-
-    def _policy(self, method):
-        self.policies.append(Remembering(method, self.chunk))
-        return self.policies[-1]
+    def _made(self, things, new):
+        things.append(new)
+        return new
 
     def run(self, keys, progress=None):
         with self.pool:
@@ -135,11 +83,11 @@ def test_an_episode_is_summed_by_hand(alone):
     assert alone[episode_key(0.5, 4).digest].capped and not alone[episode_key(0.5, 1).digest].capped
 
 
-def test_a_second_sweep_plays_only_what_is_new(tmp_path, alone):
+def test_a_second_sweep_plays_only_what_is_new_or_damaged(tmp_path, alone):
     House(tmp_path).run(SWEEP[:10])
+    EpisodeStore(tmp_path).path(SWEEP[3]).write_text("{")
     house = House(tmp_path)
-    assert house.run(SWEEP) == alone
-    assert house.environments[0].resets == len(SWEEP) - 10
+    assert house.run(SWEEP) == alone and house.environments[0].resets == len(SWEEP) - 9
     third = House(tmp_path)
     assert third.run(SWEEP) == alone and not third.environments
 
@@ -151,8 +99,7 @@ def test_a_sweep_that_was_cut_off_goes_on(tmp_path, alone):
                 raise KeyboardInterrupt
             return super().step_wait()
 
-    house = House(tmp_path)
-    house.pool._make = lambda count: house.environments.append(Dying(count)) or house.environments[-1]
+    house = House(tmp_path, environment=Dying)
     with pytest.raises(KeyboardInterrupt):
         house.run(SWEEP)
     assert house.environments[0].closed
@@ -162,41 +109,25 @@ def test_a_sweep_that_was_cut_off_goes_on(tmp_path, alone):
     assert second.run(SWEEP) == alone and second.environments[0].resets == len(SWEEP) - len(kept)
 
 
-def test_a_damaged_entry_is_played_again(tmp_path, alone):
-    House(tmp_path).run(SWEEP)
-    EpisodeStore(tmp_path).path(SWEEP[3]).write_text("{")
-    house = House(tmp_path)
-    assert house.run(SWEEP) == alone and house.environments[0].resets == 1
-
-
 def test_a_reward_that_is_not_finite_stops_the_run_and_is_not_kept(tmp_path):
-    house = House(tmp_path)
-    house.rollouts._make_policy = lambda method: type(
-        "Broken", (Remembering,), {"act": lambda self, o, r: np.full((4, 1), np.inf)}
-    )(method, 4)
+    class Broken(Remembering):
+        def act(self, observations, rows):
+            return np.full((4, 1), np.inf)
+
+    house = House(tmp_path, policy=Broken)
     with pytest.raises(UserError, match="not finite"):
         house.run(SWEEP[:1])
     assert EpisodeStore(tmp_path).get(SWEEP[0]) is None
 
 
-def test_phases_share_environments_and_policies(tmp_path):
-    house = House(tmp_path)
+def test_phases_share_environments_and_policies_but_methods_no_policy(tmp_path):
+    house, other = House(tmp_path), dataclasses.replace(SNN, rule="snm")
     with house.pool:
         house.rollouts.run(SWEEP[:8])
         house.rollouts.run(SWEEP[8:])
-        assert len(house.environments) == 1 and len(house.policies) == 2
-
-
-def test_methods_do_not_share_a_policy(tmp_path):
-    house = House(tmp_path)
-    other = dataclasses.replace(SNN, rule="snm")
-    house.run([episode_key(0.5), episode_key(0.5, method=other), episode_key(None)])
-    assert {policy.method for policy in house.policies} == {ANN, SNN, other}
-
-
-def test_seeds_reach_the_environments_by_stream(tmp_path):
-    house = House(tmp_path)
-    house.run([episode_key(0.5, 3, stream="selection", seed=9)])
+        house.rollouts.run([episode_key(0.5, 3, method=other, stream="selection", seed=9)])
+        assert [policy.method for policy in house.policies] == [ANN, SNN, other]
+        assert len(house.environments) == 1
     assert house.environments[0].seeds[0] == envs.episode_seed("selection", 9, 3)
 
 

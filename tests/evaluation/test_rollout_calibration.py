@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import io
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,64 +12,30 @@ import torch
 from torch import nn
 
 import envs
+from drqv2.stored_thresholds import StoredCalibration
 from envs.vector import VectorEnv
 from evaluation import rollout_calibration
 from evaluation.policies import ANNPolicy
-from evaluation.rollout_calibration import Calibration
-from tests.evaluation.factories import episode_key
+from evaluation.rollout_calibration import Calibration, ThresholdStore
+from tests.evaluation.factories import Counting, episode_key, variants
 
 CPU = torch.device("cpu")
 
 
-class Ticking:
-    """Environments whose observation is (episode number, decision number); episodes last `length` decisions."""
-
-    max_episode_decisions = 5
-
-    def __init__(self, num_envs, length=5):
-        self.num_envs, self.length = num_envs, length
-        self.observations = np.zeros((num_envs, 2), np.float32)
-        self.waiting = None
-
-    def reset(self, indices, seeds):
-        for index, seed in zip(indices, seeds):
-            assert seed[:2] == envs.episode_seed("calibration", 3, 0)[:2]
-            self.observations[index] = [seed[2], 0]
-
-    def step_async(self, indices, actions):
-        assert actions.shape == (len(indices), 1)
-        self.waiting = indices
-
-    def step_wait(self):
-        indices = self.waiting
-        self.observations[indices, 1] += 1
-        lasts = self.observations[indices, 1] >= self.length
-        return np.zeros(len(indices)), np.ones(len(indices)), lasts, np.zeros(len(indices), bool)
-
-
-def _seen(steps, num_envs=4, chunk=4, length=5):
-    network = nn.Linear(2, 1)
-    counts = []
-    batches = rollout_calibration.observations(
-        Ticking(num_envs, length),
-        ANNPolicy(network, CPU),
-        chunk=chunk,
-        steps=steps,
-        episode_decisions=5,
-        seed=3,
-        on_decisions=counts.append,
-    )
-    seen = [tuple(row) for batch in batches for row in batch.tolist()]
-    assert sum(counts) == len(seen)
-    return seen
+def _seen(steps, length=5):
+    """(episode, decision) of each observation, by a policy that acts 1 in four environments."""
+    policy = SimpleNamespace(reset=lambda mask: None, act=lambda rows: np.ones((len(rows), 1), np.float32))
+    vector = Counting(4, length=lambda number: length)
+    batches = list(rollout_calibration.observations(vector, policy, chunk=4, steps=steps, seed=3))
+    assert {seed[:2] for seed in vector.seeds if seed} == {envs.episode_seed("calibration", 3, 0)[:2]}
+    return [(episode - 1, decision) for batch in batches for episode, decision in batch.tolist()]
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, 11, 20, 37])
 def test_exactly_the_asked_decisions_of_the_first_episodes(steps):
     seen = _seen(steps)
     assert len(seen) == len(set(seen)) == steps
-    episodes = -(-steps // 5)
-    assert {episode for episode, _ in seen} <= set(range(episodes + 4))
+    assert {episode for episode, _ in seen} <= set(range(-(-steps // 5) + 4))
 
 
 def test_whole_episodes_are_seen_and_not_only_their_beginnings():
@@ -100,10 +67,7 @@ def test_another_machines_last_digits_change_neither_the_episodes_nor_the_thresh
     def seen(network, dtype):
         with VectorEnv("cartpole_swingup", num_envs=2, obs="state", num_workers=0) as vector:
             policy = ANNPolicy(network, CPU, dtype=dtype)
-            batches = rollout_calibration.observations(
-                vector, policy, chunk=2, steps=600, episode_decisions=500, seed=1
-            )
-            return list(batches)
+            return list(rollout_calibration.observations(vector, policy, chunk=2, steps=600, seed=1))
 
     def both(dtype):
         return seen(network, dtype), seen(_reordered(network, order), dtype)
@@ -175,8 +139,8 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 def test_a_bad_entry_is_said_and_measured_anew_before_it_can_do_harm(tmp_path, bad):
-    store, lines = rollout_calibration.ThresholdStore(tmp_path), []
-    store._say = lines.append
+    lines = []
+    store = ThresholdStore(tmp_path, lines.append)
     path = store.path(_calibration())
     path.parent.mkdir(parents=True)
     path.write_bytes(bad)
@@ -185,44 +149,26 @@ def test_a_bad_entry_is_said_and_measured_anew_before_it_can_do_harm(tmp_path, b
 
 
 def test_thresholds_are_computed_once_and_anew_when_damaged(tmp_path):
-    played = []
+    played, lines = [], []
 
-    def rollout():
-        played.append(1)
-        return iter(BATCHES)
+    def found():
+        rollout = lambda: played.append(1) or iter(BATCHES)  # noqa: E731
+        thresholds, origin = rollout_calibration.thresholds(
+            _calibration(), _network(), rollout, CPU, tmp_path, lines.append
+        )
+        return [theta.tolist() for theta in thresholds], origin
 
-    lines = []
-    first, origin = rollout_calibration.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
-    second, origin = rollout_calibration.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
-    assert (
-        origin == "rollouts"
-        and len(played) == 1
-        and rollout_calibration.sha256(first) == rollout_calibration.sha256(second)
-        and not lines
-    )
+    first = found()
+    assert found() == first and first[1] == "rollouts" and len(played) == 1 and not lines
     [path] = [path for path in tmp_path.rglob("*") if path.is_file()]
-    for damaged in (b"", path.read_bytes()[:-200], b"PK\x03\x04 no"):
-        path.write_bytes(damaged)
-        third, origin = rollout_calibration.thresholds(_calibration(), _network(), rollout, CPU, tmp_path, lines.append)
-        assert rollout_calibration.sha256(third) == rollout_calibration.sha256(first)
-    assert len(played) == 4 and len(lines) == 3 and all(str(path) in line for line in lines)
+    path.write_bytes(path.read_bytes()[:-200])
+    assert found() == found() == first and len(played) == 2
+    assert len(lines) == 1 and str(path) in lines[0]
 
 
 def test_every_setting_has_thresholds_of_its_own():
-    base = _calibration()
-    others = [
-        _calibration(**change)
-        for change in (
-            {"steps": 10},
-            {"percentile": 99.9},
-            {"hybrid": True},
-            {"seed": 4},
-            {"max_decisions": 5},
-            {"source": dataclasses.replace(BASE.source, snapshot="other")},
-            {"compute": dataclasses.replace(BASE.compute, chunk=5)},
-        )
-    ]
-    assert len({c.digest for c in [base, *others]}) == 8
+    digests = [changed.digest for changed in (_calibration(), *variants(_calibration()))]
+    assert len(set(digests)) == len(digests) > 15
 
 
 def test_the_hash_tells_any_change_of_the_thresholds():
@@ -240,7 +186,8 @@ def test_the_hash_tells_any_change_of_the_thresholds():
 
 def _stored(**changes):
     """What a policy's file carries: thresholds that no rollout gives, under settings of `_calibration(**changes)`."""
-    return rollout_calibration.to_store(_calibration(**changes), _network(), [torch.tensor([5.0, 6.0, 7.0])])
+    calibration = _calibration(**changes)
+    return StoredCalibration([torch.tensor([5.0, 6.0, 7.0])], calibration.settings, calibration.made, "")
 
 
 def _found(stored, tmp_path, **changes):

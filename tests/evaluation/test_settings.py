@@ -36,7 +36,7 @@ def test_every_option_has_a_description_beside_its_default():
     "value, expected", [(0.5, (0.5,)), (0, (0.0,)), ([0, 0.5, 1], (0.0, 0.5, 1.0)), ("grid", GRID)]
 )
 def test_alpha_is_a_number_a_list_or_the_grid(value, expected):
-    assert ConvertSettings.from_dict(config(crpi__alpha=value)).alphas == expected
+    assert ConvertSettings.from_dict(config(crpi__alpha=value)).crpi.alpha == expected
     assert GRID == tuple(i / 10 for i in range(11))
 
 

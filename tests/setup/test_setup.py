@@ -198,7 +198,11 @@ def test_a_venv_whose_python_is_gone_is_made_anew(machine):
     [
         ("check", "python -m mypy"),
         ("test", "python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder tests"),
-        ("demo", "python -m scripts.demo"),
+        (
+            "demo",
+            "python convert.py env_name=cartpole_swingup obs=state SNN_ts=8 crpi.alpha=grid video=true "
+            "hydra.run.dir=results/demo",
+        ),
         ("setup", None),
     ],
 )
