@@ -222,8 +222,8 @@ def page(index: dict[str, dict[str, Any]]) -> str:
         "",
         "*state* and *pixels* learned from states and from pixels by DrQ-v2 (`train.py`). *distilled* see pixels and "
         "were taught by the state policy of the same task (`distill.py`), whose frames and hours come on top. "
-        f"Of the two pixel policies of a task convert.py takes the one that learned if it returns {AS_GOOD:.0%} of the "
-        "other's return; `snapshot=checkpoints/distilled/cartpole_swingup.pt` names one. "
+        "Of the two pixel policies of a task convert.py takes the one that learned if its return reaches "
+        f"{100 * AS_GOOD:.0f} % of the other's; `snapshot=checkpoints/distilled/cartpole_swingup.pt` names one. "
         "The paper's agents learned from pixels for about 1M frames (two cores can't do that in a day): its figure "
         "beside ours says how good a policy is, not that the settings are the same.",
         "",
