@@ -34,9 +34,8 @@ class Environments:
     def up_to(self, wanted: int) -> VectorEnv:
         """At least min(wanted, limit) environments, none of them in use by an earlier caller any more."""
         wanted = min(wanted, self._limit)
-        if self._made is not None and self._made.num_envs < wanted:
+        if self._made is None or self._made.num_envs < wanted:
             self.close()
-        if self._made is None:
             self._made = self._make(wanted)
         return self._made
 

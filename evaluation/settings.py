@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,8 +28,14 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) else value
 
 
+def _null_means(usual: Callable[[dict[str, Any]], Any]) -> BeforeValidator:
+    """What null stands for, by the options that stand before this one as far as they are valid."""
+    return BeforeValidator(lambda value, info: usual(info.data) if value is None else value)
+
+
 File = Annotated[Path, BeforeValidator(_text), AfterValidator(lambda path: path.expanduser().absolute())]
 Name = Annotated[str, BeforeValidator(_text)]  # the command line takes the name 2 for a number
+_Count = Annotated[Whole, Field(ge=1), expected("an integer of at least 1 or null")]  # see _null_means
 Alpha = Annotated[float, Field(ge=0, le=MAX_ALPHA)]
 Alphas = Annotated[
     tuple[Alpha, ...],
@@ -98,8 +105,9 @@ class RenderSettings(Options):
 class ConversionSettings(Options):
     """What convert.py and analyze.py share: which policy, which converted network, which episodes, computed how.
 
-    Field for field the options of cfgs/convert.yaml. `chunk`, `num_envs` and `threads` are what was asked for or, where
-    that was null, what `obs` suggests.
+    Field for field the options of cfgs/convert.yaml. `chunk` (rows of one network call), `num_envs` (environments at
+    once) and `threads` (of torch's arithmetic; None: its own choice) are what was asked for or, where that was null,
+    what `obs` suggests.
     """
 
     env_name: Annotated[Name, AfterValidator(lambda name: tasks.check(name, "env_name"))]
@@ -121,9 +129,9 @@ class ConversionSettings(Options):
     device: Name
     dtype: Literal["float32", "float64", "bfloat16"] | None
     max_batch_bytes: Whole | None = Field(ge=1)
-    chunk_: Whole | None = Field(ge=1, validation_alias="chunk")
-    num_envs_: Whole | None = Field(ge=1, validation_alias="num_envs")
-    threads_: Whole | None = Field(ge=1, validation_alias="threads")
+    chunk: Annotated[_Count, _null_means(lambda options: _CHUNK.get(options.get("obs")))]
+    num_envs: Annotated[_Count, _null_means(lambda options: _LANES * options.get("chunk", 1))]
+    threads: Annotated[Whole | None, _null_means(lambda options: _THREADS.get(options.get("obs")))] = Field(ge=1)
     num_workers: Whole | None = Field(ge=0)
     render: RenderSettings
 
@@ -139,21 +147,6 @@ class ConversionSettings(Options):
         if self.snapshot is not None and self.run is not None:
             raise ValueError(f"snapshot={self.snapshot} run={self.run}: each names a policy; give one of them")
         return self
-
-    @property
-    def chunk(self) -> int:
-        """Rows of one network call."""
-        return self.chunk_ or _CHUNK[self.obs]
-
-    @property
-    def num_envs(self) -> int:
-        """Environments at once."""
-        return self.num_envs_ or self.chunk * _LANES
-
-    @property
-    def threads(self) -> int | None:
-        """Of torch's arithmetic; None for its own choice."""
-        return self.threads_ or _THREADS[self.obs]
 
     def episodes(self, stream: str) -> int:
         """How many episodes each policy plays on a stream of environment seeds."""

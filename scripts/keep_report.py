@@ -11,7 +11,7 @@ takes the jobs of a report that was kept before into the new one. Their videos l
 from __future__ import annotations
 
 import argparse
-import os
+import re
 import shutil
 import sys
 import tarfile
@@ -64,22 +64,19 @@ def keep(sweeps: list[Path], kept: list[Path], target: Path) -> None:
             _copy(sweep, jobs / sweep.resolve().name)
         # From the copies, so that what the report says of its jobs is what the archive holds.
         make([jobs], out)
-        videos = {path: Path(VIDEOS) / f"{path.parent.relative_to(jobs)}.mp4" for path in sorted(jobs.rglob(VIDEO))}
         for old in (FIGURES, VIDEOS):
             shutil.rmtree(target / old, ignore_errors=True)
         (target / FIGURES).mkdir(parents=True)
         for picture in (out / FIGURES).glob("*.png"):
             # A palette holds a diagram's few colours in a third of the room.
             Image.open(picture).convert("RGB").quantize(256).save(target / FIGURES / picture.name, optimize=True)
-        for path, place in videos.items():
-            (target / place).parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(path, target / place)
+        for path in sorted(jobs.rglob(VIDEO)):
+            place = target / VIDEOS / f"{path.parent.relative_to(jobs)}.mp4"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, place)
         for name in (MARKDOWN, CSV):
-            text = (out / name).read_text(encoding="utf-8")
-            for path, place in videos.items():
-                text = text.replace(f"(<{Path(os.path.relpath(path, out)).as_posix()}>)", f"(<{place.as_posix()}>)")
-            for folder_name in (f"{jobs}/", escaped(f"{jobs}/")):
-                text = text.replace(folder_name, "")
+            text = (out / name).read_text(encoding="utf-8").replace(f"{jobs}/", "").replace(escaped(f"{jobs}/"), "")
+            text = re.sub(rf"\(<\.\./jobs/([^>]*)/{VIDEO}>\)", rf"(<{VIDEOS}/\1.mp4>)", text)
             (target / name).write_text(text, encoding="utf-8")
         with tarfile.open(target / JOBS, "w:xz", preset=9) as archive:
             for path in sorted(jobs.iterdir()):

@@ -1,37 +1,23 @@
 """A small policy on disk, from state and from pixels, with weights that make it move."""
 
 import pytest
-import torch
 
-from drqv2.networks import make_policy, orthogonal_
-from drqv2.snapshot import policy_meta, write_policy, write_snapshot
-
-SHAPES = {("cartpole_swingup", "state"): ((5,), 1), ("cartpole_swingup", "pixels"): ((9, 84, 84), 1)}
+from drqv2.networks import orthogonal_
+from drqv2.snapshot import write_policy, write_snapshot
+from tests.drqv2.policy_files import description, network
 
 
-def write_small_policy(path, task="cartpole_swingup", obs="state", trunk="relu", seed=0):
-    """A policy.pt, or a snapshot.pt by that name, with random weights; returns its path."""
-    shape, actions = SHAPES[task, obs]
-    torch.manual_seed(seed)
-    network = make_policy(shape, actions, feature_dim=10, hidden_dim=24, trunk=trunk).apply(orthogonal_)
-    meta = policy_meta(
-        task=task,
-        obs=obs,
-        frame_stack=3,
-        action_repeat=2,
-        observation_shape=shape,
-        action_dim=actions,
-        feature_dim=10,
-        hidden_dim=24,
-        actor_trunk=trunk,
-        frame=1234,
-        config={"seed": 7},
-    )
+def write_small_policy(path, obs="state", trunk="relu", seed=0):
+    """A policy.pt, or a snapshot.pt by that name, of cartpole_swingup with random weights; returns its path."""
+    shape = {"state": (5,), "pixels": (9, 84, 84)}[obs]
+    sizes = {"observation_shape": shape, "action_dim": 1, "feature_dim": 10, "hidden_dim": 24, "actor_trunk": trunk}
+    meta = description(obs=obs, frame=1234, config={"seed": 7}, **sizes)
+    policy = network(meta, seed).apply(orthogonal_)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.name == "snapshot.pt":
-        write_snapshot(path, {"policy": meta}, network.state_dict())
+        write_snapshot(path, {"policy": meta}, policy.state_dict())
     else:
-        write_policy(path, meta, network)
+        write_policy(path, meta, policy)
     return path
 
 

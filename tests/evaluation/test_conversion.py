@@ -37,10 +37,8 @@ def _run(policies, folder, obs="state", say=lambda line: None, show=lambda resul
 
 
 def _without_time(result):
-    document = result.to_dict()
-    for field in ("created", "timing", "config", "compute"):
-        document.pop(field)
-    return document
+    left_out = ("created", "timing", "config", "compute")
+    return {name: value for name, value in result.to_dict().items() if name not in left_out}
 
 
 @pytest.mark.parametrize("obs", ["state", "pixels"])
@@ -67,18 +65,8 @@ def test_a_run_writes_what_it_found(policies, tmp_path, obs):
     assert float(row.split()[-1]) == pytest.approx(spikes.sum() / (units.sum() * 3 * 12), abs=6e-5)
 
 
-def test_the_saved_network_is_the_one_that_was_reported(policies, tmp_path):
-    result = _run(policies, tmp_path, crpi__alpha=[0.6, 0.2], save=True)
-    saved = snn.load(tmp_path / programs.NETWORK)
-    assert (saved.carry.alpha, saved.timesteps, saved.neuron.rule.name) == (result.alpha.chosen, 3, "if")
-    for layer, told in zip(saved.layers, result.conversion.layers, strict=True):
-        assert (layer.name, float(layer.theta.max())) == (told.name, pytest.approx(told.theta_max))
-    _run(policies, tmp_path / "without")
-    assert not (tmp_path / "without" / programs.NETWORK).exists()
-
-
-def test_honest_selection_reports_plain_conversion_and_the_chosen(policies, tmp_path):
-    result = _run(policies, tmp_path, crpi__alpha=[0.6, 0.2, 1.0])
+def test_honest_selection_reports_plain_conversion_and_the_chosen_which_is_saved(policies, tmp_path):
+    result = _run(policies, tmp_path, crpi__alpha=[0.6, 0.2, 1.0], save=True)
     groups = [(rollouts.alpha, rollouts.stream, len(rollouts.episodes)) for rollouts in result.snn]
     selected = {(alpha, "selection", 1) for alpha in (0.6, 0.2, 1.0)}
     assert set(groups) == selected | {(0.0, "report", 2), (result.alpha.chosen, "report", 2)}
@@ -89,6 +77,10 @@ def test_honest_selection_reports_plain_conversion_and_the_chosen(policies, tmp_
         tuple(e.seed) for e in result.ann.episodes
     )
     assert np.load(tmp_path / "returns.npy").shape == (3,)
+    saved = snn.load(tmp_path / programs.NETWORK)
+    assert (saved.carry.alpha, saved.timesteps, saved.neuron.rule.name) == (result.alpha.chosen, 3, "if")
+    for layer, told in zip(saved.layers, result.conversion.layers, strict=True):
+        assert (layer.name, float(layer.theta.max())) == (told.name, pytest.approx(told.theta_max))
 
 
 @pytest.mark.parametrize("obs", ["state", "pixels"])
@@ -108,6 +100,7 @@ def test_a_second_run_computes_nothing_and_an_edited_setting_only_what_is_new(po
     entries = [json.loads(path.read_text()) for path in (tmp_path / "keys").rglob("*.json")]
     assert first.timing["episodes_computed"] == 6 == len({entry["checksum"] for entry in entries})
     assert all("torch" in entry["outcome"]["made"]["versions"] for entry in entries)
+    assert first.artefacts == {} and not (tmp_path / programs.NETWORK).exists()
     again = _run(policies, tmp_path, crpi__alpha=0.5)
     assert again.timing["episodes_computed"] == 0 and _without_time(again) == _without_time(first)
     more = _run(policies, tmp_path, crpi__alpha=0.5, num_eval_episodes=3)

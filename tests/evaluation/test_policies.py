@@ -35,11 +35,13 @@ SQUASHES = {"tanh": torch.tanh, "clip": lambda output: output.clamp(-1, 1)}
 @pytest.mark.parametrize("squash", SQUASHES)
 def test_the_ann_acts_by_its_squashed_network(loaded, squash):
     observations = _observations(loaded, ROWS)
-    actions = ANNPolicy(loaded.network, CPU, squash).act(observations)
+    policy = ANNPolicy(loaded.network, CPU, squash)
+    actions = policy.act(observations)
     with torch.no_grad():
         expected = SQUASHES[squash](loaded.network(torch.from_numpy(observations))).numpy()
     np.testing.assert_array_equal(actions, expected)
-    assert actions.dtype == np.float32
+    copied = {id(p) for p in policy.network.parameters()}.isdisjoint(id(p) for p in loaded.network.parameters())
+    assert copied and actions.dtype == np.float32
 
 
 @pytest.mark.parametrize("squash", SQUASHES)
@@ -56,8 +58,8 @@ def test_a_spiking_policy_acts_by_its_networks_squashed_output(loaded, squash):
 @pytest.mark.parametrize("neuron, mode", [("if", "residual"), ("mt", "residual"), ("snm", "random")])
 def test_a_row_does_not_know_its_neighbours(loaded, neuron, mode):
     """Three decisions of row 2 alone, and in company that starts, ends and acts otherwise: bit for bit the same."""
-    alone = SpikingPolicy(_convert(loaded, neuron=neuron, crpi=snn.CRPI(0.0, mode, 3)), ROWS, CPU)
-    company = SpikingPolicy(_convert(loaded, neuron=neuron, crpi=snn.CRPI(0.0, mode, 3)), ROWS, CPU)
+    crpi = snn.CRPI(0.0, mode, 3)
+    alone, company = (SpikingPolicy(_convert(loaded, neuron=neuron, crpi=crpi), ROWS, CPU) for _ in range(2))
     mask = np.arange(ROWS) == 2
     company.reset(np.ones(ROWS, bool), np.linspace(0, 1, ROWS), np.arange(ROWS))
     company.act(_observations(loaded, ROWS, seed=50))
@@ -106,8 +108,3 @@ def test_rows_left_out_keep_their_memory(loaded):
         each.act(observations)
     policy.act(_observations(loaded, ROWS, seed=1), np.array([0, 3]))
     np.testing.assert_array_equal(policy.act(observations)[1:3], reference.act(observations)[1:3])
-
-
-def test_the_ann_is_copied(loaded):
-    policy = ANNPolicy(loaded.network, CPU)
-    assert {id(p) for p in policy.network.parameters()}.isdisjoint(id(p) for p in loaded.network.parameters())

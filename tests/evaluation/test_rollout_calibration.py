@@ -38,14 +38,9 @@ def test_exactly_the_asked_decisions_of_the_first_episodes(steps):
     assert {episode for episode, _ in seen} <= set(range(-(-steps // 5) + 4))
 
 
-def test_whole_episodes_are_seen_and_not_only_their_beginnings():
-    assert sorted(_seen(20)) == [(episode, step) for episode in range(4) for step in range(5)]
-    assert sorted(_seen(10)) == [(episode, step) for episode in range(2) for step in range(5)]
-
-
-def test_episodes_that_end_early_are_followed_by_others():
-    assert sorted(_seen(16, length=2)) == [(episode, step) for episode in range(8) for step in range(2)]
-    assert sorted(set(_seen(20, length=2)) - set(_seen(16, length=2))) == [(episode, 0) for episode in range(8, 12)]
+@pytest.mark.parametrize("steps, length", [(20, 5), (10, 5), (16, 2), (24, 2)])
+def test_whole_episodes_are_seen_and_those_that_end_early_followed_by_others(steps, length):
+    assert sorted(_seen(steps, length)) == [(number // length, number % length) for number in range(steps)]
 
 
 def _reordered(network, order):
@@ -101,20 +96,9 @@ def _network():
 BATCHES = [np.array([[0.5, -1.0], [2.0, 3.0]], np.float32), np.array([[-4.0, 1.0]], np.float32)]
 
 
-def test_thresholds_are_the_largest_activations(tmp_path):
-    network = _network()
-    [theta], origin = rollout_calibration.thresholds(_calibration(), network, lambda: iter(BATCHES), CPU, tmp_path)
-    with torch.no_grad():
-        expected = network[:2](torch.from_numpy(np.concatenate(BATCHES))).amax(0)
-    torch.testing.assert_close(theta, expected, rtol=1e-6, atol=0)
-    assert origin == "rollouts"
-
-
 def _signed(*thresholds):
     """An entry as a writer makes it, whose checksum is right."""
-    buffer = io.BytesIO()
-    torch.save({"sha256": rollout_calibration.sha256(list(thresholds)), "thresholds": list(thresholds)}, buffer)
-    return buffer.getvalue()
+    return ThresholdStore("nowhere").encode(_calibration(), list(thresholds))
 
 
 def _zip(pickle: bytes, compression: int) -> bytes:
@@ -148,7 +132,7 @@ def test_a_bad_entry_is_said_and_measured_anew_before_it_can_do_harm(tmp_path, b
     assert len(lines) == 1 and str(path) in lines[0]
 
 
-def test_thresholds_are_computed_once_and_anew_when_damaged(tmp_path):
+def test_thresholds_are_the_largest_activations_computed_once_and_anew_when_damaged(tmp_path):
     played, lines = [], []
 
     def found():
@@ -159,7 +143,9 @@ def test_thresholds_are_computed_once_and_anew_when_damaged(tmp_path):
         return [theta.tolist() for theta in thresholds], origin
 
     first = found()
-    assert found() == first and first[1] == "rollouts" and len(played) == 1 and not lines
+    expected = _network()[:2](torch.from_numpy(np.concatenate(BATCHES))).amax(0)
+    assert first == ([pytest.approx(expected.tolist(), rel=1e-6)], "rollouts")
+    assert found() == first and len(played) == 1 and not lines
     [path] = [path for path in tmp_path.rglob("*") if path.is_file()]
     path.write_bytes(path.read_bytes()[:-200])
     assert found() == found() == first and len(played) == 2
