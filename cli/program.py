@@ -27,7 +27,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from cli import sweep, terminal, usage, words
-from cli.sweep import Failure, Progress
+from cli.sweep import Failure, SweepProgress
 from runtime import malloc
 from runtime.errors import UserError
 
@@ -123,7 +123,7 @@ def _run_jobs(
     return 1 if isinstance(returned, Failure) else 0
 
 
-def _task(job: Job, on_failure: OnFailure | None, progress: Progress | None) -> Callable[[DictConfig], Any]:
+def _task(job: Job, on_failure: OnFailure | None, progress: SweepProgress | None) -> Callable[[DictConfig], Any]:
     """What Hydra runs. Launchers may send it to other processes, which see nothing of what it leaves in this one."""
 
     def task(config: DictConfig) -> float | Failure | None:

@@ -41,7 +41,7 @@ class Failure:
 
 
 @dataclass
-class Progress:
+class SweepProgress:
     """A sweep's messages about its jobs and the time left; each process that runs jobs has its own copy."""
 
     differing: list[str]  #: the options whose values differ between the jobs
@@ -65,7 +65,9 @@ class Progress:
             print(f"about {readable((now - self.began) * left / past)} to go", flush=True)
 
 
-def run(program: str, overrides: list[Override], job: Callable[[Progress], TaskFunction], reported: bool) -> list[str]:
+def run(
+    program: str, overrides: list[Override], job: Callable[[SweepProgress], TaskFunction], reported: bool
+) -> list[str]:
     """Runs the jobs that `job(progress)` makes of each configuration; returns a line for each that failed.
 
     reported: the program is convert.py, whose jobs leave results to report on. Raises UserError for a sweep that can't
@@ -78,7 +80,7 @@ def run(program: str, overrides: list[Override], job: Callable[[Progress], TaskF
     values = {name: [] for name in master.hydra.sweeper.params or {}} if search else swept(master, overrides)
     combinations = [] if search else [list(job) for job in itertools.product(*values.values())]
     differing = [name.lstrip("+") for name, each in values.items() if len(each) != 1]
-    progress = Progress(differing, len(combinations) or None)
+    progress = SweepProgress(differing, len(combinations) or None)
     reported = reported and not search and not master.tune
     if reported:
         progress.seconds = _announce(SweepPlan.of([*map(word, overrides)], planned(program, combinations)), folder)
@@ -160,7 +162,7 @@ def _announce(sweep: SweepPlan, folder: Path) -> list[float]:
     return [estimate.seconds if estimate else 0.0 for estimate in each]
 
 
-def _launched(program: str, words: list[str], task: TaskFunction, progress: Progress, launcher: str) -> list[str]:
+def _launched(program: str, words: list[str], task: TaskFunction, progress: SweepProgress, launcher: str) -> list[str]:
     """Has Hydra run the jobs; returns a line for each that failed, whatever became of its process."""
     engine = GlobalHydra.instance().hydra
     assert engine is not None

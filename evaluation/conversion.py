@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from envs.tasks import is_gymnasium
 from envs.vector import VectorEnv
 from evaluation import policy_choice, progress, rollout_calibration
 from evaluation.episode_store import ANN, Compute, EpisodeKey, EpisodeStore, Method, Source, code_fingerprint
-from evaluation.policies import ANNPolicy, BatchPolicy, SpikingPolicy
+from evaluation.policies import ANNPolicy, SpikingPolicy
 from evaluation.rollout import Environments, Rollouts
 from evaluation.rollout_calibration import Calibration, Thresholds
 from evaluation.settings import ConversionSettings
@@ -115,15 +115,14 @@ class ConversionRun:
             for episode in range(settings.episodes(stream))
         ]
 
-    def rollouts(
-        self, make_policy: Callable[[Method], BatchPolicy] | None = None, units: Sequence[int] = ()
-    ) -> Rollouts:
-        """What plays episodes: the ANN's and, by `make_policy`, other methods', whose layers have `units`."""
+    def rollouts(self, conversion: Conversion | None = None) -> Rollouts:
+        """What plays episodes of the ANN and, where it is given, of the converted network."""
+        chunk = self.settings.chunk
         return Rollouts(
             self.environments,
-            lambda method: self.ann if method == ANN or make_policy is None else make_policy(method),
-            chunk=self.settings.chunk,
-            store=EpisodeStore(self.settings.store, self.say, units),
+            lambda method: self.ann if method == ANN or conversion is None else conversion.spiking_policy(chunk),
+            chunk=chunk,
+            store=EpisodeStore(self.settings.store, self.say, conversion.units if conversion else ()),
             made={"versions": versions(), "device": devices.describe(self.device)},
         )
 
@@ -226,7 +225,7 @@ class Conversion:
 
     def rollouts(self) -> Rollouts:
         """What plays the episodes of the ANN and of the converted network."""
-        return self.run.rollouts(lambda method: self.spiking_policy(self.run.settings.chunk), self.units)
+        return self.run.rollouts(self)
 
 
 def _hardware(device: torch.device) -> str:

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 from cli import terminal, usage, words
-from cli.sweep import Progress
+from cli.sweep import SweepProgress
 from evaluation import result as results
 from tests.cli.command import ROOT, environment, run_here
 
@@ -70,7 +70,7 @@ def test_completion(typed, offered):
 
 
 def test_a_jobs_lines_say_which_job_speaks(capsys):
-    progress = Progress(["seed"], 3)
+    progress = SweepProgress(["seed"], 3)
     label = progress.label(1, ["task=cheetah_run", "seed=2"])
     with terminal.labelled(label):
         print("one\ntwo")

@@ -3,7 +3,7 @@
 import pytest
 
 from evaluation import alpha_selection
-from evaluation.alpha_selection import GRID, AlphaPlan
+from evaluation.alpha_selection import AlphaPlan
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,6 @@ def test_plain_conversion_always_plays_and_only_honest_selection_has_episodes_of
     record = alpha_selection.describe(alphas, select, 0.5)
     assert (record.how, record.optimistic, "optimistic" in record.note) == (plan.how, optimistic, optimistic)
     assert record.returns_stream == ("selection" if plan.selection else "report") and record.requested == alphas
-
-
-@pytest.mark.parametrize("value, alphas", [(0.5, (0.5,)), ([0, 1], (0, 1)), ("grid", GRID)])
-def test_what_is_asked_for_is_a_number_a_list_or_the_grid(value, alphas):
-    assert alpha_selection.requested(value) == alphas
 
 
 def test_of_equals_the_smallest_alpha_wins():

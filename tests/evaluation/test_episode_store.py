@@ -20,13 +20,15 @@ OUTCOME = EpisodeOutcome(
 
 
 def test_an_outcome_comes_back_as_it_was(tmp_path):
-    store = EpisodeStore(tmp_path, units=[7])
+    store = EpisodeStore(tmp_path, lambda line: None, units=[7])
     assert store.get(episode_key()) is None
     store.put(episode_key(), OUTCOME)
     assert store.get(episode_key()) == OUTCOME == EpisodeStore(tmp_path).get(episode_key())
     assert store.get(episode_key(episode=1)) is None
     store.put(episode_key(None), OUTCOME.model_copy(update={"layers": []}))
     assert store.get(episode_key(None)).layers == []
+    store.put(episode_key(None), OUTCOME)
+    assert store.get(episode_key(None)) is None, "the ANN has no layers that spike"
 
 
 DAMAGES = {
@@ -105,12 +107,6 @@ def test_an_outcome_that_cannot_have_been_counts_as_absent_however_well_it_is_si
     store.path(episode_key()).write_text(json.dumps(entry))
     assert store.get(episode_key()) is None
     assert len(lines) == 1 and "computed again" in lines[0] and "\n" not in lines[0]
-
-
-def test_what_spikes_is_never_stored_for_the_ann(tmp_path):
-    store = EpisodeStore(tmp_path, say=lambda line: None)
-    store.put(episode_key(None), OUTCOME)
-    assert store.get(episode_key(None)) is None
 
 
 def test_a_store_that_cannot_be_written_is_one_line(tmp_path):

@@ -219,9 +219,8 @@ def test_it_is_not_used_where_any_setting_differs(tmp_path, changes, word):
 @pytest.mark.parametrize("broken", [{"seed": True}, {"more": 1}, {"version": rollout_calibration.VERSION + 1}])
 def test_settings_that_only_look_the_same_are_others(tmp_path, broken):
     stored = _stored(seed=1)
-    assert _found(stored, tmp_path, seed=1)[1] == "policy file"
     other = dataclasses.replace(stored, settings=stored.settings | broken)
-    assert _found(other, tmp_path, seed=1)[1] == "rollouts"
+    assert [_found(each, tmp_path, seed=1)[1] for each in (stored, other)] == ["policy file", "rollouts"]
 
 
 def test_the_machine_may_be_another_and_so_may_the_build_of_a_release(tmp_path):
