@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.document import Chaos, Claim, Cosine, Estimate, MethodRecord
+from analysis.document import Chaos, Claim, Cosine, EpisodeMean, MethodRecord
 from analysis.estimates import paired, required
 from analysis.trial import FLIPPED, GAUSSIAN, ORDERED, SHUFFLED
 from evaluation import statistics
@@ -18,6 +18,9 @@ HOLDS, CONTRARY, OPEN, MOOT = "holds", "contrary", "open", "moot"
 _LEVEL = 1 - statistics.LEVEL
 # Claims that explain a loss: without one there is nothing to explain.
 _OF_A_LOSS = ("state-dominated", "not magnitude", "memory without feedback")
+
+# Name, what must be positive in words, its value, and the value's unit.
+Told = tuple[str, str, EpisodeMean | None, str]
 
 
 def of_analysis(methods: Sequence[MethodRecord], chaos: Chaos, unit: str) -> list[Claim]:
@@ -52,125 +55,96 @@ def of_method(method: MethodRecord, plain: MethodRecord, chaos: Chaos, unit: str
     That errors persist, and that their order matters more than their size, are claims about plain conversion; CRPI is
     meant to end the former.
     """
-    own = _of_neighbours(method) + _of_order(method, unit) if method.alpha == 0 else _of_crpi(method, plain, unit)
-    return _of_loss(method, unit) + _of_growth(method, chaos) + own
-
-
-def _of_loss(method: MethodRecord, unit: str) -> list[Claim]:
-    first, other = paired(method.state, method.action), paired(method.state_other, method.action_other)
-    return [
-        _claim(method, "loss", "the conversion costs return: ANN − SNN", method.loss, unit),
-        _claim(
-            method,
+    states_first = paired(method.state, method.action)
+    actions_first = paired(method.state_other, method.action_other)
+    correction, last = method.cosines["correction"].mean, method.growth[-1]
+    told: list[Told] = [
+        ("loss", "the conversion costs return: ANN − SNN", method.loss, unit),
+        (
             "state-dominated, states first",
             "states cost more than actions: (ANN − ANN|SNN) − (ANN|SNN − SNN)",
-            first,
+            states_first,
             unit,
         ),
-        _claim(
-            method,
+        (
             "state-dominated, actions first",
             "the same in the other order: (SNN|ANN − SNN) − (ANN − SNN|ANN)",
-            other,
+            actions_first,
             unit,
         ),
-    ]
-
-
-def _of_growth(method: MethodRecord, chaos: Chaos) -> list[Claim]:
-    beyond = paired(method.growth[-1], chaos.growth[-1], _log_ratio)
-    return [
-        _claim(
-            method,
+        (
             "growing drift",
             "the distance from the ANN's trajectory grows: log10 of last over first window",
             growing(method.growth),
             "log10",
         ),
-        _claim(
-            method, "beyond chaos", "in the last window it exceeds that of one ulp: log10 of the ratio", beyond, "log10"
+        (
+            "beyond chaos",
+            "in the last window it exceeds that of one ulp: log10 of the ratio",
+            paired(last, chaos.growth[-1], _log_ratio),
+            "log10",
         ),
-        _claim(
-            method,
+        (
             "counter-correction",
             "the ANN steers against the deviation: −correction",
-            _negative(method.cosines["correction"]),
+            correction and required([-value for value in correction.values]),
             "cosine",
         ),
     ]
+    told += _of_plain(method, unit) if method.alpha == 0 else _of_crpi(method, plain, unit)
+    return [_claim(method, *one) for one in told]
 
 
-def _of_neighbours(method: MethodRecord) -> list[Claim]:
-    consistency, drift = method.cosines["consistency"], method.cosines["drift"]
-    beyond = _lower(consistency, method.disturbed[FLIPPED].cosines["consistency"])
-    return [
-        _claim(
-            method,
-            "positive consistency",
-            "neighbouring errors point the same way: consistency",
-            consistency.mean,
-            "cosine",
-        ),
-        _claim(
-            method,
-            "consistency beyond noise",
-            "more than that of the same errors with random signs: consistency − theirs",
-            beyond,
-            "cosine",
-        ),
-        _claim(method, "positive drift", "both together push the same way: drift", drift.mean, "cosine"),
-    ]
-
-
-def _of_order(method: MethodRecord, unit: str) -> list[Claim]:
-    texts = {
+def _of_plain(method: MethodRecord, unit: str) -> list[Told]:
+    consistency, noise = method.cosines["consistency"], method.disturbed
+    beyond = _lower(consistency, noise[FLIPPED].cosines["consistency"])
+    orders = {
         GAUSSIAN: ("not magnitude: Gaussian", "errors as large, but independent, cost less: ANN + Gaussian − SNN"),
         SHUFFLED: ("not magnitude: shuffled", "the errors themselves in random order cost less: ANN + shuffled − SNN"),
         FLIPPED: ("not magnitude: flipped", "its own errors with random signs cost less: ANN ± δ − SNN"),
         ORDERED: ("memory without feedback", "another episode's errors, in order, cost less: ANN + ordered − SNN"),
     }
     return [
-        _claim(method, name, text, paired(method.disturbed[kind].reward_sum, method.reward_sum), unit)
-        for kind, (name, text) in texts.items()
+        ("positive consistency", "neighbouring errors point the same way: consistency", consistency.mean, "cosine"),
+        (
+            "consistency beyond noise",
+            "more than that of the same errors with random signs: consistency − theirs",
+            beyond,
+            "cosine",
+        ),
+        ("positive drift", "both together push the same way: drift", method.cosines["drift"].mean, "cosine"),
+        *((*words, paired(noise[kind].reward_sum, method.reward_sum), unit) for kind, words in orders.items()),
     ]
 
 
-def _of_crpi(method: MethodRecord, plain: MethodRecord, unit: str) -> list[Claim]:
-    texts = {
-        "CRPI lowers consistency": ("consistency at α = 0 minus at this α", "consistency"),
-        "CRPI lowers drift": ("drift at α = 0 minus at this α", "drift"),
-    }
-    cosines = [
-        _claim(method, name, text, _lower(plain.cosines[which], method.cosines[which]), "cosine")
-        for name, (text, which) in texts.items()
-    ]
-    flipped = method.disturbed[FLIPPED].reward_sum
-    return cosines + [
-        _claim(
-            method,
+def _of_crpi(method: MethodRecord, plain: MethodRecord, unit: str) -> list[Told]:
+    return [
+        *(
+            (
+                f"CRPI lowers {kind}",
+                f"{kind} at α = 0 minus at this α",
+                _lower(plain.cosines[kind], method.cosines[kind]),
+                "cosine",
+            )
+            for kind in ("consistency", "drift")
+        ),
+        (
             "CRPI lowers distance",
             "mean distance from the ANN's trajectory, α = 0 over this α: log10",
-            _mean_distance(plain, method),
+            required(_log_ratio(_mean_distance(plain), _mean_distance(method)).tolist()),
             "log10",
         ),
-        _claim(
-            method,
-            "CRPI raises return",
-            "SNN at this α − SNN at α = 0",
-            paired(method.reward_sum, plain.reward_sum),
-            unit,
-        ),
-        _claim(
-            method,
+        ("CRPI raises return", "SNN at this α − SNN at α = 0", paired(method.reward_sum, plain.reward_sum), unit),
+        (
             "CRPI helps by order",
             "the same errors with random signs cost more: SNN − (ANN ± δ)",
-            paired(method.reward_sum, flipped),
+            paired(method.reward_sum, method.disturbed[FLIPPED].reward_sum),
             unit,
         ),
     ]
 
 
-def _claim(method: MethodRecord, name: str, text: str, value: Estimate | None, unit: str) -> Claim:
+def _claim(method: MethodRecord, name: str, text: str, value: EpisodeMean | None, unit: str) -> Claim:
     # Where some episodes fail, no interval of a few holds for any difference of returns.
     fails = unit not in ("cosine", "log10") and statistics.bimodal(method.reward_sum.values)
     tested = value is not None and not (fails and len(value.values) < statistics.ENOUGH)
@@ -178,16 +152,14 @@ def _claim(method: MethodRecord, name: str, text: str, value: Estimate | None, u
     return Claim(name=name, alpha=method.alpha, text=text, value=value, unit=unit, verdict=OPEN, p=p)
 
 
-def growing(growth: list[Estimate]) -> Estimate:
+def growing(growth: list[EpisodeMean]) -> EpisodeMean:
     """log10 of the last window's distance over the first's, by episode."""
     return paired(growth[-1], growth[0], _log_ratio)
 
 
-def _mean_distance(plain: MethodRecord, method: MethodRecord) -> Estimate:
-    means = [
-        np.mean([window.values for window in policy.growth[1:] or policy.growth], axis=0) for policy in (plain, method)
-    ]
-    return required(_log_ratio(*means).tolist())
+def _mean_distance(method: MethodRecord) -> np.ndarray:
+    """By episode, over all windows but the first."""
+    return np.mean([window.values for window in method.growth[1:] or method.growth], axis=0)
 
 
 def _log_ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -195,11 +167,7 @@ def _log_ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.log10(np.maximum(one, 1e-12) / np.maximum(other, 1e-12))
 
 
-def _negative(cosine: Cosine) -> Estimate | None:
-    return None if cosine.mean is None else required([-value for value in cosine.mean.values])
-
-
-def _lower(one: Cosine, other: Cosine) -> Estimate | None:
+def _lower(one: Cosine, other: Cosine) -> EpisodeMean | None:
     """one − other, episode by episode; None where an episode has no cosine."""
     if one.mean is None or other.mean is None or len(one.mean.values) != len(other.mean.values):
         return None

@@ -1,21 +1,21 @@
 """analysis.json: everything that one analysis measured, and what it takes to repeat it.
 
-Its only writer and its only reader. The file is an `Analysis` as JSON, field for field; its version counts changes of
+The file is an `Analysis` as JSON, field for field; its version counts changes of
 the fields' meaning. What doesn't exist is null. Sums of rewards are returns unless `capped`.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from evaluation.result import ConversionRecord, PolicyRecord
+from evaluation.statistics import Estimate, Interval
 from runtime.schema import Document, Record
 
 ANALYSIS = "analysis.json"
 
 
-class Estimate(Record):
+class EpisodeMean(Record):
     """A mean over episodes with its 95 % t interval (null below three episodes, of which none holds), and the episodes'
     own `values`. Episodes in which the quantity doesn't exist are left out of `values`."""
 
@@ -25,9 +25,19 @@ class Estimate(Record):
     values: list[float]
 
     @property
-    def interval(self) -> tuple[float, float] | None:
+    def interval(self) -> Interval | None:
         """Both ends, where there are any."""
-        return None if self.low is None or self.high is None else (self.low, self.high)
+        return None if self.low is None or self.high is None else Interval(self.low, self.high)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Those of the interval; the mean where there is none."""
+        return self.interval or (self.mean, self.mean)
+
+    @property
+    def estimate(self) -> Estimate:
+        """The mean and its interval alone."""
+        return Estimate(self.mean, self.interval, len(self.values))
 
 
 class Curve(Record):
@@ -43,8 +53,8 @@ class Cosine(Record):
     """One of `analysis.cosines`: over the episodes' means, and with large errors counting more; `pairs` of neighbouring
     decisions over all episodes, and how many of them were `skipped` because a difference was zero."""
 
-    mean: Estimate | None
-    weighted: Estimate | None
+    mean: EpisodeMean | None
+    weighted: EpisodeMean | None
     pairs: int
     skipped: int
 
@@ -75,18 +85,18 @@ class LayerErrors(Record):
     adding up to 1. None where nothing was taken apart, or the layer is silent."""
 
     name: str
-    residuals: Estimate | None
-    error: Estimate | None
-    inherited: Estimate | None
-    sizes: dict[str, Estimate]
-    shares: dict[str, Estimate]
+    residuals: EpisodeMean | None
+    error: EpisodeMean | None
+    inherited: EpisodeMean | None
+    sizes: dict[str, EpisodeMean]
+    shares: dict[str, EpisodeMean]
 
 
 class Disturbed(Record):
     """The ANN with something added to its actions. `error`: root mean square size ‖δ‖ of what was actually added."""
 
-    reward_sum: Estimate
-    error: Estimate
+    reward_sum: EpisodeMean
+    error: EpisodeMean
     cosines: dict[str, Cosine]
     distance: Curve
 
@@ -109,21 +119,21 @@ class MethodRecord(Record):
     """
 
     alpha: float
-    reward_sum: Estimate
-    ann_on_snn: Estimate
-    snn_on_ann: Estimate
-    loss: Estimate
-    state: Estimate
-    action: Estimate
-    state_other: Estimate
-    action_other: Estimate
+    reward_sum: EpisodeMean
+    ann_on_snn: EpisodeMean
+    snn_on_ann: EpisodeMean
+    loss: EpisodeMean
+    state: EpisodeMean
+    action: EpisodeMean
+    state_other: EpisodeMean
+    action_other: EpisodeMean
     cosines: dict[str, Cosine]
     consistency_on_ann: Cosine
-    error: Estimate
-    error_on_ann: Estimate
-    bias: Estimate
+    error: EpisodeMean
+    error_on_ann: EpisodeMean
+    bias: EpisodeMean
     distance: Curve
-    growth: list[Estimate]
+    growth: list[EpisodeMean]
     action_error: Curve
     reward: Curve
     layers: list[LayerErrors]
@@ -134,9 +144,9 @@ class Chaos(Record):
     """The ANN with each action moved by one ulp, against the ANN; `unrelated`: distance of episodes from different
     initial states, for scale."""
 
-    reward_sum: Estimate
+    reward_sum: EpisodeMean
     distance: Curve
-    growth: list[Estimate]
+    growth: list[EpisodeMean]
     unrelated: list[float]
 
 
@@ -158,7 +168,7 @@ class Claim(Record):
     name: str
     alpha: float
     text: str
-    value: Estimate | None
+    value: EpisodeMean | None
     unit: str
     verdict: str
     p: float | None = None
@@ -183,7 +193,7 @@ class Analysis(Document):
     policy: PolicyRecord
     conversion: ConversionRecord
     choice: Choice
-    ann: Estimate
+    ann: EpisodeMean
     ann_reward: Curve
     methods: list[MethodRecord]
     chaos: Chaos
@@ -197,17 +207,3 @@ class Analysis(Document):
     def of(self, alpha: float) -> MethodRecord:
         """The method of one α. Raises StopIteration where it was not analysed."""
         return next(method for method in self.methods if method.alpha == alpha)
-
-
-def write(analysis: Analysis, folder: str | Path) -> Path:
-    """Writes analysis.json, whole or not at all. Raises ValueError for an analysis that `read` would refuse."""
-    path = Path(folder) / ANALYSIS
-    analysis.write(path)
-    return path
-
-
-def read(path: str | Path) -> Analysis:
-    """Reads and checks an analysis.json (or the folder that holds it). Raises UserError, one line, where it isn't
-    one."""
-    path = Path(path)
-    return Analysis.read(path / ANALYSIS if path.is_dir() else path)

@@ -6,26 +6,24 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from analysis.cosines import Cosines
-from analysis.document import Cosine, Curve, Estimate
+from analysis.cosines import NAMES, Cosines, of_episode
+from analysis.document import Cosine, Curve, EpisodeMean
+from analysis.trial import TrialRecord
 from evaluation import statistics
 
 
-def estimate(values: Sequence[float | None]) -> Estimate | None:
+def estimate(values: Sequence[float | None]) -> EpisodeMean | None:
     """Mean and 95 % t interval of one value per episode; episodes without one (None) are left out, and there is no
     estimate where none is left."""
-    kept = [float(value) for value in values if value is not None]
-    if not kept:
-        return None
-    low, high = statistics.difference(kept).interval or (None, None)
-    return Estimate(mean=float(np.mean(kept)), low=low, high=high, values=kept)
+    kept = [value for value in values if value is not None]
+    return required(kept) if kept else None
 
 
-def required(values: Sequence[float]) -> Estimate:
+def required(values: Sequence[float]) -> EpisodeMean:
     """`estimate` of values that every episode has."""
-    estimated = estimate(values)
-    assert estimated is not None
-    return estimated
+    kept = [float(value) for value in values]
+    low, high = statistics.difference(kept).interval or (None, None)
+    return EpisodeMean(mean=float(np.mean(kept)), low=low, high=high, values=kept)
 
 
 def curve(episodes: Sequence[np.ndarray]) -> Curve:
@@ -46,14 +44,15 @@ def cosine(episodes: Sequence[Cosines]) -> Cosine:
     )
 
 
-def cosines(episodes: Sequence[dict[str, Cosines]]) -> dict[str, Cosine]:
-    """By name."""
-    return {name: cosine([episode[name] for episode in episodes]) for name in episodes[0]}
+def cosines(episodes: Sequence[TrialRecord]) -> dict[str, Cosine]:
+    """By name, of leaders that err and a shadow that is the ANN."""
+    by_episode = [of_episode(record) for record in episodes]
+    return {name: cosine([found[name] for found in by_episode]) for name in NAMES}
 
 
 def paired(
-    one: Estimate, other: Estimate, combine: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.subtract
-) -> Estimate:
+    one: EpisodeMean, other: EpisodeMean, combine: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.subtract
+) -> EpisodeMean:
     """Of `combine`, by default the difference one − other, episode by episode. Both must have all episodes."""
     return required(combine(np.array(one.values), np.array(other.values)).tolist())
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis import cosines, growth
-from analysis.document import Chaos, Disturbed, Estimate, LayerErrors, Map, MethodRecord
-from analysis.estimates import cosine, curve, estimate, paired, required, rounded
-from analysis.estimates import cosines as of_episodes
+from analysis import growth
+from analysis.cosines import of_shadow
+from analysis.document import Chaos, Disturbed, EpisodeMean, LayerErrors, Map, MethodRecord
+from analysis.estimates import cosine, cosines, curve, estimate, paired, required, rounded
 from analysis.layers import PARTS
 from analysis.trial import TrialRecord
 
@@ -43,8 +43,8 @@ def method(
         action=paired(ann_on_snn, own),
         state_other=paired(snn_on_ann, own),
         action_other=paired(ann, snn_on_ann),
-        cosines=of_episodes([cosines.of_episode(record) for record in led]),
-        consistency_on_ann=cosine([cosines.of_shadow(record) for record in shadowed]),
+        cosines=cosines(led),
+        consistency_on_ann=cosine([of_shadow(record) for record in shadowed]),
         error=sizes(led),
         error_on_ann=sizes(shadowed),
         bias=required([_bias(record.errors) for record in led]),
@@ -60,12 +60,11 @@ def method(
 def chaos(moved: Episodes, ann: Episodes, unit: np.ndarray, windows: list[list[int]]) -> Chaos:
     """`moved`: the ANN with its actions moved by one ulp."""
     apart = distances(moved, ann, unit)
-    others = growth.unrelated([record.coordinates for record in ann], unit)
     return Chaos(
         reward_sum=reward_sums(moved),
         distance=curve(apart),
         growth=per_window(apart, windows),
-        unrelated=rounded(others),
+        unrelated=rounded(growth.unrelated([record.coordinates for record in ann], unit)),
     )
 
 
@@ -86,16 +85,16 @@ def state_map(policies: Mapping[str, Episodes], unit: np.ndarray) -> Map:
     return Map(shares=rounded(shares), trajectories=trajectories, visited=visited)
 
 
-def reward_sums(episodes: Episodes) -> Estimate:
+def reward_sums(episodes: Episodes) -> EpisodeMean:
     return required([float(record.rewards.sum()) for record in episodes])
 
 
-def branch_sums(episodes: Episodes) -> Estimate:
+def branch_sums(episodes: Episodes) -> EpisodeMean:
     """Sums of rewards for the shadow's actions in the leader's states."""
     return required([float(record.branch_rewards.sum()) for record in episodes])
 
 
-def sizes(episodes: Episodes) -> Estimate:
+def sizes(episodes: Episodes) -> EpisodeMean:
     """Root mean square of ‖δ_k‖ per episode."""
     return required([float(np.sqrt((record.errors**2).sum(axis=1).mean())) for record in episodes])
 
@@ -104,7 +103,7 @@ def distances(some: Episodes, others: Episodes, unit: np.ndarray) -> list[np.nda
     return [growth.distance(one.coordinates, other.coordinates, unit) for one, other in zip(some, others, strict=True)]
 
 
-def per_window(apart: Sequence[np.ndarray], windows: list[list[int]]) -> list[Estimate]:
+def per_window(apart: Sequence[np.ndarray], windows: list[list[int]]) -> list[EpisodeMean]:
     """Mean distance per window; of episodes that end before it, the last distance."""
     return [
         required([float(np.mean(distance[min(first, len(distance)) - 1 : last])) for distance in apart])
@@ -121,7 +120,7 @@ def _disturbed(episodes: Episodes, ann: Episodes, unit: np.ndarray) -> Disturbed
     return Disturbed(
         reward_sum=reward_sums(episodes),
         error=sizes(episodes),
-        cosines=of_episodes([cosines.of_episode(record) for record in episodes]),
+        cosines=cosines(episodes),
         distance=curve(distances(episodes, ann, unit)),
     )
 
@@ -130,25 +129,15 @@ def _layer(index: int, name: str, led: Episodes) -> LayerErrors:
     neighbours = [record.residual_cosines[:, index] for record in led]
     means = [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in neighbours]
     taken = [record.layers[:, index].mean(axis=0) for record in led if len(record.layers)]
-    taken = [numbers for numbers in taken if numbers[0] > 0]
-    splits = [_parts(numbers) for numbers in taken]
-    erring = [numbers for numbers in taken if numbers[1] > 0]
+    # Sizes relative to the ReLU's answer, from `analysis.layers`' numbers.
+    sizes = [np.sqrt(numbers[1 : 3 + len(PARTS)] / numbers[0]) for numbers in taken if numbers[0] > 0]
+    shares = [numbers[3 + len(PARTS) :] / numbers[1] for numbers in taken if numbers[0] > 0 and numbers[1] > 0]
+    error, inherited, *parts = map(required, zip(*sizes)) if sizes else (None, None)
     return LayerErrors(
         name=name,
         residuals=estimate(means),
-        error=estimate([split["error"] for split in splits]),
-        inherited=estimate([split["inherited"] for split in splits]),
-        sizes={part: required([split[part] for split in splits]) for part in PARTS} if splits else {},
-        shares={
-            part: required([numbers[3 + len(PARTS) + place] / numbers[1] for numbers in erring])
-            for place, part in enumerate(PARTS)
-        }
-        if erring
-        else {},
+        error=error,
+        inherited=inherited,
+        sizes=dict(zip(PARTS, parts)),
+        shares=dict(zip(PARTS, map(required, zip(*shares)))),
     )
-
-
-def _parts(numbers: np.ndarray) -> dict[str, float]:
-    """Sizes relative to the ReLU's answer, from `analysis.layers`' numbers."""
-    relative = np.sqrt(numbers[1 : 3 + len(PARTS)] / numbers[0])
-    return dict(zip(("error", "inherited", *PARTS), relative.tolist()))

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from analysis import claims, cosines, document, growth, measure
-from analysis.document import Analysis, Candidate, Choice
-from analysis.estimates import cosines as of_episodes
-from analysis.estimates import curve
+from analysis import claims, growth, measure
+from analysis.document import ANALYSIS, Analysis, Candidate, Choice
+from analysis.estimates import cosines, curve
 from analysis.plan import TrialPlan
 from analysis.play import Player
 from analysis.settings import AnalyzeSettings
@@ -24,7 +23,7 @@ from evaluation import alpha_selection
 from evaluation import result as results
 from evaluation.conversion import ConversionRun
 from evaluation.progress import Progress
-from evaluation.rollout import Environments, Rollouts
+from evaluation.rollout import Environments
 from runtime.versions import versions
 
 Say = Callable[[str], None]
@@ -39,9 +38,8 @@ def run(settings: AnalyzeSettings, config: dict[str, Any], folder: Path, say: Sa
     with ConversionRun(settings, say) as run, Environments(run.make_envs, settings.chunk) as branches:
         conversion = run.converted()
         player = Player(conversion, branches, TrialStore(settings.store / "analysis", say))
-        plan = TrialPlan(conversion, settings.layer_decisions)
         with Progress(say) as progress:
-            study = _Study(settings, plan, player, conversion.rollouts(), progress)
+            study = _Study(settings, TrialPlan(conversion, settings.layer_decisions), player, progress)
             choice = study.choose()
             record = results.conversion_record(conversion)
             answers = study.report(choice, [layer.name for layer in record.layers])
@@ -65,7 +63,7 @@ def run(settings: AnalyzeSettings, config: dict[str, Any], folder: Path, say: Sa
         },
         **answers,
     )
-    document.write(analysis, folder)
+    analysis.write(folder / ANALYSIS)
     return analysis
 
 
@@ -76,37 +74,38 @@ class _Study:
     settings: AnalyzeSettings
     plan: TrialPlan
     player: Player
-    rollouts: Rollouts
     progress: Progress
 
     def choose(self) -> Choice:
         """α by return and by drift, each on episodes of its own stream."""
-        alphas = self.settings.compared
+        alphas, rollouts = self.settings.compared, self.plan.conversion.rollouts()
         given = len(self.settings.crpi.alpha) == 1
         led = {alpha: self.plan.led(alpha, "calibration") for alpha in alphas}
         keys = {alpha: [] if given else self.plan.conversion.keys(alpha, "selection") for alpha in alphas}
-        everything = [key for group in keys.values() for key in group]
+        selection = [key for group in keys.values() for key in group]
         missing = self.player.missing(trial for trials in led.values() for trial in trials)
-        missing_episodes = [key for key in everything if key not in self.rollouts.store]
-        self._announce(len(missing) + len(missing_episodes), self._later())
+        # Of the report as many as there are at most: which α its trials are for isn't known yet.
+        later = self.settings.num_eval_episodes * (1 + (3 + len(RECORDED)) * min(len(alphas), 3))
+        self._announce(len(missing) + sum(key not in rollouts.store for key in selection), later)
         records = self._play(led)
-        outcomes = self.rollouts.run(everything, self.progress, self._later())
-        drifts = {alpha: of_episodes([cosines.of_episode(record) for record in records[alpha]]) for alpha in alphas}
+        outcomes = rollouts.run(selection, self.progress, later)
         candidates = [
             Candidate(
-                alpha=alpha, cosines=drifts[alpha], selection=[outcomes[key.digest].reward_sum for key in keys[alpha]]
+                alpha=alpha,
+                cosines=cosines(records[alpha]),
+                selection=[outcomes[key.digest].reward_sum for key in keys[alpha]],
             )
             for alpha in alphas
         ]
-        by_drift = _smallest_drift(candidates)
-        by_return = (
-            max(alphas)
-            if given
-            else alpha_selection.best(
-                {candidate.alpha: float(np.mean(candidate.selection)) for candidate in candidates}
-            )
+        returns = {one.alpha: float(np.mean(one.selection)) for one in candidates if one.selection}
+        # The best is the highest, of the drift's opposite the lowest drift.
+        opposites = {one.alpha: -drift.mean for one in candidates if (drift := one.cosines["drift"].mean)}
+        return Choice(
+            candidates=candidates,
+            by_drift=alpha_selection.best(opposites) if opposites else 0.0,
+            by_return=max(alphas) if given else alpha_selection.best(returns),
+            given=given,
         )
-        return Choice(candidates=candidates, by_drift=by_drift, by_return=by_return, given=given)
 
     def report(self, choice: Choice, names: Sequence[str]) -> dict[str, Any]:
         """What stands in `Analysis` about the report episodes; `names` of the spiking layers."""
@@ -154,19 +153,7 @@ class _Study:
         records = self.player.run([trial for group in trials.values() for trial in group], self.progress)
         return {key: [records[trial.digest] for trial in group] for key, group in trials.items()}
 
-    def _later(self) -> int:
-        """Trials of the report, as many as there are at most: which α they are for isn't known yet."""
-        alphas = min(len(self.settings.compared), 3)
-        return self.settings.num_eval_episodes * (1 + (3 + len(RECORDED)) * alphas)
-
     def _announce(self, now: int, later: int) -> None:
         if now:
             vector = self.player.environments.up_to(self.player.chunk)
             self.progress.plan(now + later, vector.max_episode_decisions)
-
-
-def _smallest_drift(candidates: Sequence[Candidate]) -> float:
-    """The α whose mean drift is smallest; of equals the smallest α. Where no drift exists, 0."""
-    drifts = {candidate.alpha: candidate.cosines["drift"].mean for candidate in candidates}
-    known = {alpha: drift.mean for alpha, drift in drifts.items() if drift is not None}
-    return min(known, key=lambda alpha: (known[alpha], alpha)) if known else 0.0

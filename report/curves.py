@@ -8,31 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation import alpha_selection, statistics
-from evaluation.statistics import Interval
+from evaluation.statistics import Estimate
 from report.evidence import Evidence, Strata
 from report.method import Network, ann
 
 
 @dataclass(frozen=True)
-class Point:
-    """Return at one α relative to the ANN's mean return, with its 95 % interval, None where none holds (the ANN's mean
-    taken as known)."""
-
-    alpha: float
-    ratio: float
-    interval: Interval | None
-    episodes: int
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Of one network: task → points by ascending α, all over the `stream` "report" (every α on the reported episodes)
-    or "selection" (on the episodes that α was chosen on)."""
+class AlphaCurves:
+    """Of one network: task → α, ascending → return relative to the ANN's mean (taken as known), all over the `stream`
+    "report" (every α on the reported episodes) or "selection" (on the episodes that α was chosen on)."""
 
     network: Network
     mode: str
     stream: str
-    tasks: dict[str, list[Point]]
+    tasks: dict[str, dict[float, Estimate]]
 
     @property
     def label(self) -> str:
@@ -58,26 +47,26 @@ class OneAlpha:
     apr_off: float | None
 
 
-def of_observation(evidence: Evidence, obs: str) -> list[Curves]:
+def of_observation(evidence: Evidence, obs: str) -> list[AlphaCurves]:
     """The curves of every network and mode that has any."""
-    modes = {(network, mode) for network, mode, _, _ in evidence.curves if network.obs == obs}
+    modes = {(network, mode) for network, mode, _ in evidence.curves if network.obs == obs}
     ordered = sorted(modes, key=lambda key: (key[0].order, key[1]))
-    return [curves for network, mode in ordered if (curves := of_network(evidence, network, mode))]
+    return [curves for network, mode in ordered if (curves := of_network(evidence, network, mode)).tasks]
 
 
-def of_network(evidence: Evidence, network: Network, mode: str) -> Curves | None:
+def of_network(evidence: Evidence, network: Network, mode: str) -> AlphaCurves:
     """The curves of a network, over the report episodes where three α or more played them for every task that has a
-    curve at all, else over the selection episodes; None where there is no curve."""
+    curve at all, else over the selection episodes; of no task where there is no curve."""
     streams = {stream: _tasks(evidence, network, mode, stream) for stream in ("report", "selection")}
     # Where some tasks have one kind and some the other: the kind with more tasks, never both in one figure.
     stream = max(streams, key=lambda name: len(streams[name]))
-    return Curves(network, mode, stream, streams[stream]) if streams[stream] else None
+    return AlphaCurves(network, mode, stream, streams[stream])
 
 
-def one_alpha(curves: Curves) -> OneAlpha | None:
+def one_alpha(curves: AlphaCurves) -> OneAlpha | None:
     """The choice over the α that every task has; None where they share none."""
-    ratios = {task: {point.alpha: point.ratio for point in points} for task, points in curves.tasks.items()}
-    shared = sorted(set.intersection(*(set(values) for values in ratios.values())))
+    ratios = {task: {alpha: of_one.value for alpha, of_one in points.items()} for task, points in curves.tasks.items()}
+    shared = sorted(set.intersection(*map(set, ratios.values())))
     if not shared:
         return None
     apr = {alpha: float(np.mean([values[alpha] for values in ratios.values()])) for alpha in shared}
@@ -87,26 +76,26 @@ def one_alpha(curves: Curves) -> OneAlpha | None:
     return OneAlpha(alpha, apr[alpha], per_task, apr_per_task, apr.get(0.0))
 
 
-def reported_ratio(evidence: Evidence, curves: Curves, alpha: float, tasks: list[str]) -> float | None:
+def reported_ratio(evidence: Evidence, curves: AlphaCurves, alpha: float) -> float | None:
     """APR of one α over the report episodes, or None where a task has episodes that only α = 0 played."""
     ratios = []
-    for task in tasks:
-        by_alpha = evidence.curves.get((curves.network, curves.mode, "report", task), {})
+    for task in curves.tasks:
+        by_alpha = evidence.curves[curves.network, curves.mode, "report"].get(task, {})
         wanted, played = by_alpha.get(0.0, {}), by_alpha.get(alpha, {})
         if not wanted or not all(episodes.keys() <= played.get(sha, {}).keys() for sha, episodes in wanted.items()):
             return None
         values = [played[sha][triple].reward_sum for sha, episodes in wanted.items() for triple in episodes]
-        ratios.append(np.mean(values) / _level(evidence, curves.network, task))
+        ratios.append(np.mean(values) / _ann_return(evidence, curves.network, task))
     return float(np.mean(ratios))
 
 
-def _tasks(evidence: Evidence, network: Network, mode: str, stream: str) -> dict[str, list[Point]]:
+def _tasks(evidence: Evidence, network: Network, mode: str, stream: str) -> dict[str, dict[float, Estimate]]:
     curves = {}
-    for (other, of_mode, of_stream, task), by_alpha in sorted(evidence.curves.items(), key=lambda item: item[0][3]):
-        level = _level(evidence, network, task) if (other, of_mode, of_stream) == (network, mode, stream) else 0.0
+    for task, by_alpha in sorted(evidence.curves[network, mode, stream].items()):
+        level = _ann_return(evidence, network, task)
         # A task whose ANN earns nothing has no ratio, and no place here.
         if level > 0 and len(shared := _shared(by_alpha)) >= 3:
-            curves[task] = [_point(alpha, strata, level) for alpha, strata in sorted(shared.items())]
+            curves[task] = {alpha: statistics.mean(_relative(shared[alpha], level)) for alpha in sorted(shared)}
     return curves
 
 
@@ -115,23 +104,21 @@ def _shared(by_alpha: dict[float, Strata]) -> dict[float, Strata]:
 
     An α that only some policies played (each its own chosen one), or on fewer episodes, has no place on the curve.
     """
-    core: dict[str, set[tuple[int, ...]]] = {}
+    core: dict[str, list[tuple[int, ...]]] = {}
     for sha in sorted({sha for strata in by_alpha.values() for sha in strata}):
         times = Counter(triple for strata in by_alpha.values() for triple in strata.get(sha, {}))
-        core[sha] = {triple for triple, count in times.items() if count == max(times.values())}
+        core[sha] = sorted(triple for triple, count in times.items() if count == max(times.values()))
     return {
-        alpha: {sha: {triple: strata[sha][triple] for triple in sorted(triples)} for sha, triples in core.items()}
+        alpha: {sha: {triple: strata[sha][triple] for triple in triples} for sha, triples in core.items()}
         for alpha, strata in by_alpha.items()
-        if all(triples <= strata.get(sha, {}).keys() for sha, triples in core.items())
+        if all(strata.get(sha, {}).keys() >= set(triples) for sha, triples in core.items())
     }
 
 
-def _level(evidence: Evidence, network: Network, task: str) -> float:
-    """The ANN's mean return."""
+def _ann_return(evidence: Evidence, network: Network, task: str) -> float:
+    """Its mean."""
     return float(np.mean([episode.reward_sum for episode in evidence.episodes(ann(network.obs), task)]))
 
 
-def _point(alpha: float, strata: Strata, level: float) -> Point:
-    values = [[episode.reward_sum / level for episode in episodes.values()] for episodes in strata.values()]
-    mean = statistics.mean(values)
-    return Point(alpha, mean.value, mean.interval, mean.n)
+def _relative(strata: Strata, level: float) -> list[list[float]]:
+    return [[episode.reward_sum / level for episode in episodes.values()] for episodes in strata.values()]

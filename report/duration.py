@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from envs.tasks import is_gymnasium
 from evaluation import alpha_selection
@@ -20,8 +19,7 @@ _STEP = {"pixels": 0.55, "state": 0.006}
 _JOB = 3.0
 
 
-@dataclass(frozen=True)
-class SweepEstimate:
+class SweepEstimate(NamedTuple):
     """`episodes`, `decisions`: at most, were nothing known from earlier runs; `seconds`: on two cores."""
 
     episodes: int
@@ -43,7 +41,7 @@ class Estimator:
             return SweepEstimate(0, 0, 0.0)
 
     def _job(self, config: dict[str, Any]) -> SweepEstimate:
-        obs, crpi, report = config["obs"], config["crpi"], int(config["num_eval_episodes"])
+        obs, crpi, calibration = config["obs"], config["crpi"], config["calibration"]
         limit = _EPISODE_GYMNASIUM if is_gymnasium(str(config["env_name"])) else _EPISODE
         length = min(limit, int(config["max_decisions"] or limit))
         policy = tuple(str(config[key]) for key in ("env_name", "obs", "snapshot", "root", "run", "seed"))
@@ -52,22 +50,18 @@ class Estimator:
         plan = alpha_selection.plan(alphas, crpi["select"])
         # The chosen α is not known yet; jobs that choose alike choose the same.
         chosen = [(str(alphas), crpi["select_episodes"])] if plan.selection else []
-        reported: list[Hashable] = [*plan.report, *chosen]
-        groups: list[tuple[Hashable, str, int]] = [
-            (alpha, "selection", int(crpi["select_episodes"])) for alpha in plan.selection
-        ]
-        groups += [(alpha, "report", report) for alpha in reported]
+        reported, selecting = int(config["num_eval_episodes"]), int(crpi["select_episodes"])
+        groups: list[tuple[Hashable, str, int]] = [(alpha, "selection", selecting) for alpha in plan.selection]
+        groups += [(alpha, "report", reported) for alpha in (*plan.report, *chosen)]
         keys = [(*policy, network, alpha, crpi["mode"] if alpha else None, stream) for alpha, stream, _ in groups]
         spiking = sum(self._first(key, episodes) for key, (_, _, episodes) in zip(keys, groups))
-        plain = self._first((*policy, "ann"), report)
-        calibration = config["calibration"]
+        plain = self._first((*policy, "ann"), reported)
         steps = self._first((*policy, "calibration", str(calibration)), int(calibration["steps"]))
         decisions = length * (plain + spiking) + steps
         milliseconds = _ENVIRONMENT[obs] * decisions + _STEP[obs] * int(config["SNN_ts"]) * length * spiking
         return SweepEstimate(plain + spiking, decisions, _JOB + 1e-3 * milliseconds)
 
     def _first(self, key: Hashable, amount: int) -> int:
-        if key in self._shared:
-            return 0
+        known = key in self._shared
         self._shared.add(key)
-        return amount
+        return 0 if known else amount

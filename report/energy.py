@@ -7,7 +7,7 @@ observation, which no spike count covers: hence three sums.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,38 +45,25 @@ class Cost:
     analog_times: int
     sops: float
 
-    def ann(self, preset: Preset) -> float:
-        """Joules of the ANN."""
-        return self.macs * preset.mac
-
-    def spikes_only(self, preset: Preset) -> float:
-        """Joules of the spikes alone, the paper's way: the analog layers left out."""
-        return self.sops * preset.sop
-
-    def analog_once(self, preset: Preset) -> float:
-        """Joules with every analog layer computed once, its current kept for the other simulation steps."""
-        return self.spikes_only(preset) + self.analog * preset.mac
-
-    def analog_always(self, preset: Preset) -> float:
-        """Joules with the analog layers computed anew at every simulation step at which they get an input."""
-        return self.spikes_only(preset) + self.analog * self.analog_times * preset.mac
+    def joules(self, preset: Preset) -> tuple[float, float, float, float]:
+        """Of the ANN; of the spikes alone, the paper's way; with every analog layer computed once, its current kept for
+        the other simulation steps; with the analog layers computed anew at every simulation step at which they get an
+        input."""
+        spikes = self.sops * preset.sop
+        once, always = (self.analog * times * preset.mac for times in (1, self.analog_times))
+        return self.macs * preset.mac, spikes, spikes + once, spikes + always
 
 
-def sops_per_decision(episodes: Iterable[EpisodeRecord]) -> float:
+def sops_per_decision(episodes: Sequence[EpisodeRecord]) -> float:
     """Synaptic operations of all layers, averaged over all decisions. Raises ValueError where nothing was counted."""
-    decisions, operations = 0, 0
-    for episode in episodes:
-        if episode.sops is None:
-            raise ValueError("these episodes hold no counts of synaptic operations")
-        decisions += episode.decisions
-        operations += sum(map(sum, episode.sops))
-    if not decisions:
-        raise ValueError("no episode to count synaptic operations in")
-    return operations / decisions
+    counts = [sum(map(sum, episode.sops)) for episode in episodes if episode.sops is not None]
+    if len(counts) < len(episodes):
+        raise ValueError("these episodes hold no counts of synaptic operations")
+    return sum(counts) / sum(episode.decisions for episode in episodes)
 
 
 def cost(
-    network: Network, macs: list[MacsRecord], layers: list[LayerRecord], episodes: Iterable[EpisodeRecord]
+    network: Network, macs: list[MacsRecord], layers: list[LayerRecord], episodes: Sequence[EpisodeRecord]
 ) -> Cost:
     """The cost of one decision, averaged over all decisions of `episodes`; `layers`: the spiking layers, in order.
 

@@ -14,39 +14,29 @@ from typing import Any
 from evaluation.result import EpisodeRecord, LayerRecord, MacsRecord, PolicyRecord, Result, RolloutRecord
 from report import method
 from report.jobs import STATUSES, Job
-from report.method import Method, Network
+from report.method import Network, ReportMethod
 
 Episodes = dict[tuple[int, ...], EpisodeRecord]  # by seed triple
 Strata = dict[str, Episodes]  # by the policy file's SHA-256
 
 
 @dataclass
-class Reported:
-    """What one policy earned under one method, by base seed of the environments: the α and the episodes."""
-
-    by_seed: dict[int, tuple[float, Episodes]] = field(default_factory=dict)
-
-    @property
-    def episodes(self) -> Episodes:
-        return {triple: episode for _, episodes in self.by_seed.values() for triple, episode in episodes.items()}
-
-    @property
-    def alphas(self) -> set[float]:
-        return {alpha for alpha, _ in self.by_seed.values()}
-
-
-@dataclass
 class Evidence:
     """Everything that finished, and the jobs that didn't.
 
-    `reported`: (method, task) → policy → what it earned. `curves`: (network, mode, stream, task) → α → strata, for
-    every α that was played. `layers`: (network, task) → its spiking layers. `conflicts`: episodes that two results tell
-    differently.
+    `results`: of the finished ones. `reported`: (method, task) → (policy, base seed of the
+    environments) → the α and the episodes. `curves`: (network, mode, stream) → task → α → strata, for every α that was
+    played. `layers`: (network, task) → its spiking layers. `conflicts`: episodes that two results tell differently.
     """
 
     jobs: list[Job]
-    reported: dict[tuple[Method, str], dict[str, Reported]] = field(default_factory=lambda: defaultdict(dict))
-    curves: dict[tuple[Network, str, str, str], dict[float, Strata]] = field(default_factory=lambda: defaultdict(dict))
+    results: list[Result]
+    reported: dict[tuple[ReportMethod, str], dict[tuple[str, int], tuple[float, Episodes]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    curves: dict[tuple[Network, str, str], dict[str, dict[float, Strata]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
     layers: dict[tuple[Network, str], list[LayerRecord]] = field(default_factory=dict)
     policies: dict[str, tuple[str, str, PolicyRecord]] = field(default_factory=dict)
     conflicts: int = 0
@@ -59,17 +49,24 @@ class Evidence:
         """The kinds of observation, pixels first."""
         return sorted({job.obs for job in self.jobs if job.methods})
 
-    def methods(self, obs: str) -> list[Method]:
+    def methods(self, obs: str) -> list[ReportMethod]:
         """Every method that was finished or planned, in the order of the tables; the ANN is not among them."""
         return sorted(
             {method for job in self.jobs for method in job.methods if job.obs == obs}, key=lambda method: method.order
         )
 
-    def strata(self, method: Method, task: str) -> Strata:
+    def strata(self, method: ReportMethod, task: str) -> Strata:
         """The report episodes of a method, by policy."""
-        return {sha: reported.episodes for sha, reported in sorted(self.reported.get((method, task), {}).items())}
+        strata: Strata = defaultdict(dict)
+        for (sha, _), (_, episodes) in sorted(self.reported[method, task].items(), key=lambda item: item[0][0]):
+            strata[sha] |= episodes
+        return strata
 
-    def episodes(self, method: Method, task: str) -> list[EpisodeRecord]:
+    def alphas(self, method: ReportMethod, task: str) -> list[float]:
+        """The α that these episodes were played with."""
+        return sorted({alpha for alpha, _ in self.reported[method, task].values()})
+
+    def episodes(self, method: ReportMethod, task: str) -> list[EpisodeRecord]:
         """The same, of all policies together."""
         return [episode for episodes in self.strata(method, task).values() for episode in episodes.values()]
 
@@ -77,7 +74,7 @@ class Evidence:
         """The ANN's multiply-accumulates per layer; empty where no policy of the task finished."""
         return next((policy.macs for kind, name, policy in self.policies.values() if (kind, name) == (obs, task)), [])
 
-    def unfinished(self, method: Method, task: str) -> list[Job]:
+    def unfinished(self, method: ReportMethod, task: str) -> list[Job]:
         """The failed jobs that were to fill this place, unless another one did the same work; the most telling one
         first."""
         mine = [
@@ -92,8 +89,9 @@ class Evidence:
 
 def gather(jobs: Iterable[Job]) -> Evidence:
     """Sorts the finished results' episodes by what they are evidence of; the oldest result first."""
-    evidence = Evidence([job for job in jobs if job.status != "foreign"])
-    finished = [(job, job.result) for job in evidence.jobs if job.status == "ok" and job.result is not None]
+    kept = [job for job in jobs if job.status != "foreign"]
+    finished = [(job, job.result) for job in kept if job.status == "ok" and job.result]
+    evidence = Evidence(kept, [result for _, result in finished])
     for job, result in sorted(finished, key=lambda pair: pair[1].created):
         _add(evidence, job, result)
     return evidence
@@ -101,34 +99,32 @@ def gather(jobs: Iterable[Job]) -> Evidence:
 
 def _add(evidence: Evidence, job: Job, result: Result) -> None:
     assert result.policy and result.ann and result.alpha and result.conversion
-    sha, task, [network, *_] = result.policy.sha256, job.task, [entry.network for entry in job.methods]
+    sha, task, network = result.policy.sha256, job.task, job.methods[0].network
     evidence.policies[sha] = (result.obs, task, result.policy)
     evidence.layers[network, task] = result.conversion.layers
     for rollouts in result.snn:
         assert rollouts.alpha is not None
-        curve = evidence.curves[network, result.conversion.mode, rollouts.stream, task]
-        evidence.conflicts += _merge(curve.setdefault(rollouts.alpha, {}).setdefault(sha, {}), rollouts)
+        by_alpha = evidence.curves[network, result.conversion.mode, rollouts.stream].setdefault(task, {})
+        evidence.conflicts += _merge(by_alpha.setdefault(rollouts.alpha, {}).setdefault(sha, {}), rollouts)
+    place = sha, int(result.seeds["seed"])
     for entry in [method.ann(result.obs), *job.methods]:
         alpha = 0.0 if entry.variant.is_off else result.alpha.chosen
         reported = result.ann if entry.is_ann else result.of(alpha)
         if reported is None:
             continue
-        by_seed = evidence.reported[entry, task].setdefault(sha, Reported()).by_seed
-        seed = int(result.seeds["seed"])
-        if by_seed.get(seed, (alpha,))[0] != alpha:
+        known = evidence.reported[entry, task]
+        if known.get(place, (alpha,))[0] != alpha:
             # The newer result chose another α; the older one's episodes must not stay among its own.
-            del by_seed[seed]
-        conflicts = _merge(by_seed.setdefault(seed, (alpha, {}))[1], reported)
+            del known[place]
+        conflicts = _merge(known.setdefault(place, (alpha, {}))[1], reported)
         evidence.conflicts += conflicts if entry.is_ann else 0  # the others' were counted with their curves
 
 
 def _merge(episodes: Episodes, rollouts: RolloutRecord) -> int:
     """Adds the episodes; returns how many were there already with another outcome."""
-    conflicts = 0
-    for episode in rollouts.episodes:
-        known = episodes.get(tuple(episode.seed))
-        conflicts += known is not None and known.reward_sum != episode.reward_sum
-        episodes[tuple(episode.seed)] = episode
+    newer = {tuple(episode.seed): episode for episode in rollouts.episodes}
+    conflicts = sum(episodes[triple].reward_sum != newer[triple].reward_sum for triple in episodes.keys() & newer)
+    episodes |= newer
     return conflicts
 
 

@@ -7,31 +7,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
 from evaluation import statistics
-from evaluation.statistics import Estimate, Interval
+from evaluation.statistics import Estimate
 from report import paper, plot
-from report.curves import Curves
-from report.document import Picture
+from report.curves import AlphaCurves
 from report.energy import Cost, Preset
-from report.method import Method, Variant
-from report.numbers import Row
+from report.method import ReportMethod, Variant
+from report.numbers import MethodRow
+from report.pages import Picture
 
 _CUT = "A bar that ends at the edge goes on beyond it; the table has its numbers."
 
 
-def ratios(rows: list[Row], out: Path, name: str, obs: str) -> list[Picture]:
-    """APR of every method, off and on, beside the paper's; none where no row has one."""
-    shown = [(row, row.apr) for row in rows if row.apr is not None and not row.method.is_ann]
+def ratios(rows: list[MethodRow], out: Path, name: str, obs: str) -> Picture | None:
+    """APR of every method, off and on, beside the paper's; None where no row has one."""
+    shown = [(row, row.apr) for row in rows if row.apr and not row.method.is_ann]
     if not shown:
-        return []
+        return None
     alt = "Average performance ratio of each method with CRPI off and on, with intervals, beside the paper's"
     with plot.picture(out, name, alt, _cut(apr for _, apr in shown)) as picture:
         figure, [panel] = plot.axes(plot.WIDTH, plot.lines(len(shown)))
         plot.reference(panel, x=100)
         for place, (row, apr) in enumerate(shown):
-            plot.mark(panel, place, 100 * apr.value, _percent(apr), ink=_ink(row.method.variant))
+            plot.mark(panel, place, apr, 100, ink=_ink(row.method.variant))
             if row.printed_apr is not None:
                 panel.plot(row.printed_apr, place, "D", markerfacecolor="white", markeredgecolor=plot.INK, markersize=6)
         plot.labels(panel, [row.method.label for row, _ in shown])
@@ -44,20 +45,17 @@ def ratios(rows: list[Row], out: Path, name: str, obs: str) -> list[Picture]:
             label = "the paper's, same tasks" + (", from pixels" if obs == "state" else "")
             entries[label] = (plot.INK, "D")
         plot.key(figure, entries, columns=3)
-    return [picture]
+    return picture
 
 
-def alphas(all_curves: list[Curves], out: Path, name: str) -> Picture:
+def alphas(all_curves: list[AlphaCurves], out: Path, name: str) -> Picture:
     """Relative return against α, a panel per network and a curve per task (the paper's Figure 5)."""
     tasks = sorted({task for curves in all_curves for task in curves.tasks})
     with plot.picture(out, name, "Relative return against α, one curve per task") as picture:
         figure, panels = plot.panels(len(all_curves))
         for panel, curves in zip(panels, all_curves):
             for task, points in curves.tasks.items():
-                x, means = [point.alpha for point in points], [100 * point.ratio for point in points]
-                bars = _bars([point.ratio for point in points], [point.interval for point in points])
-                look = plot.look(tasks.index(task)) | {"markersize": 4, "elinewidth": 0.8}
-                panel.errorbar(x, means, bars, label=task, **look)
+                _curve(panel, points.items(), label=task, markersize=4, **plot.look(tasks.index(task)))
             panel.set_title(f"{curves.label}\n{curves.which}")
             plot.reference(panel, y=100)
             panel.set(xlabel="α", ylabel="return, % of the ANN's")
@@ -67,20 +65,18 @@ def alphas(all_curves: list[Curves], out: Path, name: str) -> Picture:
     return picture
 
 
-def timesteps(rows: list[Row], out: Path, name: str) -> Picture | None:
+def timesteps(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     """APR against T per neuron, dashed with CRPI off; None where no neuron has two values of T."""
-    lines = {label: of_line for label, of_line in _lines(rows).items() if len({_steps(row) for row in of_line}) > 1}
+    lines = _several_steps(_joined(_comparable(rows)[1]))
     alt = "Average performance ratio against simulation steps, a line per method"
     return _against(lines, _steps, "simulation steps T per decision", out, name, alt)
 
 
-def timesteps_by_task(rows: list[Row], tasks: list[str], out: Path, name: str) -> Picture | None:
+def timesteps_by_task(rows: list[MethodRow], tasks: list[str], out: Path, name: str) -> Picture | None:
     """Return relative to the ANN's against T, a panel per task (the paper's Figures 2 and 3). None where no neuron has
     two values of T."""
     converted = [row for row in rows if not (row.method.is_ann or row.method.variant.is_control)]
-    lines = {
-        label: of_line for label, of_line in _joined(converted).items() if len({_steps(row) for row in of_line}) > 1
-    }
+    lines = _several_steps(_joined(converted))
     shown = [task for task in tasks if any(row.cells[task].ratio for row in converted)]
     if not lines or not shown:
         return None
@@ -94,23 +90,22 @@ def timesteps_by_task(rows: list[Row], tasks: list[str], out: Path, name: str) -
                 panel.plot(*zip(*sorted(points)), label=label, linewidth=0.8, **_look(label, lines))
             for steps, ratio in paper.FIGURE2.get(task, []):
                 panel.plot(steps, 100 * ratio, "D", markerfacecolor="white", markeredgecolor=plot.INK)
-            panel.set(title=task, xscale="log", xlabel="simulation steps T", ylabel="return, % of the ANN's")
+            _steps_axis(panel, lines)
+            panel.set(title=task, xlabel="simulation steps T", ylabel="return, % of the ANN's")
             plot.reference(panel, y=100)
-            ticks = sorted({_steps(row) for of_line in lines.values() for row in of_line})
-            panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            panel.set_xticks([], minor=True)
         plot.key(figure, columns=3)
     return picture
 
 
-def operations(rows: list[Row], out: Path, name: str) -> Picture | None:
+def operations(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     """APR against synaptic operations per decision, a point per method; None where nothing was counted."""
     alt = "Average performance ratio against synaptic operations per decision, a point per method"
-    return _against(_lines(rows), lambda row: row.sops or 1.0, "synaptic operations per decision", out, name, alt)
+    lines = _joined(_comparable(rows)[1])
+    return _against(lines, lambda row: row.sops or 1.0, "synaptic operations per decision", out, name, alt)
 
 
 def _against(
-    lines: dict[str, list[Row]], x: Callable[[Row], float], xlabel: str, out: Path, name: str, alt: str
+    lines: dict[str, list[MethodRow]], x: Callable[[MethodRow], float], xlabel: str, out: Path, name: str, alt: str
 ) -> Picture | None:
     """APR against a quantity of each method, a line per neuron and CRPI off or on."""
     if not lines:
@@ -122,15 +117,10 @@ def _against(
         figure, [panel] = plot.axes(plot.WIDTH, 4.8)
         for label, of_line in lines.items():
             points = [(x(row), row.apr) for row in sorted(of_line, key=x) if row.apr]
-            y = [apr.value for _, apr in points]
-            bars, places = _bars(y, [apr.interval for _, apr in points]), [place for place, _ in points]
-            panel.errorbar(
-                places, [100 * value for value in y], bars, label=label, elinewidth=0.8, **_look(label, lines)
-            )
-        panel.set_xscale("log", base=2 if x is _steps else 10)
+            _curve(panel, points, label=label, **_look(label, lines))
+        panel.set_xscale("log")
         if x is _steps:
-            ticks = sorted({x(row) for of_line in lines.values() for row in of_line})
-            panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            _steps_axis(panel, lines)
         plot.reference(panel, y=100)
         panel.set(xlabel=xlabel, ylabel="average performance ratio, %")
         panel.set_ylim(0, min(panel.get_ylim()[1], _most(shown)))
@@ -138,11 +128,11 @@ def _against(
     return picture
 
 
-def profiles(rows: list[Row], out: Path, name: str) -> Picture | None:
+def profiles(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     """Performance profiles (Agarwal et al. 2021): a panel per neuron, over the same tasks everywhere. None without
     relative returns."""
     tasks, converted = _comparable(rows)
-    by_neuron: dict[str, list[Row]] = {}
+    by_neuron: dict[str, list[MethodRow]] = {}
     for row in converted:
         by_neuron.setdefault(row.method.network.neuron, []).append(row)
     if not by_neuron:
@@ -157,49 +147,42 @@ def profiles(rows: list[Row], out: Path, name: str) -> Picture | None:
     with plot.picture(out, name, alt, caption) as picture:
         figure, panels = plot.panels(len(by_neuron))
         for panel, of_neuron in zip(panels, by_neuron.values()):
-            networks = list(dict.fromkeys(row.method.network for row in of_neuron))
-            for row in of_neuron:
-                look = {"color": plot.look(networks.index(row.method.network))["color"]}
-                shares = statistics.performance_profile(row.relative, list(thresholds))
-                style = "--" if row.method.variant.is_off else "-"
-                first = row is next(other for other in of_neuron if other.method.network == row.method.network)
-                label = row.method.network.label if first else None
-                panel.plot(100 * thresholds, 100 * shares, style, label=label, **look)
+            for index, network in enumerate(dict.fromkeys(row.method.network for row in of_neuron)):
+                for place, row in enumerate(row for row in of_neuron if row.method.network == network):
+                    shares = 100 * statistics.performance_profile(row.relative, list(thresholds))
+                    look = {"color": plot.look(index)["color"], "label": None if place else network.label}
+                    panel.plot(100 * thresholds, shares, "--" if row.method.variant.is_off else "-", **look)
             plot.reference(panel, x=100)
             panel.set(xlabel="return, % of the ANN's", ylabel="episodes above, %", ylim=(0, 102))
             panel.legend(loc="lower left")
     return picture
 
 
-def controls(rows: list[Row], out: Path, name: str) -> list[Picture]:
-    """The gain over CRPI off of each mode; none where no control was run."""
-    shown = [(row.method, row.gain) for row in rows if row.gain is not None]
-    if not any(method.variant.is_control for method, _ in shown):
-        return []
+def controls(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
+    """The gain over CRPI off of each mode; None where no control was run."""
+    shown = {row.method: row.gain for row in rows if row.gain}
+    if not any(method.variant.is_control for method in shown):
+        return None
     with plot.picture(out, name, "Gain of CRPI and of its controls over plain conversion") as picture:
         _, [panel] = plot.axes(plot.WIDTH, plot.lines(len(shown)))
         plot.reference(panel, x=0)
-        for place, (method, gain) in enumerate(shown):
-            plot.mark(panel, place, 100 * gain.value, _percent(gain), ink=_ink(method.variant))
-        plot.labels(panel, [method.label for method, _ in shown])
+        for place, (method, gain) in enumerate(shown.items()):
+            plot.mark(panel, place, gain, 100, ink=_ink(method.variant))
+        plot.labels(panel, [method.label for method in shown])
         panel.set_xlabel("gain over CRPI off, in % of the ANN's return\n(bars: 95 % interval, same episodes)")
-    return [picture]
+    return picture
 
 
-def energy(costs: Mapping[Method, Cost], preset: Preset, out: Path, name: str) -> Picture:
+def energy(costs: Mapping[ReportMethod, Cost], preset: Preset, out: Path, name: str) -> Picture:
     """The ANN's energy per decision and the three sums of each network, on a logarithmic scale."""
-    ways = {
-        "ANN": Cost.ann,
-        "spikes only (the paper's way)": Cost.spikes_only,
-        "+ analog layer once": Cost.analog_once,
-        "+ analog layer at every step": Cost.analog_always,
-    }
+    ways = ("ANN", "spikes only (the paper's way)", "+ analog layer once", "+ analog layer at every step")
+    joules = zip(*(cost.joules(preset) for cost in costs.values()))
     alt = f"Energy per decision of the ANN and of each spiking network, preset {preset.name}"
     with plot.picture(out, name, alt) as picture:
         figure, [panel] = plot.axes(plot.WIDTH, plot.lines(len(costs)))
-        for index, (label, way) in enumerate(ways.items()):
-            values = [1e6 * way(cost, preset) for cost in costs.values()]
-            panel.plot(values, range(len(costs)), linestyle="", label=label, **plot.look(index))
+        for index, (label, values) in enumerate(zip(ways, joules)):
+            microjoules = [1e6 * value for value in values]
+            panel.plot(microjoules, range(len(costs)), linestyle="", label=label, **plot.look(index))
         plot.labels(panel, [method.label for method in costs])
         panel.set_xscale("log")
         low, high = panel.get_xlim()
@@ -212,27 +195,33 @@ def energy(costs: Mapping[Method, Cost], preset: Preset, out: Path, name: str) -
     return picture
 
 
-def _comparable(rows: list[Row]) -> tuple[tuple[str, ...], list[Row]]:
+def _comparable(rows: list[MethodRow]) -> tuple[tuple[str, ...], list[MethodRow]]:
     """The most tasks that any method has a ratio on, and the methods that have one on all of these; no controls."""
     converted = [row for row in rows if row.apr and not (row.method.is_ann or row.method.variant.is_control)]
     tasks = max((row.counted for row in converted), key=len, default=())
     return tasks, [row for row in converted if row.counted == tasks]
 
 
-def _lines(rows: list[Row]) -> dict[str, list[Row]]:
-    """The comparable rows that one line joins, by its label: one neuron, with CRPI off or on."""
-    return _joined(_comparable(rows)[1])
-
-
-def _joined(rows: list[Row]) -> dict[str, list[Row]]:
-    lines: dict[str, list[Row]] = {}
+def _joined(rows: list[MethodRow]) -> dict[str, list[MethodRow]]:
+    """The rows that one line joins, by its label: one neuron, with CRPI off or on."""
+    lines: dict[str, list[MethodRow]] = {}
     for row in rows:
         if isinstance(row.method.network.timesteps, int):
             lines.setdefault(f"{row.method.network.neuron.upper()}, {row.method.variant.short}", []).append(row)
     return lines
 
 
-def _steps(row: Row) -> float:
+def _several_steps(lines: dict[str, list[MethodRow]]) -> dict[str, list[MethodRow]]:
+    return {label: rows for label, rows in lines.items() if len(set(map(_steps, rows))) > 1}
+
+
+def _steps_axis(panel: Axes, lines: dict[str, list[MethodRow]]) -> None:
+    panel.set_xscale("log", base=2)
+    ticks = sorted({_steps(row) for of_line in lines.values() for row in of_line})
+    panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+
+
+def _steps(row: MethodRow) -> float:
     return float(row.method.network.timesteps)
 
 
@@ -247,16 +236,12 @@ def _ink(variant: Variant) -> str:
     return plot.OTHER if variant.is_control else plot.PLAIN if variant.is_off else plot.CRPI
 
 
-def _percent(value: Estimate) -> tuple[float, float]:
-    low, high = value.interval or (value.value, value.value)
-    return 100 * low, 100 * high
-
-
-def _bars(values: list[float], intervals: list[Interval | None]) -> list[list[float]]:
-    """Lengths of the intervals' two arms, in %, for matplotlib; none where there is no interval."""
-    ends = [interval or (value, value) for value, interval in zip(values, intervals)]
-    low = [100 * (value - end[0]) for value, end in zip(values, ends)]
-    return [low, [100 * (end[1] - value) for value, end in zip(values, ends)]]
+def _curve(panel: Axes, points: Iterable[tuple[float, Estimate]], **look: Any) -> None:
+    """Ratios in %, with the arms of their intervals where there are any."""
+    x, estimates = zip(*points)
+    means = np.array([estimate.value for estimate in estimates])
+    ends = np.array([estimate.interval or (estimate.value, estimate.value) for estimate in estimates])
+    panel.errorbar(x, 100 * means, 100 * np.abs(ends.T - means), elinewidth=0.8, **look)
 
 
 def _most(values: Iterable[Estimate]) -> float:
@@ -268,4 +253,4 @@ def _most(values: Iterable[Estimate]) -> float:
 def _cut(values: Iterable[Estimate]) -> str:
     """A sentence where an interval goes on beyond the axis."""
     shown = list(values)
-    return _CUT if any(_percent(value)[1] > _most(shown) for value in shown) else ""
+    return _CUT if any(value.interval and 100 * value.interval.high > _most(shown) for value in shown) else ""

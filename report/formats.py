@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+
+from evaluation.statistics import BIMODAL, Estimate
 
 MINUS = "−"
 
@@ -29,6 +32,10 @@ def percent(fraction: float, digits: int = 1, sign: bool = False) -> str:
     return fixed(100 * fraction, digits, sign)
 
 
+signed = functools.partial(plain, sign=True)
+fine_percent = functools.partial(percent, digits=2)
+
+
 def compact(value: float) -> str:
     """A count of operations: "212M", "47.9M", "3.10k"."""
     size, unit = next(
@@ -42,9 +49,16 @@ def probability(p: float) -> str:
     return "< 0.001" if p < 0.0005 else fixed(p, 3)
 
 
-def interval(low: float, high: float, write: Callable[..., str] = plain, sign: bool = False) -> str:
-    """ "[812, 833]"; of differences, with `sign`: "[−3.20, +14.1]"."""
-    return f"[{write(low, sign=sign)}, {write(high, sign=sign)}]"
+def interval(ends: tuple[float, float] | None, write: Callable[..., str] = plain, sign: bool = False) -> str:
+    """ "[812, 833]"; of differences, with `sign`: "[−3.20, +14.1]"; "no interval" where none holds."""
+    return f"[{', '.join(write(end, sign=sign) for end in ends)}]" if ends else "no interval"
+
+
+def ends(value: Estimate, write: Callable[..., str] = plain, sign: bool = False) -> str:
+    """The interval with what limits it: "[812, 833]; n=5, bimodal"."""
+    marks = [f"n={value.n}"] if value.mark else []
+    marks += [BIMODAL] if value.mark == BIMODAL else []
+    return "; ".join(filter(None, (interval(value.interval, write, sign), ", ".join(marks))))
 
 
 def _signed(value: float, size: str, sign: bool) -> str:

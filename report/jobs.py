@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from evaluation import result as results
 from evaluation.result import RESULT, Result
 from report import method
-from report.method import Method
+from report.method import ReportMethod
 from report.plan import PLAN, PlannedJob, SweepPlan
 from runtime.errors import UserError
 from runtime.files import sha256_file
@@ -52,8 +52,7 @@ class Job:
     def task(self) -> str:
         """The task, headed by the policy's label where it has one: "TD3 Hopper-v4"."""
         name = self.result.task if self.result else str(self.config.get("env_name", "unknown"))
-        label = self.config.get("label")
-        return f"{label} {name}" if label else name
+        return " ".join(filter(None, (self.config.get("label"), name)))
 
     @property
     def obs(self) -> str:
@@ -67,9 +66,9 @@ class Job:
         return path if named and path.is_file() and not path.is_symlink() and sha256_file(path) == named else None
 
     @cached_property
-    def methods(self) -> list[Method]:
+    def methods(self) -> list[ReportMethod]:
         """What it computed, or was to compute; empty where nothing readable tells."""
-        if self.result is not None and self.result.status == "ok":
+        if self.result and self.result.status == "ok":
             return method.of_result(self.result)
         return method.of_config(self.config) if self.config else []
 
@@ -110,12 +109,13 @@ def collect(folders: Iterable[str | Path]) -> tuple[list[Job], list[str]]:
                 jobs[folder] = _foreign(_job(folder)) if sweeps & set(folder.parents) else _job(folder)
     if not jobs:
         raise UserError(f"{', '.join(map(str, places))}: no {RESULT} and no sweep there; nothing to report")
-    done = [_what(job.config) for job in jobs.values() if job.status == "ok"]
-    wanted = [job for job in jobs.values() if job.status != "missing" or _what(job.config) not in done]
+    done = [_decisive(job.config) for job in jobs.values() if job.status == "ok"]
+    wanted = [job for job in jobs.values() if job.status != "missing" or _decisive(job.config) not in done]
     return sorted(wanted, key=lambda job: _natural(job.folder)), notes
 
 
-def _what(config: dict[str, Any]) -> dict[str, Any]:
+def _decisive(config: dict[str, Any]) -> dict[str, Any]:
+    """The options that a job's numbers depend on."""
     return {name: value for name, value in config.items() if name not in _BESIDE}
 
 
@@ -132,7 +132,7 @@ def _job(folder: Path, planned: PlannedJob | None = None) -> Job:
         result = results.read(folder)
     except UserError as error:
         return Job(folder, "damaged", str(error).removeprefix(f"{path}: "), config)
-    shared = result.config.keys() & _what(config).keys()
+    shared = result.config.keys() & _decisive(config).keys()
     if other := sorted(name for name in shared if result.config[name] != config[name]):
         reason = f"its folder holds the result of another sweep, which differs in {', '.join(other)}"
         return Job(folder, "missing", reason, config)
@@ -145,9 +145,9 @@ def _job(folder: Path, planned: PlannedJob | None = None) -> Job:
 
 def _foreign(job: Job) -> Job:
     reason = "the sweep whose folder it lies in did not plan it; report on it by its own folder"
-    return Job(job.folder, "foreign", reason, job.config, job.result)
+    return replace(job, status="foreign", reason=reason)
 
 
-def _natural(folder: Path) -> tuple[tuple[int, int, str], ...]:
+def _natural(folder: Path) -> list[tuple[int, int, str]]:
     # Hydra's job folders are numbers: 10 comes after 9.
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in folder.parts)
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in folder.parts]

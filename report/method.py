@@ -40,8 +40,9 @@ class Network:
     @property
     def label(self) -> str:
         """Its name in tables: "IF, T=32", with whatever departs from the paper's settings; "ANN"."""
+        kind = (self.rule, self.coding)
         changes = {
-            f"{self.rule} rule, {self.coding} coding": _STANDARD.get(self.neuron, self._kind) != self._kind,
+            f"{self.rule} rule, {self.coding} coding": _STANDARD.get(self.neuron, kind) != kind,
             f"n={self.n_thresholds}": self.rule == "mt" and self.n_thresholds != 4,
             f"θ over {self.calibration_steps} decisions": self.calibration_steps != 5000,
             f"θ at {self.percentile or 0:g} %": self.percentile is not None,
@@ -50,10 +51,6 @@ class Network:
         }
         name = [self.neuron.upper(), f"T={self.timesteps}", *(text for text, is_so in changes.items() if is_so)]
         return "ANN" if self.neuron == "ann" else ", ".join(name)
-
-    @property
-    def _kind(self) -> tuple[str, str]:
-        return self.rule, self.coding
 
     @property
     def is_standard(self) -> bool:
@@ -94,20 +91,16 @@ class Variant:
     @property
     def label(self) -> str:
         """ "no", or what is carried and how α was chosen."""
-        if self.is_off:
-            return "no"
         name = str(self.mode) if self.is_control else "yes"
-        if self.how == "given":
-            return f"{name}, α={self.alpha:g}"
-        return f"{name}, α chosen" + (" on the reported episodes (optimistic)" if self.how == "paper" else "")
+        how = {"given": f"α={self.alpha or 0:g}", "paper": "α chosen on the reported episodes (optimistic)"}
+        return "no" if self.is_off else f"{name}, {how.get(self.how, 'α chosen')}"
 
     @property
     def short(self) -> str:
         """Its name in figures: "CRPI off", "CRPI", "CRPI, optimistic α", "carry, α=0.5"."""
-        if self.is_off:
-            return "CRPI off"
-        suffix = {"given": f", α={self.alpha or 0:g}", "paper": ", optimistic α"}.get(self.how, "")
-        return (str(self.mode) if self.is_control else "CRPI") + suffix
+        name = str(self.mode) if self.is_control else "CRPI"
+        how = {"off": " off", "given": f", α={self.alpha or 0:g}", "paper": ", optimistic α"}
+        return name + how.get(self.how, "")
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -119,8 +112,8 @@ OFF = Variant(None, "off")
 
 
 @dataclass(frozen=True)
-class Method:
-    """A row of a table: a network and what it carries."""
+class ReportMethod:
+    """A method as a row of a table has it: a network and what it carries."""
 
     network: Network
     variant: Variant = OFF
@@ -140,34 +133,34 @@ class Method:
         return self.network.label + ("" if self.is_ann else f"   {self.variant.short}")
 
     @property
-    def ann(self) -> Method:
+    def ann(self) -> ReportMethod:
         """The ANN that was converted."""
         return ann(self.network.obs)
 
     @property
-    def off(self) -> Method:
+    def off(self) -> ReportMethod:
         """The same network with CRPI off."""
-        return Method(self.network)
+        return ReportMethod(self.network)
 
     @property
     def order(self) -> tuple[Any, ...]:
         return (self.network.order, self.variant.order)
 
 
-def ann(obs: str) -> Method:
+def ann(obs: str) -> ReportMethod:
     """The policy itself."""
-    return Method(Network(obs, "ann"))
+    return ReportMethod(Network(obs, "ann"))
 
 
-def of_result(result: Result) -> list[Method]:
+def of_result(result: Result) -> list[ReportMethod]:
     """What a finished job computed."""
     conversion, alpha = result.conversion, result.alpha
-    assert conversion is not None and alpha is not None
-    methods = of_config(
+    assert conversion and alpha
+    neuron = {name: getattr(conversion, name) for name in ("rule", "coding", "n_thresholds")}
+    return of_config(
         {
             "obs": result.obs,
-            "neuron": {name: getattr(conversion, name) for name in ("rule", "coding", "n_thresholds")}
-            | {"name": conversion.neuron},
+            "neuron": neuron | {"name": conversion.neuron},
             "SNN_ts": conversion.timesteps,
             "calibration": conversion.calibration,
             "hybrid": conversion.hybrid,
@@ -175,11 +168,9 @@ def of_result(result: Result) -> list[Method]:
             "crpi": {"alpha": alpha.requested, "mode": conversion.mode, "select": alpha.how},
         }
     )
-    # Results of earlier versions may lack α = 0.
-    return [method for method in methods if not method.variant.is_off or result.of(0.0)]
 
 
-def of_config(config: dict[str, Any]) -> list[Method]:
+def of_config(config: dict[str, Any]) -> list[ReportMethod]:
     """What a job of this configuration (cfgs/convert.yaml) reports, CRPI off, on, or both, however wrong its values."""
     neuron = config.get("neuron")
     neuron = neuron if isinstance(neuron, dict) else {"name": neuron}
@@ -199,16 +190,15 @@ def of_config(config: dict[str, Any]) -> list[Method]:
         hybrid=config.get("hybrid") is True,
         dtype=None if config.get("dtype") is None else str(config["dtype"]),
     )
-    return [Method(network, variant) for variant in _variants(crpi)]
+    return [ReportMethod(network, variant) for variant in _variants(crpi)]
 
 
 def _variants(crpi: dict[str, Any]) -> list[Variant]:
     values = [_number(value) for value in alpha_selection.requested(crpi.get("alpha"))]
     alphas = [value for value in values if value is not None] or [0.0]
     how = alpha_selection.plan(alphas, str(crpi.get("select"))).how
-    if how != alpha_selection.GIVEN:
-        return [OFF, Variant(str(crpi.get("mode")), how)]
-    return [OFF, *(Variant(str(crpi.get("mode")), how, alpha) for alpha in alphas if alpha)]
+    on = Variant(str(crpi.get("mode")), how, alphas[0] if how == alpha_selection.GIVEN else None)
+    return [OFF] if alphas == [0.0] else [OFF, on]
 
 
 def _number(value: Any) -> float | None:

@@ -11,7 +11,7 @@ from evaluation import statistics
 from evaluation.statistics import Estimate
 from report import energy, paper
 from report.evidence import Episodes, Evidence, Strata
-from report.method import Method
+from report.method import ReportMethod
 from report.paper import PaperRow
 
 Returns = dict[Hashable, float]  # by seed triple
@@ -44,13 +44,13 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """One method over all tasks. `apr`, `iqm` (over all episodes, each relative to its task's ANN) and `gain` (of the
     APR over CRPI off, over the same episodes) are fractions of the ANN's return, over `counted`, the tasks that have
     numbers and an ANN whose mean return is positive; `improvement`: the probability that an episode earns more than one
     with CRPI off; `relative`: task → each episode's return relative to the ANN's mean, by policy."""
 
-    method: Method
+    method: ReportMethod
     cells: dict[str, Cell]
     counted: tuple[str, ...] = ()
     apr: Estimate | None = None
@@ -80,33 +80,20 @@ class Row:
         return self.printed.apr_over(self.counted) if self.printed else None
 
 
-@dataclass(frozen=True)
-class Comparisons:
-    """The gains of several rows on single tasks, tested together. `number`: how many have a p; `apart`: (method, task)
-    of those whose own p is below 0.05; `adjusted`: (method, task) → p with Holm's adjustment for their number."""
-
-    number: int
-    apart: list[tuple[Method, str]]
-    adjusted: dict[tuple[Method, str], float]
-
-    @property
-    def surviving(self) -> list[tuple[Method, str]]:
-        return [place for place, p in self.adjusted.items() if p < 0.05]
-
-
-def compare(rows: Iterable[Row]) -> Comparisons:
-    """Each row's gain on each task against none. What was left at α = 0 is the same method and no comparison."""
+def compare(rows: Iterable[MethodRow]) -> dict[tuple[ReportMethod, str], tuple[float, float]]:
+    """(method, task) → the p of its gain, alone and with Holm's adjustment for all gains that could be tested. What was
+    left at α = 0 is the same method and no comparison."""
     ps = {
         (row.method, task): cell.gain.p
         for row in rows
         for task, cell in row.cells.items()
-        if cell.gain is not None and cell.gain.p is not None and cell.alphas != (0.0,)
+        if cell.gain and cell.gain.p is not None and cell.alphas != (0.0,)
     }
-    adjusted = {place: p for place, p in zip(ps, statistics.holm(list(ps.values()))) if p is not None}
-    return Comparisons(len(ps), [place for place, p in ps.items() if p < 0.05], adjusted)
+    adjusted = statistics.holm([*ps.values()])
+    return {place: (p, together) for (place, p), together in zip(ps.items(), adjusted) if together is not None}
 
 
-def row(evidence: Evidence, method: Method, tasks: list[str]) -> Row:
+def row(evidence: Evidence, method: ReportMethod, tasks: list[str]) -> MethodRow:
     """The row of one method, or of the ANN, over `tasks`. The ANN's ratio is 1 by definition, without an interval."""
     cells = {task: _cell(evidence, method, task) for task in tasks}
     counted = tuple(task for task, cell in cells.items() if cell.ratio is not None)
@@ -115,11 +102,11 @@ def row(evidence: Evidence, method: Method, tasks: list[str]) -> Row:
     levels = {task: float(np.mean(sum(values, []))) for task, values in ann.items()}
     relative = {task: [[value / levels[task] for value in values] for values in snn[task]] for task in counted}
     if not counted or method.is_ann:
-        return Row(method, cells, counted, Estimate(1.0, None, 0) if counted else None, relative=relative)
+        return MethodRow(method, cells, counted, Estimate(1.0, None, 0) if counted else None, relative=relative)
     pairs = {task: sides for task in counted if (sides := _pairs(evidence, method, task))}
     treated, control = ({task: sides[index] for task, sides in pairs.items()} for index in (0, 1))
     comparable = pairs.keys() == snn.keys()
-    return Row(
+    return MethodRow(
         method,
         cells,
         counted,
@@ -131,7 +118,7 @@ def row(evidence: Evidence, method: Method, tasks: list[str]) -> Row:
     )
 
 
-def _cell(evidence: Evidence, method: Method, task: str) -> Cell:
+def _cell(evidence: Evidence, method: ReportMethod, task: str) -> Cell:
     unfinished = evidence.unfinished(method, task)
     strata = evidence.strata(method, task)
     if not strata:
@@ -141,7 +128,6 @@ def _cell(evidence: Evidence, method: Method, task: str) -> Cell:
     mean = statistics.mean(values)
     level = float(np.mean(sum(_values(_matching_ann(evidence, method, task)), [])))
     between, within = statistics.seed_spread(values)
-    alphas = {alpha for reported in evidence.reported[method, task].values() for alpha in reported.alphas}
     return Cell(
         "ok",
         "" if method.is_ann else "; ".join(f"{job.status}: {job.reason}" for job in unfinished),
@@ -152,13 +138,13 @@ def _cell(evidence: Evidence, method: Method, task: str) -> Cell:
         sops=None if method.is_ann else energy.sops_per_decision(evidence.episodes(method, task)),
         ratio=mean.value / level if level > 0 else None,
         gain=statistics.gain(*pairs) if pairs else None,
-        alphas=() if method.variant.is_off else tuple(sorted(alphas)),
+        alphas=() if method.variant.is_off else tuple(evidence.alphas(method, task)),
         between=between if len(values) > 1 else None,
         within=within,
     )
 
 
-def _pairs(evidence: Evidence, method: Method, task: str) -> tuple[list[Returns], list[Returns]] | None:
+def _pairs(evidence: Evidence, method: ReportMethod, task: str) -> tuple[list[Returns], list[Returns]] | None:
     """Per policy the returns with CRPI, and those of the same episodes without; None where one of the latter lacks."""
     if method.variant.is_off:
         return None
@@ -169,7 +155,7 @@ def _pairs(evidence: Evidence, method: Method, task: str) -> tuple[list[Returns]
     return [_returns(episodes) for episodes in strata.values()], same
 
 
-def _matching_ann(evidence: Evidence, method: Method, task: str) -> Strata:
+def _matching_ann(evidence: Evidence, method: ReportMethod, task: str) -> Strata:
     """The ANN's episodes on the environment seeds of the method's own; all of them where it lacks some."""
     ann = evidence.strata(method.ann, task)
     return {
@@ -180,7 +166,7 @@ def _matching_ann(evidence: Evidence, method: Method, task: str) -> Strata:
 
 def _returns(episodes: Episodes) -> Returns:
     """Episodes that were cut short never get here: their jobs are not "ok"."""
-    return {triple: value for triple in sorted(episodes) if (value := episodes[triple].return_) is not None}
+    return {triple: episodes[triple].reward_sum for triple in sorted(episodes)}
 
 
 def _values(strata: Mapping[str, Episodes]) -> list[list[float]]:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from report.method import Method, Network
+from report.method import Network, ReportMethod
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class PaperRow:
         return 100 * sum(ratios) / len(ratios)
 
 
-@dataclass(frozen=True)
-class Energy:
+class Energy(NamedTuple):
     """A figure of Table 4: synaptic operations (ANN: multiply-accumulates) and microjoules per decision."""
 
     operations: float
@@ -58,7 +57,9 @@ COSINES: dict[str, list[float]] = {name: _DATA["table1"][name] for name in ("cor
 COSINES_SOURCE: str = _DATA["table1"]["source"]
 # Figure 2, as far as it is printed in numbers: policy → (T, return relative to the ANN's) of IF without CRPI.
 FIGURE2: dict[str, list[tuple[int, float]]] = _DATA["figure2"]
-ANN_ENERGY = Energy(_DATA["table4"]["ann"]["macs"], _DATA["table4"]["ann"]["microjoules"])
+ANN_ENERGY = Energy(*_DATA["table4"]["ann"].values())
+# Table 4, by neuron and T. It doesn't say whether CRPI was on.
+_ENERGY = {(neuron, steps): Energy(*figures) for neuron, steps, *figures in map(dict.values, _DATA["table4"]["snn"])}
 
 
 def has(tasks: Iterable[str]) -> bool:
@@ -66,12 +67,12 @@ def has(tasks: Iterable[str]) -> bool:
     return not set(TASKS).isdisjoint(tasks)
 
 
-def row(method: Method) -> PaperRow | None:
+def row(method: ReportMethod) -> PaperRow | None:
     """The row of Table 3 for the ANN or for a converted network with CRPI off or on, or None where the paper has no
     such row."""
+    network, variant = method.network, method.variant
     if method.is_ann:
         return ANN
-    network, variant = method.network, method.variant
     if not network.is_standard or variant.is_control:
         return None
     wanted = (network.neuron, network.timesteps, not variant.is_off)
@@ -79,8 +80,5 @@ def row(method: Method) -> PaperRow | None:
 
 
 def energy(network: Network) -> Energy | None:
-    """Table 4's figure for a network, or None where it has none. It doesn't say whether CRPI was on."""
-    for entry in _DATA["table4"]["snn"]:
-        if network.is_standard and (entry["neuron"], entry["timesteps"]) == (network.neuron, network.timesteps):
-            return Energy(entry["sops"], entry["microjoules"])
-    return None
+    """Table 4's figure for a network, or None where it has none."""
+    return _ENERGY.get((network.neuron, network.timesteps)) if network.is_standard else None

@@ -17,8 +17,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from report.document import Picture
-from report.pages import FIGURES
+from evaluation.statistics import Estimate
+from report.pages import FIGURES, Picture
 from runtime.files import atomic_write
 
 # Okabe and Ito's colours, told apart by all kinds of colour vision, the pale yellow left out.
@@ -70,10 +70,10 @@ def axes(width: float, height: float, rows: int = 1, columns: int = 1, **options
     return figure, list(grid.flat)
 
 
-def panels(count: int, height: float = 3.0) -> tuple[Figure, list[Axes]]:
+def panels(count: int) -> tuple[Figure, list[Axes]]:
     """`count` panels that share their vertical axis, two in a row: more would be too small on a telephone."""
     columns, rows = min(count, 2), math.ceil(count / 2)
-    figure, grid = axes(WIDTH, 0.8 + height * rows, rows, columns, sharey=True)
+    figure, grid = axes(WIDTH, 0.8 + 3 * rows, rows, columns, sharey=True)
     for panel in grid[count:]:
         panel.set_visible(False)
     return figure, grid[:count]
@@ -94,19 +94,19 @@ def labels(panel: Axes, names: Sequence[str]) -> None:
 def mark(
     panel: Axes,
     place: float,
-    mean: float,
-    interval: tuple[float, float] | None = None,
-    values: Sequence[float] = (),
+    value: Estimate,
+    scale: float = 1.0,
+    episodes: Sequence[float] = (),
     ink: str = CRPI,
     marker: str = "o",
-    size: float = 7,
 ) -> None:
-    """A mean on its horizontal interval, over single `values` as faint dots."""
-    spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(len(values))
-    panel.plot(values, place + spread, ".", color=ink, alpha=0.3, markersize=4, markeredgewidth=0)
-    if interval is not None:
-        panel.plot(interval, [place, place], color=ink, linewidth=2.2)
-    panel.plot(mean, place, marker, color=ink, markersize=size, markeredgecolor="white", markeredgewidth=0.8)
+    """A mean on its interval, over single episodes as faint dots, all times `scale`; diamonds are smaller."""
+    spread = np.linspace(-0.12, 0.12, len(episodes)) if len(episodes) > 1 else np.zeros(len(episodes))
+    panel.plot(scale * np.array(episodes), place + spread, ".", color=ink, alpha=0.3, markersize=4, markeredgewidth=0)
+    if value.interval:
+        panel.plot([scale * end for end in value.interval], [place, place], color=ink, linewidth=2.2)
+    look: Any = {"markersize": 7 if marker == "o" else 5, "markeredgecolor": "white", "markeredgewidth": 0.8}
+    panel.plot(scale * value.value, place, marker, color=ink, **look)
 
 
 def reference(panel: Axes, x: float | None = None, y: float | None = None, ink: str = GREY, style: str = ":") -> None:
@@ -132,15 +132,6 @@ def key(figure: Figure, entries: Mapping[str, tuple[str, str]] | None = None, co
 def look(index: int) -> dict[str, Any]:
     """Colour and marker of the n-th curve."""
     return {"color": COLOURS[index % len(COLOURS)], "marker": _MARKERS[index % len(_MARKERS)]}
-
-
-def band(panel: Axes, parts: Sequence[Sequence[float]], ink: str, label: str | None = None, smooth: int = 1) -> None:
-    """A curve over decisions with its interval: mean, low and high, as running means over `smooth` decisions."""
-    width = min(smooth, len(parts[0]))
-    mean, low, high = (np.convolve(values, np.ones(width) / width, mode="valid") for values in parts)
-    x = np.arange(1, len(mean) + 1) + (width - 1) / 2
-    panel.fill_between(x, low, high, color=ink, alpha=0.15, linewidth=0)
-    panel.plot(x, mean, color=ink, label=label, linewidth=1.5)
 
 
 def note(panel: Axes, text: str, place: tuple[float, float], ink: str = GREY, **options: Any) -> None:

@@ -49,7 +49,7 @@ def lines(rows: list[dict[str, str]]) -> list[str]:
     table = [f"| task | method | carried | n | α | off → on | gain | p | Holm, of {len(tested)} |", "|---" * 9 + "|"]
     for key, gain in gains.items():
         off, on = (statistics.mean([list(side.values()) for side in sides.values()]).value for sides in returns[key])
-        ends = interval(*gain.interval, sign=True) if gain.interval else "no interval"
+        ends = interval(gain.interval, sign=True)
         mark = f" {gain.mark}" if gain.mark else ""
         ps = [probability(p) if p is not None and key in adjusted else "–" for p in (gain.p, adjusted.get(key))]
         words = [*key, str(gain.n), ", ".join(sorted(alphas[key])), f"{plain(off)} → {plain(on)}"]

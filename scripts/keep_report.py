@@ -21,7 +21,7 @@ from pathlib import Path
 from PIL import Image
 
 from evaluation.result import RESULT
-from report.context import VIDEO
+from report.job_sections import VIDEO
 from report.make import CSV, make
 from report.pages import FIGURES, escaped
 from report.plan import PLAN

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from analysis.document import Analysis, Curve, Estimate
+from analysis.document import Analysis, Cosine, Curve
 from report import paper, plot
-from report.analysis.labels import INKS, NOISES, SHORT, TITLES, ink, label, shown, unit
-from report.document import Picture
-from report.formats import plain
+from report.analysis.labels import INKS, NOISES, SHORT, TITLES, shown, unit
+from report.formats import plain, signed
+from report.pages import Picture
 from report.plot import INK
 
 _STEPS = {"states": "#4b5a75", "actions": "#a86f00"}
 _PARTS = {"clipping": "#7a6f9b", "quantisation": "#56B4E9", "carry": "#E69F00", "unevenness": "#CC79A7"}
-
-
-def all_of(analysis: Analysis, out: Path) -> dict[str, Picture]:
-    """By name; figures that this analysis has nothing for are left out."""
-    makers = {
-        "loss": loss,
-        "cosines": cosines,
-        "alpha": over_alpha,
-        "growth": growth,
-        "map": state_map,
-        "order": order,
-        "layers": layers,
-    }
-    pictures = {name: maker(analysis, out) for name, maker in makers.items()}
-    return {name: picture for name, picture in pictures.items() if picture is not None}
 
 
 def loss(analysis: Analysis, out: Path) -> Picture:
@@ -43,42 +29,39 @@ def loss(analysis: Analysis, out: Path) -> Picture:
         "changes the actions in the ANN's states (SNN|ANN). Means over episodes."
     )
     methods, ann = shown(analysis), analysis.ann.mean
+    ends = [ann]
     with plot.picture(out, "loss", alt, caption) as picture:
         _, panels = plot.axes(plot.WIDTH, 1.1 + 1.6 * len(methods), len(methods), sharex=True)
-        for panel, method in zip(panels, methods):
-            own, colour = method.reward_sum.mean, ink(analysis, method.alpha)
-            for row, middle, kinds in (
-                (0, method.ann_on_snn.mean, ("states", "actions")),
-                (1, method.snn_on_ann.mean, ("actions", "states")),
-            ):
-                # Each step on a line of its own: the second may lead back over the first.
-                _step(panel, row - 0.1, ann, middle, kinds[0])
-                _step(panel, row + 0.12, middle, own, kinds[1])
+        for panel, (name, colour, method) in zip(panels, methods):
+            own, ann_on_snn, snn_on_ann = method.reward_sum.mean, method.ann_on_snn.mean, method.snn_on_ann.mean
+            ends += [own, ann_on_snn, snn_on_ann]
+            # Each step on a line of its own: the second may lead back over the first.
+            _step(panel, -0.1, ann, ann_on_snn, "states")
+            _step(panel, 0.12, ann_on_snn, own, "actions")
+            _step(panel, 0.9, ann, snn_on_ann, "actions")
+            _step(panel, 1.12, snn_on_ann, own, "states")
             for x, line in ((ann, INK), (own, colour)):
                 panel.axvline(x, color=line, linewidth=2, zorder=0)
-            panel.set_title(label(analysis, method.alpha), color=colour)
+            panel.set_title(name, color=colour)
             plot.labels(panel, ["states first", "actions first"])
             plot.note(panel, "ANN", (ann, -0.6), INK, xytext=(4, -2), va="top")
-        sums = [estimate.mean for m in methods for estimate in (analysis.ann, m.reward_sum, m.ann_on_snn, m.snn_on_ann)]
-        margin = 0.12 * (max(sums) - min(sums) or 1.0)
-        panels[-1].set(xlim=(min(sums) - margin, max(sums) + margin), xlabel=unit(analysis))
+        margin = 0.12 * (max(ends) - min(ends) or 1.0)
+        panels[-1].set(xlim=(min(ends) - margin, max(ends) + margin), xlabel=unit(analysis))
     return picture
 
 
 def _step(panel: Axes, place: float, start: float, end: float, kind: str) -> None:
     arrow = {"arrowstyle": "-|>", "color": _STEPS[kind], "linewidth": 4, "shrinkA": 0, "shrinkB": 0}
     panel.annotate("", (end, place), (start, place), arrowprops=arrow)
-    above = place % 1 > 0.5
-    text = f"{kind} {plain(end - start, sign=True)}"
-    plot.note(panel, text, ((start + end) / 2, place), _STEPS[kind], xytext=(0, 7 if above else -16), ha="center")
+    text = f"{kind} {signed(end - start)}"
+    height = 7 if place % 1 > 0.5 else -16
+    plot.note(panel, text, ((start + end) / 2, place), _STEPS[kind], xytext=(0, height), ha="center")
 
 
 def cosines(analysis: Analysis, out: Path) -> Picture:
     """Table 1's quantities on the report episodes, with the disturbed ANN as control."""
-    rows = [
-        (label(analysis, method.alpha), ink(analysis, method.alpha), method.cosines, "o") for method in shown(analysis)
-    ]
-    noise = shown(analysis)[0].disturbed
+    rows = [(name, colour, method.cosines, "o") for name, colour, method in shown(analysis)]
+    noise = analysis.of(0.0).disturbed
     rows += [(f"ANN + {SHORT[kind]}", INKS[kind], noise[kind].cosines, "D") for kind in reversed(SHORT)]
     alt = "Cosines of neighbouring action errors: correction, consistency and drift, by policy"
     caption = (
@@ -88,29 +71,28 @@ def cosines(analysis: Analysis, out: Path) -> Picture:
     )
     sign = " Actions have one dimension here, so each cosine is a sign." if analysis.actions == 1 else ""
     with plot.picture(out, "cosines", alt, caption + sign) as picture:
-        _, panels = plot.axes(7.5, plot.lines(len(rows)), 1, 3, sharey=True, sharex=True)
-        for panel, name in zip(panels, TITLES):
-            cosine_panel(panel, name)
-            for place, (_, colour, values, marker) in enumerate(rows):
-                estimate(panel, place, values[name].mean, colour, marker)
-        plot.labels(panels[0], [row[0] for row in rows])
-        panels[1].set_xlabel("cosine between the errors of neighbouring decisions")
+        marks = [(place, cosines, colour, marker) for place, (_, colour, cosines, marker) in enumerate(rows)]
+        figure = cosine_panels([row[0] for row in rows], marks)
+        figure.axes[1].set_xlabel("cosine between the errors of neighbouring decisions")
     return picture
 
 
-def cosine_panel(panel: Axes, name: str) -> None:
-    """An axis for one kind of cosine, with the paper's range."""
-    panel.axvspan(*paper.COSINES[name], color=plot.PALE, zorder=0, linewidth=0)
-    plot.reference(panel, x=0, style="-")
-    panel.set(title=TITLES[name], xlim=(-1.05, 1.05))
-    panel.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−½", "0", "½", "1"])
-
-
-def estimate(panel: Axes, place: float, value: Estimate | None, colour: str, marker: str = "o") -> None:
-    """A mean with its interval and its episodes, or nothing; diamonds are smaller."""
-    if value is not None:
-        size = 7 if marker == "o" else 5
-        plot.mark(panel, place, value.mean, value.interval, value.values, colour, marker, size)
+def cosine_panels(
+    names: Sequence[str], marks: Sequence[tuple[float, Mapping[str, Cosine], str, str]], dots: bool = True
+) -> Figure:
+    """A panel for each kind of cosine, with the paper's range. `names` of the lines; `marks`: place, cosines, colour
+    and marker; `dots`: with the single episodes."""
+    figure, panels = plot.axes(7.5, plot.lines(len(names)), 1, 3, sharey=True, sharex=True)
+    for panel, kind in zip(panels, TITLES):
+        panel.axvspan(*paper.COSINES[kind], color=plot.PALE, zorder=0, linewidth=0)
+        plot.reference(panel, x=0, style="-")
+        panel.set(title=TITLES[kind], xlim=(-1.05, 1.05))
+        panel.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−½", "0", "½", "1"])
+        for place, cosines, colour, marker in marks:
+            if mean := cosines[kind].mean:
+                plot.mark(panel, place, mean.estimate, episodes=mean.values if dots else (), ink=colour, marker=marker)
+    plot.labels(panels[0], names)
+    return figure
 
 
 def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
@@ -126,26 +108,20 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
     )
     with plot.picture(out, "alpha", alt, caption) as picture:
         figure, [panel, *others] = plot.axes(plot.WIDTH, 4, 1, 1 if choice.given else 2)
-        for name, colour in zip(TITLES, ("#56B4E9", "#CC79A7", INK)):
-            points = [
-                (candidate.alpha, mean) for candidate in choice.candidates if (mean := candidate.cosines[name].mean)
-            ]
-            x = [alpha for alpha, _ in points]
-            panel.fill_between(x, *_band([e for _, e in points]), color=colour, alpha=0.15)
-            panel.plot(x, [e.mean for _, e in points], "o-", color=colour, markersize=4.5, label=TITLES[name])
+        for kind, colour in zip(TITLES, ("#56B4E9", "#CC79A7", INK)):
+            drifts = {one.alpha: mean for one in choice.candidates if (mean := one.cosines[kind].mean)}
+            low, high = zip(*(drift.ends for drift in drifts.values()))
+            panel.fill_between([*drifts], low, high, color=colour, alpha=0.15)
+            means = [drift.mean for drift in drifts.values()]
+            panel.plot([*drifts], means, "o-", color=colour, markersize=4.5, label=TITLES[kind])
         plot.reference(panel, y=0, style="-")
         _chosen(panel, choice.by_drift, "least drift")
         panel.set(title="calibration episodes", xlabel="α", ylabel="cosine")
         for panel in others:
             for candidate in choice.candidates:
                 panel.plot([candidate.alpha] * len(candidate.selection), candidate.selection, ".", color=INK, alpha=0.3)
-            panel.plot(
-                alphas,
-                [np.mean(candidate.selection) for candidate in choice.candidates],
-                "o-",
-                color=INK,
-                markersize=4.5,
-            )
+            means = [float(np.mean(candidate.selection)) for candidate in choice.candidates]
+            panel.plot(alphas, means, "o-", color=INK, markersize=4.5)
             plot.reference(panel, y=analysis.ann.mean)
             plot.note(panel, "ANN (report episodes)", (alphas[-1], analysis.ann.mean), xytext=(0, 3), ha="right")
             _chosen(panel, choice.by_return, "most return")
@@ -174,51 +150,56 @@ def growth(analysis: Analysis, out: Path) -> Picture:
     )
     with plot.picture(out, "growth", alt, caption) as picture:
         figure, [far, wrong, reward] = plot.axes(plot.WIDTH, 8.4, 3, height_ratios=[2, 1, 1])
-        for method in methods:
-            colour = ink(analysis, method.alpha)
-            plot.band(far, _parts(method.distance), colour, label(analysis, method.alpha))
-            plot.band(wrong, _parts(method.action_error), colour, smooth=smooth)
-            plot.band(reward, _parts(method.reward), colour, smooth=smooth)
+        for name, colour, method in methods:
+            _band(far, method.distance, colour, name)
+            _band(wrong, method.action_error, colour, smooth=smooth)
+            _band(reward, method.reward, colour, smooth=smooth)
+        plain_name, _, plain_snn = methods[0]
         for kind in ("flipped", "shuffled"):
-            name = f"ANN + {SHORT[kind]} ({label(analysis, 0)})"
-            plot.band(far, _parts(methods[0].disturbed[kind].distance), INKS[kind], name)
-        far.plot(
-            range(1, len(chaos.unrelated) + 1), chaos.unrelated, ":", color=plot.GREY, label="two unrelated episodes"
-        )
-        plot.band(far, _parts(chaos.distance), INK, "ANN, each action one ulp away")
-        plot.band(reward, _parts(analysis.ann_reward), INK, smooth=smooth)
+            _band(far, plain_snn.disturbed[kind].distance, INKS[kind], f"ANN + {SHORT[kind]} ({plain_name})")
+        decisions = range(1, len(chaos.unrelated) + 1)
+        far.plot(decisions, chaos.unrelated, ":", color=plot.GREY, label="two unrelated episodes")
+        _band(far, chaos.distance, INK, "ANN, each action one ulp away")
+        _band(reward, analysis.ann_reward, INK, smooth=smooth)
         visible = [value for value in chaos.distance.mean[1:] if value > 0]
         far.set(
-            xscale="log", yscale="log", xlim=(2, length), ylabel="distance, in standard\ndeviations of the ANN's states"
+            title="How far from the ANN's trajectory out of the same initial state",
+            xscale="log",
+            yscale="log",
+            xlim=(2, length),
+            ylim=(max(min(visible, default=1e-4), 1e-9) / 2, None),
+            xlabel="decision (logarithmic)",
+            ylabel="distance, in standard\ndeviations of the ANN's states",
         )
-        far.set_ylim(bottom=max(min(visible, default=1e-4), 1e-9) / 2)
         ticks = [tick for tick in (2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= length]
         far.set_xticks(ticks, [str(tick) for tick in ticks])
         far.set_xticks([], minor=True)
-        far.set(
-            title="How far from the ANN's trajectory out of the same initial state", xlabel="decision (logarithmic)"
+        wrong.set(
+            title="How wrong the actions are in the network's own states",
+            ylabel="‖δ‖",
+            xlim=(1, length),
+            ylim=(0, None),
         )
-        wrong.set(title="How wrong the actions are in the network's own states", ylabel="‖δ‖", xlim=(1, length))
-        wrong.set_ylim(bottom=0)
         reward.set(title="Reward (black: ANN)", ylabel="per decision", xlabel="decision", xlim=(1, length))
         plot.key(figure)
     return picture
 
 
-def _band(values: Sequence[Estimate]) -> tuple[list[float], list[float]]:
-    """The intervals' ends; the means where there are none."""
-    ends = [value.interval or (value.mean, value.mean) for value in values]
-    return [low for low, _ in ends], [high for _, high in ends]
-
-
-def _parts(curve: Curve) -> tuple[list[float], list[float], list[float]]:
-    return curve.mean, curve.low, curve.high
+def _band(panel: Axes, curve: Curve, colour: str, label: str | None = None, smooth: int = 1) -> None:
+    """A curve over decisions with its interval, as running means over `smooth` decisions."""
+    width = min(smooth, len(curve.mean))
+    mean, low, high = (
+        np.convolve(values, np.ones(width) / width, mode="valid") for values in (curve.mean, curve.low, curve.high)
+    )
+    x = np.arange(1, len(mean) + 1) + (width - 1) / 2
+    panel.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+    panel.plot(x, mean, color=colour, label=label, linewidth=1.5)
 
 
 def state_map(analysis: Analysis, out: Path) -> Picture:
     """Trajectories of one episode, and the states that each policy visits, in the ANN's principal plane."""
     names = {"ANN": ("ANN", INK)}
-    names |= {f"{m.alpha:g}": (label(analysis, m.alpha), ink(analysis, m.alpha)) for m in shown(analysis)}
+    names |= {f"{method.alpha:g}": (name, colour) for name, colour, method in shown(analysis)}
     places = analysis.map
     alt = "Trajectories and visited states in the plane of the ANN's two principal axes"
     caption = (
@@ -254,12 +235,11 @@ def order(analysis: Analysis, out: Path) -> Picture:
     )
     with plot.picture(out, "order", alt, caption) as picture:
         _, panels = plot.axes(plot.WIDTH, 0.8 + 2.2 * len(methods), len(methods), sharex=True)
-        for panel, method in zip(panels, methods):
-            name, colour = label(analysis, method.alpha), ink(analysis, method.alpha)
+        for panel, (name, colour, method) in zip(panels, methods):
             rows = [("ANN", analysis.ann, INK), (name, method.reward_sum, colour)]
             rows += [(f"ANN + {text}", method.disturbed[kind].reward_sum, INKS[kind]) for kind, text in NOISES.items()]
             for place, (_, value, line) in enumerate(rows):
-                estimate(panel, place, value, line)
+                plot.mark(panel, place, value.estimate, episodes=value.values, ink=line)
             plot.reference(panel, x=method.reward_sum.mean, ink=colour, style="--")
             plot.reference(panel, x=analysis.ann.mean, ink=INK)
             plot.labels(panel, [row[0] for row in rows])
@@ -270,10 +250,10 @@ def order(analysis: Analysis, out: Path) -> Picture:
 
 def layers(analysis: Analysis, out: Path) -> Picture | None:
     """Sizes of the parts of each layer's error, and cosines of neighbouring residuals."""
-    methods = [method for method in shown(analysis) if any(layer.error for layer in method.layers)]
+    methods = [told for told in shown(analysis) if any(layer.error for layer in told[-1].layers)]
     if not methods:
         return None
-    names = [layer.name.replace(".", ".\n", 1) for layer in methods[0].layers]
+    names = [layer.name.replace(".", ".\n", 1) for layer in methods[0][-1].layers]
     alt = "Parts of each spiking layer's error, and cosines of neighbouring residual potentials"
     caption = (
         "Each layer on its own input: what clipping at the threshold, quantisation to T steps, CRPI's carry and the "
@@ -282,20 +262,19 @@ def layers(analysis: Analysis, out: Path) -> Picture | None:
     )
     with plot.picture(out, "layers", alt, caption) as picture:
         figure, [*panels, last] = plot.axes(plot.WIDTH, 2.4 * (len(methods) + 1) + 0.6, len(methods) + 1)
-        for offset, (panel, method) in enumerate(zip(panels, methods)):
-            name, colour = label(analysis, method.alpha), ink(analysis, method.alpha)
+        for offset, (panel, (name, colour, method)) in enumerate(zip(panels, methods)):
             for place, layer in enumerate(method.layers):
                 bars = [(layer.sizes.get(part), line) for part, line in _PARTS.items()]
                 for x, (size, line) in zip(place + 0.19 * (np.arange(len(bars)) - 1.5), bars):
                     if size is not None:
                         panel.bar(x, 100 * size.mean, 0.17, color=line)
-                        panel.plot([x, x], 100 * np.ravel(_band([size])), color=INK, linewidth=1)
+                        panel.plot([x, x], 100 * np.array(size.ends), color=INK, linewidth=1)
                 for size, marker, fill in ((layer.error, "o", INK), (layer.inherited, "v", "white")):
                     if size is not None:
                         panel.plot(place + 0.43, 100 * size.mean, marker, color=fill, markeredgecolor=INK, markersize=6)
                 if (cosine := layer.residuals) is not None:
                     x = place + 0.16 * (offset - (len(methods) - 1) / 2)
-                    last.plot([x, x], np.ravel(_band([cosine])), color=colour, linewidth=2.2)
+                    last.plot([x, x], cosine.ends, color=colour, linewidth=2.2)
                     last.plot(x, cosine.mean, "o", color=colour)
             panel.set_title(name, color=colour)
             panel.set_ylabel("% of the activations'\nroot mean square")
@@ -309,7 +288,5 @@ def layers(analysis: Analysis, out: Path) -> Picture | None:
             panel.set_xlim(-0.6, len(names) - 0.3)
         entries = {part: (line, "s") for part, line in _PARTS.items()}
         entries |= {"whole error of the layer": (INK, "o"), "already wrong in its input": (plot.GREY, "v")}
-        plot.key(
-            figure, entries | {label(analysis, m.alpha): (ink(analysis, m.alpha), "o") for m in methods}, columns=3
-        )
+        plot.key(figure, entries | {name: (colour, "o") for name, colour, _ in methods}, columns=3)
     return picture

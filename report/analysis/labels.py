@@ -38,16 +38,13 @@ def unit(analysis: Analysis) -> str:
     return "sum of rewards (episodes cut short)" if analysis.capped else "return"
 
 
-def ink(analysis: Analysis, alpha: float) -> str:
-    """Plain conversion's colour, the best α's, or that of a third one."""
-    return plot.PLAIN if alpha == 0 else plot.CRPI if alpha == best(analysis) else plot.OTHER
-
-
 def best(analysis: Analysis) -> float:
     """The α that stands for CRPI: the one chosen by return, or by drift where return chose plain conversion."""
     return analysis.choice.by_return or analysis.choice.by_drift
 
 
-def shown(analysis: Analysis) -> list[MethodRecord]:
-    """Plain conversion first, then the best α, then any other."""
-    return sorted(analysis.methods, key=lambda method: (method.alpha != 0, method.alpha != best(analysis)))
+def shown(analysis: Analysis) -> list[tuple[str, str, MethodRecord]]:
+    """Name, colour and record of plain conversion, then of the best α, then of any other."""
+    inks = {0.0: plot.PLAIN} | ({best(analysis): plot.CRPI} if best(analysis) else {})
+    methods = sorted(analysis.methods, key=lambda method: (method.alpha != 0, method.alpha != best(analysis)))
+    return [(label(analysis, method.alpha), inks.get(method.alpha, plot.OTHER), method) for method in methods]

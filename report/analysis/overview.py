@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-
-from analysis.document import ANALYSIS, Analysis, Estimate, MethodRecord, read
+from analysis.document import ANALYSIS, Analysis, MethodRecord
 from report import pages, paper, plot
-from report.analysis.figures import cosine_panel, estimate
+from report.analysis.figures import cosine_panels
 from report.analysis.labels import INKS, SHORT, TITLES, best, label, named
-from report.document import Column, Document, Entry, Picture, Section, Table, Text, head, number, words
-from report.formats import plain
+from report.formats import signed
 from report.jobs import existing
+from report.pages import Column, Entry, Page, Picture, Section, Table, Text, head, number, words
 
 NAME = "overview"
 _SIGNS = {"holds": "✓", "contrary": "✗", "open": "·", "moot": "–"}
@@ -25,8 +23,8 @@ def collect(folders: Sequence[str | Path]) -> dict[Path, Analysis]:
 
     Raises UserError for a folder that doesn't exist, and where an analysis can't be read.
     """
-    paths = sorted({path.parent for folder in existing(folders) for path in folder.rglob(ANALYSIS)})
-    analyses = {path: read(path) for path in paths}
+    paths = sorted({path for folder in existing(folders) for path in folder.rglob(ANALYSIS)})
+    analyses = {path.parent: Analysis.read(path) for path in paths}
     return dict(sorted(analyses.items(), key=lambda pair: _order(pair[1])))
 
 
@@ -44,7 +42,7 @@ def write(analyses: Sequence[Analysis], out: Path) -> Path:
         Section("Which claims hold", [_verdicts(analyses)]),
         Section("Cosines and returns", [cosines(analyses, out), returns(analyses, out), _numbers(analyses)]),
     ]
-    return pages.write(Document("Error amplification, policy by policy", [Text(text)], sections), out, NAME)
+    return pages.write(Page("Error amplification, policy by policy", [Text(text)], sections), out, NAME)
 
 
 def cosines(analyses: Sequence[Analysis], out: Path) -> Picture:
@@ -54,17 +52,16 @@ def cosines(analyses: Sequence[Analysis], out: Path) -> Picture:
         "dimension (cartpole) a cosine is a sign."
     )
     alt = "Correction, consistency and drift of every policy analysed"
+    marks = []
+    for place, analysis in enumerate(analyses):
+        plain_snn, crpi = analysis.of(0.0), analysis.of(best(analysis))
+        marks += [
+            (place - 0.2, plain_snn.cosines, plot.PLAIN, "o"),
+            (place, crpi.cosines, plot.CRPI, "o"),
+            (place + 0.2, plain_snn.disturbed["flipped"].cosines, INKS["flipped"], "D"),
+        ]
     with plot.picture(out, "overview_cosines", alt, caption) as picture:
-        figure, panels = plot.axes(7.5, plot.lines(len(analyses)), 1, 3, sharey=True)
-        for panel, name in zip(panels, TITLES):
-            cosine_panel(panel, name)
-            for place, analysis in enumerate(analyses):
-                plain_snn = analysis.of(0.0)
-                flipped = plain_snn.disturbed["flipped"].cosines[name].mean
-                _mark(panel, place - 0.2, plain_snn.cosines[name].mean, plot.PLAIN, "o")
-                _mark(panel, place, analysis.of(best(analysis)).cosines[name].mean, plot.CRPI, "o")
-                _mark(panel, place + 0.2, flipped, INKS["flipped"], "D")
-        plot.labels(panels[0], [_policy(analysis) for analysis in analyses])
+        figure = cosine_panels([_policy(analysis) for analysis in analyses], marks, dots=False)
         plot.key(figure, _KEY | {"ANN + errors of α = 0 with random signs": (INKS["flipped"], "D")}, columns=3)
     return picture
 
@@ -84,7 +81,8 @@ def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
             rows = [(plain_snn.reward_sum, plot.PLAIN, "o"), (analysis.of(best(analysis)).reward_sum, plot.CRPI, "o")]
             rows += [(plain_snn.disturbed[kind].reward_sum, line, "D") for kind, line in INKS.items()]
             for offset, (value, line, marker) in enumerate(rows):
-                _mark(panel, place - 0.35 + 0.14 * offset, value, line, marker, 100 / analysis.ann.mean)
+                height = place - 0.35 + 0.14 * offset
+                plot.mark(panel, height, value.estimate, 100 / analysis.ann.mean, ink=line, marker=marker)
             plot.reference(panel, y=place + 0.5, ink=plot.PALE, style="-")
         plot.reference(panel, x=100, ink=plot.INK)
         plot.labels(panel, [_policy(analysis) for analysis in shown])
@@ -93,20 +91,8 @@ def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
     return picture
 
 
-def _mark(panel: Axes, place: float, value: Estimate | None, line: str, marker: str, scale: float = 1.0) -> None:
-    """Without the single episodes."""
-    if value is not None:
-        low, high = value.interval or (value.mean, value.mean)
-        scaled = Estimate(mean=scale * value.mean, low=scale * low, high=scale * high, values=[])
-        estimate(panel, place, scaled, line, marker)
-
-
 def _policy(analysis: Analysis) -> str:
     return f"{named(analysis).replace('_', ' ')}, {analysis.obs}, T={analysis.conversion.timesteps}"
-
-
-def _names(analyses: Sequence[Analysis]) -> list[str]:
-    return list(dict.fromkeys(claim.name for analysis in analyses for claim in analysis.claims))
 
 
 def _columns(analyses: Sequence[Analysis]) -> list[tuple[str, Analysis, MethodRecord]]:
@@ -124,18 +110,17 @@ def _columns(analyses: Sequence[Analysis]) -> list[tuple[str, Analysis, MethodRe
 
 def _verdicts(analyses: Sequence[Analysis]) -> Table:
     columns = _columns(analyses)
-    rows = []
-    for name in _names(analyses):
-        verdicts = [
-            {claim.alpha: claim.verdict for claim in analysis.claims if claim.name == name}.get(method.alpha)
-            for _, analysis, method in columns
-        ]
-        rows.append([words(name), *(_sign(verdict) for verdict in verdicts)])
+    verdicts = [
+        {claim.name: claim.verdict for claim in analysis.claims if claim.alpha == method.alpha}
+        for _, analysis, method in columns
+    ]
+    names = dict.fromkeys(claim.name for analysis in analyses for claim in analysis.claims)
+    rows = [[words(name), *(_sign(of_column.get(name, "")) for of_column in verdicts)] for name in names]
     return Table("verdicts", head("claim", *(title for title, _, _ in columns)), rows)
 
 
-def _sign(verdict: str | None) -> Entry:
-    return Entry(_SIGNS[verdict], mark="contrary" if verdict == "contrary" else "") if verdict else Entry("")
+def _sign(verdict: str) -> Entry:
+    return Entry(_SIGNS.get(verdict, ""), mark=verdict if verdict == "contrary" else "")
 
 
 def _numbers(analyses: Sequence[Analysis]) -> Table:
@@ -144,13 +129,13 @@ def _numbers(analyses: Sequence[Analysis]) -> Table:
     rows = []
     for title, analysis, method in _columns(analyses):
         lost = (analysis.ann, method.reward_sum, method.state, method.action, method.state_other, method.action_other)
-        drifts = (method.cosines[name].mean for name in ("correction", "consistency", "drift"))
+        drifts = (method.cosines[kind].mean for kind in TITLES)
         noise = (method.disturbed[kind].reward_sum for kind in ("shuffled", "flipped", "gaussian"))
         rows.append(
             [
                 words(title),
                 *(number(value.mean) for value in lost),
-                *(number(value.mean, plain(value.mean, sign=True)) if value else Entry("–") for value in drifts),
+                *(number(value.mean if value else None, signed) for value in drifts),
                 *(number(value.mean) for value in (*noise, method.error)),
             ]
         )

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.document import Analysis, Claim, Cosine, Estimate
+from analysis.document import Analysis, Claim, Cosine, Disturbed, EpisodeMean, MethodRecord
 from report import pages
 from report.analysis import figures
 from report.analysis.labels import NOISES, SHORT, TITLES, best, label, named, shown, unit
-from report.document import Block, Column, Document, Entry, Section, Table, Text, head, number, words
-from report.formats import interval, percent, plain
+from report.formats import interval, percent, plain, signed
+from report.pages import Column, Entry, Page, Table, Text, estimate, head, number, section, words
 
 VERDICTS = {
     "holds": "above zero, Holm-adjusted p < 0.05",
@@ -45,15 +45,12 @@ _CHANGES = {"holds": "a gain", "contrary": "a loss"}
 def write(analysis: Analysis, out: str | Path) -> Path:
     """Writes report.md, report.html and figures into `out`; returns the path of report.html. Raises OSError where the
     disk refuses."""
-    return pages.write(_document(analysis, Path(out)), Path(out))
-
-
-def _document(analysis: Analysis, out: Path) -> Document:
-    conversion, choice, pictures = analysis.conversion, analysis.choice, figures.all_of(analysis, out)
+    out = Path(out)
+    conversion, choice, policy = analysis.conversion, analysis.choice, named(analysis)
     neuron = conversion.neuron.upper()
     lead = [
         Text(
-            f"{named(analysis)} from {'pixels' if analysis.obs == 'pixels' else 'state'}, {neuron} neurons, "
+            f"{policy} from {'pixels' if analysis.obs == 'pixels' else 'state'}, {neuron} neurons, "
             f"T={conversion.timesteps}: {analysis.episodes} report episodes, seed {analysis.seeds['seed']}. Square "
             "brackets: 95 % t intervals over episodes."
         )
@@ -62,28 +59,28 @@ def _document(analysis: Analysis, out: Path) -> Document:
         agree = "agree" if choice.by_drift == choice.by_return else "disagree"
         chosen = f"α={choice.by_return:g} by return, α={choice.by_drift:g} by least drift, which needs no rewards"
         lead.append(Text(f"The two ways of choosing α {agree}: {chosen}."))
-    if analysis.capped:
-        text = (
-            "max_decisions cut the episodes short. A sum of rewards over part of an episode is not a return, and says "
-            "nothing about the conversion."
-        )
-        lead.append(Text(text, warning=True))
-    if analysis.actions == 1:
-        text = "Actions have one dimension: each cosine between two errors is only a sign, +1 or −1."
-        lead.append(Text(text, warning=True))
-    sections: dict[str, list[Block | None]] = {
-        "Claims": [_claims(analysis)],
-        "What the loss is made of": [pictures["loss"], _loss(analysis)],
-        "Do errors persist?": [pictures["cosines"], _cosines(analysis), pictures.get("alpha"), _choice(analysis)],
-        "How trajectories part": [pictures["growth"], _growth(analysis), pictures["map"]],
-        "Size or order?": [pictures["order"], _order(analysis)],
-        "Layer by layer": [pictures["layers"], _layers(analysis)] if "layers" in pictures else [],
-        "Provenance": [_provenance(analysis)],
+    warnings = {
+        "max_decisions cut the episodes short. A sum of rewards over part of an episode is not a return, and says "
+        "nothing about the conversion.": analysis.capped,
+        "Actions have one dimension: each cosine between two errors is only a sign, +1 or −1.": analysis.actions == 1,
     }
-    title = f"Why {named(analysis)} loses return: error amplification under {neuron}, T={conversion.timesteps}"
-    kept = {name: [block for block in blocks if block] for name, blocks in sections.items()}
-    folded = [Section(name, blocks, name == "Provenance") for name, blocks in kept.items() if blocks]
-    return Document(title, lead, folded)
+    lead += [Text(text, warning=True) for text, holds in warnings.items() if holds]
+    over_alpha, layers = figures.over_alpha(analysis, out), figures.layers(analysis, out)
+    sections = [
+        section("Claims", _claims(analysis)),
+        section("What the loss is made of", figures.loss(analysis, out), _loss(analysis)),
+        section(
+            "Do errors persist?", figures.cosines(analysis, out), _cosines(analysis), over_alpha, _choice(analysis)
+        ),
+        section(
+            "How trajectories part", figures.growth(analysis, out), _growth(analysis), figures.state_map(analysis, out)
+        ),
+        section("Size or order?", figures.order(analysis, out), _order(analysis)),
+        section("Layer by layer", layers, _layers(analysis) if layers else None),
+        section("Provenance", _provenance(analysis), folded=True),
+    ]
+    title = f"Why {policy} loses return: error amplification under {neuron}, T={conversion.timesteps}"
+    return pages.write(Page(title, lead, [part for part in sections if part]), out)
 
 
 def _claims(analysis: Analysis) -> Table:
@@ -91,19 +88,15 @@ def _claims(analysis: Analysis) -> Table:
     claims = {(claim.name, claim.alpha): claim for claim in analysis.claims}
     texts = {claim.name: claim.text for claim in reversed(analysis.claims)}
     rows = [
-        [words(name, texts[name]), *(_verdict(claims.get((name, method.alpha))) for method in methods)]
+        [words(name, texts[name]), *(_verdict(claims.get((name, method.alpha))) for *_, method in methods)]
         for name in dict.fromkeys(claim.name for claim in analysis.claims)
     ]
-    columns = [Column("claim", "the small line says what must be positive", number=False)]
-    columns += head(*(label(analysis, method.alpha) for method in methods))
+    hint = "the small line says what must be positive"
+    columns = [Column("claim", hint, number=False), *head(*(name for name, *_ in methods))]
     meanings = "; ".join(f"{verdict}: {meaning}" for verdict, meaning in VERDICTS.items())
-    return Table(
-        "claims",
-        columns,
-        rows,
-        f"{meanings}. {sum(claim.p is not None for claim in analysis.claims)} claims could be tested; Holm's "
-        "adjustment allows for their number.",
-    )
+    tested = f"{sum(claim.p is not None for claim in analysis.claims)} claims could be tested"
+    caption = f"{meanings}. {tested}; Holm's adjustment allows for their number."
+    return Table("claims", columns, rows, caption)
 
 
 def _verdict(claim: Claim | None) -> Entry:
@@ -113,7 +106,7 @@ def _verdict(claim: Claim | None) -> Entry:
         return Entry(claim.verdict, "no pair of errors had a direction")
     unit = "" if claim.unit in ("cosine", "return", "sum of rewards") else f" {claim.unit}"
     mark = "contrary" if claim.verdict == "contrary" else ""
-    return Entry(claim.verdict, f"{_with(claim.value, sign=True)}{unit}", claim.value.mean, mark)
+    return Entry(claim.verdict, f"{_with_interval(claim.value, sign=True)}{unit}", claim.value.mean, mark)
 
 
 def _loss(analysis: Analysis) -> Table:
@@ -130,10 +123,10 @@ def _loss(analysis: Analysis) -> Table:
         Column("actions", "ANN − SNN|ANN"),
     ]
     rows = []
-    for method in shown(analysis):
+    for name, _, method in shown(analysis):
         sums = (analysis.ann, method.ann_on_snn, method.snn_on_ann, method.reward_sum)
         parts = (method.loss, method.state, method.action, method.state_other, method.action_other)
-        rows.append([words(label(analysis, method.alpha)), *map(_number, (*sums, *parts))])
+        rows.append([words(name), *map(_mean, (*sums, *parts))])
     caption = (
         f"Mean {unit(analysis)}, and what is lost to states and to actions. X|Y: X's action tried out for one decision "
         "in every state that Y visits. An action that looks good for one decision may still lead to bad states: that "
@@ -144,16 +137,13 @@ def _loss(analysis: Analysis) -> Table:
 
 def _cosines(analysis: Analysis) -> Table:
     rows = []
-    for method in shown(analysis):
-        name, alone = label(analysis, method.alpha), method.consistency_on_ann
+    for name, _, method in shown(analysis):
         rows.append(_leader(name, method.cosines))
-        shadow = _leader(f"{name}, as the ANN's shadow", {"consistency": alone})
-        rows.append(shadow)
-    for method in shown(analysis):
-        for kind, noise in method.disturbed.items():
-            rows.append(_leader(f"ANN + {SHORT[kind]} of {label(analysis, method.alpha)}", noise.cosines))
-    columns = [*head("leader"), *map(Column, TITLES.values())]
-    columns.append(Column("skipped", "pairs of decisions without two directions to compare"))
+        rows.append(_leader(f"{name}, as the ANN's shadow", {"consistency": method.consistency_on_ann}))
+    for name, _, method in shown(analysis):
+        rows += [_leader(f"ANN + {SHORT[kind]} of {name}", noise.cosines) for kind, noise in method.disturbed.items()]
+    skipped = Column("skipped", "pairs of decisions without two directions to compare")
+    columns = [*head("leader"), *map(Column, TITLES.values()), skipped]
     caption = (
         "Means of cosines; below each, the same with large errors counting more: Σ⟨δ, ·⟩ / Σ‖δ‖‖·‖. As the ANN's "
         "shadow the network computes in the ANN's states, where none of its errors took effect. Noise that would take "
@@ -176,37 +166,41 @@ def _choice(analysis: Analysis) -> Table:
     columns = [Column("α"), *map(Column, TITLES.values()), Column(f"{unit(analysis)}, selection episodes")]
     rows = [
         [
-            number(candidate.alpha, f"{candidate.alpha:g}"),
+            number(candidate.alpha, "{:g}".format),
             *_triple(candidate.cosines),
             number(sum(candidate.selection) / len(candidate.selection) if candidate.selection else None),
         ]
         for candidate in analysis.choice.candidates
     ]
-    caption = "On the calibration episodes, and on the selection episodes; neither kind is reported on elsewhere."
-    return Table("choice", columns, rows, caption)
+    return Table(
+        "choice",
+        columns,
+        rows,
+        "On the calibration episodes, and on the selection episodes; neither kind is reported on elsewhere.",
+    )
 
 
 def _growth(analysis: Analysis) -> Table:
     columns = [*head("decisions"), *(Column(f"{first}–{last}") for first, last in analysis.windows)]
-    rows = [[words(label(analysis, method.alpha)), *map(_number, method.growth)] for method in shown(analysis)]
-    rows.append([words("ANN, each action one ulp away"), *map(_number, analysis.chaos.growth)])
+    rows = [[words(name), *map(_mean, method.growth)] for name, _, method in shown(analysis)]
+    rows.append([words("ANN, each action one ulp away"), *map(_mean, analysis.chaos.growth)])
     far = [analysis.chaos.unrelated[first - 1 : last] for first, last in analysis.windows]
     rows.append([words("two unrelated episodes"), *(number(sum(part) / len(part) if part else None) for part in far)])
-    caption = "Mean distance from the ANN's trajectory, in standard deviations of the ANN's states."
-    return Table("growth", columns, rows, caption)
+    return Table(
+        "growth", columns, rows, "Mean distance from the ANN's trajectory, in standard deviations of the ANN's states."
+    )
 
 
 def _order(analysis: Analysis) -> Table:
     columns = [*head(""), Column("SNN"), *(Column(f"ANN + {SHORT[kind]}", hint) for kind, hint in NOISES.items())]
     rows = []
-    for method in shown(analysis):
-        name = label(analysis, method.alpha)
-        kinds = [method.disturbed[kind] for kind in NOISES]
-        sums, sizes = ([getattr(policy, part) for policy in (method, *kinds)] for part in ("reward_sum", "error"))
-        rows.append([words(name), *map(_number, sums)])
-        rows.append([words(f"{name}: size of the errors"), *map(_number, sizes)])
-    caption = f"Mean {unit(analysis)}, and the root mean square of ‖δ‖ that was actually added."
-    return Table("order", columns, rows, caption)
+    for name, _, method in shown(analysis):
+        policies: list[MethodRecord | Disturbed] = [method, *(method.disturbed[kind] for kind in NOISES)]
+        rows.append([words(name), *(_mean(policy.reward_sum) for policy in policies)])
+        rows.append([words(f"{name}: size of the errors"), *(_mean(policy.error) for policy in policies)])
+    return Table(
+        "order", columns, rows, f"Mean {unit(analysis)}, and the root mean square of ‖δ‖ that was actually added."
+    )
 
 
 def _layers(analysis: Analysis) -> Table:
@@ -220,11 +214,11 @@ def _layers(analysis: Analysis) -> Table:
     ]
     rows = [
         [
-            words(f"{layer.name}, {label(analysis, method.alpha)}"),
-            *map(_percent, (layer.error, layer.inherited, *map(layer.shares.get, parts))),
-            _number(layer.residuals),
+            words(f"{layer.name}, {name}"),
+            *(_mean(size, percent) for size in (layer.error, layer.inherited, *map(layer.shares.get, parts))),
+            _mean(layer.residuals),
         ]
-        for method in shown(analysis)
+        for name, _, method in shown(analysis)
         for layer in method.layers
     ]
     caption = (
@@ -240,7 +234,7 @@ def _provenance(analysis: Analysis) -> Table:
     trained += [] if policy.training_seed is None else [f"training seed {policy.training_seed}"]
     source = ", ".join([f"sha256 {policy.sha256}", *(trained or ["training not recorded"])])
     how = f"{conversion.rule}, {conversion.coding}, n_thresholds {conversion.n_thresholds}, T {conversion.timesteps}"
-    episodes = f"{timing['trials_played']:.0f} played, {timing['trials_reused']:.0f} reused, {timing['seconds']:.0f} s"
+    episodes = "{trials_played:.0f} played, {trials_reused:.0f} reused, {seconds:.0f} s".format(**timing)
     machine = {name: analysis.compute[name] for name in ("device", "threads", "dtype", "chunk", "renderer")}
     facts = {
         "created": analysis.created,
@@ -258,41 +252,31 @@ def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
-def _number(value: Estimate | None) -> Entry:
-    return Entry("–") if value is None else number(value.mean, note=_ends(value))
-
-
-def _percent(value: Estimate | None) -> Entry:
-    if value is None:
-        return Entry("–")
-    return number(value.mean, percent(value.mean), _ends(value, percent))
+def _mean(value: EpisodeMean | None, write: Callable[..., str] = plain) -> Entry:
+    return estimate(value.estimate if value else None, write)
 
 
 def _cosine(cosine: Cosine) -> Entry:
     if cosine.mean is None or cosine.weighted is None:
         return Entry("–")
-    note = f"{_ends(cosine.mean)}; by size {plain(cosine.weighted.mean, sign=True)}"
-    return number(cosine.mean.mean, plain(cosine.mean.mean, sign=True), note)
+    note = f"{interval(cosine.mean.interval)}; by size {signed(cosine.weighted.mean)}"
+    return number(cosine.mean.mean, signed, note)
 
 
-def _with(value: Estimate, sign: bool = False) -> str:
-    return f"{plain(value.mean, sign)} {_ends(value)}"
-
-
-def _ends(value: Estimate, write: Callable[..., str] = plain) -> str:
-    return interval(*value.interval, write) if value.interval else "no interval below 3 episodes"
+def _with_interval(value: EpisodeMean, sign: bool = False) -> str:
+    return f"{plain(value.mean, sign)} {interval(value.interval)}"
 
 
 def summary(analysis: Analysis) -> list[str]:
     """What a user wants to see at the end of a run."""
     neuron = f"{analysis.conversion.neuron.upper()} T={analysis.conversion.timesteps}"
     lines = [f"{analysis.task} ({analysis.obs}), {neuron}, {analysis.episodes} episodes"]
-    lines.append(f"{unit(analysis)}: ANN {_with(analysis.ann)}")
-    for method in shown(analysis):
-        means = {name: cosine.mean for name, cosine in method.cosines.items()}
-        cosines = ", ".join(f"{name} {plain(mean.mean, True) if mean else '–'}" for name, mean in means.items())
+    lines.append(f"{unit(analysis)}: ANN {_with_interval(analysis.ann)}")
+    for name, _, method in shown(analysis):
+        means = {kind: cosine.mean for kind, cosine in method.cosines.items()}
+        cosines = ", ".join(f"{kind} {signed(mean.mean) if mean else '–'}" for kind, mean in means.items())
         lost = f"lost to states {plain(method.state.mean)}, to actions {plain(method.action.mean)}"
-        lines.append(f"{label(analysis, method.alpha)}: {_with(method.reward_sum)}, {lost}; {cosines}")
+        lines.append(f"{name}: {_with_interval(method.reward_sum)}, {lost}; {cosines}")
     if not analysis.choice.given:
         lines.append(f"α by return {analysis.choice.by_return:g}, by least drift {analysis.choice.by_drift:g}")
     return [*lines, _conclusion(analysis)]
@@ -307,12 +291,11 @@ def _conclusion(analysis: Analysis) -> str:
     loss = claims["loss", 0.0]
     if loss.verdict != "holds" or loss.value is None:
         return f"No significant loss by {plain_name}, so there is nothing to explain ({_tested(analysis)})."
-    parts = []
-    for name, texts in _CONCLUSIONS.items():
-        parts.append(texts.get(claims[name, 0.0].verdict, texts["open"]))
-    sentences = [f"{plain_name} loses {_with(loss.value)} of the ANN's {unit(analysis)}.", "; ".join(parts) + "."]
+    parts = [texts.get(claims[name, 0.0].verdict, texts["open"]) for name, texts in _CONCLUSIONS.items()]
+    lost = _with_interval(loss.value)
+    sentences = [f"{plain_name} loses {lost} of the ANN's {unit(analysis)}.", "; ".join(parts) + "."]
     if (raises := claims.get(("CRPI raises return", alpha))) and raises.value:
-        change = _with(raises.value, sign=True)
+        change = _with_interval(raises.value, sign=True)
         sentences.append(f"{label(analysis, alpha)}: {change}, {_CHANGES.get(raises.verdict, 'not significant')}.")
     return f"{' '.join(sentences)} ({_tested(analysis)})"
 

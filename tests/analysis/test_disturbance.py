@@ -62,13 +62,16 @@ def test_a_sum_stays_in_range_and_keeps_its_size(pairs):
     np.testing.assert_allclose(np.abs(found - actions.astype(float)), np.abs(added), atol=1e-6)
 
 
-def test_what_fits_is_added_as_it_is():
-    actions = np.array([[0.5, -0.75, 0.9]], np.float32)
-    np.testing.assert_allclose(disturbance.add(actions, np.array([[0.25, 0.5, 0.5]])), [[0.75, -0.25, 0.4]], atol=1e-7)
-
-
-def test_larger_than_the_range_is_cut():
-    np.testing.assert_array_equal(disturbance.add(np.array([[0.5]], np.float32), np.array([[1.75]])), [[-1.0]])
+@pytest.mark.parametrize(
+    "actions, added, expected",
+    [
+        ([0.5, -0.75, 0.9], [0.25, 0.5, 0.5], [0.75, -0.25, 0.4]),  # what fits is added as it is
+        ([0.5], [1.75], [-1.0]),  # larger than the range is cut
+    ],
+)
+def test_sums_by_hand(actions, added, expected):
+    found = disturbance.add(np.array([actions], np.float32), np.array([added]))
+    np.testing.assert_allclose(found, [expected], atol=1e-7)
 
 
 @given(st.floats(-1, 1, width=32))

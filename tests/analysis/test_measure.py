@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from analysis import claims, growth, measure
-from analysis.document import Estimate
+from analysis.document import EpisodeMean
 from analysis.estimates import curve, estimate, paired, rounded
 from analysis.layers import NUMBERS, PARTS
 from analysis.trial import FLIPPED, RECORDED
@@ -17,16 +17,18 @@ UNIT = np.ones(3)
 WINDOWS = [[1, 2], [3, 6]]
 
 
-def episodes(count=4, **given):
-    return [record(seed=seed, **given) for seed in range(count)]
+def episodes(**given):
+    return [record(seed=seed, **given) for seed in range(4)]
 
 
-def led_and_shadowed():
-    """SNN-led episodes that earn 3 a decision where the ANN would have earned 4; ANN-led ones that earn 6 where the SNN
-    would have earned 5."""
-    led = episodes(rewards=np.full(6, 3.0), branch_rewards=np.full(6, 4.0))
-    shadowed = episodes(rewards=np.full(6, 6.0), branch_rewards=np.full(6, 5.0))
-    return led, shadowed
+def earning(reward, other):
+    """Episodes whose leader earns `reward` a decision, where the shadow would have earned `other`."""
+    return episodes(rewards=np.full(6, reward), branch_rewards=np.full(6, other))
+
+
+def means(*values):
+    """As an analysis' file has them, whatever their interval."""
+    return EpisodeMean(mean=0, low=0, high=0, values=list(values))
 
 
 CHAOS = measure.chaos(
@@ -35,71 +37,58 @@ CHAOS = measure.chaos(
 
 
 def method(alpha=0.0, led=None, **disturbed):
-    own, shadowed = led_and_shadowed()
-    kinds = {kind: episodes(rewards=np.full(6, disturbed.get(kind, 3.5))) for kind in (*RECORDED, FLIPPED)}
-    return measure.method(alpha, led or own, shadowed, kinds, ["first", "second"], UNIT, WINDOWS)
+    """The SNN leads and earns 3 a decision where the ANN would have earned 4; the ANN leads and earns 6 where the SNN
+    would have earned 5."""
+    kinds = {kind: earning(disturbed.get(kind, 3.5), 4.0) for kind in (*RECORDED, FLIPPED)}
+    names = ["first", "second"]
+    return measure.method(alpha, led or earning(3.0, 4.0), earning(6.0, 5.0), kinds, names, UNIT, WINDOWS)
 
 
 def test_the_loss_is_split_in_both_orders():
     found = method()
-    means = {
-        name: getattr(found, name).mean
-        for name in ("reward_sum", "ann_on_snn", "snn_on_ann", "loss", "state", "action", "state_other", "action_other")
-    }
-    assert means == {
-        "reward_sum": 18,
-        "ann_on_snn": 24,
-        "snn_on_ann": 30,
-        "loss": 18,
-        "state": 12,
-        "action": 6,
-        "state_other": 12,
-        "action_other": 6,
-    }
+    names = ("reward_sum", "ann_on_snn", "snn_on_ann", "loss", "state", "action", "state_other", "action_other")
+    assert [getattr(found, name).mean for name in names] == [18, 24, 30, 18, 12, 6, 12, 6]
     assert found.loss.values == [18.0] * 4
 
 
 def test_sizes_and_bias():
     errors = np.array([[0.5, 0.0], [0.5, 0.0], [-0.25, 0.0], [0.25, 0.0]], np.float32)
-    some = record(4, actions=errors, reference=np.zeros_like(errors))
-    assert measure.sizes([some]).mean == pytest.approx(np.sqrt((0.25 + 0.25 + 0.0625 + 0.0625) / 4))
-    assert measure._bias(some.errors) == pytest.approx(0.25**2 / (0.625 / 4))
+    erring = [record(4, actions=errors, reference=np.zeros_like(errors))] * 2
+    found = measure.method(0.0, erring, erring, {}, [], UNIT, WINDOWS)
+    assert found.error.mean == pytest.approx(np.sqrt((0.25 + 0.25 + 0.0625 + 0.0625) / 4))
+    assert found.bias.mean == pytest.approx(0.25**2 / (0.625 / 4))
 
 
 def test_layers_are_sizes_relative_to_the_relu_and_shares_of_the_squared_error():
     numbers = np.zeros((1, 2, NUMBERS))
     # relu², error², inherited², four squared parts, four products with the error.
     numbers[0, 0] = [4.0, 1.0, 0.25, 0.01, 0.25, 0.0, 0.64, 0.1, 0.2, 0.0, 0.7]
-    some = record(
-        layers=numbers, residual_cosines=np.array([[np.nan, np.nan], [0.5, np.nan], [0.25, np.nan]], np.float32)
-    )
-    layer, silent = measure._layer(0, "first", [some]), measure._layer(1, "second", [some])
+    cosines = np.full((6, 2), np.nan, np.float32)
+    cosines[[1, 2], 0] = [0.5, 0.25]
+    layer, silent = method(led=episodes(layers=numbers, residual_cosines=cosines)).layers
     assert (layer.error.mean, layer.inherited.mean) == (0.5, 0.25)
-    assert {name: one.mean for name, one in layer.sizes.items()} == pytest.approx(
-        dict(zip(PARTS, (0.05, 0.25, 0.0, 0.4)))
-    )
-    assert {name: one.mean for name, one in layer.shares.items()} == pytest.approx(
-        dict(zip(PARTS, (0.1, 0.2, 0.0, 0.7)))
-    )
+    for found, expected in ((layer.sizes, (0.05, 0.25, 0.0, 0.4)), (layer.shares, (0.1, 0.2, 0.0, 0.7))):
+        assert {name: one.mean for name, one in found.items()} == pytest.approx(dict(zip(PARTS, expected)))
     assert layer.residuals.mean == pytest.approx(0.375)
     assert (silent.error, silent.residuals, silent.sizes, silent.shares) == (None, None, {}, {})
 
 
-def test_growth_is_the_mean_distance_per_window():
-    apart = [np.arange(1.0, 7.0), 2 * np.arange(1.0, 7.0)]
-    assert [one.values for one in measure.per_window(apart, WINDOWS)] == [[1.5, 3.0], [4.5, 9.0]]
-    short = [np.array([1.0, 2.0])]
-    assert [one.values for one in measure.per_window(short, WINDOWS)] == [[1.5], [2.0]], (
-        "an episode that has ended stays where it was"
-    )
+@pytest.mark.parametrize(
+    "apart, expected",
+    [
+        ([np.arange(1.0, 7.0), 2 * np.arange(1.0, 7.0)], [[1.5, 3.0], [4.5, 9.0]]),
+        ([np.array([1.0, 2.0])], [[1.5], [2.0]]),  # an episode that has ended stays where it was
+    ],
+)
+def test_growth_is_the_mean_distance_per_window(apart, expected):
+    assert [one.values for one in measure.per_window(apart, WINDOWS)] == expected
 
 
 def test_a_map_keeps_distances_in_its_plane():
     flat = [dataclasses.replace(one, coordinates=one.coordinates * [3, 2, 0]) for one in episodes()]
     found = measure.state_map({"ANN": flat, "0": flat[::-1]}, UNIT)
     assert sum(found.shares) == pytest.approx(1)
-    points = np.array(found.trajectories["ANN"])
-    states = flat[0].coordinates
+    points, states = np.array(found.trajectories["ANN"]), flat[0].coordinates
     for k in range(1, 6):
         assert np.linalg.norm(points[k] - points[0]) == pytest.approx(np.linalg.norm(states[k] - states[0]), abs=2e-3)
     assert found.trajectories["0"] != found.trajectories["ANN"] and len(found.visited["0"]) == 24
@@ -112,7 +101,7 @@ def test_estimates_are_t_intervals_of_the_episodes_that_have_a_value():
     assert found.interval == pytest.approx(expected) and found.values == values and found.mean == 4
     assert estimate([1.0, 2.0]).interval is None
     assert estimate([None]) is None
-    assert paired(found, Estimate(mean=0, low=0, high=0, values=[1.0, 1.0, 1.0, 1.0])).values == [0.0, 1.0, 3.0, 8.0]
+    assert paired(found, means(1.0, 1.0, 1.0, 1.0)).values == [0.0, 1.0, 3.0, 8.0]
 
 
 def test_a_curve_is_a_mean_within_its_interval():
@@ -131,8 +120,13 @@ def test_rounding_keeps_significant_digits():
     assert rounded(np.array([0.0, 123456.789, -1.23456789e-7])) == [0.0, 123457.0, -1.23457e-07]
 
 
-def claim(values, name="beyond chaos", alpha=0.0, unit="cosine"):
-    return claims._claim(method(alpha), name, "", estimate(values), unit)
+def claim(values):
+    """Of the ANN's correction, whose opposite must be positive."""
+    some = method()
+    cosine = some.cosines["correction"].model_copy(update={"mean": estimate([v and -v for v in values])})
+    changed = some.model_copy(update={"cosines": some.cosines | {"correction": cosine}})
+    told = claims.of_method(changed, changed, CHAOS, "return")
+    return next(one for one in told if one.name == "counter-correction")
 
 
 @pytest.mark.parametrize(
@@ -168,28 +162,27 @@ def test_where_some_episodes_fail_no_difference_of_returns_is_judged_by_a_few():
 
 def test_claims_of_a_loss_that_is_the_states():
     plain = method(shuffled=5.0, flipped=2.0)
-    found = {claim.name: claim for claim in claims.of_analysis([plain], CHAOS, "return")}
-    assert found["loss"].verdict == "holds" and found["loss"].value.mean == 18
-    for order in ("states first", "actions first"):
-        assert (
-            found[f"state-dominated, {order}"].verdict == "holds" and found[f"state-dominated, {order}"].value.mean == 6
+    better = method(0.5, led=earning(7.0, 4.0))
+    of_plain, of_crpi = (
+        {claim.name: (claim.verdict, claim.value.mean) for claim in told if claim.value}
+        for told in (
+            claims.of_analysis([plain], CHAOS, "return"),
+            claims.judged(claims.of_method(better, plain, CHAOS, "return")),
         )
-    assert found["not magnitude: shuffled"].value.mean == 12 and found["not magnitude: shuffled"].verdict == "holds"
-    assert found["not magnitude: flipped"].verdict == "contrary" and found["not magnitude: flipped"].value.mean == -6
-    assert "CRPI raises return" not in found
-    better = method(0.5, led=episodes(rewards=np.full(6, 7.0), branch_rewards=np.full(6, 4.0)))
-    found = {claim.name: claim for claim in claims.judged(claims.of_method(better, plain, CHAOS, "return"))}
-    assert found["CRPI raises return"].value.mean == 24 and found["CRPI raises return"].verdict == "holds"
-    assert found["CRPI helps by order"].value.mean == 42 - 21 and "positive drift" not in found
-    assert found["loss"].verdict == "contrary" and found["state-dominated, states first"].verdict == "moot"
+    )
+    assert of_plain["loss"] == ("holds", 18)
+    assert of_plain["state-dominated, states first"] == of_plain["state-dominated, actions first"] == ("holds", 6)
+    assert of_plain["not magnitude: shuffled"] == ("holds", 12)
+    assert of_plain["not magnitude: flipped"] == ("contrary", -6)
+    assert of_crpi["CRPI raises return"] == ("holds", 24)
+    assert of_crpi["CRPI helps by order"][1] == 42 - 21
+    assert of_crpi["loss"][0] == "contrary" and of_crpi["state-dominated, states first"][0] == "moot"
+    assert "CRPI raises return" not in of_plain and "positive drift" not in of_crpi
 
 
-def test_drift_claims_compare_first_and_last_window():
-    windows = [Estimate(mean=0, low=0, high=0, values=[1e-3, 1e-2]), Estimate(mean=0, low=0, high=0, values=[1.0, 1.0])]
-    assert claims.growing(windows).values == pytest.approx([3.0, 2.0])
-    assert claims.growing(
-        [Estimate(mean=0, low=0, high=0, values=[0.0]), Estimate(mean=0, low=0, high=0, values=[0.0])]
-    ).values == [0.0]
+@pytest.mark.parametrize("first, last, expected", [((1e-3, 1e-2), (1.0, 1.0), [3.0, 2.0]), ((0.0,), (0.0,), [0.0])])
+def test_drift_claims_compare_first_and_last_window(first, last, expected):
+    assert claims.growing([means(*first), means(*last)]).values == pytest.approx(expected)
 
 
 def test_trajectories_of_different_length_are_compared_while_both_last():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from analysis import document, study
+from analysis import study
+from analysis.document import ANALYSIS, Analysis
 from analysis.settings import AnalyzeSettings
 from analysis.trial import FLIPPED, RECORDED
 from evaluation import run as programs
@@ -24,7 +25,7 @@ def run(policies, folder, obs="state", **changes):
 @pytest.mark.parametrize("obs", ["state", "pixels"])
 def test_an_analysis_is_written_and_read_back(policies, tmp_path, obs):
     found = run(policies, tmp_path, obs)
-    assert document.read(tmp_path) == found
+    assert Analysis.read(tmp_path / ANALYSIS) == found
     assert (found.task, found.obs, found.actions, found.episodes, found.capped) == ("cartpole_swingup", obs, 1, 2, True)
     assert found.config["layer_decisions"] == 1 and "torch" in found.versions
     assert [one.alpha for one in found.choice.candidates] == [0.0, 0.6]
@@ -63,11 +64,11 @@ def test_the_episodes_are_those_that_convert_reports(policies, tmp_path):
 
 
 def test_a_file_that_is_no_analysis_is_refused_in_one_line(tmp_path):
-    path = tmp_path / document.ANALYSIS
+    path = tmp_path / ANALYSIS
     for text in ("{", "[]", '{"version": 99}', '{"version": 1}'):
         path.write_text(text)
         with pytest.raises(UserError, match="not a readable analysis"):
-            document.read(tmp_path)
+            Analysis.read(path)
 
 
 def test_a_hybrid_is_analysed_too(tmp_path):

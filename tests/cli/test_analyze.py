@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 
-from analysis import document
+from analysis.document import Analysis
 from tests.cli.command import run, start, wait_for
 
 TINY = (
@@ -26,7 +26,7 @@ TINY = (
 def test_one_run_after_training_on_pixels(cwd):
     done = run("analyze.py", *TINY, cwd=cwd)
     [path] = cwd.glob("results/analysis/cartpole_swingup/*/analysis.json")
-    found = document.read(path)
+    found = Analysis.read(path)
     assert (found.obs, found.capped, len(found.methods[0].layers)) == ("pixels", True, 7)
     for name in ("report.md", "report.html", "figures/growth.png"):
         assert (path.parent / name).stat().st_size > 1000
@@ -36,13 +36,13 @@ def test_one_run_after_training_on_pixels(cwd):
 def test_a_sweep_from_state_with_another_neuron_and_a_second_one_from_the_store(cwd):
     words = ("-m", *TINY, "obs=state", "SNN_ts=2,3", "neuron=mt", "num_workers=1")
     run("analyze.py", *words, cwd=cwd)
-    found = [document.read(path) for path in sorted(cwd.glob("results/analysis/sweeps/*/*/analysis.json"))]
+    found = [Analysis.read(path) for path in sorted(cwd.glob("results/analysis/sweeps/*/*/analysis.json"))]
     assert [(one.conversion.rule, one.conversion.n_thresholds, one.conversion.timesteps) for one in found] == [
         ("mt", 4, 2),
         ("mt", 4, 3),
     ]
     run("analyze.py", *words[:-1], cwd=cwd)
-    found = [document.read(path) for path in cwd.glob("results/analysis/sweeps/*/*/analysis.json")]
+    found = [Analysis.read(path) for path in cwd.glob("results/analysis/sweeps/*/*/analysis.json")]
     assert sorted(one.timing["trials_played"] == 0 for one in found) == [False, False, True, True]
 
 

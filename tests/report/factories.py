@@ -6,7 +6,6 @@ import copy
 from pathlib import Path
 
 from evaluation.result import (
-    ActivityRecord,
     AlphaRecord,
     ConversionRecord,
     EpisodeRecord,
@@ -17,6 +16,8 @@ from evaluation.result import (
     RolloutRecord,
 )
 from report import method
+from report.evidence import Evidence, gather
+from report.jobs import Job
 from report.method import Network
 from report.plan import PLAN, PlannedJob, SweepPlan
 
@@ -46,9 +47,7 @@ MACS = [
 def config(**changes):
     """A job's configuration; `alpha`, `mode`, `select`, `neuron` and `steps` go where they belong."""
     values = copy.deepcopy(CONFIG)
-    for key in ("alpha", "mode", "select", "select_episodes"):
-        if key in changes:
-            values["crpi"][key] = changes.pop(key)
+    values["crpi"] |= {key: changes.pop(key) for key in values["crpi"].keys() & changes.keys()}
     if isinstance(changes.get("neuron"), str):
         name = changes.pop("neuron")
         rule, coding = {"dc": ("mt", "differential")}.get(name, (name, "rate"))
@@ -59,6 +58,10 @@ def config(**changes):
 def network(**changes) -> Network:
     """The network of such a configuration."""
     return method.of_config(config(**changes))[0].network
+
+
+def layer(name: str, units: int, dead: int = 0) -> LayerRecord:
+    return LayerRecord(name=name, kind="linear", neuron="if", units=units, theta_min=0.1, theta_max=2.0, dead=dead)
 
 
 def result(
@@ -103,14 +106,7 @@ def result(
             clip=[-0.5, 0.5],
             calibration=values["calibration"],
             thresholds_sha256="theta",
-            layers=[
-                LayerRecord(
-                    name="encoder.0", kind="conv2d", neuron="if", units=50, theta_min=0.1, theta_max=2.0, dead=0
-                ),
-                LayerRecord(
-                    name="policy.0", kind="linear", neuron="if", units=10, theta_min=0.1, theta_max=1.0, dead=3
-                ),
-            ],
+            layers=[layer("encoder.0", 50), layer("policy.0", 10, dead=3)],
         ),
         alpha=AlphaRecord(
             requested=requested,
@@ -127,6 +123,24 @@ def result(
     )
 
 
+def honest(ann, off, on, **changes):
+    """A finished run whose α, 0.4, was chosen on other episodes."""
+    return result(ann, {0.0: off, 0.4: on}, alpha=[0.0, 0.4], chosen=0.4, **changes)
+
+
+def failed(values, cause="no such thing"):
+    """A run that failed."""
+    task, obs = values["env_name"], values["obs"]
+    return Result(status="failed", cause=cause, created="2026", config=values, versions={}, task=task, obs=obs)
+
+
+def evidence(*found: Result | Job) -> Evidence:
+    """Of finished runs, and of jobs as they are."""
+    return gather(
+        [one if isinstance(one, Job) else Job(Path(f"/{i}"), "ok", "", one.config, one) for i, one in enumerate(found)]
+    )
+
+
 def write_plan(folder: Path, configs: dict, skipped: dict | None = None) -> SweepPlan:
     """Writes sweep.json: job folder → configuration."""
     jobs = [
@@ -138,7 +152,6 @@ def write_plan(folder: Path, configs: dict, skipped: dict | None = None) -> Swee
 
 
 def _rollouts(alpha, stream, returns, seed, steps, capped):
-    spiking = alpha is not None and stream == "report"
     number = {"report": 4, "selection": 3}[stream]
     counts = {
         "spikes": [[10] * steps, [4] * steps],
@@ -153,13 +166,8 @@ def _rollouts(alpha, stream, returns, seed, steps, capped):
             reward_sum=float(v),
             decisions=500,
             capped=capped,
-            **(counts if spiking else {}),
+            **(counts if alpha is not None and stream == "report" else {}),
         )
         for i, v in enumerate(returns)
     ]
-    return RolloutRecord(
-        alpha=alpha,
-        stream=stream,
-        episodes=episodes,
-        activity=[ActivityRecord(name="encoder.0", spike_rate=0.1, above_threshold=0.5, sops=1.0)] if spiking else [],
-    )
+    return RolloutRecord(alpha=alpha, stream=stream, episodes=episodes)

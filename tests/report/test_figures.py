@@ -4,18 +4,10 @@ import pytest
 
 from evaluation.statistics import Estimate, Interval
 from report import figures, plot
-from report.curves import Curves, Point
-from report.method import OFF, Method, Variant
-from report.numbers import Row
+from report.curves import AlphaCurves
+from report.method import OFF, ReportMethod, Variant
+from report.numbers import MethodRow
 from tests.report.factories import network
-
-
-def rows(high: float) -> list[Row]:
-    return [
-        Row(Method(network(SNN_ts=timesteps), variant), {}, ("a",), apr=Estimate(0.8, Interval(0.6, high), 10))
-        for timesteps in (8, 32)
-        for variant in (OFF, Variant("residual", "given", 0.5))
-    ]
 
 
 @pytest.fixture
@@ -28,25 +20,25 @@ def drawn(monkeypatch) -> list:
 
 @pytest.mark.parametrize("high, reaches, says", [(1.1, 1.1, False), (170.0, 2.0, True)])
 def test_an_interval_without_bound_does_not_set_the_scale(tmp_path, drawn, high, reaches, says):
-    pictures = [figures.timesteps(rows(high), tmp_path, "t"), *figures.ratios(rows(high), tmp_path, "r", "state")]
+    rows = [
+        MethodRow(ReportMethod(network(SNN_ts=steps), variant), {}, ("a",), apr=Estimate(0.8, Interval(0.6, high), 10))
+        for steps in (8, 32)
+        for variant in (OFF, Variant("residual", "given", 0.5))
+    ]
+    pictures = figures.timesteps(rows, tmp_path, "t"), figures.ratios(rows, tmp_path, "r", "state")
     first, second = (figure.axes[0] for figure in drawn)
     for picture, top in zip(pictures, (first.get_ylim()[1], second.get_xlim()[1])):
         assert 100 * reaches <= top <= 200
-        assert picture is not None and ("goes on beyond it" in picture.caption) == says
+        assert ("goes on beyond it" in picture.caption) == says
 
 
 @pytest.mark.parametrize("ratios", [(0.5, 1.9), (1.9, 0.5)])
 def test_no_point_against_alpha_is_cut_off(tmp_path, drawn, ratios):
     """Panels share their axis; the first one's points once set it for all."""
-    curves = [
-        Curves(
-            network(SNN_ts=timesteps),
-            "residual",
-            "report",
-            {"a": [Point(0.0, ratio, Interval(0.9 * ratio, 1.1 * ratio), 2)]},
-        )
-        for timesteps, ratio in zip((8, 32), ratios)
-    ]
+    curves = []
+    for timesteps, ratio in zip((8, 32), ratios):
+        tasks = {"a": {0.0: Estimate(ratio, Interval(0.9 * ratio, 1.1 * ratio), 2)}}
+        curves.append(AlphaCurves(network(SNN_ts=timesteps), "residual", "report", tasks))
     figures.alphas(curves, tmp_path, "a")
     for axes in drawn[0].axes:
         bottom, top = axes.get_ylim()

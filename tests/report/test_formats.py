@@ -2,7 +2,8 @@
 
 import pytest
 
-from report.formats import compact, fixed, interval, percent, plain, probability
+from evaluation.statistics import Estimate, Interval
+from report.formats import compact, ends, fixed, interval, percent, plain, probability
 
 
 @pytest.mark.parametrize(
@@ -35,5 +36,8 @@ def test_p_values():
 
 
 def test_intervals():
-    assert interval(-3.2, 14.14, sign=True) == "[−3.20, +14.1]"
-    assert interval(0.977, 1.003, percent) == "[97.7, 100.3]"
+    assert interval(None) == "no interval"
+    assert interval((-3.2, 14.14), sign=True) == "[−3.20, +14.1]"
+    assert interval((0.977, 1.003), percent) == "[97.7, 100.3]"
+    assert ends(Estimate(5, Interval(3.0, 7.0), 12, "bimodal")) == "[3.00, 7.00]; n=12, bimodal"
+    assert ends(Estimate(5, None, 4, "few")) == "no interval; n=4" and ends(Estimate(5, None, 0)) == "no interval"

@@ -5,7 +5,7 @@ import pytest
 from evaluation import statistics
 from report import paper
 from report.energy import PRESETS
-from report.method import OFF, Method, Variant
+from report.method import OFF, ReportMethod, Variant
 from tests.report.factories import network
 
 ON = Variant("residual", "honest")
@@ -29,7 +29,7 @@ def test_every_printed_apr_follows_from_the_printed_returns(row):
 
 
 def test_apr_over_some_tasks():
-    row = paper.row(Method(network(SNN_ts=32), ON))
+    row = paper.row(ReportMethod(network(SNN_ts=32), ON))
     assert row.apr_over(["cheetah_run", "finger_spin"]) == pytest.approx(100 * (411 / 733 + 831 / 976) / 2)
     assert row.apr_over(["cheetah_run", "walker_run"]) is None and row.apr_over([]) is None
 
@@ -46,18 +46,16 @@ def test_apr_over_some_tasks():
 )
 def test_what_the_paper_did_not_run_has_no_figure_of_it(changes):
     other = network(**changes)
-    assert paper.row(Method(other, OFF)) is None and paper.energy(other) is None
+    assert paper.row(ReportMethod(other, OFF)) is None and paper.energy(other) is None
 
 
 def test_a_control_is_never_beside_the_papers_crpi():
-    assert paper.row(Method(network(SNN_ts=32), ON)).crpi is True
-    assert paper.row(Method(network(SNN_ts=32), Variant("random", "honest"))) is None
+    assert paper.row(ReportMethod(network(SNN_ts=32), ON)).crpi is True
+    assert paper.row(ReportMethod(network(SNN_ts=32), Variant("random", "honest"))) is None
 
 
 def test_table_4_follows_from_its_operations():
     preset = next(preset for preset in PRESETS if preset.name == "paper")
-    ann = paper.ANN_ENERGY
-    assert ann.operations * preset.mac * 1e6 == pytest.approx(ann.microjoules, rel=2e-3)
-    for neuron, steps in (("if", 32), ("mt", 2)):
-        figure = paper.energy(network(neuron=neuron, SNN_ts=steps))
-        assert figure.operations * preset.sop * 1e6 == pytest.approx(figure.microjoules, rel=3e-3)
+    spiking = [paper.energy(network(neuron=neuron, SNN_ts=steps)) for neuron, steps in (("if", 32), ("mt", 2))]
+    for figure, joules in ((paper.ANN_ENERGY, preset.mac), *((figure, preset.sop) for figure in spiking)):
+        assert figure.operations * joules * 1e6 == pytest.approx(figure.microjoules, rel=3e-3)

@@ -1,12 +1,13 @@
-"""The sections around the numbers: jobs and their gaps, runs cut short, videos, policies, provenance."""
+"""The sections on the jobs behind the numbers: gaps, runs cut short, videos, policies, provenance."""
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
+from collections import Counter, defaultdict
 
-from report.document import Block, Column, Entry, Section, Table, Text, Video, count, gap, head, number, words
 from report.evidence import Evidence
 from report.jobs import STATUSES, Job
+from report.pages import Column, Entry, Section, Table, Text, Video, count, gap, head, number, section, words
 
 VIDEO = "video.mp4"
 # A page that embeds more than this opens slowly or not at all; the rest is named with its place on disk.
@@ -25,7 +26,7 @@ def gaps(jobs: list[Job]) -> Section | None:
     lacking = sorted((job for job in jobs if job.status != "ok"), key=lambda job: list(STATUSES).index(job.status))
     rows = [[gap(job.status), *map(words, (job.task, *_names(job), job.reason, str(job.folder)))] for job in lacking]
     columns = head("Status", "Task", "Method", "CRPI", "Why", "Folder")
-    return Section("Jobs without a comparable result", [Table("gaps", columns, rows)]) if rows else None
+    return section("Jobs without a comparable result", Table("gaps", columns, rows))
 
 
 def _names(job: Job) -> tuple[str, str]:
@@ -40,7 +41,7 @@ def cut_short(jobs: list[Job]) -> Section | None:
     rows = []
     for job in jobs:
         result = job.result
-        if job.status != "cut short" or result is None or result.ann is None:
+        if job.status != "cut short" or not (result and result.ann):
             continue
         for rollouts in [result.ann, *(tried for tried in result.snn if tried.stream == "report")]:
             name = "ANN" if rollouts.alpha is None else f"{_names(job)[0]}, α={rollouts.alpha:g}"
@@ -58,13 +59,11 @@ def cut_short(jobs: list[Job]) -> Section | None:
         "runs stand in no other table.",
         warning=True,
     )
-    return Section("Runs cut short", [warning, Table("cut_short", columns, rows)])
+    return section("Runs cut short", warning, Table("cut_short", columns, rows))
 
 
 def policies(evidence: Evidence) -> Section | None:
     """Which networks were converted; None where no job finished."""
-    if not evidence.policies:
-        return None
     columns = [
         *head("Task", "Observation"),
         Column("Training seed"),
@@ -76,7 +75,7 @@ def policies(evidence: Evidence) -> Section | None:
         [
             words(task),
             words(obs),
-            number(policy.training_seed, str(policy.training_seed)),
+            number(policy.training_seed, str),
             count(policy.frame),
             count(sum(layer.macs for layer in policy.macs)),
             words(sha[:12]),
@@ -84,26 +83,24 @@ def policies(evidence: Evidence) -> Section | None:
         ]
         for sha, (obs, task, policy) in sorted(evidence.policies.items(), key=lambda item: (item[1][:2], item[0]))
     ]
-    blocks: list[Block] = [Table("policies", columns, rows)]
-    blocks += [
+    weak = [
         Text(f"{task}: {policy.weak}", warning=True) for _, task, policy in evidence.policies.values() if policy.weak
     ]
-    seeds = Counter(
-        (obs, task, policy.training_seed)
-        for obs, task, policy in evidence.policies.values()
-        if policy.training_seed is not None
-    )
-    if twice := [f"{task} ({obs}, training seed {seed})" for (obs, task, seed), times in seeds.items() if times > 1]:
-        text = f"Several files claim the same training seed: {', '.join(twice)}. They count as separate policies here."
-        blocks.insert(0, Text(text, warning=True))
-    return Section("Policies", blocks, folded=True)
+    seeds = Counter((task, obs, policy.training_seed) for obs, task, policy in evidence.policies.values())
+    twice = [
+        f"{task} ({obs}, training seed {seed})"
+        for (task, obs, seed), times in seeds.items()
+        if seed is not None and times > 1
+    ]
+    text = f"Several files claim the same training seed: {', '.join(twice)}. They count as separate policies here."
+    claims = Text(text, warning=True) if twice else None
+    return section("Policies", claims, Table("policies", columns, rows), *weak, folded=True)
 
 
-def provenance(evidence: Evidence) -> Section:
+def provenance(evidence: Evidence) -> Section | None:
     """Versions, machines, seeds, and what it took."""
-    results = [job.result for job in evidence.jobs if job.status == "ok" and job.result is not None]
-    facts: dict[str, set[str]] = {}
-    for result in results:
+    facts: dict[str, set[str]] = defaultdict(set)
+    for result in evidence.results:
         compute = {name: result.compute.get(name) for name in ("device", "threads", "dtype", "chunk", "renderer")}
         for name, value in {
             **result.versions,
@@ -112,42 +109,34 @@ def provenance(evidence: Evidence) -> Section:
             "report episodes per policy": len(result.ann.episodes) if result.ann else None,
             "α chosen": result.alpha.note if result.alpha else "",
         }.items():
-            facts.setdefault(name, set()).add(str(value))
+            facts[name].add(str(value))
     seconds, computed, reused = (
-        sum(result.timing.get(name, 0) for result in results)
+        sum(result.timing.get(name, 0) for result in evidence.results)
         for name in ("seconds", "episodes_computed", "episodes_reused")
     )
     rows = [[words(name), Entry("; ".join(sorted(values)))] for name, values in facts.items()]
     rows.append([words("wall-clock time of the jobs"), Entry(f"{seconds:,.0f} s")])
     rows.append([words("episodes"), Entry(f"{computed:,.0f} computed, {reused:,.0f} taken from earlier runs")])
-    blocks: list[Block] = [Table("provenance", head("What", "Value"), rows)]
-    if evidence.conflicts:
-        text = (
-            f"{evidence.conflicts} episodes stand in two results with different outcomes (other code, machine or "
-            "settings); the newer result counts."
-        )
-        blocks.insert(0, Text(text, warning=True))
-    return Section("Provenance", blocks, folded=True)
+    text = (
+        f"{evidence.conflicts} episodes stand in two results with different outcomes (other code, machine or "
+        "settings); the newer result counts."
+    )
+    conflicts = Text(text, warning=True) if evidence.conflicts else None
+    return section("Provenance", conflicts, Table("provenance", head("What", "Value"), rows), folded=True)
 
 
 def videos(jobs: list[Job]) -> Section | None:
     """The videos that the jobs made, as far as a page can hold them."""
-    blocks: list[Block] = []
-    left_out, size = [], 0
-    for job in jobs:
-        path = job.artefact(VIDEO)
-        if job.status not in ("ok", "cut short") or path is None:
-            continue
-        size += path.stat().st_size
-        caption = f"{job.task}: {_names(job)[0]}"
-        if size > MAX_VIDEO_BYTES:
-            left_out.append(f"{caption} ({path})")
-        else:
-            blocks.append(Video(path, caption))
-    if left_out:
-        blocks.append(Text(f"Not embedded, because the page would grow too large: {'; '.join(left_out)}."))
+    made = {path: job for job in jobs if job.status in ("ok", "cut short") and (path := job.artefact(VIDEO))}
+    if not made:
+        return None
+    captions = {path: f"{job.task}: {_names(job)[0]}" for path, job in made.items()}
+    sizes = itertools.accumulate(path.stat().st_size for path in made)
+    embedded = [path for path, size in zip(made, sizes) if size <= MAX_VIDEO_BYTES]
+    others = [f"{caption} ({path})" for path, caption in captions.items() if path not in embedded]
     lead = Text(
         "ANN, plain conversion and CRPI from the same initial state, with the return so far and the spikes per unit "
         "and simulation step."
     )
-    return Section("Videos", [lead, *blocks]) if blocks else None
+    rest = Text(f"Not embedded, because the page would grow too large: {'; '.join(others)}.") if others else None
+    return section("Videos", lead, *(Video(path, captions[path]) for path in embedded), rest)

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from report import energy, figures, paper
-from report.document import Column, Entry, Section, Table, Text, count, head, number, words
 from report.energy import PRESETS, Cost, Preset
 from report.evidence import Evidence
-from report.formats import percent, plain
-from report.method import Method
+from report.formats import fine_percent, percent, plain
+from report.method import ReportMethod
+from report.pages import Column, Entry, Section, Table, Text, count, head, number, section, words
 
 
-def section(evidence: Evidence, obs: str, out: Path) -> Section | None:
+def per_decision(evidence: Evidence, obs: str, out: Path) -> Section | None:
     """Energy per decision of every method, or None where nothing was counted."""
-    costs: dict[Method, dict[str, Cost]] = {}
+    costs: dict[ReportMethod, dict[str, Cost]] = {}
     for method, task in _counted(evidence, obs):
         layers, episodes = evidence.layers[method.network, task], evidence.episodes(method, task)
         cost = energy.cost(method.network, evidence.macs(obs, task), layers, episodes)
@@ -32,14 +32,9 @@ def section(evidence: Evidence, obs: str, out: Path) -> Section | None:
         "two are the same."
     )
     means = {method: energy.mean(list(by_task.values())) for method, by_task in costs.items()}
-    return Section(
-        "Energy per decision",
-        [
-            lead,
-            *(_table(costs, means, preset, obs) for preset in PRESETS),
-            *(figures.energy(means, preset, out, f"energy_{obs}_{preset.name}") for preset in PRESETS),
-        ],
-    )
+    tables = [_table(costs, means, preset, obs) for preset in PRESETS]
+    pictures = [figures.energy(means, preset, out, f"energy_{obs}_{preset.name}") for preset in PRESETS]
+    return section("Energy per decision", lead, *tables, *pictures)
 
 
 def layers(evidence: Evidence, obs: str) -> Section | None:
@@ -55,16 +50,18 @@ def layers(evidence: Evidence, obs: str) -> Section | None:
         Column("Above θ", "share of mean input currents above θ, which spikes can't express, in %"),
     ]
     rows = [row for method, task in _counted(evidence, obs) for row in _layers(evidence, method, task)]
-    return Section("Every layer", [Table(f"layers_{obs}", columns, rows)], folded=True) if rows else None
+    return section("Every layer", Table(f"layers_{obs}", columns, rows), folded=True)
 
 
-def _counted(evidence: Evidence, obs: str) -> list[tuple[Method, str]]:
+def _counted(evidence: Evidence, obs: str) -> list[tuple[ReportMethod, str]]:
     # Controls are there for their returns; what they cost says nothing.
     methods = [method for method in evidence.methods(obs) if not method.variant.is_control]
     return [(method, task) for method in methods for task in evidence.tasks(obs) if evidence.strata(method, task)]
 
 
-def _table(costs: dict[Method, dict[str, Cost]], means: dict[Method, Cost], preset: Preset, obs: str) -> Table:
+def _table(
+    costs: dict[ReportMethod, dict[str, Cost]], means: dict[ReportMethod, Cost], preset: Preset, obs: str
+) -> Table:
     columns = [
         *head("Method", "CRPI"),
         Column("Tasks", "over which operations are averaged"),
@@ -78,11 +75,10 @@ def _table(costs: dict[Method, dict[str, Cost]], means: dict[Method, Cost], pres
     base = energy.mean(list(tasks.values()))
     comparable = preset.name == "paper" and tasks.keys() <= set(paper.TASKS)
     theirs = paper.ANN_ENERGY if comparable else None
-    ann = [words("ANN"), words("–"), count(len(tasks)), *_beside(base.macs, base.ann(preset), theirs)]
+    ann = [words("ANN"), words("–"), count(len(tasks)), *_beside(base.macs, base.joules(preset)[0], theirs)]
     rows = [[*ann, Entry("–"), Entry("–"), Entry("100")]]
     for method, cost in means.items():
-        sums = [cost.spikes_only(preset), cost.analog_once(preset), cost.analog_always(preset)]
-        shares = " / ".join(percent(joules / cost.ann(preset)) for joules in sums)
+        ann_joules, *sums = cost.joules(preset)
         rows.append(
             [
                 words(method.network.label),
@@ -90,7 +86,7 @@ def _table(costs: dict[Method, dict[str, Cost]], means: dict[Method, Cost], pres
                 count(len(costs[method])),
                 *_beside(cost.sops, sums[0], paper.energy(method.network) if comparable else None),
                 *(number(joules, plain(1e6 * joules)) for joules in sums[1:]),
-                number(sums[0] / cost.ann(preset), shares),
+                number(sums[0] / ann_joules, " / ".join(percent(joules / ann_joules) for joules in sums)),
             ]
         )
     caption = f"Preset {preset.name}: {preset.source}."
@@ -107,7 +103,7 @@ def _beside(operations: float, joules: float, theirs: paper.Energy | None) -> li
     ]
 
 
-def _layers(evidence: Evidence, method: Method, task: str) -> list[list[Entry]]:
+def _layers(evidence: Evidence, method: ReportMethod, task: str) -> list[list[Entry]]:
     episodes = evidence.episodes(method, task)
     decisions = sum(episode.decisions for episode in episodes)
     rows = []
@@ -115,8 +111,6 @@ def _layers(evidence: Evidence, method: Method, task: str) -> list[list[Entry]]:
         spikes = sum(sum(episode.spikes[index]) for episode in episodes if episode.spikes)
         sops = np.sum([episode.sops[index] for episode in episodes if episode.sops], axis=0)
         above = sum(e.decisions * e.above_threshold[index] for e in episodes if e.above_threshold) / decisions
-        rate = spikes / (layer.units * decisions * len(sops))
-        first = sops[0] / sops.sum() if sops.sum() else None
         theta = "–" if layer.theta_min is None else f"{layer.theta_min:.3g} to {layer.theta_max:.3g}"
         rows.append(
             [
@@ -124,10 +118,10 @@ def _layers(evidence: Evidence, method: Method, task: str) -> list[list[Entry]]:
                 count(layer.units),
                 count(layer.dead),
                 Entry(theta, sort=layer.theta_max),
-                number(rate, percent(rate, 2)),
+                number(spikes / (layer.units * decisions * len(sops)), fine_percent),
                 count(round(sops.sum() / decisions)),
-                number(first, None if first is None else percent(first)),
-                number(above, percent(above, 2)),
+                number(sops[0] / sops.sum() if sops.sum() else None, percent),
+                number(above, fine_percent),
             ]
         )
     return rows

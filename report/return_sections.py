@@ -3,29 +3,25 @@ detail."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from evaluation.statistics import BIMODAL, Estimate
 from report import curves, figures, paper
-from report.curves import Curves
-from report.document import Block, Column, Entry, Section, Table, Text, count, gap, head, number, words
+from report.curves import AlphaCurves
 from report.evidence import Evidence
-from report.formats import compact, interval, percent, plain, probability
-from report.numbers import Cell, Row, compare
+from report.formats import compact, ends, fine_percent, percent, plain, probability
+from report.numbers import Cell, MethodRow, compare
+from report.pages import Column, Entry, Section, Table, Text, count, estimate, gap, head, number, section, words
 
 _HOW = {"off": "–", "given": "given", "honest": "selection episodes", "paper": "reported episodes: optimistic"}
 
 
-def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Block]:
+def overview(obs: str, rows: list[MethodRow], tasks: list[str], out: Path) -> Section | None:
     """The paper's Table 3 beside ours, its limits, and its figure; `rows` starts with the ANN's."""
+    spread = "mean return ± half a standard deviation (ddof 0, over all report episodes)"
     columns = [
         Column("Method", "neuron and simulation steps T", number=False),
         Column("CRPI", "what is carried between decisions, and how α was chosen", number=False),
-        *(
-            Column(_short(task), f"{task}: mean return ± half a standard deviation (ddof 0, over all report episodes)")
-            for task in tasks
-        ),
+        *(Column(task[:1].upper() + task[1:].replace("_", " "), f"{task}: {spread}") for task in tasks),
         Column(
             "APR %", "average performance ratio: mean over tasks of SNN return / ANN return, with its 95 % interval"
         ),
@@ -41,9 +37,9 @@ def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Blo
             words(row.method.carried),
             *(_return(row, task) for task in tasks),
             _apr(row),
-            _ratio(row.iqm),
-            _ratio(row.gain, sign=True),
-            _ratio(row.improvement),
+            estimate(row.iqm, percent),
+            estimate(row.gain, percent, sign=True),
+            estimate(row.improvement, percent),
         ]
         for row in rows
     ]
@@ -56,11 +52,11 @@ def overview(obs: str, rows: list[Row], tasks: list[str], out: Path) -> list[Blo
     caption = "Episode return, mean ± half a standard deviation (ddof 0); SOPs: synaptic operations per decision."
     if paper.has(tasks):
         caption += f" Lines headed “paper” are the paper's own figures{origin}."
-    pictures = figures.ratios(rows, out, f"apr_{obs}", obs)
-    return [Table(f"returns_{obs}", columns, body, caption), *_limits(rows), *pictures]
+    table = Table(f"returns_{obs}", columns, body, caption)
+    return section("Returns", table, *_limits(rows), figures.ratios(rows, out, f"apr_{obs}", obs))
 
 
-def _limits(rows: list[Row]) -> list[Text]:
+def _limits(rows: list[MethodRow]) -> list[Text]:
     """What the table of returns can't say."""
     texts = {
         "An APR over some of the tasks can't be compared with one over all; the paper's is over the same tasks.": any(
@@ -79,20 +75,24 @@ def _limits(rows: list[Row]) -> list[Text]:
     return [*_significance(rows), *(Text(text, warning=True) for text, holds in texts.items() if holds)]
 
 
-def _significance(rows: list[Row]) -> list[Text]:
+def _significance(rows: list[MethodRow]) -> list[Text]:
     """How many gains on single tasks are significant, beside how many were tested; and what the marks mean."""
     compared = compare(rows)
     cells = [cell for row in rows for cell in row.cells.values() if cell.status == "ok"]
-    marks = {mark for cell in cells for value in (cell.mean, cell.gain) if value for mark in [value.mark] if mark}
     texts = []
-    if compared.number:
-        left = [f"{method.label.replace('   ', ', ')} on {task}" for method, task in compared.surviving]
+    if compared:
+        apart = sum(p < 0.05 for p, _ in compared.values())
+        left = [
+            f"{method.label.replace('   ', ', ')} on {task}"
+            for (method, task), (_, adjusted) in compared.items()
+            if adjusted < 0.05
+        ]
         texts.append(
-            f"Gains on single tasks: {compared.number} could be tested, {len(compared.apart)} have a 95 % interval "
-            f"without zero ({0.05 * compared.number:.1f} expected by chance); with Holm's adjustment for "
-            f"{compared.number} comparisons {len(left)} remain{': ' + '; '.join(left) if left else ''}."
+            f"Gains on single tasks: {len(compared)} could be tested, {apart} have a 95 % interval "
+            f"without zero ({0.05 * len(compared):.1f} expected by chance); with Holm's adjustment for "
+            f"{len(compared)} comparisons {len(left)} remain{': ' + '; '.join(left) if left else ''}."
         )
-    if marks or any(cell.mean.interval is None for cell in cells):
+    if any(cell.mean.interval is None or cell.mean.mark or (cell.gain and cell.gain.mark) for cell in cells):
         texts.append(
             "Intervals are of 95 %, over episodes. “n=…”: fewer than ten episodes, among which a rare failure may "
             "be absent; none is given below three. “bimodal”: some episodes earn less than half of the mean, so that "
@@ -101,7 +101,7 @@ def _significance(rows: list[Row]) -> list[Text]:
     return [Text(text) for text in texts]
 
 
-def over_alpha(evidence: Evidence, all_curves: list[Curves], obs: str, out: Path) -> Section | None:
+def over_alpha(evidence: Evidence, all_curves: list[AlphaCurves], obs: str, out: Path) -> Section | None:
     """Return against α, and one α for all tasks beside one for each."""
     if not all_curves:
         return None
@@ -118,17 +118,17 @@ def over_alpha(evidence: Evidence, all_curves: list[Curves], obs: str, out: Path
         choice = curves.one_alpha(curve)
         if choice is None:
             continue
-        counts = sorted({point.episodes for points in curve.tasks.values() for point in points})
+        counts = sorted({point.n for points in curve.tasks.values() for point in points.values()})
         several = " to ".join(str(end) for end in dict.fromkeys((counts[0], counts[-1])))
-        fresh = curves.reported_ratio(evidence, curve, choice.alpha, list(choice.per_task))
+        fresh = curves.reported_ratio(evidence, curve, choice.alpha)
         rows.append(
             [
                 words(curve.label),
                 words(f"{curve.which}, {several} per task and α"),
                 words(", ".join(f"{task} {alpha:g}" for task, alpha in choice.per_task.items())),
-                _fraction(choice.apr_per_task, 2),
-                number(choice.alpha, f"{choice.alpha:g}"),
-                *(_fraction(ratio, 2) for ratio in (choice.apr, choice.apr_off, fresh)),
+                number(choice.apr_per_task, fine_percent),
+                number(choice.alpha, "{:g}".format),
+                *(number(ratio, fine_percent) for ratio in (choice.apr, choice.apr_off, fresh)),
             ]
         )
     caption = (
@@ -136,11 +136,13 @@ def over_alpha(evidence: Evidence, all_curves: list[Curves], obs: str, out: Path
         "chosen on, so that it is optimistic, the one with an α per task more so. The ANN's returns are those of the "
         "report episodes."
     )
-    table = [Table(f"one_alpha_{obs}", columns, rows, caption)] if rows else []
-    return Section("Return against α", [figures.alphas(all_curves, out, f"alpha_{obs}"), *table])
+    table = Table(f"one_alpha_{obs}", columns, rows, caption)
+    return section("Return against α", figures.alphas(all_curves, out, f"alpha_{obs}"), table)
 
 
-def controls(rows: list[Row], tasks: list[str], all_curves: list[Curves], obs: str, out: Path) -> Section | None:
+def controls(
+    rows: list[MethodRow], tasks: list[str], all_curves: list[AlphaCurves], obs: str, out: Path
+) -> Section | None:
     """The gain over plain conversion of CRPI and of each control, the same perturbation with its meaning taken away;
     None where no control was run or planned. `all_curves`: the controls'."""
     controlled = {row.method.network for row in rows if row.method.variant.is_control}
@@ -161,24 +163,28 @@ def controls(rows: list[Row], tasks: list[str], all_curves: list[Curves], obs: s
             words(row.method.network.label),
             words(row.method.variant.short),
             *(_cell_gain(row.cells[task]) for task in tasks),
-            _ratio(row.gain, sign=True),
+            estimate(row.gain, percent, sign=True),
         ]
         for row in shown
     ]
-    compared = compare(shown)
+    compared = compare(shown).values()
+    apart, surviving = (sum(ps[index] < 0.05 for ps in compared) for index in (0, 1))
     lead = Text(
         "Random draws from the residuals that the episode has shown; shuffled permutes them across units; carry takes "
         "the last membrane itself, unclipped: v[0] = (1 − α)·v_base + α·v[T]. What a control gains can't be due to "
-        f"CRPI's residual. Gains on single tasks: {compared.number} could be tested, {len(compared.apart)} have an "
-        f"interval without zero, {len(compared.surviving)} with Holm's adjustment."
+        f"CRPI's residual. Gains on single tasks: {len(compared)} could be tested, {apart} have an interval without "
+        f"zero, {surviving} with Holm's adjustment."
     )
-    pictures = figures.controls(shown, out, f"controls_{obs}")
-    if all_curves:
-        pictures.append(figures.alphas(all_curves, out, f"alpha_controls_{obs}"))
-    return Section("CRPI beside its controls", [lead, Table(f"controls_{obs}", columns, body), *pictures])
+    return section(
+        "CRPI beside its controls",
+        lead,
+        Table(f"controls_{obs}", columns, body),
+        figures.controls(shown, out, f"controls_{obs}"),
+        figures.alphas(all_curves, out, f"alpha_controls_{obs}") if all_curves else None,
+    )
 
 
-def details(obs: str, rows: list[Row], tasks: list[str]) -> Section:
+def details(obs: str, rows: list[MethodRow], tasks: list[str]) -> Section | None:
     """A row per method and task."""
     columns = [
         *head("Task", "Method", "CRPI"),
@@ -200,22 +206,22 @@ def details(obs: str, rows: list[Row], tasks: list[str]) -> Section:
     ]
     # A task without any policy would fill the table with dashes; the table of returns shows it.
     absent = [task for task in tasks if all(row.cells[task].status == "skipped" for row in rows)]
-    adjusted = compare(rows).adjusted
+    compared = compare(rows)
     body = [
-        _detail(row, task, adjusted.get((row.method, task))) for task in tasks if task not in absent for row in rows
+        _detail(row, task, compared.get((row.method, task), (None, None))[1])
+        for task in tasks
+        if task not in absent
+        for row in rows
     ]
-    notes = [
-        Text(
-            "Spread between training seeds and between environment seeds are kept apart: the first says how much "
-            "another training run would differ, the second how much another start of the episode would."
-        )
-    ]
-    if absent:
-        notes.append(Text(f"Not here for want of a policy: {', '.join(absent)}."))
-    return Section("Every method on every task", [*notes, Table(f"details_{obs}", columns, body)], folded=True)
+    note = Text(
+        "Spread between training seeds and between environment seeds are kept apart: the first says how much "
+        "another training run would differ, the second how much another start of the episode would."
+    )
+    lacking = Text(f"Not here for want of a policy: {', '.join(absent)}.") if absent else None
+    return section("Every method on every task", note, lacking, Table(f"details_{obs}", columns, body), folded=True)
 
 
-def _detail(row: Row, task: str, adjusted: float | None) -> list[Entry]:
+def _detail(row: MethodRow, task: str, adjusted: float | None) -> list[Entry]:
     cell = row.cells[task]
     first = [words(task), words(row.method.network.label), words(row.method.carried)]
     theirs = number(*_printed(row, task))
@@ -227,12 +233,16 @@ def _detail(row: Row, task: str, adjusted: float | None) -> list[Entry]:
         count(cell.policies),
         number(cell.mean.value),
         number(cell.half_std),
-        number(cell.mean.interval and cell.mean.interval.low, _ends(cell.mean)),
-        _estimate(cell.iqm),
-        _fraction(cell.ratio, 1),
-        number(cell.sops, None if cell.sops is None else f"{cell.sops:,.0f}"),
-        _estimate(cell.gain, sign=True),
-        _ps(cell.gain.p if cell.gain else None, adjusted),
+        number(cell.mean.interval and cell.mean.interval.low, ends(cell.mean)),
+        estimate(cell.iqm),
+        number(cell.ratio, percent),
+        number(cell.sops, "{:,.0f}".format),
+        estimate(cell.gain, sign=True),
+        number(
+            cell.gain.p if cell.gain else None,
+            probability,
+            "" if adjusted is None else f"adjusted {probability(adjusted)}",
+        ),
         number(min(cell.alphas, default=None), _alphas(cell)),
         words(_HOW[row.method.variant.how]),
         number(cell.within),
@@ -241,45 +251,15 @@ def _detail(row: Row, task: str, adjusted: float | None) -> list[Entry]:
     ]
 
 
-def _estimate(value: Estimate | None, sign: bool = False, more: str = "") -> Entry:
-    """A mean with its interval, in returns."""
-    if value is None:
-        return Entry("–")
-    return number(value.value, plain(value.value, sign), "; ".join(filter(None, (_ends(value, sign=sign), more))))
-
-
-def _ratio(value: Estimate | None, sign: bool = False) -> Entry:
-    """The same in percent of the ANN's return."""
-    if value is None:
-        return Entry("–")
-    return number(value.value, percent(value.value, sign=sign), _ends(value, percent, sign))
-
-
-def _ends(value: Estimate, write: Callable[..., str] = plain, sign: bool = False) -> str:
-    """The interval with its mark, or why there is none."""
-    mark = ", ".join([*([f"n={value.n}"] if value.mark else []), *(["bimodal"] if value.mark == BIMODAL else [])])
-    bounds = "no interval" if value.interval is None else interval(*value.interval, write, sign)
-    return f"{bounds}; {mark}" if mark else bounds
-
-
-def _ps(p: float | None, adjusted: float | None) -> Entry:
-    note = "" if adjusted is None else f"adjusted {probability(adjusted)}"
-    return number(p, None if p is None else probability(p), note)
-
-
-def _fraction(value: float | None, digits: int) -> Entry:
-    return number(value, None if value is None else percent(value, digits))
-
-
 def _cell_gain(cell: Cell) -> Entry:
     if cell.status != "ok":
         return gap(cell.status)
     if cell.gain is None:
         return Entry("–", "no plain conversion on the same episodes")
-    return _estimate(cell.gain, sign=True, more=f"α={_alphas(cell)}")
+    return estimate(cell.gain, sign=True, more=f"α={_alphas(cell)}")
 
 
-def _return(row: Row, task: str) -> Entry:
+def _return(row: MethodRow, task: str) -> Entry:
     cell = row.cells[task]
     value, text = _printed(row, task)
     theirs = f"paper {text}" if value is not None else ""
@@ -291,27 +271,22 @@ def _return(row: Row, task: str) -> Entry:
     return number(cell.mean.value, ours, "; ".join(filter(None, (chosen, operations, theirs))))
 
 
-def _apr(row: Row) -> Entry:
+def _apr(row: MethodRow) -> Entry:
     theirs = f"paper {row.printed_apr:.2f}" if row.printed_apr is not None else ""
     if row.apr is None:
         return Entry("–", theirs)
     part = f"{len(row.counted)} of {len(row.cells)} tasks" if row.lacking else ""
-    ends = "" if row.method.is_ann else _ends(row.apr, percent)
-    return number(row.apr.value, percent(row.apr.value, 2), "; ".join(filter(None, (ends, part, theirs))))
+    bounds = "" if row.method.is_ann else ends(row.apr, percent)
+    return number(row.apr.value, fine_percent, "; ".join(filter(None, (bounds, part, theirs))))
 
 
-def _printed(row: Row, task: str) -> tuple[float | None, str | None]:
+def _printed(row: MethodRow, task: str) -> tuple[float | None, str]:
     """The paper's return, and how it prints it."""
     if row.printed is None or task not in row.printed.returns:
-        return None, None
+        return None, ""
     mean, half = row.printed.returns[task]
     return mean, f"{mean:g} ± {half:g}"
 
 
 def _alphas(cell: Cell) -> str:
     return ", ".join(f"{alpha:g}" for alpha in cell.alphas)
-
-
-def _short(task: str) -> str:
-    words = task.replace("_", " ")
-    return words[:1].upper() + words[1:]
