@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.trial import GAUSSIAN, ORDERED, SHUFFLED
+from analysis.trial import GAUSSIAN, SHUFFLED
 
 
 def noise(kind: str, errors: np.ndarray, decisions: int, seed: tuple[int, ...]) -> np.ndarray:
@@ -29,8 +29,6 @@ def noise(kind: str, errors: np.ndarray, decisions: int, seed: tuple[int, ...]) 
     if kind == GAUSSIAN:
         second_moment = errors.T @ errors / len(errors)
         return generator.multivariate_normal(np.zeros(errors.shape[1]), second_moment, decisions, method="eigh")
-    if kind not in (SHUFFLED, ORDERED):
-        raise ValueError(f"{kind} is not made from errors")
     if kind == SHUFFLED:
         errors = generator.permutation(errors)
     return np.resize(errors, (decisions, errors.shape[1]))

@@ -7,7 +7,10 @@ runs in its own row of network calls of fixed shape, as episodes do: company cha
 
 from __future__ import annotations
 
+import functools
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -46,17 +49,12 @@ class Player:
         self.environments, self.branches, self.store = run.environments, branches, store
         self.ann, self.chunk = run.ann, run.settings.chunk
         self._conversion = conversion
-        self._device = run.device
-        self._network: snn.SpikingNetwork | None = None
-        self._spiking: SpikingPolicy | None = None
         self.known: dict[str, TrialRecord] = {}
         self.played = self.reused = 0
 
     def missing(self, trials: Iterable[Trial]) -> list[Trial]:
         """The trials without a file in the store, each once: enough for an estimate."""
-        return [
-            trial for trial in {trial.digest: trial for trial in trials}.values() if not self.store.path(trial).exists()
-        ]
+        return list({trial.digest: trial for trial in trials if trial not in self.store}.values())
 
     def run(self, trials: Iterable[Trial], progress: Progress | None = None) -> dict[str, TrialRecord]:
         """TrialRecord of every trial, by digest: from the store where it is there, played otherwise.
@@ -64,42 +62,42 @@ class Player:
         The trials whose errors a disturbance is made from must have been played before. Raises what the environments
         raise; ValueError where a reward is not finite.
         """
-        records: dict[str, TrialRecord] = {}
-        waiting: list[Trial] = []
-        for trial in {trial.digest: trial for trial in trials}.values():
-            record = self.store.get(trial)
-            if record is None:
-                waiting.append(trial)
-            else:
-                records[trial.digest] = record
+        distinct = {trial.digest: trial for trial in trials}
+        records = {
+            digest: record for digest, trial in distinct.items() if (record := self.store.get(trial)) is not None
+        }
+        waiting = [trial for digest, trial in distinct.items() if digest not in records]
         self.reused += len(records)
         self.played += len(waiting)
         for group in _rounds(waiting):
-            records |= _Round(self, group, progress).play()
+            records |= _Round(self, group, progress or Progress()).play()
         self.known |= records
         return records
 
-    def spiking(self) -> tuple[snn.SpikingNetwork, SpikingPolicy]:
-        """The converted network, and the policy that acts by it."""
-        if self._network is None or self._spiking is None:
-            self._network = self._conversion.network(self.chunk)
-            self._spiking = SpikingPolicy(self._network, self.chunk, self._device, self.ann.squash)
-        return self._network, self._spiking
+    @functools.cached_property
+    def network(self) -> snn.SpikingNetwork:
+        """The converted network."""
+        return self._conversion.network(self.chunk)
+
+    @functools.cached_property
+    def spiking(self) -> SpikingPolicy:
+        """What acts by it."""
+        return SpikingPolicy(self.network, self.chunk, self._conversion.run.device, self.ann.squash)
 
     def policy(self, method: Method) -> BatchPolicy:
-        return self.ann if method == ANN else self.spiking()[1]
+        return self.ann if method == ANN else self.spiking
 
 
 class _Round:
     """Trials in different rows whose leaders, and whose shadows, share a method."""
 
-    def __init__(self, player: Player, trials: Sequence[Trial], progress: Progress | None):
+    def __init__(self, player: Player, trials: Sequence[Trial], progress: Progress):
         self.player, self.progress = player, progress
         self.trials = {trial.row: trial for trial in trials}
         self.rows = np.array(sorted(self.trials), np.int64)
         trial = trials[0]
         self.leader, self.shadow = player.policy(trial.key.method), player.policy(trial.shadow)
-        self.network = player.spiking()[0] if trial.key.method != ANN else None
+        self.network = player.network if trial.key.method != ANN else None
         chunk = player.chunk
         self.vector = player.environments.up_to(chunk)
         self.branches = player.branches.up_to(chunk) if trial.branches else None
@@ -115,16 +113,14 @@ class _Round:
         self._reset()
         while len(rows):
             lasts = self._decide(rows)
-            if self.progress is not None:
-                self.progress.advance(len(rows))
+            self.progress.advance(len(rows))
             for row in rows[lasts].tolist():
                 trial, record = self.trials[row], self.tapes[row].record()
                 if not np.isfinite(record.rewards).all():
                     raise ValueError(f"{trial.key.source.task}, episode {trial.key.episode}: a reward is not finite")
                 self.player.store.put(trial, record)
                 records[trial.digest] = record
-                if self.progress is not None:
-                    self.progress.finish(len(record.rewards))
+                self.progress.finish(len(record.rewards))
             rows = rows[~lasts]
         return records
 
@@ -159,18 +155,19 @@ class _Round:
             self.there[rows] = self.branches.observations[rows]
             after = self.player.ann.act(self.there, rows)[rows] * branched[:, None]
         rewards, _, lasts, capped = self.vector.step_wait()
+        columns: dict[str, Sequence[Any] | np.ndarray] = {
+            "actions": actions,
+            "reference": reference,
+            "after": after,
+            "branched": branched,
+            "rewards": rewards,
+            "branch_rewards": branch_rewards,
+            "coordinates": [state.coordinates for state in states],
+            "residual_cosines": cosines,
+            "capped": capped,
+        }
         for place, row in enumerate(rows.tolist()):
-            self.tapes[row].add(
-                actions=actions[place],
-                reference=reference[place],
-                after=after[place],
-                branched=branched[place],
-                rewards=rewards[place],
-                branch_rewards=branch_rewards[place],
-                coordinates=states[place].coordinates,
-                residual_cosines=cosines[place],
-                capped=capped[place],
-            )
+            self.tapes[row].decided.append({name: values[place] for name, values in columns.items()})
         return lasts
 
     def _take_apart(self, rows: np.ndarray) -> None:
@@ -178,7 +175,7 @@ class _Round:
             return
         for row in rows.tolist():
             tape = self.tapes[row]
-            if tape.decisions in tape.looked_at(self.limit):
+            if len(tape.decided) in tape.looked_at(self.limit):
                 # One row at a time: a trace holds every step of every unit.
                 seen = self.network.trace(torch.from_numpy(self.here[row : row + 1]), [row])
                 tape.layers.append(layers.take_apart(self.network, seen)[0])
@@ -202,17 +199,14 @@ class _Round:
         return disturbance.noise(kind, self.player.known[str(trial.disturbance.source)].errors, self.limit, seed)
 
 
+@dataclass
 class _Tape:
-    """What one trial's record is made of, decision by decision."""
+    """What one trial's record is made of. `decided`: by decision, entries by the names of `TrialRecord`."""
 
-    def __init__(self, trial: Trial, noise: np.ndarray | None):
-        self.trial, self.noise = trial, noise
-        self.layers: list[np.ndarray] = []
-        self._columns: list[dict[str, Any]] = []
-
-    @property
-    def decisions(self) -> int:
-        return len(self._columns)
+    trial: Trial
+    noise: np.ndarray | None
+    layers: list[np.ndarray] = field(default_factory=list)
+    decided: list[dict[str, Any]] = field(default_factory=list)
 
     def looked_at(self, limit: int) -> set[int]:
         """The decisions, of `limit`, at which the layers are taken apart."""
@@ -225,31 +219,27 @@ class _Tape:
             return action
         if self.noise is None:
             return disturbance.one_ulp(action)
+        noise = self.noise[len(self.decided)]
         if self.trial.disturbance.kind == FLIPPED:
-            return disturbance.add(reference, self.noise[self.decisions] * (action.astype(np.float64) - reference))
-        return disturbance.add(action, self.noise[self.decisions])
-
-    def add(self, **entries: Any) -> None:
-        """What one decision adds, by the names of `TrialRecord`."""
-        self._columns.append(entries)
+            return disturbance.add(reference, noise * (action.astype(np.float64) - reference))
+        return disturbance.add(action, noise)
 
     def record(self) -> TrialRecord:
         """The trial's record so far."""
         arrays: dict[str, Any] = {
-            name: np.array([column[name] for column in self._columns], kind) for name, kind in _KINDS.items()
+            name: np.array([entries[name] for entries in self.decided], kind) for name, kind in _KINDS.items()
         }
-        taken = np.zeros((len(self.layers), arrays["residual_cosines"].shape[1], layers.NUMBERS))
-        taken[:] = self.layers if self.layers else 0.0
-        return TrialRecord(**arrays, layers=taken, capped=np.array(self._columns[-1]["capped"]))
+        shape = (len(self.layers), arrays["residual_cosines"].shape[1], layers.NUMBERS)
+        taken = np.array(self.layers, np.float64).reshape(shape)
+        return TrialRecord(**arrays, layers=taken, capped=np.array(self.decided[-1]["capped"]))
 
 
 def _rounds(trials: Sequence[Trial]) -> list[list[Trial]]:
     """Trials sorted into rounds that can be played side by side, as few as their rows allow."""
-    rounds: dict[tuple, list[Trial]] = {}
+    rounds: dict[tuple, list[Trial]] = defaultdict(list)
+    taken: Counter[tuple] = Counter()
     for trial in trials:
         group = (trial.key.method, trial.shadow, trial.branches, trial.key.max_decisions)
-        number = 0
-        while any(other.row == trial.row for other in rounds.get((group, number), [])):
-            number += 1
-        rounds.setdefault((group, number), []).append(trial)
+        rounds[group, taken[group, trial.row]].append(trial)
+        taken[group, trial.row] += 1
     return list(rounds.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def alphas(all_curves: list[AlphaCurves], out: Path, name: str) -> Picture:
 
 def timesteps(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     """APR against T per neuron, dashed with CRPI off; None where no neuron has two values of T."""
-    lines = _several_steps(_joined(_comparable(rows)[1]))
+    lines = _several_steps(_joined(_comparable(rows)))
     alt = "Average performance ratio against simulation steps, a line per method"
     return _against(lines, _steps, "simulation steps T per decision", out, name, alt)
 
@@ -100,7 +101,7 @@ def timesteps_by_task(rows: list[MethodRow], tasks: list[str], out: Path, name: 
 def operations(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     """APR against synaptic operations per decision, a point per method; None where nothing was counted."""
     alt = "Average performance ratio against synaptic operations per decision, a point per method"
-    lines = _joined(_comparable(rows)[1])
+    lines = _joined(_comparable(rows))
     return _against(lines, lambda row: row.sops or 1.0, "synaptic operations per decision", out, name, alt)
 
 
@@ -131,12 +132,12 @@ def _against(
 def profiles(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     """Performance profiles (Agarwal et al. 2021): a panel per neuron, over the same tasks everywhere. None without
     relative returns."""
-    tasks, converted = _comparable(rows)
-    by_neuron: dict[str, list[MethodRow]] = {}
-    for row in converted:
-        by_neuron.setdefault(row.method.network.neuron, []).append(row)
+    by_neuron: dict[str, list[MethodRow]] = defaultdict(list)
+    for row in _comparable(rows):
+        by_neuron[row.method.network.neuron].append(row)
     if not by_neuron:
         return None
+    tasks = next(iter(by_neuron.values()))[0].counted
     thresholds = np.linspace(0, 1.2, 241)
     alt = "Performance profiles: share of episodes whose relative return is above a threshold, a line per method"
     caption = (
@@ -195,19 +196,19 @@ def energy(costs: Mapping[ReportMethod, Cost], preset: Preset, out: Path, name: 
     return picture
 
 
-def _comparable(rows: list[MethodRow]) -> tuple[tuple[str, ...], list[MethodRow]]:
-    """The most tasks that any method has a ratio on, and the methods that have one on all of these; no controls."""
+def _comparable(rows: list[MethodRow]) -> list[MethodRow]:
+    """The methods that have a ratio on the most tasks that any has, the same for all; no controls."""
     converted = [row for row in rows if row.apr and not (row.method.is_ann or row.method.variant.is_control)]
     tasks = max((row.counted for row in converted), key=len, default=())
-    return tasks, [row for row in converted if row.counted == tasks]
+    return [row for row in converted if row.counted == tasks]
 
 
 def _joined(rows: list[MethodRow]) -> dict[str, list[MethodRow]]:
     """The rows that one line joins, by its label: one neuron, with CRPI off or on."""
-    lines: dict[str, list[MethodRow]] = {}
+    lines: dict[str, list[MethodRow]] = defaultdict(list)
     for row in rows:
         if isinstance(row.method.network.timesteps, int):
-            lines.setdefault(f"{row.method.network.neuron.upper()}, {row.method.variant.short}", []).append(row)
+            lines[f"{row.method.network.neuron.upper()}, {row.method.variant.short}"].append(row)
     return lines
 
 

@@ -23,12 +23,11 @@ class Report(NamedTuple):
     lines: list[str]
 
 
-def make(folders: Sequence[str | Path], out: str | Path) -> Report:
+def make(folders: Sequence[str | Path], out: Path) -> Report:
     """Writes the report on everything in and below `folders` into `out`.
 
     Raises UserError for folders that aren't there or hold nothing, OSError where the disk refuses.
     """
-    out = Path(out)
     jobs, notes = collect(folders)
     evidence = gather(jobs)
     lead = [Text(job_sections.summary(jobs)), *(Text(note, warning=True) for note in notes)]

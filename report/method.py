@@ -196,7 +196,8 @@ def of_config(config: dict[str, Any]) -> list[ReportMethod]:
 def _variants(crpi: dict[str, Any]) -> list[Variant]:
     values = [_number(value) for value in alpha_selection.requested(crpi.get("alpha"))]
     alphas = [value for value in values if value is not None] or [0.0]
-    how = alpha_selection.plan(alphas, str(crpi.get("select"))).how
+    select = alpha_selection.HONEST if crpi.get("select") == alpha_selection.HONEST else alpha_selection.PAPER
+    how = alpha_selection.plan(alphas, select).how
     on = Variant(str(crpi.get("mode")), how, alphas[0] if how == alpha_selection.GIVEN else None)
     return [OFF] if alphas == [0.0] else [OFF, on]
 

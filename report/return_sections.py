@@ -114,10 +114,7 @@ def over_alpha(evidence: Evidence, all_curves: list[AlphaCurves], obs: str, out:
         Column("APR %, one α, reported episodes", "where all tasks played them with this α"),
     ]
     rows = []
-    for curve in all_curves:
-        choice = curves.one_alpha(curve)
-        if choice is None:
-            continue
+    for curve, choice in [(curve, choice) for curve in all_curves if (choice := curves.one_alpha(curve))]:
         counts = sorted({point.n for points in curve.tasks.values() for point in points.values()})
         several = " to ".join(str(end) for end in dict.fromkeys((counts[0], counts[-1])))
         fresh = curves.reported_ratio(evidence, curve, choice.alpha)

@@ -42,10 +42,9 @@ _CONCLUSIONS = {
 _CHANGES = {"holds": "a gain", "contrary": "a loss"}
 
 
-def write(analysis: Analysis, out: str | Path) -> Path:
+def write(analysis: Analysis, out: Path) -> Path:
     """Writes report.md, report.html and figures into `out`; returns the path of report.html. Raises OSError where the
     disk refuses."""
-    out = Path(out)
     conversion, choice, policy = analysis.conversion, analysis.choice, named(analysis)
     neuron = conversion.neuron.upper()
     lead = [

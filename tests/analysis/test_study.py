@@ -49,14 +49,11 @@ def test_an_analysis_is_written_and_read_back(policies, tmp_path, obs):
 
 def test_the_episodes_are_those_that_convert_reports(policies, tmp_path):
     found = run(policies, tmp_path, crpi__alpha=0.6)
-    assert found.choice.given and (found.choice.by_return, [one.selection for one in found.choice.candidates]) == (
-        0.6,
-        [[], []],
-    )
-    changes = {name: value for name, value in TINY.items() if name != "layer_decisions"} | dict(
-        crpi__alpha=[0.0, 0.6], crpi__select="paper"
-    )
-    values = convert_config(**changes, obs="state", snapshot=str(policies["state"]), store=str(tmp_path / "other"))
+    choice = found.choice
+    assert (choice.given, choice.by_return, [one.selection for one in choice.candidates]) == (True, 0.6, [[], []])
+    changes = TINY | dict(obs="state", crpi__alpha=[0.0, 0.6], crpi__select="paper", store=str(tmp_path / "other"))
+    del changes["layer_decisions"]
+    values = convert_config(**changes, snapshot=str(policies["state"]))
     result = programs.convert(ConvertSettings.from_dict(values), values, tmp_path / "result", lambda line: None)
     assert found.ann.values == [episode.reward_sum for episode in result.ann.episodes]
     for method in found.methods:
