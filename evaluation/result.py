@@ -25,7 +25,7 @@ from runtime.versions import versions
 
 if TYPE_CHECKING:
     from evaluation.conversion import Conversion, ConversionRun
-    from snn.info import LayerInfo
+    from snn import LayerInfo
 
 RESULT, RETURNS = "result.json", "returns.npy"
 Group = tuple[float | None, str]  # α, None for the ANN, and the stream

@@ -12,9 +12,8 @@ from snn.codings import Coding
 from snn.convert import convert
 from snn.errors import ConversionError
 from snn.files import load, save
-from snn.info import LayerInfo
 from snn.macs import LayerMacs, macs
-from snn.network import SpikingNetwork
+from snn.network import LayerInfo, SpikingNetwork
 from snn.neuron_modules import DC, IF, MT, SNM, SpikingNeuron
 from snn.reference import LayerTrace, Trace
 from snn.rules import Rule

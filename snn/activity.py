@@ -54,8 +54,9 @@ class Recorder:
         return counts[:-1].view(2, steps, counts.shape[1])[:, :, lo:hi], counts[-1, lo:hi]
 
     def decided(self, slots: np.ndarray) -> None:
-        if self.on and len(slots):
-            missing = int(slots.max()) + 1 - len(self._decisions)
+        """One decision has been taken in these slots."""
+        if self.on:
+            missing = slots.max() + 1 - len(self._decisions)
             if missing > 0:
                 self._decisions = np.pad(self._decisions, (0, missing))
             self._decisions[slots] += 1
@@ -76,13 +77,12 @@ class Recorder:
         decisions = np.pad(self._decisions, (0, slots))[:slots]
         of_layers = [_grown(self._counts.get(x.index), timesteps, slots, x.theta)[:, :slots] for x in layers]
         every = torch.stack(of_layers).cpu().numpy()  # one transfer
-        result = []
-        for layer, counts in zip(layers, every, strict=True):
-            with np.errstate(invalid="ignore"):
-                above = counts[-1] / (decisions * float(layer.units))
-            spikes, sops = counts[:timesteps], counts[timesteps:-1]
-            result.append(Activity(layer.name, layer.units, layer.dead, decisions, spikes, sops, above))
-        return result
+        with np.errstate(invalid="ignore"):
+            above = every[:, -1] / (decisions * np.array([[float(layer.units)] for layer in layers]))
+        return [
+            Activity(x.name, x.units, x.dead, decisions, counts[:timesteps], counts[timesteps:-1], share)
+            for x, counts, share in zip(layers, every, above, strict=True)
+        ]
 
 
 def _grown(counts: Tensor | None, timesteps: int, slots: int, like: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from snn.checks import finite
 from snn.errors import ConversionError
-from snn.given import finite
 from snn.graph.graph import Graph
 from snn.graph.tracing import trace
 from snn.quantiles import Quantiles
@@ -40,7 +40,7 @@ def calibrate(
         raise ConversionError("batches must be several tensors [B, ...], not one: pass [inputs], or inputs.split(100)")
     graph = trace(module, hybrid, output)
     largest: list[Tensor] = []
-    quantiles = [Quantiles() for _ in graph.neurons]
+    quantiles: list[Quantiles] = []
     for batch in batches:
         if not isinstance(batch, Tensor):
             raise ConversionError(
@@ -59,6 +59,7 @@ def calibrate(
         maxima = [seen.amax(1) for seen in outputs]
         largest = [torch.maximum(a, b) for a, b in zip(largest, maxima, strict=True)] if largest else maxima
         if percentile is not None:
+            quantiles = quantiles or [Quantiles(len(seen), seen.device) for seen in outputs]
             for quantile, seen in zip(quantiles, outputs, strict=True):
                 quantile.add(seen)
     if not largest:

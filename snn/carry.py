@@ -14,7 +14,7 @@ import torch
 from numba.extending import overload
 from torch import Tensor
 
-from snn import given
+from snn import checks
 from snn.errors import ConversionError
 from snn.registry import Registry
 
@@ -104,11 +104,6 @@ _rules: Registry[CarryRule] = Registry(
 register, get = _rules.register, _rules.get
 
 
-def names() -> tuple[str, ...]:
-    """Names of the known carry rules, the method's own first."""
-    return tuple(_rules.all())
-
-
 class CRPI:
     """Cross-step residual potential initialisation, to be attached to a network: `spiking.crpi = CRPI(0.5)`.
 
@@ -128,7 +123,7 @@ class CRPI:
             raise ConversionError(f"alpha={alpha!r} must be a number from 0 to {MAX_ALPHA:g}, or one per environment")
         self.alpha = factors.item() if factors.dim() == 0 else factors.clone()
         self.rule = mode if isinstance(mode, CarryRule) else get(mode)
-        self.seed = given.whole("seed", seed, 0)
+        self.seed = checks.whole("seed", seed, 0)
 
     @property
     def mode(self) -> str:

@@ -10,14 +10,14 @@ random     each unit draws from the residuals (in units of theta) that the envir
 Draws are a pure function of (seed, the environment's key, its decision index, the layer), on every device.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from snn import given
+from snn import checks
 from snn.device import placed
 from snn.layer import SpikingLayer
 
@@ -47,9 +47,8 @@ class Controls:
         slots = np.arange(len(self._keys)) if mask is None else np.flatnonzero(mask)
         self._age[slots] = 0
         if keys is not None:
-            for key in keys:
-                given.whole("key", key, 0, 2**64 - 1)
-            self._keys[slots] = np.array([int(key) for key in keys], np.uint64)[slots]
+            whole = [checks.whole("key", key, 0, 2**64 - 1) for key in keys]
+            self._keys[slots] = np.array(whole, np.uint64)[slots]
             self._index[slots] = 0
 
     def start(self, layer: SpikingLayer, slots: np.ndarray, kept: Tensor) -> Tensor:
@@ -58,7 +57,7 @@ class Controls:
             return kept
         live = layer.live
         relative = np.zeros(kept.shape)
-        source = _relative(kept, layer.theta) if self.control == "shuffled" else relative
+        source = _on_host(layer.relative(kept)) if self.control == "shuffled" else relative
         for row, slot in enumerate(slots):
             if slot >= len(self._keys) or self._age[slot] == 0 or len(live) == 0:
                 continue
@@ -76,33 +75,30 @@ class Controls:
         live = layer.live
         pools = self._pools.get(layer.index, np.zeros((0, _POOL)))
         if len(pools) < len(self._keys):
-            pools = np.concatenate([pools, np.zeros((len(self._keys) - len(pools), _POOL))])
+            pools = np.pad(pools, ((0, len(self._keys) - len(pools)), (0, 0)))
         self._pools[layer.index] = pools
-        relative = _relative(kept, layer.theta)
-        for row, slot in zip(places, slots[places]):
-            if len(live):
-                rng = self._rng(_KEEP, layer.index, slot)
-                # Reservoir: after k decisions each place holds any of them with equal chance.
-                replaced = rng.random(_POOL) < 1 / (self._age[slot] + 1)
-                drawn = relative[row, live[rng.integers(len(live), size=_POOL)]]
-                pools[slot] = np.where(replaced, drawn, pools[slot])
+        relative = _on_host(layer.relative(kept))
+        for row, slot in zip(places, slots[places]) if len(live) else ():
+            rng = self._rng(_KEEP, layer.index, slot)
+            # Reservoir: after k decisions each place holds any of them with equal chance.
+            replaced = rng.random(_POOL) < 1 / (self._age[slot] + 1)
+            drawn = relative[row, live[rng.integers(len(live), size=_POOL)]]
+            pools[slot] = np.where(replaced, drawn, pools[slot])
 
     def decided(self, slots: np.ndarray) -> None:
         """One decision has been taken in these slots."""
         self._index[slots] += 1
         self._age[slots] += 1
 
-    def get_state(self) -> dict[str, Any]:
-        arrays = {"keys": self._keys.copy(), "index": self._index.copy(), "age": self._age.copy()}
-        return arrays | {"pools": {layer: pool.copy() for layer, pool in self._pools.items()}}
+    def get_state(self) -> tuple[Any, ...]:
+        return copy.deepcopy((self._keys, self._index, self._age, self._pools))
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        self._keys, self._index, self._age = (state[key].copy() for key in ("keys", "index", "age"))
-        self._pools = {layer: pool.copy() for layer, pool in state["pools"].items()}
+    def set_state(self, state: tuple[Any, ...]) -> None:
+        self._keys, self._index, self._age, self._pools = copy.deepcopy(state)
 
     def _rng(self, stream: int, layer: int, slot: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, int(self._keys[slot]), int(self._index[slot]), layer, stream])
 
 
-def _relative(kept: Tensor, theta: Tensor) -> np.ndarray:
-    return torch.where(theta > 0, kept / theta, torch.zeros_like(kept)).double().cpu().numpy()
+def _on_host(values: Tensor) -> np.ndarray:
+    return values.double().cpu().numpy()

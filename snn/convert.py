@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn import checks
 from snn import neuron as neurons
 from snn.carry import CRPI
 from snn.codings import Coding
 from snn.device import batch_bytes
 from snn.errors import ConversionError
-from snn.given import thresholds as check_thresholds
 from snn.graph.graph import Graph
 from snn.graph.tracing import trace
 from snn.network import DTYPES, SpikingNetwork
@@ -86,22 +86,16 @@ def assemble(
     device = graph.device
     graph = copy.deepcopy(graph).to(dtype)
     for value, theta in zip(graph.neurons, _checked_thresholds(graph, thresholds, dtype), strict=True):
-        ceiling = graph.op(value).args["ceiling"]
-        _check_ceiling(graph.layer_name(value), ceiling, theta, spec)
+        name, ceiling = graph.layer_name(value), graph.op(value).args["ceiling"]
+        if ceiling is not None and spec.coding.name != "rate":
+            raise ConversionError(
+                f"the ReLU of '{name}' ends at {ceiling:g}, but a mean under coding={spec.coding.name} has no upper "
+                "bound; convert with coding=rate, or train with ReLU"
+            )
+        if ceiling is not None and float(theta.max()) > ceiling:
+            raise ConversionError(f"the ReLU of '{name}' ends at {ceiling:g}; thresholds must not be above that")
         graph.swap(value, module_of(spec, theta.to(device), ceiling))
     return SpikingNetwork(graph, spec, timesteps, crpi, compute_dtype, max_batch_bytes, chunk_rows)
-
-
-def _check_ceiling(name: str, ceiling: float | None, theta: Tensor, spec: Neuron) -> None:
-    if ceiling is None:
-        return
-    if spec.coding.name != "rate":
-        raise ConversionError(
-            f"the ReLU of '{name}' ends at {ceiling:g}, but a mean under coding={spec.coding.name} has no upper bound; "
-            "convert with coding=rate, or train with ReLU"
-        )
-    if float(theta.max()) > ceiling:
-        raise ConversionError(f"the ReLU of '{name}' ends at {ceiling:g}; thresholds must not be above that")
 
 
 def _checked_thresholds(graph: Graph, thresholds: Any, dtype: torch.dtype) -> list[Tensor]:
@@ -115,7 +109,7 @@ def _checked_thresholds(graph: Graph, thresholds: Any, dtype: torch.dtype) -> li
     checked = []
     for value, given in zip(graph.neurons, thresholds, strict=True):
         name, channels = graph.layer_name(value), graph.channels(value)
-        theta = check_thresholds(f"thresholds of '{name}'", given, dtype)
+        theta = checks.thresholds(f"thresholds of '{name}'", given, dtype)
         if channels is not None and len(theta) != channels:
             raise ConversionError(
                 f"'{name}' needs {channels} thresholds, one per channel or unit, but got {len(theta)}"

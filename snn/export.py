@@ -17,7 +17,6 @@ import numpy as np
 
 from snn.errors import ConversionError
 from snn.files import load, whole
-from snn.graph.operations import Op
 from snn.network import SpikingNetwork
 from snn.nir_nodes import Writer
 
@@ -37,8 +36,7 @@ def to_nir(spiking: SpikingNetwork, shape: tuple[int, ...] | None = None, first_
     except ImportError:
         raise ConversionError("the nir package is not installed; pip install nir h5py") from None
     _check(spiking, first_decision)
-    writer = Writer(nir, spiking.module, _input_shape(spiking, shape))
-    return writer.graph(_metadata(spiking))
+    return Writer(nir, spiking.module, _input_shape(spiking, shape)).graph(_metadata(spiking))
 
 
 def write(
@@ -67,7 +65,7 @@ def _check(spiking: SpikingNetwork, first_decision: bool) -> None:
         )
     for value in spiking.module.values:
         op = spiking.module.op(value)
-        if isinstance(op, Op) and not op.linear:
+        if op.kind != "relu" and not op.linear:
             raise ConversionError(
                 f"NIR can't represent '{op.name}' ({op.kind}), which is neither linear nor a neuron; "
                 "convert the network without it"
@@ -132,14 +130,13 @@ def main(words: list[str] | None = None) -> int:
     try:
         spiking = load(arguments.network)
         write(spiking, arguments.nir, arguments.shape and _shape(arguments.shape), arguments.first_decision)
-    except ConversionError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ConversionError, OSError) as error:
+        said = str(error)
+        if isinstance(error, OSError):
+            said = f"--nir {arguments.nir}: can't be written ({error.strerror or error})"
+        print(f"error: {said}", file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"error: --nir {arguments.nir}: can't be written ({error.strerror or error})", file=sys.stderr)
-        return 2
-    layers = len(spiking.layers)
-    made = f"{layers} layers of IF neurons, T={spiking.timesteps}, alpha={spiking.carry.plain_alpha}"
+    made = f"{len(spiking.thresholds)} layers of IF neurons, T={spiking.timesteps}, alpha={spiking.carry.plain_alpha}"
     print(f"written: {Path(arguments.nir).absolute()} ({made})")
     return 0
 

@@ -1,5 +1,6 @@
 """Spiking networks on disk: a safetensors file whose header holds a description in JSON. No pickled objects."""
 
+import collections
 import contextlib
 import hashlib
 import json
@@ -38,7 +39,7 @@ def save(spiking: SpikingNetwork, path: str | os.PathLike) -> None:
     nodes = []
     for value in graph.values:
         op, node = graph.op(value), graph.nodes[value - 1]
-        if not isinstance(op, Op):
+        if op.kind == "relu":
             tensors[f"{value}.theta"] = op.theta
             op = Op("relu", node.path, {"ceiling": op.ceiling})
         tensors |= {f"{value}.{key}": tensor for key, tensor in op.tensors.items()}
@@ -85,8 +86,7 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
 def _sum(text: str, tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256(text.encode())
     for key in sorted(tensors):
-        if tensors[key].numel():
-            digest.update(tensors[key].contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(tensors[key].numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -130,23 +130,23 @@ def _network(description: dict[str, Any], tensors: dict[str, Tensor]) -> Spiking
         raise ConversionError(f"it holds {len(description['nodes'])} operations")
     if description["timesteps"] > _MOST_STEPS:
         raise ConversionError(f"its timesteps are above {_MOST_STEPS}")
-    graph, thresholds, used = Graph(description["titles"][""]), [], set()
+    graph, thresholds = Graph(description["titles"]), []
+    tensors_of: dict[str, dict[str, Tensor]] = collections.defaultdict(dict)
+    for key, tensor in tensors.items():
+        number, _, name = key.partition(".")
+        tensors_of[number][name] = tensor
     for value, entry in enumerate(description["nodes"], 1):
-        own = {key.partition(".")[2]: key for key in tensors if key.startswith(f"{value}.")}
-        used |= set(own.values())
-        parts = {name: tensors[key] for name, key in own.items()}
+        parts = tensors_of.pop(str(value), {})
         if entry["kind"] == "relu":
             thresholds.append(parts.pop("theta"))
         op = Op(entry["kind"], entry["name"], entry["args"], parts)
         inputs = entry["inputs"]
         if not inputs or not all(type(i) is int and 0 <= i < value for i in inputs):
             raise ConversionError(f"'{op.name}' takes values that are not made before it")
-        if (
-            graph.append(entry["path"], op, tuple(inputs), description["titles"]) != value
-            or graph.nodes[-1].path != entry["path"]
-        ):
+        graph.append(entry["path"], op, tuple(inputs))
+        if graph.nodes[-1].path != entry["path"]:
             raise ConversionError(f"two operations stand at {entry['path']!r:.80}")
-    if used != set(tensors):
+    if tensors_of:
         raise ConversionError("it holds tensors that no operation has")
     outputs = description["outputs"]
     graph.outputs = tuple(outputs) if description["tuple"] else outputs

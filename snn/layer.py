@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from snn.checks import thresholds
 from snn.errors import ConversionError
-from snn.given import thresholds
 from snn.graph.graph import Graph, Phase, between, phases
-from snn.graph.operations import Op, Shape
+from snn.graph.operations import Shape
 from snn.layout import per_unit
 from snn.neuron_modules import SpikingNeuron
 from snn.synapse import Junction, Synapse, takes_scale
@@ -62,6 +62,10 @@ class SpikingLayer:
         """What it carries at an episode's start, [units]."""
         return self.neurons.blank(self.theta)
 
+    def relative(self, values: Tensor) -> Tensor:
+        """Values [..., units] in units of theta, 0 for units without one."""
+        return torch.where(self.theta > 0, values / self.theta, torch.zeros_like(values))
+
 
 class Program:
     """A graph whose ReLUs are neurons, prepared for one input shape: its phases and their layers.
@@ -73,16 +77,16 @@ class Program:
         self.graph, self.in_shape = graph, in_shape
         self._low = compute_dtype if compute_dtype is torch.bfloat16 else None
         zeros = torch.zeros(1, *in_shape, device=graph.device, dtype=graph.dtype)
-        self.shapes: dict[int, Shape] = {i: tuple(x.shape[1:]) for i, x in graph.ann(zeros)[0].items()}
+        self._zeros = {value: torch.zeros_like(x) for value, x in graph.ann(zeros)[0].items()}
         self.phases = phases(graph)
         self.returned: list[int] = pytree.tree_leaves(graph.outputs)
-        self.layers: list[SpikingLayer] = []
-        self._of: dict[int, SpikingLayer] = {}
+        self.layer_of: dict[int, SpikingLayer] = {}  # by the values that their neurons compute
         for phase in self.phases:
             self._build(phase)
+        self.layers = list(self.layer_of.values())
         for layer in self.layers:
             for value in layer.spiking:
-                self._of[value].until = layer.index
+                self.layer_of[value].until = layer.index
         for phase in self.phases:
             for neuron in phase.neurons:
                 self._count(phase, graph.inputs(neuron)[0])
@@ -90,13 +94,9 @@ class Program:
                 if any(graph.op(i).weighted for i in between(graph, value, phase)[1]):
                     self._count(phase, value)
 
-    def layer(self, value: int) -> SpikingLayer:
-        """The layer whose neurons compute this value."""
-        return self._of[value]
-
     def layers_of(self, phase: Phase) -> list[SpikingLayer]:
         """The phase's layers, in order."""
-        return [self._of[value] for value in phase.neurons]
+        return [self.layer_of[value] for value in phase.neurons]
 
     @functools.cached_property
     def bytes_per_step(self) -> int:
@@ -114,60 +114,48 @@ class Program:
     def _build(self, phase: Phase) -> None:
         graph = self.graph
         parts = {neuron: between(graph, graph.inputs(neuron)[0], phase) for neuron in phase.neurons}
-        chains = {neuron: self._chain(neuron, parts[neuron][0]) for neuron in phase.neurons}
+        chains = {
+            neuron: [graph.op(i) for i in inner]
+            for neuron, (sources, inner) in parts.items()
+            if len(sources) == 1 and all(len(graph.inputs(i)) == 1 for i in inner)
+        }
         users = {n: [other for other in phase.neurons if n in parts[other][0]] for n in phase.neurons}
-
-        def takes_multiples(neuron: int) -> bool:
-            # The analog input is computed once a decision and isn't a spike train: it keeps full precision. Spikes that
-            # go into bfloat16 layers are sent as multiples of theta, exact in 8 bits; theta moves into the weights.
-            return self._low is not None and takes_scale(chains[neuron] or [])
-
         for neuron in phase.neurons:
-            sources, inner = parts[neuron]
+            (sources, inner), module = parts[neuron], graph.op(neuron)
             spiking = [value for value in sources if value in phase.neurons]
-            chain, module = chains[neuron], graph.op(neuron)
-            low = self._low if spiking and all(map(takes_multiples, users[spiking[0]])) else None
             synapse: Synapse | Junction
-            if chain is not None:
+            if neuron in chains:
+                # The analog input is computed once a decision and isn't a spike train: it keeps full precision. Spikes
+                # that go into bfloat16 layers are sent as multiples of theta, exact in 8 bits; theta moves into the
+                # weights, of all layers that they go to or of none.
+                low = self._low if spiking and all(takes_scale(chains.get(x, [])) for x in users[spiking[0]]) else None
                 scale = graph.op(spiking[0]).theta if low else None
-                in_shape = self.shapes[sources[0]]
-                synapse = Synapse(chain, in_shape, low or graph.dtype, scale, not spiking, graph.device, graph.dtype)
+                zeros = self._zeros[sources[0]]
+                synapse = Synapse(chains[neuron], zeros, low or graph.dtype, scale, analog=not spiking)
             else:
                 synapse = self._junction(graph.inputs(neuron)[0], sources, inner)
-            name, shape = graph.layer_name(neuron), self.shapes[neuron]
+            name, shape = graph.layer_name(neuron), tuple(self._zeros[neuron].shape[1:])
             if shape[0] != len(thresholds(f"thresholds of '{name}'", module.theta)):
                 raise ConversionError(
                     f"layer '{name}' needs {shape[0]} thresholds, one per channel or unit, got {len(module.theta)}"
                 )
             analog = [value for value in sources if value not in spiking]
             theta = per_unit(module.theta, shape).contiguous()
-            layer = SpikingLayer(name, len(self.layers), neuron, module, spiking, analog, synapse, shape, theta)
-            self.layers.append(layer)
-            self._of[neuron] = layer
+            index = len(self.layer_of)
+            self.layer_of[neuron] = SpikingLayer(name, index, neuron, module, spiking, analog, synapse, shape, theta)
         for neuron in phase.neurons:
-            fed = [self._of[user].synapse for user in users[neuron]]
+            fed = [self.layer_of[user].synapse for user in users[neuron]]
             if fed:
-                self._of[neuron].sends = fed[0].dtype
-                self._of[neuron].as_events = all(synapse.event_driven for synapse in fed)
-
-    def _chain(self, neuron: int, sources: list[int]) -> list[Op] | None:
-        """The operations from the only source to a neuron, if they form a chain."""
-        chain, value = [], self.graph.inputs(neuron)[0]
-        while value not in sources:
-            if len(self.graph.inputs(value)) > 1:
-                return None
-            chain.append(self.graph.op(value))
-            value = self.graph.inputs(value)[0]
-        return chain[::-1] if len(sources) == 1 else None
+                self.layer_of[neuron].sends = fed[0].dtype
+                self.layer_of[neuron].as_events = all(synapse.event_driven for synapse in fed)
 
     def _junction(self, current: int, sources: list[int], inner: list[int]) -> Junction:
         steps = [(value, self.graph.op(value), self.graph.inputs(value)) for value in inner]
-        shapes = {value: self.shapes[value] for value in sources}
-        return Junction(sources, steps, current, shapes, self.graph.device, self.graph.dtype)
+        return Junction({value: self._zeros[value] for value in sources}, steps, current)
 
     def _count(self, phase: Phase, value: int) -> None:
         """Add the synapses from the phase's layers to this value."""
         sources, inner = between(self.graph, value, phase)
         junction = self._junction(value, sources, inner)
-        for layer in (self._of[source] for source in sources if source in phase.neurons):
+        for layer in (self.layer_of[source] for source in sources if source in phase.neurons):
             layer.fan_out += junction.fan_out(layer.value).to(layer.fan_out.device)

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from snn.errors import ConversionError
-from snn.graph.operations import Op
 from snn.graph.tracing import trace
 from snn.network import SpikingNetwork
 
@@ -32,12 +31,7 @@ def macs(module: nn.Module, input_shape: tuple[int, ...]) -> list[LayerMacs]:
     except (TypeError, RuntimeError):
         raise ConversionError(f"input_shape={input_shape!r} must be sizes, such as (9, 84, 84)") from None
     values, _ = graph.ann(x)
-    counted = []
-    for value in graph.values:
-        op = graph.op(value)
-        if isinstance(op, Op) and op.weighted:
-            # A transposed convolution multiplies each of its inputs, every other layer makes each of its outputs.
-            transposed = op.kind.startswith("conv_transpose")
-            each = values[graph.inputs(value)[0] if transposed else value].numel()
-            counted.append(LayerMacs(op.name, op.kind, each * op.weight[0].numel()))
-    return counted
+    # A transposed convolution multiplies each of its inputs, every other layer makes each of its outputs.
+    made = {value: graph.op(value) for value in graph.values if graph.op(value).weighted}
+    counted = {value: values[graph.inputs(value)[0] if op.transposed else value].numel() for value, op in made.items()}
+    return [LayerMacs(op.name, op.kind, counted[value] * op.weight[0].numel()) for value, op in made.items()]

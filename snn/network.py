@@ -1,29 +1,46 @@
 """The spiking network: a converted module that decides for a batch of environments and remembers between decisions."""
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from snn import given
+from snn import checks
 from snn.activity import Activity, Recorder
 from snn.carry import CRPI
-from snn.chunks import cut
+from snn.checks import Movable
 from snn.device import placed
 from snn.errors import ConversionError
-from snn.given import Movable
 from snn.graph.graph import Graph, analog_inside
 from snn.graph.operations import Shape
-from snn.info import LayerInfo
 from snn.layer import Program, SpikingLayer
-from snn.memory import Memory
 from snn.neuron import Neuron
 from snn.reference import Trace, trace
-from snn.simulate import Chunk, Simulation
+from snn.simulate import Chunk, Simulation, cut
+from snn.slots import Slots
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A spiking layer.
+
+    name     the source layer's name in the module; of neurons that several branches reach, the ReLU's
+    kind     of that layer: linear | conv1d | conv2d | conv3d | conv_transpose1d | ... ; sum for several branches
+    neuron   rule, coding and number of magnitudes
+    theta    thresholds, [channels] or [units]
+    dead     how many of them are 0: channels or units that never fired in calibration and stay silent
+    """
+
+    name: str
+    kind: str
+    neuron: Neuron
+    theta: Tensor
+    dead: int
 
 
 class SpikingNetwork(Movable):
@@ -36,7 +53,7 @@ class SpikingNetwork(Movable):
     module           the source as operations under its own names, with neuron modules (`snn.IF`, ...) for its ReLUs,
                      which own the thresholds and what is carried
     neuron           rule, coding, number of magnitudes
-    compute_dtype    precision of convolutions and linear layers behind the first spikes; state_dtype: of all else
+    compute_dtype    precision of convolutions and linear layers behind the first spikes; `module.dtype`: of all else
     chunk_rows       environments computed together; None: as many as fit. With a number, every chunk is padded to it,
                      so that a row's result depends on its slot and the thread count only, not on the other rows.
     max_batch_bytes  bound on the memory of one chunk's spikes and currents
@@ -56,12 +73,12 @@ class SpikingNetwork(Movable):
         self.module = module
         self.neuron = neuron
         self.compute_dtype = compute_dtype
-        self.max_batch_bytes = given.whole("max_batch_bytes", max_batch_bytes)
-        self.chunk_rows = None if chunk_rows is None else given.whole("chunk_rows", chunk_rows)
+        self.max_batch_bytes = checks.whole("max_batch_bytes", max_batch_bytes)
+        self.chunk_rows = None if chunk_rows is None else checks.whole("chunk_rows", chunk_rows)
         self._program: Program | None = None
         self._built_from: list[tuple[int, int, int]] = []
         self._crpi: CRPI | None = None
-        self._memory = Memory(CRPI(0.0))
+        self._slots = Slots(CRPI(0.0))
         self._recorder = Recorder()
         self.timesteps = timesteps
         self.crpi = crpi
@@ -76,7 +93,7 @@ class SpikingNetwork(Movable):
 
     @timesteps.setter
     def timesteps(self, timesteps: int) -> None:
-        self._timesteps = given.whole("timesteps", timesteps)
+        self._timesteps = checks.whole("timesteps", timesteps)
         self._recorder.reset()
 
     @property
@@ -95,7 +112,7 @@ class SpikingNetwork(Movable):
         for neurons in self._neurons:
             neurons.crpi = crpi
         if (before.rule, before.seed) != (self.carry.rule, self.carry.seed) or crpi is None:
-            self._memory = Memory(self.carry, self._layers)
+            self._slots = Slots(self.carry, self._layers)
 
     @property
     def carry(self) -> CRPI:
@@ -110,12 +127,11 @@ class SpikingNetwork(Movable):
     @property
     def layers(self) -> list[LayerInfo]:
         """The spiking layers in order: name, kind, neuron, thresholds, units without a threshold."""
-        infos = []
-        for value in self.module.neurons:
-            theta = self.module.op(value).theta
-            name, kind = self.module.layer_name(value), self.module.layer_kind(value)
-            infos.append(LayerInfo(name, kind, self.neuron, theta, int((theta == 0).sum())))
-        return infos
+        graph, thetas = self.module, self.thresholds
+        return [
+            LayerInfo(graph.layer_name(value), graph.layer_kind(value), self.neuron, theta, int((theta == 0).sum()))
+            for value, theta in zip(graph.neurons, thetas, strict=True)
+        ]
 
     @property
     def hybrid(self) -> bool:
@@ -126,13 +142,8 @@ class SpikingNetwork(Movable):
     def device(self) -> torch.device:
         return self.module.device
 
-    @property
-    def state_dtype(self) -> torch.dtype:
-        return self.module.dtype
-
     def extra_repr(self) -> str:
-        n = self.neuron
-        return f"{n.rule.name}, {n.coding.name}, T={self.timesteps}, {self.crpi}"
+        return f"{self.neuron.rule.name}, {self.neuron.coding.name}, T={self.timesteps}, {self.crpi}"
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("alpha", "mode", "seed"):
@@ -143,8 +154,8 @@ class SpikingNetwork(Movable):
 
     def _apply(self, fn: Any, recurse: bool = True) -> "SpikingNetwork":
         super()._apply(fn, recurse)
-        if self.compute_dtype is not torch.bfloat16 or self.state_dtype is torch.float64:
-            self.__dict__["compute_dtype"] = self.state_dtype
+        if self.compute_dtype is not torch.bfloat16 or self.module.dtype is torch.float64:
+            self.__dict__["compute_dtype"] = self.module.dtype
         self._forget_program()
         return self
 
@@ -155,9 +166,8 @@ class SpikingNetwork(Movable):
     def __deepcopy__(self, memo: dict[int, Any]) -> "SpikingNetwork":
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
-        apart = self.__dict__ | {"_program": None, "_memory": Memory(self.carry)}
-        for key, value in apart.items():
-            twin.__dict__[key] = copy.deepcopy(value, memo)
+        apart = self.__dict__ | {"_program": None, "_slots": Slots(self.carry)}
+        twin.__dict__.update({key: copy.deepcopy(value, memo) for key, value in apart.items()})
         twin.set_state(self.get_state())
         return twin
 
@@ -173,22 +183,21 @@ class SpikingNetwork(Movable):
               decision index goes on counting.
         Raises ConversionError for a mask or keys of the wrong length or type.
         """
-        self._memory.reset(mask, keys)
+        self._slots.reset(mask, keys)
 
     @torch.inference_mode(False)
     def get_state(self) -> dict[str, Any]:
         """A copy of all that the next decision depends on, for `set_state`."""
         in_shape = None if self._program is None else self._program.in_shape
-        return {"in_shape": in_shape, "memory": self._memory.get_state()}
+        return {"in_shape": in_shape, "slots": self._slots.get_state()}
 
     @torch.inference_mode(False)
     def set_state(self, state: dict[str, Any]) -> None:
         """Go back to a state of this same network. Raises ConversionError for anything else."""
         try:
-            in_shape, memory = state["in_shape"], state["memory"]
-            if in_shape is not None:
-                self._build(in_shape)
-            self._memory.set_state(memory)
+            if state["in_shape"] is not None:
+                self._build(state["in_shape"])
+            self._slots.set_state(state["slots"])
         except (KeyError, TypeError, ValueError) as error:
             raise ConversionError(f"not a state of this network, as get_state gives it ({error})") from error
 
@@ -207,14 +216,14 @@ class SpikingNetwork(Movable):
         """
         x, program = self._checked(x)
         slots = self._slots_of(slots, len(x))
-        known, alpha = max(self._memory.slots, int(slots.max()) + 1), self.carry.alpha
+        known, alpha = max(self._slots.count, int(slots.max()) + 1), self.carry.alpha
         if isinstance(alpha, Tensor) and len(alpha) < known:
             raise ConversionError(f"alpha holds {len(alpha)} values for {known} environments")
-        chunks = cut(program, self.timesteps, known, self.max_batch_bytes, self.chunk_rows)
-        self._memory.grow(known, chunks.capacity)
-        simulation = Simulation(program, self.neuron, self.carry.rule, self.timesteps, self._memory, self._recorder)
+        ranges, steps = cut(program, self.timesteps, known, self.max_batch_bytes, self.chunk_rows)
+        self._slots.grow(known, ranges[-1][1])
+        simulation = Simulation(program, self.neuron, self.carry.rule, self.timesteps, self._slots, self._recorder)
         outputs: dict[int, Tensor] = {}
-        for lo, hi in chunks.ranges:
+        for lo, hi in ranges:
             members = np.flatnonzero((slots >= lo) & (slots < hi))
             if len(members) == 0:
                 continue
@@ -228,7 +237,7 @@ class SpikingNetwork(Movable):
             else:
                 part = x.new_zeros(rows, *x.shape[1:])
                 part[placed(places, x.device)] = x[placed(members, x.device)]
-            chunk = Chunk(lo, hi, places, placed(deciding, x.device), self._alpha(np.arange(lo, hi), x), chunks.steps)
+            chunk = Chunk(lo, hi, places, placed(deciding, x.device), self._alpha(np.arange(lo, hi), x), steps)
             for value, y in simulation.run(part, chunk).items():
                 if together and rows == len(x):
                     outputs[value] = y.contiguous()
@@ -236,7 +245,7 @@ class SpikingNetwork(Movable):
                 if value not in outputs:
                     outputs[value] = y.new_empty(len(x), *y.shape[1:])
                 outputs[value][placed(members, x.device)] = y[placed(places, x.device)]
-        self._memory.controls.decided(slots)
+        self._slots.controls.decided(slots)
         self._recorder.decided(slots)
         return self.module.pick(outputs)
 
@@ -249,14 +258,14 @@ class SpikingNetwork(Movable):
         """
         x, program = self._checked(x)
         slots = self._slots_of(slots, len(x))
-        starts = {layer.value: self._memory.start(layer, slots) for layer in program.layers}
+        starts = {layer.value: self._slots.start(layer, slots) for layer in program.layers}
         return trace(program, self.neuron, self.carry.rule, self.timesteps, x, starts, self._alpha(slots, x))
 
     def residuals(self) -> list[Tensor]:
         """What the last decision left, per layer [slots, units], in units of theta (0 for units without a threshold):
         CRPI's residual max(v[T] - v[0], -c[T]), under the carry rule "carry" v[T] - v_base. Zeros at an episode's
         start, and no layers before the first decision."""
-        return self._memory.residuals()
+        return self._slots.residuals()
 
     # --- activity ----------------------------------------------------------------------------------------------
 
@@ -266,12 +275,12 @@ class SpikingNetwork(Movable):
 
     def activity(self) -> list[Activity]:
         """What was counted since `record` or `reset_activity`, per layer. See `snn.Activity`."""
-        return self._recorder.read(self._layers, self._memory.slots, self.timesteps)
+        return self._recorder.read(self._layers, self._slots.count, self.timesteps)
 
     @torch.inference_mode(False)
     def reset_activity(self, mask: Any = None) -> None:
         """Forget the counts, of all slots or of those in a boolean mask."""
-        self._recorder.reset(None if mask is None else given.mask(mask, self._memory.slots))
+        self._recorder.reset(None if mask is None else checks.mask(mask, self._slots.count))
 
     # --- inside ------------------------------------------------------------------------------------------------
 
@@ -284,44 +293,38 @@ class SpikingNetwork(Movable):
         return [] if self._program is None else self._program.layers
 
     def _checked(self, x: Tensor) -> tuple[Tensor, Program]:
-        x = given.tensor("the input", x).to(self.device)
+        x = checks.tensor("the input", x).to(self.device)
         if x.dim() < 2 or not x.numel():
             raise ConversionError(f"the input must be a batch [B, ...] of at least one row, got {tuple(x.shape)}")
-        x = given.finite("the input", x, self.state_dtype)
+        x = checks.finite("the input", x, self.module.dtype)
         shape = tuple(x.shape[1:])
-        if (
-            self._program is not None
-            and shape != self._program.in_shape
-            and self._memory.slots
-            and self._memory.started
-        ):
-            raise ConversionError(f"the input's shape changed from {self._program.in_shape} to {shape}; reset first")
+        before = shape if self._program is None else self._program.in_shape
+        if shape != before and self._slots.count and self._slots.started:
+            raise ConversionError(f"the input's shape changed from {before} to {shape}; reset first")
         return x, self._build(shape)
 
     def _slots_of(self, slots: Any, batch: int) -> np.ndarray:
         """The environment of each row. Without names all that run must be there."""
-        running = self._memory.slots
+        running = self._slots.count
         if slots is None and running not in (0, batch):
             raise ConversionError(
                 f"the batch has {batch} rows, but {running} environments are running; name their slots, or begin anew "
                 "with reset()"
             )
-        return given.slots(slots, batch)
+        return checks.slots(slots, batch)
 
     def _build(self, in_shape: Shape) -> Program:
         """The graph, prepared for inputs of this shape, from buffers as they are now."""
         now = self.module.versions()
-        program = self._program
-        if program is None or in_shape != program.in_shape or now != self._built_from:
-            program = Program(self.module, in_shape, self.compute_dtype)
-            self._program, self._built_from = program, now
-            self._memory.fit(program.layers)
-        return program
+        if self._program is None or in_shape != self._program.in_shape or now != self._built_from:
+            self._program, self._built_from = Program(self.module, in_shape, self.compute_dtype), now
+            self._slots.fit(self._program.layers)
+        return self._program
 
     def _forget_program(self) -> None:
-        self._memory.reset(None, None)
+        self._slots.reset(None, None)
         self._program = None
-        self._memory.fit([])
+        self._slots.fit([])
         self._recorder.reset()
 
     def _alpha(self, slots: np.ndarray, like: Tensor) -> Tensor:

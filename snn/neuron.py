@@ -1,9 +1,10 @@
 """A neuron: a fire rule under a coding, with its number of magnitudes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from snn import codings, given, rules
+from snn import checks, codings, rules
 from snn.errors import ConversionError
 
 
@@ -17,7 +18,7 @@ class Neuron:
     strict: bool = False
 
     @cached_property
-    def fire(self) -> rules.Fire:
+    def fire(self) -> Callable:
         """The pure function (m, c, theta) -> x."""
         return self.rule.with_levels(self.n, self.strict)
 
@@ -50,7 +51,7 @@ def make(
             f"neuron={rule.name} with coding={coding.name} can't work: with no negative spike its output mean could "
             f"never fall; use {' or '.join(rules.names(signed=True))}"
         )
-    n = given.whole("n_thresholds", n_thresholds, 1, 16)
+    n = checks.whole("n_thresholds", n_thresholds, 1, 16)
     if strict and rule.strict is None:
         raise ConversionError(f"neuron={rule.name} has no strict form; leave strict=True away")
     if slack is not None:

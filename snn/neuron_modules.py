@@ -5,12 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn import given
+from snn import checks
 from snn import neuron as neurons
 from snn.carry import CRPI
+from snn.checks import Movable
 from snn.device import placed
 from snn.errors import ConversionError
-from snn.given import Movable
 from snn.graph.operations import Shape
 from snn.layout import flatten, per_unit, unflatten
 from snn.neuron import Neuron
@@ -30,6 +30,8 @@ class SpikingNeuron(Movable):
 
     theta: Tensor
     pair = ("", "")
+    # What `snn.graph.operations.Op` has: in a graph it is the ReLU whose place it takes.
+    kind, linear, weighted = "relu", False, False
 
     def __init__(
         self,
@@ -41,7 +43,7 @@ class SpikingNeuron(Movable):
         ceiling: float | None = None,
     ) -> None:
         super().__init__()
-        self.register_buffer("theta", given.thresholds("thresholds", theta).clone())
+        self.register_buffer("theta", checks.thresholds("thresholds", theta).clone())
         self.spec = neurons.make(*self.pair, n) if spec is None else spec
         self.crpi, self.ceiling = crpi, ceiling
         self.carried: Tensor | None = None
@@ -55,7 +57,7 @@ class SpikingNeuron(Movable):
         currents are W x_in[t] and the bias enters M_in[1] once. What the decision leaves is carried to the next; B may
         change after `reset` only. Raises ConversionError for shapes that don't fit.
         """
-        currents = given.finite("currents", given.tensor("currents", currents, self.theta.device), self.theta.dtype)
+        currents = checks.finite("currents", checks.tensor("currents", currents, self.theta.device), self.theta.dtype)
         shape: Shape = tuple(currents.shape[2:])
         if currents.dim() < 3 or shape[0] != len(self.theta) or not currents.numel():
             raise ConversionError(f"currents [T, B, {len(self.theta)}, ...] are needed, got {tuple(currents.shape)}")
@@ -98,7 +100,7 @@ class SpikingNeuron(Movable):
         if mask is None or self.carried is None:
             self.carried = None
         else:
-            rows = placed(given.mask(mask, len(self.carried)), self.carried.device)
+            rows = placed(checks.mask(mask, len(self.carried)), self.carried.device)
             self.carried[rows] = self.blank(self.theta.repeat(self.carried.shape[1] // len(self.theta)))
 
     def _apply(self, fn: Any, recurse: bool = True) -> "SpikingNeuron":

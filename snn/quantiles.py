@@ -11,35 +11,29 @@ _BINS = _PER_OCTAVE * _OCTAVES
 class Quantiles:
     """Counts per row in bins of the float's leading bits; the range follows the largest value of all rows."""
 
-    def __init__(self) -> None:
-        self._counts = torch.zeros(0, 1 + _BINS, dtype=torch.int64)  # bin 0: zeros, and what is below the range
+    def __init__(self, rows: int, device: torch.device | None = None) -> None:
+        # Bin 0: zeros, and what is below the range.
+        self._counts = torch.zeros(rows, 1 + _BINS, dtype=torch.int64, device=device)
         self._top = 0  # index of the octave above the range
         self._seen = 0
 
     def add(self, values: Tensor) -> None:
         """Count values [rows, n], all >= 0 and finite."""
-        rows = values.shape[0]
         # Sign, exponent and the first 7 bits of the mantissa: equal steps in a float's bits are nearly equal ratios.
         code = values.float().contiguous().view(torch.int32) >> 16
         top = int(code.max()) // _PER_OCTAVE + 1
-        if not self._seen:
-            self._counts = torch.zeros(rows, 1 + _BINS, dtype=torch.int64, device=values.device)
-            self._top = top
         if top > self._top:
             self._raise(top)
         bins = (code - (self._top * _PER_OCTAVE - _BINS) + 1).clamp_min(0)
         bins = torch.where(code == 0, torch.zeros_like(bins), bins).long()
-        bins += (1 + _BINS) * torch.arange(rows, device=values.device)[:, None]
-        self._counts += torch.bincount(bins.flatten(), minlength=rows * (1 + _BINS)).view(rows, -1)
+        bins += (1 + _BINS) * torch.arange(len(bins), device=values.device)[:, None]
+        self._counts += torch.bincount(bins.flatten(), minlength=self._counts.numel()).view_as(self._counts)
         self._seen += values.shape[1]
 
     def _raise(self, top: int) -> None:
         shift = min((top - self._top) * _PER_OCTAVE, _BINS)
-        counts = self._counts
-        lost = counts[:, : 1 + shift].sum(1)
-        kept = counts[:, 1 + shift :]
-        self._counts = torch.nn.functional.pad(kept, (1, shift))
-        self._counts[:, 0] = lost
+        lost, kept = self._counts[:, : 1 + shift], self._counts[:, 1 + shift :]
+        self._counts = torch.cat([lost.sum(1, keepdim=True), kept, kept.new_zeros(len(kept), shift)], 1)
         self._top = top
 
     def estimate(self, q: float) -> Tensor:

@@ -66,10 +66,12 @@ def trace(
     values, layers = {0: x}, []
     for phase in program.phases:
         known(program, phase, values)
-        groups = [_Group(neuron, carry, layer, starts[layer.value], alpha) for layer in program.layers_of(phase)]
+        spiking = program.layers_of(phase)
+        groups = {layer.value: _Group(neuron, carry, layer, starts[layer.value], alpha) for layer in spiking}
         for t in range(1, timesteps + 1):
-            _step({group.layer.value: group for group in groups}, values, t)
-        for group in groups:
+            for group in groups.values():
+                group.step(groups, values, t)
+        for group in groups.values():
             values[group.layer.value] = unflatten(group.mean, group.layer.shape)
             layers.append(group.shown(ann[group.layer.value]))
         for value in phase.decoded:
@@ -87,10 +89,17 @@ class _Group:
         self.spikes = torch.zeros_like(self.v0)
         self.history: dict[str, list[Tensor]] = {"spikes": [], "membranes": [], "rates": [], "currents": []}
 
-    def step(self, wx: Tensor, t: int) -> None:
-        neuron, bias, before = self.neuron, self.layer.synapse.bias, self.state
+    def step(self, groups: "dict[int, _Group]", values: dict[int, Tensor], t: int) -> None:
+        """One simulation step: of the spikes that the groups before this one have just sent, and of known values."""
+        layer, synapse, neuron, before = self.layer, self.layer.synapse, self.neuron, self.state
+        given = {source: groups[source].sent(synapse.dtype) for source in layer.spiking}
+        for source in layer.analog:
+            x = flatten(values[source])
+            # Rate: at every step. Differential: once; its running mean stays.
+            given[source] = torch.zeros_like(x) if t > 1 and neuron.coding.sends_once else x
+        wx, bias = synapse(given).to(layer.theta.dtype), synapse.bias
         self.spikes, *after = neuron.coding.step(
-            neuron.fire, neuron.slack, self.layer.theta, wx, bias, beside(t, wx), *before
+            neuron.fire, neuron.slack, layer.theta, wx, bias, beside(t, wx), *before
         )
         self.state = tuple(after)
         rates, currents = neuron.coding.rate(self.spikes, *before), neuron.coding.current(wx, bias, *before)
@@ -108,18 +117,5 @@ class _Group:
     def shown(self, ann: Tensor) -> LayerTrace:
         shape = self.layer.shape
         history = {key: unflatten(torch.stack(value), shape) for key, value in self.history.items()}
-        decoded = unflatten(self.mean, shape)
-        v0 = unflatten(self.v0, shape)
+        decoded, v0 = unflatten(self.mean, shape), unflatten(self.v0, shape)
         return LayerTrace(self.layer.name, v0=v0, decoded=decoded, ann=ann, difference=decoded - ann, **history)
-
-
-def _step(groups: dict[int, _Group], values: dict[int, Tensor], t: int) -> None:
-    """One simulation step of a phase."""
-    for group in groups.values():
-        layer, synapse = group.layer, group.layer.synapse
-        given = {source: groups[source].sent(synapse.dtype) for source in layer.spiking}
-        for source in layer.analog:
-            x = flatten(values[source])
-            # Rate: at every step. Differential: once; its running mean stays.
-            given[source] = torch.zeros_like(x) if t > 1 and group.neuron.coding.sends_once else x
-        group.step(synapse(given).to(layer.theta.dtype), t)

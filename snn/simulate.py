@@ -9,12 +9,13 @@ from torch import Tensor
 from snn.activity import Recorder
 from snn.carry import CarryRule
 from snn.cpu.events import NOTHING, Events
+from snn.errors import ConversionError
 from snn.graph.graph import Graph, Phase
 from snn.layer import Program, SpikingLayer
 from snn.layout import flatten, unflatten
-from snn.memory import Memory
 from snn.neuron import Neuron
 from snn.recurrence import Block, advance
+from snn.slots import Slots
 from snn.synapse import Synapse
 
 
@@ -29,6 +30,27 @@ class Chunk:
     active: Tensor
     alpha: Tensor
     steps: int
+
+
+def cut(
+    program: Program, timesteps: int, slots: int, max_bytes: int, rows: int | None
+) -> tuple[list[tuple[int, int]], int]:
+    """Ranges of slots that are computed together (beyond `slots` they are padding), and how many steps at a time.
+
+    They follow from `max_bytes` for the currents and spikes of one range, and from its number of `rows`, if given.
+    Raises ConversionError if one step of one environment (or of `rows` of them) does not fit."""
+    per_step = program.bytes_per_step
+    fitting = max_bytes // per_step  # environment-steps
+    together = rows or max(1, min(slots, fitting // timesteps))
+    if fitting < together:
+        raise ConversionError(
+            f"max_batch_bytes={max_bytes} is less than the {per_step * together} bytes that one simulation step "
+            f"of {together} environment(s) takes"
+        )
+    if rows is None and slots > together:  # chunks of equal size
+        together = -(-slots // -(-slots // together))
+    end = slots if rows is None else -(-slots // rows) * rows
+    return [(lo, min(lo + together, end)) for lo in range(0, end, together)], min(timesteps, fitting // together)
 
 
 def decode(graph: Graph, values: dict[int, Tensor], value: int) -> Tensor:
@@ -48,13 +70,13 @@ class Simulation:
     """Runs a network's phases on chunks."""
 
     def __init__(
-        self, program: Program, neuron: Neuron, carry: CarryRule, timesteps: int, memory: Memory, recorder: Recorder
+        self, program: Program, neuron: Neuron, carry: CarryRule, timesteps: int, slots: Slots, recorder: Recorder
     ) -> None:
         self.program, self.neuron, self.carry, self.timesteps = program, neuron, carry, timesteps
-        self.memory, self.recorder = memory, recorder
+        self.slots, self.recorder = slots, recorder
 
     def run(self, x: Tensor, chunk: Chunk) -> dict[int, Tensor]:
-        """The decoded outputs for x [rows, ...], by their values' numbers; the residuals go into the memory."""
+        """The decoded outputs for x [rows, ...], by their values' numbers; the slots keep the residuals."""
         graph = self.program.graph
         values = {0: x}
         for phase in self.program.phases:
@@ -66,9 +88,10 @@ class Simulation:
 
     def _spike(self, layers: list[SpikingLayer], values: dict[int, Tensor], chunk: Chunk) -> dict[int, Tensor]:
         """The layers' decoded outputs."""
-        controls, slots, coding = self.memory.controls, np.arange(chunk.lo, chunk.hi), self.neuron.coding
+        controls, slots, coding = self.slots.controls, np.arange(chunk.lo, chunk.hi), self.neuron.coding
         # What known values send, computed once for all T steps.
-        analog = [self._analog(layer, values) for layer in layers]
+        known = [{value: flatten(values[value]) for value in layer.analog} for layer in layers]
+        analog = [layer.synapse(given)[None] if given else None for layer, given in zip(layers, known, strict=True)]
         starts = [controls.start(layer, slots, self._kept(layer, chunk)) for layer in layers]
         size = len(coding.state) if chunk.steps < self.timesteps else 0
         states = [layer.theta.new_empty(size, len(slots), layer.units) for layer in layers]
@@ -78,22 +101,15 @@ class Simulation:
             sent: dict[int, Tensor | Events] = {}
             for i, layer in enumerate(layers):
                 current = self._current(layer, sent, analog[i], steps, t0)
-                for source in [s for s in layer.spiking if self._done(s, layer)]:
-                    del sent[source]
+                for source in layer.spiking:
+                    if self.program.layer_of[source].until == layer.index:
+                        del sent[source]
                 spikes = self._advance(layer, current, starts[i], states[i], means[i], chunk, t0, steps)
                 if layer.sends is not None:
                     sent[layer.value] = spikes
         for layer in layers:
             controls.observe(layer, slots, chunk.places, self._kept(layer, chunk))
         return {layer.value: unflatten(mean, layer.shape) for layer, mean in zip(layers, means, strict=True)}
-
-    def _done(self, source: int, layer: SpikingLayer) -> bool:
-        return self.program.layer(source).until == layer.index
-
-    def _analog(self, layer: SpikingLayer, values: dict[int, Tensor]) -> Tensor | None:
-        if not layer.analog:
-            return None
-        return layer.synapse({value: flatten(values[value]) for value in layer.analog})[None]
 
     def _current(
         self, layer: SpikingLayer, sent: dict[int, Tensor | Events], analog: Tensor | None, steps: int, t0: int
@@ -107,16 +123,14 @@ class Simulation:
             return synapse.of_events(events)
         spikes = {source: cast(Tensor, sent[source]).flatten(0, 1) for source in layer.spiking}
         current = synapse(spikes).unflatten(0, (steps, -1))
-        if analog is None:
-            return current
-        if self.neuron.coding.sends_once:
-            if t0 == 0:
-                current[:1] += analog
-            return current
-        return current + analog
+        if analog is not None and not self.neuron.coding.sends_once:
+            return current + analog
+        if analog is not None and t0 == 0:
+            current[:1] += analog
+        return current
 
     def _kept(self, layer: SpikingLayer, chunk: Chunk) -> Tensor:
-        return self.memory.kept(layer)[chunk.lo : chunk.hi]
+        return self.slots.kept(layer)[chunk.lo : chunk.hi]
 
     def _advance(
         self,

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,30 +18,21 @@ _POOLING = ("flatten", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_p
 class Synapse:
     """A chain of linear operations from one source, without bias, and what follows from them.
 
-    in_shape, out_shape  logical shapes
-    analog   does it take values that are the same at all steps, not spikes?
-    bias     [units out] current that flows without any input, in `state_dtype`
-    scale    if given, one factor per input channel (unit), multiplied into the weights
+    zeros    [1, ...] an input of zeros, on the device and in the dtype of all but weights
     dtype    precision of weights and inputs
+    scale    if given, one factor per input channel (unit), multiplied into the weights
+    analog   does it take values that are the same at all steps, not spikes?
+    bias     [units out] current that flows without any input
     largest  values per environment that the largest intermediate or final result holds
     """
 
     def __init__(
-        self,
-        ops: Sequence[Op],
-        in_shape: Shape,
-        dtype: torch.dtype,
-        scale: Tensor | None = None,
-        analog: bool = False,
-        device: torch.device | None = None,
-        state_dtype: torch.dtype | None = None,
+        self, ops: Sequence[Op], zeros: Tensor, dtype: torch.dtype, scale: Tensor | None = None, analog: bool = False
     ) -> None:
-        weight = next((op.weight for op in ops if op.weighted), None)
-        device = device or (torch.device("cpu") if weight is None else weight.device)
-        state_dtype = state_dtype or (dtype if weight is None else weight.dtype)
-        self.analog, self.in_shape, self.dtype, self._ops = analog, in_shape, dtype, list(ops)
+        self.dtype, self._ops = dtype, ops
+        self._in_shape: Shape = tuple(zeros.shape[1:])
         self._steps: list[tuple[Op, Tensor | None]] = []
-        x, shape = torch.zeros(1, *in_shape, device=device, dtype=state_dtype), in_shape
+        x, shape = zeros, self._in_shape
         self.largest = 0
         for op, following in itertools.zip_longest(ops, ops[1:]):
             x = op(x)
@@ -49,13 +41,11 @@ class Synapse:
                 self._steps.append((op, _prepared(op, shape, dtype, scale)))
                 scale = None if op.weighted else scale
                 shape = tuple(x.shape[1:])
-        self.out_shape: Shape = tuple(x.shape[1:])
         self.bias = flatten(x)[0].contiguous()
         # bfloat16 is asked for where the processor multiplies it many times faster: dense wins there.
-        eventful = not analog and dtype is state_dtype and len(self._steps) == 1
-        self._of_events = (
-            events.prepared(*self._steps[0], self.bias.device, in_shape, self.out_shape) if eventful else None
-        )
+        self._of_events: Callable[[events.Events], Tensor] | None = None
+        if not analog and dtype is zeros.dtype and len(self._steps) == 1:
+            self._of_events = events.prepared(*self._steps[0], zeros.device, self._in_shape, tuple(x.shape[1:]))
 
     @property
     def event_driven(self) -> bool:
@@ -76,7 +66,7 @@ class Synapse:
     def __call__(self, sources: dict[int, Tensor]) -> Tensor:
         """W x of the only source's [N, units in] -> [N, units out], both in memory order, contiguous."""
         (x,) = sources.values()
-        x = unflatten(x, self.in_shape)
+        x = unflatten(x, self._in_shape)
         for op, weight in self._steps:
             if weight is None:
                 x = op(x, bias=False)
@@ -95,48 +85,34 @@ _FUNCTIONS: dict[str, Callable] = {
 class Junction:
     """Linear operations that join several sources, or one in several ways. As a `Synapse`, but for its inputs.
 
-    sources  numbers of the values it takes; between: (value, operation, inputs) in order; the last one is the current
-    shapes   of the sources
+    zeros    for each value that it takes, by its number, an input [1, ...] of zeros
+    between  (value, operation, inputs) in order
+    current  the value that is the current
     """
 
-    analog = event_driven = owns_result = False
+    event_driven = owns_result = False
 
-    def __init__(
-        self,
-        sources: list[int],
-        between: list[tuple[int, Op, tuple[int, ...]]],
-        current: int,
-        shapes: dict[int, Shape],
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        self.sources, self._between, self._current, self._shapes = sources, between, current, shapes
-        self.dtype = dtype
-        zeros: dict[int, Tensor | None] = {
-            source: torch.zeros(1, *shapes[source], device=device, dtype=dtype) for source in sources
-        }
+    def __init__(self, zeros: dict[int, Tensor], between: list[tuple[int, Op, tuple[int, ...]]], current: int) -> None:
+        self._between, self._current = between, current
         values = self._values(zeros, bias=True)
-        self._widths = {value: tuple(x.shape[1:]) for value, x in values.items() if x is not None}
-        self.largest = sum(x.numel() for value, x in values.items() if value not in sources and x is not None)
-        out = values[current]
-        assert out is not None
-        self.out_shape: Shape = tuple(out.shape[1:])
-        self.bias = flatten(out)[0].contiguous()
+        self._shapes: dict[int, Shape] = {value: tuple(x.shape[1:]) for value, x in values.items()}
+        self.sources, self.dtype = list(zeros), values[current].dtype
+        self.largest = sum(x.numel() for value, x in values.items() if value not in zeros)
+        self.bias = flatten(values[current])[0].contiguous()
 
     def _values(
-        self, given: dict[int, Tensor | None], bias: bool, change: Callable[[Op], Callable[..., Tensor]] = lambda op: op
-    ) -> dict[int, Tensor | None]:
+        self, given: dict[int, Any], bias: bool, change: Callable[[Op], Callable[..., Tensor]] = lambda op: op
+    ) -> dict[int, Any]:
+        """All values from those of the sources (None: it sends nothing), None where nothing reaches."""
         values = dict(given)
         for value, op, inputs in self._between:
             known = [values[i] for i in inputs]
-            if all(x is None for x in known):
+            like = next((x for x in known if x is not None), None)
+            if like is None:
                 values[value] = None
             elif op.kind in ("add", "sub", "cat") and any(x is None for x in known):
-                like = next(x for x in known if x is not None)
-                filled = [
-                    like.new_zeros(len(like), *self._widths[i]) if x is None else x for i, x in zip(inputs, known)
-                ]
-                values[value] = op(*filled)
+                blank = (like.new_zeros(len(like), *self._shapes[i]) for i in inputs)
+                values[value] = op(*(zeros if x is None else x for x, zeros in zip(known, blank, strict=True)))
             else:
                 values[value] = change(op)(*known, bias=bias)
         return values
@@ -144,25 +120,17 @@ class Junction:
     def __call__(self, sources: dict[int, Tensor]) -> Tensor:
         """The current, without bias, of the sources given, each [N, units] in memory order; the others send nothing."""
         given = {i: unflatten(sources[i], self._shapes[i]) if i in sources else None for i in self.sources}
-        current = self._values(given, bias=False)[self._current]
-        assert current is not None
-        return flatten(current).contiguous()
+        return flatten(self._values(given, bias=False)[self._current]).contiguous()
 
     def fan_out(self, source: int) -> Tensor:
         """Synapses of each unit of one source, [units], int32, on the CPU: borders and strides counted."""
-
-        def through(x: Tensor) -> Tensor:
-            given = {i: x if i == source else None for i in self.sources}
-            current = self._values(given, bias=True, change=_ones)[self._current]
-            assert current is not None
-            return current
-
         # With every weight 1 and a pool that sums, the gradient of the output's sum is the number of connections.
         with torch.inference_mode(False), torch.enable_grad():
             x = torch.zeros(1, *self._shapes[source], requires_grad=True)
-            through(x).sum().backward()
-        assert x.grad is not None
-        return flatten(x.grad)[0].round().to(torch.int32).contiguous()
+            given = {i: x if i == source else None for i in self.sources}
+            current = self._values(given, bias=True, change=_ones)[self._current]
+            (reached,) = torch.autograd.grad(current.sum(), x)
+        return flatten(reached)[0].round().to(torch.int32).contiguous()
 
 
 def _prepared(op: Op, shape: Shape, dtype: torch.dtype, scale: Tensor | None) -> Tensor | None:
@@ -182,7 +150,7 @@ def takes_scale(ops: Sequence[Op]) -> bool:
     """Can one factor per input channel be multiplied into these operations' first weights?"""
     for op in ops:
         if op.weighted:
-            return not op.kind.startswith("conv_transpose")
+            return not op.transposed
         if op.kind not in _POOLING or op.args.get("start", 1) != 1:
             return False
     return False

@@ -7,7 +7,7 @@ examples/own_neurons.py for worked examples.
 from snn.codings.coding import Coding
 from snn.registry import Registry, files_of
 
-__all__ = ["Coding", "all_codings", "get", "register"]
+__all__ = ["Coding", "get", "register"]
 
 _codings: Registry[Coding] = Registry("coding", "coding", lambda: files_of(__name__, "CODING"))
-register, get, all_codings = _codings.register, _codings.get, _codings.all
+register, get = _codings.register, _codings.get

@@ -7,6 +7,7 @@ docs/performance.md.
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,55 +52,36 @@ NOTHING = np.empty((0, 0, 0), np.uint16), np.empty((0, 0, 0), np.int32)  # `unit
 
 def prepared(
     op: Op, weight: Tensor | None, device: torch.device, in_shape: Shape, out_shape: Shape
-) -> "EventConvolution | EventLinear | None":
-    """What computes `op`, without its bias, from events; None where dense arithmetic does it better.
+) -> Callable[[Events], Tensor] | None:
+    """What computes `op`, without its bias, from events: W x, [S, R, units out] in memory order (height, width,
+    channel), undefined where `active` is false. None where dense arithmetic does it better.
 
-    weight: the operation's, in float32 or float64, a linear layer's columns in memory order (height, width, channel).
+    weight: the operation's, in float32 or float64, a linear layer's columns in memory order.
     Event by event are computed: convolutions that are neither grouped nor dilated and padded by numbers, and linear
     layers behind a convolution. Those behind a linear layer are small, and rows of a batch share their weights.
     """
     if device.type != "cpu" or len(in_shape) != 3 or weight is None:
         return None
     if op.kind == "linear":
-        return EventLinear(weight)
+        return functools.partial(_by_planes, _linear_kernel, len(weight), (weight.T.contiguous().numpy(),))
     a = op.args
     if op.kind != "conv2d" or a["groups"] != 1 or list(a["dilation"]) != [1, 1] or isinstance(a["padding"], str):
         return None
-    return EventConvolution(op, weight, in_shape, out_shape)
+    stride, (height, width) = a["stride"], weight.shape[2:]
+    # Columns by their remainder mod the stride: a spike reaches those of one remainder, from the last to the first,
+    # at neighbouring outputs. So its weights for a row of outputs lie next to each other, as these outputs do.
+    taps = [list(range(remainder, width, stride[1]))[::-1] for remainder in range(stride[1])]
+    order = [column for columns in taps for column in columns]
+    first = np.cumsum([0, *map(len, taps)]).astype(np.int64)
+    ordered = weight[:, :, :, order].permute(1, 2, 3, 0).contiguous().numpy().reshape(-1)
+    sizes = np.array([*in_shape, *out_shape, height, width, *stride, *a["padding"]], np.int64)
+    return functools.partial(_by_planes, _convolution_kernel, math.prod(out_shape), (ordered, first, sizes))
 
 
-class EventLinear:
-    """A linear layer; `weight` [out, in]."""
-
-    def __init__(self, weight: Tensor) -> None:
-        self._weight = weight.T.contiguous().numpy()
-
-    def __call__(self, events: Events) -> Tensor:
-        """W x, [S, R, out]; undefined where `active` is false."""
-        return _by_planes(_linear_kernel(), events, self._weight.shape[1], self._weight)
-
-
-class EventConvolution:
-    """A convolution of inputs `in_shape` (C, H, W) to outputs `out_shape`."""
-
-    def __init__(self, op: Op, weight: Tensor, in_shape: Shape, out_shape: Shape) -> None:
-        stride, padding = op.args["stride"], op.args["padding"]
-        height, width = weight.shape[2:]
-        # Columns by their remainder mod the stride: a spike reaches those of one remainder, from the last to the first,
-        # at neighbouring outputs. So its weights for a row of outputs lie next to each other, as these outputs do.
-        taps = [list(range(remainder, width, stride[1]))[::-1] for remainder in range(stride[1])]
-        order = [column for columns in taps for column in columns]
-        self._first = np.cumsum([0, *map(len, taps)]).astype(np.int64)
-        self._weight = weight[:, :, :, order].permute(1, 2, 3, 0).contiguous().numpy().reshape(-1)
-        self._sizes = np.array([*in_shape, *out_shape, height, width, *stride, *padding], np.int64)
-        self._out = math.prod(out_shape)
-
-    def __call__(self, events: Events) -> Tensor:
-        """W x, [S, R, units out] in memory order (height, width, channel); undefined where `active` is false."""
-        return _by_planes(_convolution_kernel(), events, self._out, self._weight, self._first, self._sizes)
-
-
-def _by_planes(kernel: Callable, events: Events, out_units: int, *arrays: np.ndarray) -> Tensor:
+def _by_planes(
+    kernel: Callable[[], Callable], out_units: int, arrays: tuple[np.ndarray, ...], events: Events
+) -> Tensor:
+    """The kernel's result, its planes (one step of one environment each) divided over threads."""
     values = events.values.numpy()
     steps, rows, units = values.shape
     planes = steps * rows
@@ -107,7 +89,7 @@ def _by_planes(kernel: Callable, events: Events, out_units: int, *arrays: np.nda
     spikes = values.reshape(planes, units), events.units.reshape(planes, units), events.fired.reshape(planes, -1)
     everything = (events.active, *spikes, *arrays, out.numpy().reshape(planes, out_units))
     cuts = threads.bounds(planes, _MIN_PLANES)
-    threads.together([functools.partial(kernel, *everything, lo, hi) for lo, hi in zip(cuts, cuts[1:], strict=False)])
+    threads.together([functools.partial(kernel(), *everything, lo, hi) for lo, hi in itertools.pairwise(cuts)])
     return out
 
 

@@ -1,15 +1,15 @@
 """A module as a graph of operations, each in the place that its source has in the user's module."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from snn.checks import Movable
 from snn.errors import ConversionError
-from snn.given import Movable
 from snn.graph.nodes import refused
 from snn.graph.operations import HYBRID, SQUASHING, Op
 
@@ -38,17 +38,19 @@ class Container(nn.Module):
 class Graph(Container, Movable):
     """The operations as submodules under the source's names, and how values flow through them.
 
+    titles   names of the source's classes by the paths of its modules
     nodes    in order; node n makes value n + 1
     outputs  numbers of the values that the module returns, structured as it returns them
     """
 
-    def __init__(self, title: str = "Graph") -> None:
-        super().__init__(title)
+    def __init__(self, titles: dict[str, str]) -> None:
+        super().__init__(titles[""])
+        self._titles = titles
         self.nodes: list[Node] = []
         self._places: list[tuple[nn.Module, str]] = []  # where each node's module stands: a look-up by path takes time
         self.outputs: Outputs = 0
 
-    def append(self, path: str, op: nn.Module, inputs: tuple[int, ...], titles: dict[str, str] | None = None) -> int:
+    def append(self, path: str, op: nn.Module, inputs: tuple[int, ...]) -> int:
         """Put `op` at `path`, or near it if that place is taken. Returns the number of its value."""
         while self._taken(path):
             path += "_"
@@ -56,7 +58,7 @@ class Graph(Container, Movable):
         *above, name = path.split(".")
         for depth, part in enumerate(above):
             if part not in holder._modules:
-                holder.add_module(part, Container((titles or {}).get(".".join(above[: depth + 1]), "Module")))
+                holder.add_module(part, Container(self._titles.get(".".join(above[: depth + 1]), "Module")))
             holder = holder.get_submodule(part)
         holder.add_module(name, op)
         self.nodes.append(Node(path, inputs))
@@ -99,18 +101,15 @@ class Graph(Container, Movable):
     @property
     def neurons(self) -> list[int]:
         """The ReLUs, or what stands in their places, in order."""
-        return [
-            value for value in self.values if self.is_layer(value) and not getattr(self.op(value), "weighted", False)
-        ]
+        return [value for value in self.values if self.op(value).kind == "relu"]
 
     def is_layer(self, value: int) -> bool:
         """Has it weights, or is it a ReLU or what stands for one?"""
-        op = self.op(value)
-        return not isinstance(op, Op) or op.weighted or op.kind == "relu"
+        return self.op(value).weighted or self.op(value).kind == "relu"
 
     @property
     def weighted(self) -> list[Op]:
-        return [op for value in self.values if isinstance(op := self.op(value), Op) and op.weighted]
+        return [op for value in self.values if (op := self.op(value)).weighted]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -122,7 +121,7 @@ class Graph(Container, Movable):
 
     @property
     def _first(self) -> Op:
-        return next(op for holder, name in self._places if isinstance(op := holder._modules[name], Op) and op.weighted)
+        return next(op for value in self.values if (op := self.op(value)).weighted)
 
     def users(self, value: int) -> list[int]:
         """Values that are computed from this one."""
@@ -143,32 +142,25 @@ class Graph(Container, Movable):
         while len(inputs := self.inputs(value)) == 1 and inputs[0]:
             value = inputs[0]
             op = self.op(value)
-            if not isinstance(op, Op) or not op.linear:
-                return None
-            if op.weighted:
-                return op
+            if op.weighted or not op.linear:
+                return op if op.weighted else None
         return None
 
     def channels(self, neuron: int) -> int | None:
         """How many channels or units reach a neuron, where its layer tells."""
-        op = self.op(self.inputs(neuron)[0]) if self.inputs(neuron)[0] else None
-        if not isinstance(op, Op) or not op.weighted:
+        (value,) = self.inputs(neuron)
+        op = self.op(value) if value else None
+        if op is None or not op.weighted:
             return None
-        transposed = op.kind.startswith("conv_transpose")
-        return op.weight.shape[1] * op.args["groups"] if transposed else len(op.weight)
+        return op.weight.shape[1] * op.args["groups"] if op.transposed else len(op.weight)
 
     def ann(self, x: Tensor) -> tuple[dict[int, Tensor], list[Tensor]]:
         """The source network itself: all values by number, and each ReLU's output in order. x [B, ...] in dtype."""
-        values, relus = {0: x}, []
+        values = {0: x}
         for value in self.values:
             op, inputs = self.op(value), [values[i] for i in self.inputs(value)]
-            if not isinstance(op, Op):
-                values[value] = inputs[0].clamp(0, op.ceiling)
-            else:
-                values[value] = op(*inputs)
-            if not isinstance(op, Op) or op.kind == "relu":
-                relus.append(values[value])
-        return values, relus
+            values[value] = op(*inputs) if isinstance(op, Op) else inputs[0].clamp(0, op.ceiling)
+        return values, [values[neuron] for neuron in self.neurons]
 
     def pick(self, values: dict[int, Tensor]) -> Any:
         """The outputs among the values, structured as the module returns them."""
@@ -177,7 +169,7 @@ class Graph(Container, Movable):
         return pytree.tree_map(values.__getitem__, self.outputs)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Phase:
     """A run of layers that spike at the same time.
 
@@ -188,55 +180,55 @@ class Phase:
     known    values that are known when it begins
     """
 
-    exact: list[int] = field(default_factory=list)
-    neurons: list[int] = field(default_factory=list)
-    decoded: list[int] = field(default_factory=list)
-    known: set[int] = field(default_factory=set)
+    exact: list[int]
+    neurons: list[int]
+    decoded: list[int]
+    known: set[int]
 
 
 def phases(graph: Graph) -> list[Phase]:
     """The phases in order. Values cross from one to the next by their means alone."""
-    phase, exact = {0: 0}, {0: True}
+    neurons, phase, exact = set(graph.neurons), {0: 0}, {0: True}
     for value in graph.values:
         op, inputs = graph.op(value), graph.inputs(value)
         phase[value] = max(phase[i] for i in inputs)
         known = all(exact[i] or phase[i] < phase[value] for i in inputs)
-        if value in graph.neurons:
+        if value in neurons:
             exact[value] = False
         elif op.linear:
             exact[value] = known and not op.weighted
         else:
             exact[value] = True
             phase[value] += not known
-    result = [Phase() for _ in range(max(phase.values()) + 1)]
-    for value in graph.values:
-        if exact[value]:
-            result[phase[value]].exact.append(value)
-        elif value in graph.neurons:
-            result[phase[value]].neurons.append(value)
     needed = set(pytree.tree_leaves(graph.outputs))
     needed |= {i for value in graph.values for i in graph.inputs(value) if phase[i] < phase[value]}
-    for value in sorted(needed):
-        if not exact[value]:
-            result[phase[value]].decoded.append(value)
-    for number, entry in enumerate(result):
-        entry.known = {value for value in phase if phase[value] < number or (exact[value] and phase[value] == number)}
+    result = []
+    for number in range(max(phase.values()) + 1):
+        here = [value for value in graph.values if phase[value] == number]
+        spiking = [value for value in here if not exact[value]]
+        result.append(
+            Phase(
+                exact=[value for value in here if exact[value]],
+                neurons=[value for value in spiking if value in neurons],
+                decoded=[value for value in spiking if value in needed],
+                known={value for value in phase if phase[value] < number or (exact[value] and phase[value] == number)},
+            )
+        )
     return result
 
 
 def between(graph: Graph, start: int, phase: Phase) -> tuple[list[int], list[int]]:
     """Where a phase's value comes from: the values that are known or spike, and those in between, in order."""
-    inner: set[int] = set()
-    sources: set[int] = set()
-    waiting = [start]
-    while waiting:
-        value = waiting.pop()
-        if value in phase.known or value in phase.neurons:
-            sources.add(value)
-        elif value not in inner:
-            inner.add(value)
-            waiting += graph.inputs(value)
-    return sorted(sources), sorted(inner)
+    needed = {start}
+    sources: list[int] = []
+    inner: list[int] = []
+    for value in range(start, -1, -1):
+        if value in needed and (value in phase.known or value in phase.neurons):
+            sources.insert(0, value)
+        elif value in needed:
+            inner.insert(0, value)
+            needed.update(graph.inputs(value))
+    return sources, inner
 
 
 def analog_inside(graph: Graph) -> Iterator[Op]:

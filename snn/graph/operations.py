@@ -49,9 +49,8 @@ class Op(nn.Module):
         self, kind: str, name: str, args: dict[str, Any] | None = None, tensors: dict[str, Tensor] | None = None
     ) -> None:
         super().__init__()
-        self.kind, self.name, self.args = kind, name, dict(args or {})
-        _check(self, tensors or {})
-        given = tensors or {}
+        self.kind, self.name, self.args, given = kind, name, dict(args or {}), tensors or {}
+        _check(self, given)
         for key in (name.rstrip("?") for name in KINDS[kind].tensors):
             if key in given:
                 self.register_buffer(key, given[key].detach())
@@ -68,6 +67,11 @@ class Op(nn.Module):
     @property
     def weighted(self) -> bool:
         return "weight" in self._buffers and self.linear
+
+    @property
+    def transposed(self) -> bool:
+        """Is it a convolution whose weight is [in, out, ...]?"""
+        return self.kind.startswith("conv_transpose")
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -91,8 +95,8 @@ class Op(nn.Module):
         return Op(self.kind, self.name, self.args, tensors)
 
     def extra_repr(self) -> str:
-        shapes = [f"{key}={tuple(value.shape)}" for key, value in self.tensors.items() if value.dim()]
-        return ", ".join([f"{key}={value}" for key, value in self.args.items()] + shapes)
+        shapes = {key: tuple(value.shape) for key, value in self.tensors.items() if value.dim()}
+        return ", ".join(f"{key}={value}" for key, value in (self.args | shapes).items())
 
     def _get_name(self) -> str:
         return TITLES.get(self.kind, self.kind)
@@ -134,20 +138,18 @@ _ARITHMETIC: dict[str, Callable[..., Tensor]] = {
     "rsub": torch.rsub,
     "mul": torch.mul,
     "div": torch.div,
+    "max": lambda x, value: torch.maximum(x, value.to(x)),
+    "min": lambda x, value: torch.minimum(x, value.to(x)),
 }
 
 
 def _arithmetic(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
-    if not bias and op.args["fn"] in ("add", "sub", "rsub"):
-        value = op.value
-        if value.dim() >= inputs[0].dim():  # it may widen what it is added to
-            return _ARITHMETIC[op.args["fn"]](inputs[0], torch.zeros_like(value))
-        return -inputs[0] if op.args["fn"] == "rsub" else inputs[0]
-    return _ARITHMETIC[op.args["fn"]](inputs[0], op.value)
-
-
-def _bound(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
-    return (torch.maximum if op.args["fn"] == "max" else torch.minimum)(inputs[0], op.value.to(inputs[0]))
+    (x,), value, fn = inputs, op.value, op.args["fn"]
+    if not bias and fn in ("add", "sub", "rsub"):
+        if value.dim() < x.dim():
+            return -x if fn == "rsub" else x
+        value = torch.zeros_like(value)  # it may widen what it is added to
+    return _ARITHMETIC[fn](x, value)
 
 
 def _scale_shift(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
@@ -163,20 +165,8 @@ def _layernorm(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
     return F.layer_norm(inputs[0], a["normalized_shape"], weight, shift, a["eps"])
 
 
-def _reshape(x: Tensor, shape: list[int]) -> Tensor:
-    return x.reshape(x.shape[0], *shape)
-
-
 def _slice(x: Tensor, dim: int, start: int | None, stop: int | None, step: int | None) -> Tensor:
     return x[(slice(None),) * (dim % x.dim()) + (slice(start, stop, step),)]
-
-
-def _chunk(x: Tensor, chunks: int, dim: int, index: int) -> Tensor:
-    return x.chunk(chunks, dim)[index]
-
-
-def _split(x: Tensor, size: int | list[int], dim: int, index: int) -> Tensor:
-    return x.split(size, dim)[index]
 
 
 _POOL = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
@@ -196,32 +186,32 @@ KINDS: dict[str, Kind] = {
     "adaptive_avg_pool3d": Kind(_plain(F.adaptive_avg_pool3d), ("output_size",)),
     "mean": Kind(_plain(torch.mean), ("dim", "keepdim")),
     "sum": Kind(_plain(torch.sum), ("dim", "keepdim")),
-    "flatten": Kind(lambda op, inputs, bias: inputs[0].flatten(op.args["start"]), ("start",)),
-    "reshape": Kind(_plain(_reshape), ("shape",)),
-    "unflatten": Kind(lambda op, inputs, bias: inputs[0].unflatten(1, op.args["shape"]), ("shape",)),
+    "flatten": Kind(_plain(lambda x, start: x.flatten(start)), ("start",)),
+    "reshape": Kind(_plain(lambda x, shape: x.reshape(len(x), *shape)), ("shape",)),
+    "unflatten": Kind(_plain(lambda x, shape: x.unflatten(1, shape)), ("shape",)),
     "permute": Kind(_plain(torch.permute), ("dims",)),
     "transpose": Kind(_plain(torch.transpose), ("dim0", "dim1")),
     "squeeze": Kind(_plain(torch.squeeze), ("dim",)),
     "unsqueeze": Kind(_plain(torch.unsqueeze), ("dim",)),
-    "chunk": Kind(_plain(_chunk), ("chunks", "dim", "index")),
-    "split": Kind(_plain(_split), ("size", "dim", "index")),
+    "chunk": Kind(_plain(lambda x, chunks, dim, index: x.chunk(chunks, dim)[index]), ("chunks", "dim", "index")),
+    "split": Kind(_plain(lambda x, size, dim, index: x.split(size, dim)[index]), ("size", "dim", "index")),
     "slice": Kind(_plain(_slice), ("dim", "start", "stop", "step")),
     "pad": Kind(_plain(F.pad), ("pad",)),
     "upsample": Kind(_plain(F.interpolate), ("scale_factor", "mode")),
-    "add": Kind(lambda op, inputs, bias: inputs[0] + inputs[1]),
-    "sub": Kind(lambda op, inputs, bias: inputs[0] - inputs[1]),
-    "cat": Kind(lambda op, inputs, bias: torch.cat(inputs, op.args["dim"]), ("dim",)),
+    "add": Kind(_plain(lambda x, y: x + y)),
+    "sub": Kind(_plain(lambda x, y: x - y)),
+    "cat": Kind(_plain(lambda *inputs, dim: torch.cat(inputs, dim)), ("dim",)),
     "arith": Kind(_arithmetic, ("fn",), ("value",)),
     "scale_shift": Kind(_scale_shift, (), ("scale", "shift")),
     # Not linear: the ReLU, where neurons stand; the others run on decoded values.
-    "relu": Kind(lambda op, inputs, bias: inputs[0].clamp(0, op.args["ceiling"]), ("ceiling",), linear=False),
+    "relu": Kind(_plain(lambda x, ceiling: x.clamp(0, ceiling)), ("ceiling",), linear=False),
     "layernorm": Kind(_layernorm, ("normalized_shape", "eps"), ("weight?", "bias?"), linear=False),
     "tanh": Kind(_plain(torch.tanh), linear=False),
     "sigmoid": Kind(_plain(torch.sigmoid), linear=False),
     "exp": Kind(_plain(torch.exp), linear=False),
     "softplus": Kind(_plain(F.softplus), linear=False),
     "clamp": Kind(_plain(torch.clamp), ("min", "max"), linear=False),
-    "bound": Kind(_bound, ("fn",), ("value",), linear=False),
+    "bound": Kind(_arithmetic, ("fn",), ("value",), linear=False),
 }
 # What only a hybrid network may hold between its layers, run on decoded values.
 HYBRID = ("layernorm", "tanh")

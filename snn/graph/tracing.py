@@ -1,6 +1,7 @@
 """From a torch module to a graph of operations, by torch.fx; what can't be converted is refused by name."""
 
 import copy
+from collections import Counter
 from typing import Any
 
 import torch
@@ -45,19 +46,12 @@ def trace(module: nn.Module, hybrid: bool = False, output: str | int | None = No
     _check_inplace(traced, source)
     traced = torch.fx.GraphModule(source, traced).graph
     traced.eliminate_dead_code()
-    returned = _returned(traced, output)
-    steps, outputs = _steps(traced, source, returned)
-    _fold_batchnorm(steps)
-    _relu_before_flatten(steps)
-    titles = {name: type(part).__name__ for name, part in source.named_modules()}
-    graph = Graph(titles[""])
-    places = {0: 0}
-    for number, step in enumerate(steps, 1):
-        if isinstance(step, int):
-            continue
-        op, inputs = step
-        places[number] = graph.append(op.name, op, tuple(places[_kept(steps, i)] for i in inputs), titles)
-    graph.outputs = pytree.tree_map(lambda number: places[_kept(steps, number)], outputs)
+    steps, outputs = _steps(traced, source, _returned(traced, output))
+    kept = _simplify(steps, outputs)
+    graph, places = Graph({name: type(part).__name__ for name, part in source.named_modules()}), {0: 0}
+    for number, (op, inputs) in steps.items():
+        places[number] = graph.append(op.name, op, tuple(places[kept[i]] for i in inputs))
+    graph.outputs = pytree.tree_map(lambda number: places[kept[number]], outputs)
     if not any(graph.weighted) or 0 in pytree.tree_leaves(graph.outputs):
         raise ConversionError("the module's output does not depend on a layer with weights")
     for value in graph.values:
@@ -68,70 +62,50 @@ def trace(module: nn.Module, hybrid: bool = False, output: str | int | None = No
     return graph
 
 
-# An operation and the numbers of the values that it takes; once it is merged into another, that one's number.
-Step = tuple[Op, list[int]]
-Steps = list[Step | int]
-
-
-def _kept(steps: list[Any], number: int) -> int:
-    while number and isinstance(steps[number - 1], int):
-        number = steps[number - 1]
-    return number
+# Operations and the numbers of the values that they take, by the number of the value that they make (0: the input).
+Steps = dict[int, tuple[Op, list[int]]]
 
 
 def _returned(graph: torch.fx.Graph, output: str | int | None) -> Any:
     returned: Any = next(node for node in graph.nodes if node.op == "output").args[0]
-    if output is not None:
-        try:
-            return returned[output]
-        except (KeyError, IndexError, TypeError):
-            names = ", ".join(map(repr, returned)) if isinstance(returned, dict) else "positions of a tuple"
-            raise ConversionError(f"output={output!r} is not what the module returns ({names})") from None
-    return returned
+    try:
+        return returned if output is None else returned[output]
+    except (KeyError, IndexError, TypeError):
+        names = ", ".join(map(repr, returned)) if isinstance(returned, dict) else "positions of a tuple"
+        raise ConversionError(f"output={output!r} is not what the module returns ({names})") from None
 
 
-def _steps(graph: torch.fx.Graph, source: nn.Module, returned: Any) -> tuple[list[Any], Outputs]:
+def _steps(graph: torch.fx.Graph, source: nn.Module, returned: Any) -> tuple[Steps, Outputs]:
     """The operations that the returned nodes need, in order, and the numbers of the outputs."""
     placeholders = [node for node in graph.nodes if node.op == "placeholder" and node.users]
     if len(placeholders) != 1:
         raise ConversionError(f"the module takes {len(placeholders)} inputs; only modules of one input tensor convert")
-    needed: set[torch.fx.Node] = set()
-    waiting: list[torch.fx.Node] = []
-    torch.fx.node.map_arg(returned, waiting.append)
-    if not waiting:
-        raise ConversionError("the module's output does not depend on its input")
-    while waiting:
-        node = waiting.pop()
-        if node not in needed:
-            needed.add(node)
-            waiting += [arg for arg in node.all_input_nodes if is_value(arg)]
+    needed = {_tensor(leaf) for leaf in pytree.tree_leaves(returned)}
+    for node in reversed(graph.nodes):
+        if node in needed:
+            needed.update(filter(is_value, node.all_input_nodes))
     numbered: dict[torch.fx.Node, int] = {placeholders[0]: 0}
-    steps: list[Any] = []
+    steps: Steps = {}
     for node in graph.nodes:
         if node not in needed or node.op == "placeholder":
             continue
-        if node.target in NAMED_PARTS:  # chunk and split: their items are the operations
-            numbered[node] = numbered[_only(node)]
-            continue
-        op = op_of(node, source)
-        inputs = [arg for arg in node.all_input_nodes if is_value(arg)]
+        op = None if node.target in NAMED_PARTS else op_of(node, source)  # of chunk and split the items are operations
+        inputs: list[Any] = list(filter(is_value, node.all_input_nodes))
         if not inputs:
             raise ConversionError("the module's output does not depend on its input")
         if op is None:
-            numbered[node] = numbered[_only(node)]
+            numbered[node] = numbered[inputs[0]]
             continue
         if op.kind in ("add", "sub", "cat"):
             operands: Any = node.args[0] if op.kind == "cat" else node.args
             inputs = list(operands)
-            if not all(is_value(arg) for arg in inputs):
-                raise ConversionError(
-                    f"{op.kind} '{node.name}' joins an activation with a constant; only activations join"
-                )
         elif len(inputs) > 1:
             raise refused(label(node), node.name)
-        steps.append((op, [numbered[arg] for arg in inputs]))
-        numbered[node] = len(steps)
-    return steps, pytree.tree_map(lambda node: numbered[_tensor(node)], returned)
+        if not all(map(is_value, inputs)):
+            raise ConversionError(f"cat '{node.name}' joins an activation with a constant; only activations join")
+        numbered[node] = len(steps) + 1
+        steps[len(steps) + 1] = op, [numbered[arg] for arg in inputs]
+    return steps, pytree.tree_map(numbered.__getitem__, returned)
 
 
 def _tensor(returned: Any) -> torch.fx.Node:
@@ -144,24 +118,26 @@ def _tensor(returned: Any) -> torch.fx.Node:
     return returned
 
 
-def _only(node: torch.fx.Node) -> torch.fx.Node:
-    return next(arg for arg in node.all_input_nodes if is_value(arg))
-
-
-def _users(steps: list[Any], number: int) -> list[int]:
-    return [n for n, step in enumerate(steps, 1) if isinstance(step, tuple) and number in step[1]]
-
-
-def _fold_batchnorm(steps: list[Any]) -> None:
-    """BatchNorm right behind a convolution or linear layer becomes part of its weights."""
-    for number, (op, inputs) in enumerate(list(steps), 1):
-        before = inputs[0]
-        if op.kind != "scale_shift" or not before or len(_users(steps, before)) > 1:
+def _simplify(steps: Steps, outputs: Outputs) -> dict[int, int]:
+    """BatchNorm right behind a convolution or linear layer becomes part of its weights, and a ReLU behind a flattening
+    goes before it, which means the same and keeps a convolution's thresholds one per channel; neither where something
+    else takes the value between them. Returns where each value is found now."""
+    users = Counter(pytree.tree_leaves(outputs) + [i for _, inputs in steps.values() for i in inputs])
+    kept = {number: number for number in (0, *steps)}
+    for number, (op, inputs) in list(steps.items()):
+        before = kept[inputs[0]]
+        if users[inputs[0]] > 1 or not before:
             continue
-        layer = steps[_kept(steps, before) - 1][0]
-        if layer.weighted and not layer.kind.startswith("conv_transpose"):
-            steps[_kept(steps, before) - 1] = (_scaled(layer, op.scale, op.shift), steps[_kept(steps, before) - 1][1])
-            steps[number - 1] = before
+        layer, sources = steps[before]
+        if op.kind == "scale_shift" and layer.weighted and not layer.transposed:
+            steps[before] = _scaled(layer, op.scale, op.shift), sources
+            kept[number] = before
+            del steps[number]
+        while op.kind == "relu" and before and steps[before][0].kind == "flatten" and users[before] == 1:
+            flatten, sources = steps[before]
+            steps[before], steps[number] = (op, sources), (flatten, [before])
+            number, before = before, kept[sources[0]]
+    return kept
 
 
 def _scaled(op: Op, scale: Tensor, shift: Tensor) -> Op:
@@ -173,27 +149,12 @@ def _scaled(op: Op, scale: Tensor, shift: Tensor) -> Op:
     )
 
 
-def _relu_before_flatten(steps: list[Any]) -> None:
-    # Both orders mean the same; with the ReLU first, a convolution's thresholds stay one per channel.
-    swapped = True
-    while swapped:
-        swapped = False
-        for number, step in enumerate(steps, 1):
-            if not isinstance(step, tuple) or step[0].kind != "relu" or not step[1][0]:
-                continue
-            before = _kept(steps, step[1][0])
-            flatten = steps[before - 1] if before else None
-            if flatten is not None and flatten[0].kind == "flatten" and len(_users(steps, before)) == 1:
-                steps[before - 1], steps[number - 1] = (step[0], flatten[1]), (flatten[0], step[1])
-                swapped = True
-
-
 def _check_inplace(graph: torch.fx.Graph, source: nn.Module) -> None:
     # A graph shows no change in place: `F.relu_(h); return h` would trace as if the ReLU were not there.
     for node in graph.nodes:
-        name = label(node)
-        inplace = node.kwargs.get("inplace") or node.op != "call_module" and name.endswith("_") and name[0] != "_"
         if node.op == "call_module":
             inplace = getattr(source.get_submodule(str(node.target)), "inplace", False)
+        else:
+            inplace = node.kwargs.get("inplace") or (label(node).endswith("_") and not label(node).startswith("_"))
         if inplace and not node.users and node.op.startswith("call"):
             raise ConversionError(f"'{node.name}' works in place and its result is not used; assign its result")

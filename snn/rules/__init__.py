@@ -5,14 +5,14 @@ docs/neurons.md for a worked example.
 """
 
 from snn.registry import Registry, files_of
-from snn.rules.rule import Fire, Rule
+from snn.rules.rule import Rule
 
-__all__ = ["Fire", "Rule", "all_rules", "get", "names", "register"]
+__all__ = ["Rule", "get", "names", "register"]
 
 _rules: Registry[Rule] = Registry("neuron", "fire rule", lambda: files_of(__name__, "RULE"))
-register, get, all_rules = _rules.register, _rules.get, _rules.all
+register, get = _rules.register, _rules.get
 
 
-def names(signed: bool | None = None) -> list[str]:
-    """Names of the known rules; with `signed`, only those that can (cannot) send a negative spike."""
-    return sorted(name for name, rule in all_rules().items() if signed is None or rule.signed == signed)
+def names(signed: bool) -> list[str]:
+    """Names of the known rules that can (cannot) send a negative spike."""
+    return sorted(name for name, rule in _rules.all().items() if rule.signed == signed)

@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# (m, c, theta) -> x, all of one shape; called on whole tensors and, compiled, on single numbers.
-Fire = Callable
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -36,7 +33,7 @@ class Rule:
     clip: float = 0.5
     strict: Callable | None = None
 
-    def with_levels(self, n: int, strict: bool = False) -> Fire:
+    def with_levels(self, n: int, strict: bool = False) -> Callable:
         """The pure function (m, c, theta) -> x with n magnitudes (n counts only for rules with levels)."""
         fire = self.strict if strict and self.strict is not None else self.fire
         return fire(n) if self.levels else fire

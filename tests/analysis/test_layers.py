@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from analysis import layers
 from analysis.layers import PARTS
 from snn import neuron as neurons
-from tests.snn.helpers import PAIRS, converted
-from tests.snn.test_batches import ROWS, _setup
+from tests.snn.helpers import PAIRS, ROWS, case
+
+CASE = case()
 
 T = 6
 
@@ -27,9 +28,8 @@ def test_the_response_of_if_is_the_floor_at_t_levels(current, theta, start, step
 
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
 def test_the_first_layer_gets_a_constant_current_so_nothing_of_its_error_is_unevenness(rule, coding):
-    shapes, readout, x = _setup()
-    spiking = converted(shapes, readout, rule, coding, T, 0.0)
-    first = layers.take_apart(spiking, spiking.trace(x[0]))[:, 0]
+    spiking = CASE.convert(rule, coding, T, 0.0)
+    first = layers.take_apart(spiking, spiking.trace(CASE.x[0]))[:, 0]
     squares = dict(zip(("relu", "error", "inherited", *PARTS), first.T))
     assert (squares["error"] > 0).all() and (squares["inherited"] < 1e-20).all()
     np.testing.assert_allclose(squares["unevenness"], 0, atol=1e-18)
@@ -38,12 +38,11 @@ def test_the_first_layer_gets_a_constant_current_so_nothing_of_its_error_is_unev
 
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
 def test_the_parts_add_up_to_the_error_under_crpi_too(rule, coding):
-    shapes, readout, x = _setup()
-    spiking = converted(shapes, readout, rule, coding, T, 1.0)
-    spiking(x[0])
-    seen = spiking.trace(x[1])
+    spiking = CASE.convert(rule, coding, T, 1.0)
+    spiking(CASE.x[0])
+    seen = spiking.trace(CASE.x[1])
     found = layers.take_apart(spiking, seen)
-    assert found.shape == (ROWS, len(shapes), layers.NUMBERS)
+    assert found.shape == (ROWS, len(CASE.layers), layers.NUMBERS)
     # Σ part · error = error², over the units' means, since the parts add up unit by unit.
     np.testing.assert_allclose(found[:, :, 3 + len(PARTS) :].sum(axis=2), found[:, :, 1], rtol=1e-9, atol=1e-15)
     assert (found[:, :, 3 + PARTS.index("carry")] > 0).any(), "CRPI moves the start"
@@ -52,7 +51,7 @@ def test_the_parts_add_up_to_the_error_under_crpi_too(rule, coding):
         np.testing.assert_allclose(found[:, index, 0], (mean**2).flatten(1).mean(1))
         np.testing.assert_allclose(found[:, index, 1], ((layer.decoded - mean) ** 2).flatten(1).mean(1))
         np.testing.assert_allclose(found[:, index, 2], ((mean - layer.ann) ** 2).flatten(1).mean(1))
-        theta = torch.from_numpy(shapes[index][1]).view(-1, *[1] * (mean.dim() - 2))
+        theta = torch.from_numpy(CASE.layers[index][1]).view(-1, *[1] * (mean.dim() - 2))
         above = (mean - theta).clamp(min=0)
         np.testing.assert_allclose(found[:, index, 3], (above**2).flatten(1).mean(1))
 

@@ -1,5 +1,8 @@
 """Shared by the tests of `snn`."""
 
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -11,7 +14,7 @@ PAIRS = [("if", "rate"), ("snm", "rate"), ("mt", "rate"), ("snm", "differential"
 
 def converted(layers, readout, rule, coding, timesteps, alpha=0.0, n=4, mode="residual", seed=0, **options):
     return snn.convert(
-        oracle.module_of(layers, readout),
+        oracle.GraphModule(*oracle.graph_of(layers, readout)),
         [torch.from_numpy(theta) for _, theta in layers],
         rule,
         coding,
@@ -24,6 +27,36 @@ def converted(layers, readout, rule, coding, timesteps, alpha=0.0, n=4, mode="re
 
 def batch(rows):
     return torch.from_numpy(np.stack(rows))
+
+
+DECISIONS, ROWS = 4, 5
+
+
+@dataclass
+class Case:
+    """A random chain with some units that are silent, and observations [DECISIONS, ROWS, ...] for it."""
+
+    layers: list
+    readout: list
+    x: torch.Tensor
+
+    @property
+    def convert(self):
+        """(rule, coding, timesteps, ...) -> its spiking network; see `converted`."""
+        return partial(converted, self.layers, self.readout)
+
+
+def case(conv=True, seed=11):
+    layers, readout, shape = oracle.random_network(seed, conv, False)
+    rows = [batch(oracle.observations(seed + k, shape, ROWS, False)) for k in range(DECISIONS)]
+    return Case(layers, readout, torch.stack(rows))
+
+
+def same_activity(a, b):
+    """Do two networks count the same?"""
+    for ours, theirs in zip(a.activity(), b.activity(), strict=True):
+        for key in ("decisions", "spikes", "sops", "above"):
+            np.testing.assert_array_equal(getattr(ours, key), getattr(theirs, key))
 
 
 def mlp(*widths, seed=0, dtype=torch.float64):

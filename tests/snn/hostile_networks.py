@@ -8,7 +8,6 @@ import os
 import pickle
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from safetensors.torch import load, save
 from torch import nn
@@ -51,16 +50,12 @@ def written(description: object, tensors: dict[str, torch.Tensor], **header: str
     return save(tensors, known | header)
 
 
-@generator
-def truncated(bases: Bases, random: Random) -> bytes:
-    return bases["network"][: int(random.integers(len(bases["network"])))]
+generator(hostile.truncated)
 
 
 @generator
 def flipped(bases: Bases, random: Random) -> bytes:
-    content = np.frombuffer(bases["network"], np.uint8).copy()
-    content[random.integers(len(content))] ^= 1 << int(random.integers(8))
-    return content.tobytes()
+    return hostile.flip(bases["network"], random)
 
 
 @generator
@@ -136,27 +131,27 @@ def wrong_description(bases: Bases, random: Random) -> bytes:
     return written(description, tensors)
 
 
+_WRONG_IN_NODE = {
+    "kind": ("exec", "batchnorm", "__class__", None, [], {}, 1),
+    "name": (None, 1, [], "\x1b[2J", "a\nb", "a" * 10**5),
+    "args": (None, 1, {"more": 1}, [["a", 1]], "x"),
+    "inputs": ([], [10**6], [-1], None, "x", [11]),
+}
+
+
 @generator
 def wrong_operation(bases: Bases, random: Random) -> bytes:
-    """An operation with other arguments, inputs, names, or in another place."""
+    """An operation with another kind, name, inputs or arguments, one argument of a convolution, or other operations."""
     description, tensors = opened(bases["network"])
     nodes = description["nodes"]
-    node = pick(random, nodes)
-    how = int(random.integers(6))
-    if how == 0:
-        node["kind"] = pick(random, ["exec", "batchnorm", "__class__", None, [], {}, 1])
-    elif how == 1:
-        node["name"] = pick(random, [None, 1, [], "\x1b[2J", "a\nb", "a" * 10**5])
-    elif how == 2:
-        node = pick(random, [node for node in nodes if node["kind"] == "conv2d"])
-        key, value = pick(random, sorted(node["args"])), pick(random, ("x", {}, [10**6, 10**6], [[1]], float("inf")))
-        node["args"][key] = value
-    elif how == 3:
-        node["args"] = pick(random, [None, 1, {"more": 1}, [["a", 1]], "x"])
-    elif how == 4:
-        node["inputs"] = pick(random, [[], [10**6], [-1], None, "x", [len(nodes)]])
-    else:
+    if random.random() < 1 / 6:
         description["nodes"] = pick(random, [nodes * 2000, [nodes[0]] * 3, nodes[1:]])
+    elif random.random() < 1 / 5:
+        args = pick(random, [node["args"] for node in nodes if node["kind"] == "conv2d"])
+        args[pick(random, sorted(args))] = pick(random, ("x", {}, [10**6, 10**6], [[1]], float("inf")))
+    else:
+        key = pick(random, sorted(_WRONG_IN_NODE))
+        pick(random, nodes)[key] = pick(random, _WRONG_IN_NODE[key])
     return written(description, tensors)
 
 

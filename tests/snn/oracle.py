@@ -166,11 +166,6 @@ class Oracle:
 # --- the same networks as torch modules and as random draws -----------------------------------------------------------
 
 
-class Reshape(nn.Module):
-    def forward(self, x):
-        return x.view(x.shape[0], -1)
-
-
 def layer_of(op):
     """The torch module (float64) of an operation."""
     if op["kind"] == "relu":
@@ -187,16 +182,6 @@ def layer_of(op):
         layer.weight.copy_(torch.from_numpy(op["w"]))
         layer.bias.copy_(torch.from_numpy(op["b"]))
     return layer
-
-
-def module_of(layers, readout):
-    """The torch module of a chain."""
-    parts = []
-    for op in [op for ops, _ in layers for op in (*ops, {"kind": "relu"})] + readout:
-        if op["kind"] == "dense" and not any(isinstance(part, Reshape) for part in parts):
-            parts.append(Reshape())
-        parts.append(layer_of(op))
-    return nn.Sequential(*parts)
 
 
 class GraphModule(nn.Module):

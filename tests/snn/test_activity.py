@@ -6,19 +6,14 @@ import torch
 from torch import nn
 
 import snn
-from tests.snn import oracle
-from tests.snn.helpers import PAIRS, batch, converted, inputs, mlp
-from tests.snn.test_tracing import Encoder, Policy
+from tests.snn.helpers import PAIRS, case, inputs, mlp
+from tests.snn.zoo import drq_actor
 
 
 def _fan_out(linear, shape):
     """Outputs that each input unit reaches, by trying every unit."""
-    count = np.zeros(int(np.prod(shape)), int)
-    for unit in range(count.size):
-        x = torch.zeros(1, count.size, dtype=torch.float64)
-        x[0, unit] = 1
-        count[unit] = int((linear(x.view(1, *shape)) != 0).sum())
-    return count.reshape(shape)
+    units = torch.eye(int(np.prod(shape)), dtype=torch.float64).view(-1, *shape)
+    return (linear(units) != 0).flatten(1).sum(1).view(shape).numpy()
 
 
 def _positive(module):
@@ -102,24 +97,21 @@ def test_share_above_threshold(rule, coding):
 
 
 def test_inactive_rows_and_padding_are_not_counted():
-    layers, readout, shape = oracle.random_network(4, True, False)
-    spiking = converted(layers, readout, "if", "rate", 5, chunk_rows=4)
-    plain = converted(layers, readout, "if", "rate", 5)
+    some = case(seed=4)
+    spiking, plain = (some.convert("if", "rate", 5, chunk_rows=rows) for rows in (4, None))
     spiking.reset(np.ones(6, bool))
     spiking.record(), plain.record()
-    x = batch(oracle.observations(0, shape, 1, False))
-    spiking(x, slots=[5]), plain(x)
+    spiking(some.x[0, :1], slots=[5]), plain(some.x[0, :1])
     for a, b in zip(spiking.activity(), plain.activity()):
         assert a.decisions.tolist() == [0, 0, 0, 0, 0, 1]
-        np.testing.assert_array_equal(a.spikes[:, 5], b.spikes[:, 0])
-        assert a.spikes[:, :5].sum() == 0
+        np.testing.assert_array_equal(a.spikes, np.pad(b.spikes, ((0, 0), (5, 0))))
 
 
 def test_the_papers_network_costs_45_million_multiply_accumulates():
-    counted = snn.macs(Policy(), (9, 84, 84))
+    counted = snn.macs(drq_actor(), (9, 84, 84))
     assert sum(layer.macs for layer in counted) == pytest.approx(4.53e7, rel=2e-3)
-    assert counted[0] == ("encoder.convnet.0", "conv2d", 41 * 41 * 32 * 81)
-    assert sum(layer.macs for layer in snn.macs(Policy(norm=True), (9, 84, 84))) == sum(layer.macs for layer in counted)
+    assert counted[0] == ("encoder.0", "conv2d", 41 * 41 * 32 * 81)
+    assert snn.macs(drq_actor(nn.LayerNorm(50), nn.Tanh()), (9, 84, 84)) == counted
 
 
 def test_macs_of_groups_pools_and_a_converted_network():
@@ -129,4 +121,4 @@ def test_macs_of_groups_pools_and_a_converted_network():
     spiking = snn.convert(module, snn.calibrate(module, [torch.rand(3, 4, 6, 6)]))
     assert snn.macs(spiking, (4, 6, 6)) == expected
     with pytest.raises(snn.ConversionError, match="can't take an input of shape"):
-        snn.macs(Encoder(), (3, 84, 84))
+        snn.macs(module, (3, 6, 6))

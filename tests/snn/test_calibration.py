@@ -41,7 +41,7 @@ def test_quantiles_within_one_percent(seed, q, scale, growth, zeros):
     rng = np.random.default_rng(seed)
     parts = [scale * growth**k * np.exp(rng.normal(0, 1.5, (3, 700))) for k in range(4)]
     parts = [np.where(rng.random(part.shape) < zeros, 0, part).astype(np.float32) for part in parts]
-    estimator = Quantiles()
+    estimator = Quantiles(3)
     for part in parts:
         estimator.add(torch.from_numpy(part))
     seen = np.concatenate(parts, 1).astype(np.float64)
@@ -53,13 +53,11 @@ def test_quantiles_within_one_percent(seed, q, scale, growth, zeros):
 def test_percentile_of_5000_convolutional_decisions():
     """p = 99.9 over as many values as a layer of the paper's calibration shows, memory bounded."""
     rng = np.random.default_rng(0)
-    estimator = Quantiles()
-    kept = []
-    for _ in range(50):
-        values = np.maximum(rng.gumbel(0, 1, (2, 100 * 39 * 39)), 0).astype(np.float32)
-        estimator.add(torch.from_numpy(values))
-        kept.append(values)
-    exact = np.quantile(np.concatenate(kept, 1), 0.999, axis=1)
+    estimator = Quantiles(2)
+    values = [np.maximum(rng.gumbel(0, 1, (2, 100 * 39 * 39)), 0).astype(np.float32) for _ in range(50)]
+    for some in values:
+        estimator.add(torch.from_numpy(some))
+    exact = np.quantile(np.concatenate(values, 1), 0.999, axis=1)
     np.testing.assert_allclose(estimator.estimate(0.999).numpy(), exact, rtol=0.01)
     assert estimator._counts.numel() * 8 < 200_000
 
@@ -102,18 +100,3 @@ def test_eval_mode_and_nothing_left_behind():
     first, second = snn.calibrate(module, [x]), snn.calibrate(module, [x])
     assert all(torch.equal(a, b) for a, b in zip(first, second))
     assert module.training and not any(part._forward_hooks for part in module.modules())
-
-
-@pytest.mark.parametrize(
-    ("batches", "options", "message"),
-    [
-        ([], {}, "no batches"),
-        ([torch.full((2, 4), float("nan"))], {}, "finite"),
-        ([torch.ones(2, 3)], {}, "shape"),
-        ([torch.ones(2, 4)], {"percentile": 0}, "percentile=0"),
-        ([torch.ones(2, 4)], {"percentile": 101}, "percentile=101"),
-    ],
-)
-def test_wrong_calibration(batches, options, message):
-    with pytest.raises(snn.ConversionError, match=message):
-        snn.calibrate(mlp(4, 5, 1, dtype=torch.float32), batches, **options)

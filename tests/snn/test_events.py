@@ -15,6 +15,11 @@ from snn.layout import flatten, unflatten
 from snn.synapse import Synapse
 
 CPU = torch.device("cpu")
+PLAIN = {"stride": [1, 1], "padding": [1, 1], "dilation": [1, 1], "groups": 1}
+
+
+def _convolution(weight, **args):
+    return Op("conv2d", "c", PLAIN | args, {"weight": weight})
 
 
 def _events(dense: torch.Tensor) -> Events:
@@ -61,11 +66,10 @@ def test_a_convolution_equals_the_dense_one(
         return  # the kernel doesn't fit
     rng = np.random.default_rng(seed)
     weight = torch.from_numpy(rng.normal(size=(out_channels, channels, *kernel)))
-    args = {"stride": list(stride), "padding": list(padding), "dilation": [1, 1], "groups": 1}
     spikes = _spikes(rng, share, steps, rows, channels * size[0] * size[1], torch.float64)
     images = unflatten(spikes.flatten(0, 1), (channels, *size))
     expected = F.conv2d(images, weight, stride=stride, padding=padding)
-    op = Op("conv2d", "c", args, {"weight": weight})
+    op = _convolution(weight, stride=list(stride), padding=list(padding))
     found = events.prepared(op, op.weight, CPU, (channels, *size), tuple(expected.shape[1:]))(_events(spikes))
     torch.testing.assert_close(found.flatten(0, 1), flatten(expected), rtol=0, atol=1e-12)
 
@@ -86,8 +90,7 @@ def test_a_linear_layer_equals_the_dense_one(share, dtype):
 def test_rows_and_threads_change_no_bit(threads):
     rng = np.random.default_rng(3)
     weight = torch.from_numpy(rng.normal(size=(32, 32, 3, 3)).astype(np.float32))
-    op = Op("conv2d", "c", {"stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "groups": 1}, {"weight": weight})
-    layer = events.prepared(op, op.weight, CPU, (32, 12, 12), (32, 10, 10))
+    layer = events.prepared(_convolution(weight, padding=[0, 0]), weight, CPU, (32, 12, 12), (32, 10, 10))
     spikes = _spikes(rng, 0.1, 4, 6, 32 * 12 * 12, torch.float32)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -102,8 +105,7 @@ def test_rows_and_threads_change_no_bit(threads):
 def test_rows_that_do_not_decide_cost_and_change_nothing():
     rng = np.random.default_rng(4)
     weight = torch.from_numpy(rng.normal(size=(3, 2, 3, 3)))
-    op = Op("conv2d", "c", {"stride": [1, 1], "padding": [1, 1], "dilation": [1, 1], "groups": 1}, {"weight": weight})
-    layer = events.prepared(op, op.weight, CPU, (2, 5, 5), (3, 5, 5))
+    layer = events.prepared(_convolution(weight), weight, CPU, (2, 5, 5), (3, 5, 5))
     spikes = _spikes(rng, 0.3, 2, 3, 50, torch.float64)
     expected = layer(_events(spikes))
     some = _events(spikes)
@@ -113,40 +115,33 @@ def test_rows_that_do_not_decide_cost_and_change_nothing():
     assert torch.equal(found[:, [0, 2]], expected[:, [0, 2]])
 
 
-def _synapse(ops, in_shape, dtype=torch.float32, analog=False):
-    return Synapse(ops, in_shape, dtype, analog=analog, state_dtype=torch.float32)
+W, GROUPED = torch.randn(4, 4, 3, 3), torch.randn(4, 2, 3, 3)
+FLAT, LINEAR = Op("flatten", "f", {"start": 1}), Op("linear", "l", {}, {"weight": torch.randn(3, 4 * 8 * 8)})
+POOL = {"kernel_size": [2, 2], "stride": [2, 2], "padding": [0, 0], "ceil_mode": False, "count_include_pad": True}
 
 
-def _convolution(out_channels=4, channels=4, **args):
-    options = {"stride": [1, 1], "padding": [1, 1], "dilation": [1, 1], "groups": 1} | args
-    return Op("conv2d", "c", options, {"weight": torch.randn(out_channels, channels // options["groups"], 3, 3)})
-
-
-def test_what_is_computed_by_events():
-    flat = Op("flatten", "f", {"start": 1})
-    linear = Op("linear", "l", {}, {"weight": torch.randn(3, 4 * 8 * 8)})
-    assert _synapse([_convolution()], (4, 8, 8)).event_driven
-    assert _synapse([_convolution(stride=[2, 2])], (4, 8, 8)).event_driven
-    assert _synapse([flat, linear], (4, 8, 8)).event_driven
-    # The input is no spike train; bfloat16 is dense; a small layer behind a linear one shares weights over the batch.
-    assert not _synapse([_convolution()], (4, 8, 8), analog=True).event_driven
-    assert not _synapse([_convolution()], (4, 8, 8), dtype=torch.bfloat16).event_driven
-    assert not _synapse([Op("linear", "l", {}, {"weight": torch.randn(3, 5)})], (5,)).event_driven
-    # What only dense arithmetic knows.
-    assert not _synapse([_convolution(groups=2)], (4, 8, 8)).event_driven
-    assert not _synapse([_convolution(dilation=[2, 2])], (4, 8, 8)).event_driven
-    assert not _synapse([_convolution(padding="same")], (4, 8, 8)).event_driven
-    pool = {
-        "kernel_size": [2, 2],
-        "stride": [2, 2],
-        "padding": [0, 0],
-        "ceil_mode": False,
-        "count_include_pad": True,
-        "divisor_override": None,
-    }
-    assert not _synapse([Op("avg_pool2d", "p", pool), _convolution()], (4, 8, 8)).event_driven
+@pytest.mark.parametrize(
+    ("eventful", "ops", "options"),
+    [
+        (True, [_convolution(W)], {}),
+        (True, [_convolution(W, stride=[2, 2])], {}),
+        (True, [FLAT, LINEAR], {}),
+        # The input is no spike train; bfloat16 is dense; a small layer's weights serve a whole batch.
+        (False, [_convolution(W)], {"analog": True}),
+        (False, [_convolution(W)], {"dtype": torch.bfloat16}),
+        (False, [LINEAR], {"in_shape": (256,)}),
+        # What only dense arithmetic knows.
+        (False, [_convolution(GROUPED, groups=2)], {}),
+        (False, [_convolution(W, dilation=[2, 2])], {}),
+        (False, [_convolution(W, padding="same")], {}),
+        (False, [Op("avg_pool2d", "p", POOL | {"divisor_override": None}), _convolution(W)], {}),
+    ],
+)
+def test_what_is_computed_by_events(eventful, ops, options):
+    options = {"in_shape": (4, 8, 8), "dtype": torch.float32} | options
+    assert Synapse(ops, torch.zeros(1, *options.pop("in_shape")), **options).event_driven == eventful
 
 
 def test_a_shape_that_does_not_fit_is_still_named():
     with pytest.raises(ConversionError, match="'c' can't take an input"):
-        _synapse([_convolution(padding=[0, 0])], (4, 2, 2))
+        Synapse([_convolution(W, padding=[0, 0])], torch.zeros(1, 4, 2, 2), torch.float32)

@@ -14,6 +14,7 @@ from examples import nir_simulators
 from snn import export
 from tests.snn import oracle
 from tests.snn.helpers import batch, converted, inputs, mlp
+from tests.snn.zoo import Net
 
 nir = pytest.importorskip("nir")
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +67,14 @@ def there_and_back(spiking, tmp_path, shape=None, **options):
     return nir.read(path)
 
 
+def same_decisions(graph, spiking, observations):
+    """Does the graph decide as the network, which isn't at rest?"""
+    expected = spiking(observations).numpy()
+    assert np.ptp(expected) > 0.01
+    played = [decide(graph, row) for row in observations.numpy()]
+    np.testing.assert_allclose(played, expected, rtol=0, atol=1e-11)
+
+
 @pytest.mark.parametrize("conv", [False, True], ids=["linear", "conv"])
 @pytest.mark.parametrize("ties", [False, True], ids=["free", "ties"])
 @pytest.mark.parametrize("seed", range(6))
@@ -77,98 +86,78 @@ def test_the_file_decides_as_the_network(tmp_path, conv, ties, seed):
     graph = there_and_back(spiking, tmp_path, shape)
     rows = oracle.observations(seed, shape, 4, ties)
     expected = spiking(batch(rows)).numpy()
-    assert np.allclose([decide(graph, row) for row in rows], expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose([decide(graph, row) for row in rows], expected, rtol=0, atol=1e-12)
     meta = graph.metadata
     assert (int(meta["timesteps"]), float(meta["alpha"]), meta["reset"]) == (steps, 0.0, "soft: v -= v_threshold")
     neurons = [node for node in graph.nodes.values() if isinstance(node, nir.IF)]
     assert len(neurons) == len(layers) and all((node.metadata["v_init"] == 0.5).all() for node in neurons)
 
 
-class Scaled(torch.nn.Module):
-    """As DrQ-v2's encoder begins."""
-
-    def __init__(self):
-        super().__init__()
-        generator = torch.Generator().manual_seed(1)
-        self.net = torch.nn.Sequential(
-            torch.nn.Conv2d(3, 5, 3, stride=2),
-            torch.nn.ReLU(),
-            torch.nn.Flatten(),
-            torch.nn.Linear(5 * 3 * 4, 6),
-            torch.nn.ReLU(),
-            torch.nn.Linear(6, 2),
-        ).double()
-        with torch.no_grad():
-            for weight in self.net.parameters():
-                weight.copy_(torch.randn(weight.shape, generator=generator, dtype=torch.float64) / 3)
-
-    def forward(self, x):
-        return self.net(x / 255.0 - 0.5)
+def scaled():
+    """As DrQ-v2's encoder begins, for [3, 8, 10]."""
+    torch.manual_seed(1)
+    convolution, wide, head = torch.nn.Conv2d(3, 5, 3, stride=2), torch.nn.Linear(60, 6), torch.nn.Linear(6, 2)
+    relu = torch.nn.ReLU()
+    body = torch.nn.Sequential(convolution, relu, torch.nn.Flatten(), wide, relu, head).double()
+    return Net(lambda m, x: m.body(x / 255.0 - 0.5), body=body)
 
 
-def test_input_scaling_goes_into_the_first_weights(tmp_path):
-    images = (inputs(3, 3, 8, 10).abs() * 100).clamp(max=255)
-    spiking = snn.convert(Scaled(), snn.calibrate(Scaled(), [images]), timesteps=6)
-    graph = there_and_back(spiking, tmp_path, (3, 8, 10))
-    expected = spiking(images).numpy()
-    assert np.ptp(expected) > 0.01
-    assert np.allclose([decide(graph, image) for image in images.numpy()], expected, rtol=0, atol=1e-11)
-
-
-class Residual(torch.nn.Module):
-    """Skips by a weight and by identity, a pool before a ReLU, a head that two branches reach."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second = torch.nn.Conv2d(2, 4, 3, padding=1), torch.nn.Conv2d(4, 4, 3, padding=1)
-        self.skip, self.pooled = torch.nn.Conv2d(2, 4, 1), torch.nn.Conv2d(4, 3, 1)
-        self.relu, self.pool, self.head = torch.nn.ReLU(), torch.nn.AvgPool2d(2), torch.nn.Linear(27, 2)
-
-    def forward(self, x):
-        h = self.relu(self.first(x))
-        h = self.relu(self.second(h) + self.skip(x))
-        h = self.relu(h + self.second(h))
-        return self.head(self.relu(self.pool(self.pooled(h))).flatten(1))
-
-
-def test_residual_networks_export_too(tmp_path):
+def skips(pool=None, units=108):
+    """For [2, 6, 6]: sums by identity and by weights, of images and of vectors; a pool before a ReLU."""
     torch.manual_seed(3)
-    module = Residual().double()
-    images = inputs(3, 2, 6, 6)
-    spiking = snn.convert(module, snn.calibrate(module, [images]), timesteps=7)
-    graph = there_and_back(spiking, tmp_path, (2, 6, 6))
-    expected = spiking(images).numpy()
-    assert np.ptp(expected) > 0.01
-    assert np.allclose([decide(graph, image) for image in images.numpy()], expected, rtol=0, atol=1e-12)
+
+    def forward(m, x):
+        h = m.relu(m.first(x))
+        h = m.relu(m.second(h) + m.skip(x))
+        h = m.relu(h + m.second(h))
+        h = m.relu(m.pool(m.third(h))).flatten(1)
+        return m.head(m.relu(h + m.deep(h)))
+
+    parts = {"first": torch.nn.Conv2d(2, 4, 3, padding=1), "second": torch.nn.Conv2d(4, 4, 3, padding=1)}
+    parts |= {"skip": torch.nn.Conv2d(2, 4, 1), "third": torch.nn.Conv2d(4, 3, 1), "relu": torch.nn.ReLU()}
+    parts |= {"deep": torch.nn.Linear(units, units), "head": torch.nn.Linear(units, 2)}
+    return Net(forward, pool=pool or torch.nn.Identity(), **parts).double()
+
+
+PIXELS, IMAGES = (inputs(4, 3, 8, 10).abs() * 100).clamp(max=255), inputs(4, 2, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("module", "images"),
+    [(scaled(), PIXELS), (skips(), IMAGES), (skips(torch.nn.AvgPool2d(2), units=27), IMAGES)],
+    ids=["input scaling", "residual", "residual and pool"],
+)
+def test_scaling_goes_into_the_first_weights_and_residual_networks_export_too(tmp_path, module, images):
+    spiking = snn.convert(module, snn.calibrate(module, [images]), timesteps=6)
+    same_decisions(there_and_back(spiking, tmp_path, tuple(images.shape[1:])), spiking, images)
 
 
 def test_the_first_decision_of_a_network_with_crpi(tmp_path):
-    module = mlp(4, 12, 8, 2)
-    observations = inputs(3, 4)
+    module, observations = mlp(4, 12, 8, 2), inputs(3, 4)
     spiking = snn.convert(module, snn.calibrate(module, [observations]), timesteps=5, crpi=snn.CRPI(0.5))
     graph = there_and_back(spiking, tmp_path, first_decision=True)
     assert float(graph.metadata["alpha"]) == 0.5
-    played = [decide(graph, row) for row in observations.numpy()]
-    assert np.allclose(played, spiking(observations).numpy(), rtol=0, atol=1e-12)
-    # The second decision has residues of the first.
-    assert not np.allclose(played, spiking(observations).numpy(), rtol=0, atol=1e-6)
+    same_decisions(graph, spiking, observations)
+    with pytest.raises(AssertionError):  # the second decision has residues of the first
+        same_decisions(graph, spiking, observations)
 
 
-def network(tmp_path, name="net.safetensors", module=None, hybrid=False, **options):
-    module = module or mlp(4, 6, 2)
-    path = tmp_path / name
-    snn.save(snn.convert(module, snn.calibrate(module, [inputs(8, 4)], hybrid=hybrid), hybrid=hybrid, **options), path)
+def network(tmp_path, module=None, **options):
+    module, path = module or mlp(4, 6, 2), tmp_path / "net.safetensors"
+    thresholds = snn.calibrate(module, [inputs(8, 4)], hybrid=True)
+    snn.save(snn.convert(module, thresholds, hybrid=True, **options), path)
     return path
 
 
-ANALOG = torch.nn.Sequential(
-    torch.nn.Linear(4, 6),
-    torch.nn.LayerNorm(6),
-    torch.nn.Tanh(),
-    torch.nn.Linear(6, 6),
-    torch.nn.ReLU(),
-    torch.nn.Linear(6, 2),
-).double()
+def refusal(capsys, *words):
+    """What the command says, one line, and refuses to do."""
+    assert export.main(list(words)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1, error
+    return error
+
+
+ANALOG = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.LayerNorm(6), torch.nn.Tanh(), *mlp(6, 6, 2)).double()
 
 
 @pytest.mark.parametrize(
@@ -180,13 +169,11 @@ ANALOG = torch.nn.Sequential(
         ({"neuron": "snm", "coding": "differential"}, "differential coding"),
         ({"crpi": snn.CRPI(0.5)}, "NIR can't represent CRPI (alpha=0.5)"),
         ({"crpi": snn.CRPI(torch.tensor([0.0, 0.3]))}, "NIR can't represent CRPI"),
-        ({"module": ANALOG, "hybrid": True}, "layernorm"),
+        ({"module": ANALOG}, "layernorm"),
     ],
 )
 def test_what_nir_cannot_say_is_refused_by_name(tmp_path, capsys, options, named):
-    code = export.main([str(network(tmp_path, **options)), "--nir", str(tmp_path / "out.nir")])
-    error = capsys.readouterr().err
-    assert code == 2 and error.startswith("error: ") and error.count("\n") == 1 and named in error
+    assert named in refusal(capsys, str(network(tmp_path, **options)), "--nir", str(tmp_path / "out.nir"))
     assert not (tmp_path / "out.nir").exists()
 
 
@@ -210,14 +197,11 @@ def test_mistakes_are_one_line_each(tmp_path, capsys, monkeypatch):
         ([str(good), "--shape", "x"], "--shape x: must be"),
     ]
     for words, named in cases:
-        assert export.main([*words, "--nir", out]) == 2
-        error = capsys.readouterr().err
-        assert error.startswith("error: ") and error.count("\n") == 1 and named in error, error
-    assert export.main([str(good), "--nir", str(tmp_path / "nowhere" / "out.nir")]) == 2
-    assert "nowhere/out.nir: can't be written" in capsys.readouterr().err
+        assert named in refusal(capsys, *words, "--nir", out)
+    nowhere = str(tmp_path / "nowhere" / "out.nir")
+    assert "nowhere/out.nir: can't be written" in refusal(capsys, str(good), "--nir", nowhere)
     monkeypatch.setitem(sys.modules, "nir", None)
-    assert export.main([str(good), "--nir", out]) == 2
-    assert capsys.readouterr().err == "error: the nir package is not installed; pip install nir h5py\n"
+    assert "the nir package is not installed; pip install nir h5py\n" in refusal(capsys, str(good), "--nir", out)
 
 
 def test_the_command(tmp_path):
@@ -229,35 +213,16 @@ def test_the_command(tmp_path):
     assert len(nir.read(tmp_path / "out.nir").nodes) == 5
 
 
-class Skips(torch.nn.Module):
-    """Sums by identity and by weights, of images and of vectors."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second = torch.nn.Conv2d(2, 4, 3, padding=1), torch.nn.Conv2d(4, 4, 3, padding=1)
-        self.skip, self.wide, self.deep = torch.nn.Conv2d(2, 4, 1), torch.nn.Linear(144, 8), torch.nn.Linear(8, 8)
-        self.relu, self.head = torch.nn.ReLU(), torch.nn.Linear(8, 2)
-
-    def forward(self, x):
-        h = self.relu(self.first(x))
-        h = self.relu(self.second(h) + self.skip(x))
-        h = self.relu(self.wide(self.relu(h + self.second(h)).flatten(1)))
-        return self.head(self.relu(h + self.deep(h)))
-
-
-@pytest.mark.parametrize("module", [Scaled, Skips])
+@pytest.mark.parametrize(("make", "images"), [(scaled, PIXELS), (skips, IMAGES)], ids=["input scaling", "residual"])
 @pytest.mark.parametrize("simulator", ["sinabs", "spikingjelly"])
-def test_a_simulator_plays_the_file_as_the_network_does(tmp_path, simulator, module):
+def test_a_simulator_plays_the_file_as_the_network_does(tmp_path, simulator, make, images):
     """The recipes of examples/nir_simulators.py, run where tests/snn/simulators.txt is installed."""
     pytest.importorskip(simulator, reason=f"{simulator} is not installed: pip install --no-deps -r {SIMULATORS}")
-    torch.manual_seed(3)
-    images = inputs(4, *((3, 8, 10) if module is Scaled else (2, 6, 6)), dtype=torch.float32)
-    network = module().float()
+    network, images = make().float(), images.float()
     spiking = snn.convert(network, snn.calibrate(network, [images]), timesteps=8)
-    path = tmp_path / "out.nir"
-    export.write(spiking, path, tuple(images.shape[1:]))
+    export.write(spiking, tmp_path / "out.nir", tuple(images.shape[1:]))
     with torch.no_grad():
-        decisions = getattr(nir_simulators, simulator)(str(path), images, 8)
+        decisions = getattr(nir_simulators, simulator)(str(tmp_path / "out.nir"), images, 8)
     expected = spiking(images)
     assert np.ptp(expected.numpy()) > 0.01
     torch.testing.assert_close(decisions, expected, rtol=0, atol=1e-6)

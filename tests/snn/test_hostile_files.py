@@ -12,6 +12,7 @@ from torch import nn
 import snn
 from tests import fuzz_snapshots
 from tests.snn.hostile_networks import GENERATORS, MAY_BE_HARMLESS
+from tests.snn.zoo import Net, mlp
 
 FILES_OF_A_KIND = 4
 
@@ -47,6 +48,7 @@ def test_damaged_and_hostile_files_are_one_line_each(kind, network, monkeypatch,
 @pytest.mark.parametrize(
     "module",
     [
+        Net(lambda m, x: m.head((x / 255.0 - 0.5).flatten(1)), head=mlp(72, 4, 2)),  # buffers without a dimension
         nn.Sequential(
             nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding="valid", dilation=(1, 2), groups=2),
             nn.ReLU(),

@@ -129,7 +129,7 @@ def test_a_move_that_fails_leaves_all_as_it_was(make, move):
 
 
 HUGE, TINY = (torch.full((6,), value, dtype=torch.float64) for value in (1e300, 1e-300))
-DEEP = mlp(4, 6, 2)
+DEEP, DEEPER = mlp(4, 6, 2), mlp(4, 6, 6, 2)
 STEEP = copy.deepcopy(DEEP)
 STEEP[0].weight.data *= 1e300
 MISTAKES = {
@@ -141,8 +141,17 @@ MISTAKES = {
     "chunk_rows later": (lambda: setattr(network(), "chunk_rows", 3), "chunk_rows is settled"),
     "input 1e300": (lambda: network()(1e300 * X.double()), "the input: values up to .*e.300, which overflows float32"),
     "input nan": (lambda: network()(X * float("nan")), "the input: values that are not finite"),
+    "input without a batch": (lambda: network()(X[0]), r"a batch \[B, ...\].*got \(4,\)"),
+    "input of another shape": (lambda: network()(X[:, :3]), r"can't take an input of shape \(3,\)"),
+    "input of another shape, later": (lambda: _decided()(X[:, :3]), r"changed from \(4,\) to \(3,\); reset first"),
     "input a text": (lambda: network()("x"), "the input must be a tensor or an array"),
     "input empty": (lambda: network()(X[:0]), "at least one row"),
+    "thresholds of too few layers": (lambda: snn.convert(DEEP, []), "1 ReLUs, but 0 thresholds"),
+    "thresholds of too few units": (lambda: snn.convert(DEEP, [torch.ones(5)]), "'0' needs 6 thresholds"),
+    "thresholds of two dimensions": (
+        lambda: snn.convert(DEEP, [torch.ones(1, 6)]),
+        "one finite number >= 0 per channel",
+    ),
     "thresholds 1e300": (
         lambda: snn.convert(DEEP, [HUGE], dtype="float32"),
         r"thresholds of '0': values up to 1e\+300, which overflows float32",
@@ -170,17 +179,49 @@ MISTAKES = {
         lambda: snn.calibrate(mlp(4, 6, 2, dtype=torch.float32), [1e300 * X.double()]),
         "a batch: values up to .*overflows float32",
     ),
+    "calibrate on no batches": (lambda: snn.calibrate(DEEP, []), "no batches"),
+    "calibrate on nan": (lambda: snn.calibrate(DEEP, [X / 0]), "a batch: values that are not finite"),
+    "calibrate on another shape": (lambda: snn.calibrate(DEEP, [X[:, :3]]), r"can't take a batch of shape \(5, 3\)"),
+    "percentile 0": (lambda: snn.calibrate(DEEP, [X], 0), "percentile=0"),
+    "percentile 101": (lambda: snn.calibrate(DEEP, [X], 101), "percentile=101"),
     "percentile a text": (lambda: snn.calibrate(DEEP, [X], "99"), "percentile='99'"),
-    "neuron a list": (lambda: snn.convert(DEEP, [torch.ones(6)], []), r"neuron=\[\] is not a known"),
-    "slack a text": (lambda: snn.convert(DEEP, [torch.ones(6)], slack="x"), "slack='x'"),
-    "strict of mt": (lambda: snn.convert(DEEP, [torch.ones(6)], "mt", strict=True), "mt has no strict form"),
+    "module a text": (lambda: snn.convert("module", []), "expected a torch module, got str"),
+    "module of two inputs": (lambda: snn.convert(nn.Bilinear(2, 2, 2), []), "the module takes 2 inputs"),
+    "neuron unknown": (lambda: made(neuron="lif"), "neuron='lif'.*choose one of if, mt, snm"),
+    "neuron a list": (lambda: made(neuron=[]), r"neuron=\[\] is not a known"),
+    "coding unknown": (lambda: made(coding="phase"), "coding='phase'.*differential, rate"),
+    "differential IF": (lambda: made(coding="differential"), "if with coding=differential.*use mt or snm"),
+    "T = 2.0": (lambda: made(timesteps=2.0), "timesteps=2.0"),
+    "no magnitudes": (lambda: made(neuron="mt", n_thresholds=0), "n_thresholds=0"),
+    "float16": (lambda: made(dtype=torch.float16), "dtype=torch.float16.*bfloat16"),
+    "no bytes": (lambda: made(max_batch_bytes=0), "max_batch_bytes=0"),
+    "too few bytes": (
+        lambda: snn.convert(DEEPER, [torch.ones(6)] * 2, max_batch_bytes=8)(X),
+        "max_batch_bytes=8 is less",
+    ),
+    "no rows": (lambda: made(chunk_rows=0), "chunk_rows=0"),
+    "slack a text": (lambda: made(slack="x"), "slack='x'"),
+    "strict of mt": (lambda: made(neuron="mt", strict=True), "mt has no strict form"),
+    "mode unknown": (lambda: snn.CRPI(mode="fresh"), "mode='fresh'.*carry"),
     "mode a list": (lambda: snn.CRPI(mode=[]), r"mode=\[\] is not a known carry rule"),
+    "seed below 0": (lambda: snn.CRPI(seed=-1), "seed=-1"),
+    "alpha below 0": (lambda: snn.CRPI(-0.1), "alpha=-0.1"),
+    "alpha above 2": (lambda: snn.CRPI([0.1, 3.0]), r"alpha=\[0.1, 3.0\]"),
+    "alpha nan": (lambda: snn.CRPI(float("nan")), "alpha=nan"),
+    "alpha of two dimensions": (lambda: snn.CRPI([[0.5]]), r"alpha=\[\[0.5\]\]"),
+    "alpha for too few": (lambda: network(crpi=snn.CRPI([0.1, 0.2]))(X), "2 values for 5 environments"),
     "macs of a number": (lambda: snn.macs(DEEP, 4), "input_shape=4 must be sizes"),
     "a longer mask": (lambda: _decided().reset(torch.ones(9, dtype=torch.bool)), "mask.*5 environments"),
-    "a mask of numbers": (lambda: _decided().reset([0, 1, 2]), "mask.*5 environments"),
+    "a mask of numbers": (lambda: _decided().reset([1, 0, 1, 0, 1]), "mask.*5 environments"),
     "a longer mask of counts": (lambda: _decided().reset_activity([True] * 9), "mask.*5 environments"),
+    "fewer rows": (lambda: _decided()(X[:4]), "4 rows, but 5 environments are running; name their slots"),
+    "a trace of fewer rows": (lambda: _decided().trace(X[:2]), "name their slots"),
+    "a slot twice": (lambda: network()(X[:2], slots=[1, 1]), "different whole numbers"),
+    "slots below 0": (lambda: network()(X[:2], slots=[-1, 0]), "different whole numbers >= 0"),
     "slots between": (lambda: network()(X[:2], slots=[0.5, 1.5]), "different whole numbers"),
     "slots a text": (lambda: network()(X[:2], slots="ab"), "slots must be a tensor"),
+    "too few keys": (lambda: _decided().reset([True] * 5, keys=[1, 2]), "keys.*5 environments, got 2"),
+    "keys below 0": (lambda: _decided().reset([True] * 5, keys=[1, 2, 3, 4, -1]), "key=-1"),
     "keys a text": (lambda: _decided().reset([True] * 5, keys="abcde"), "key='a'"),
     "no state": (lambda: network().set_state({}), "not a state of this network"),
     "another's state": (
@@ -192,6 +233,10 @@ MISTAKES = {
     "currents nan": (lambda: snn.IF(torch.ones(4))(torch.rand(3, 5, 4) / 0), "currents: values that are not finite"),
     "a control alone": (lambda: snn.IF(torch.ones(4), snn.CRPI(1, "random"))(torch.rand(3, 5, 4)), "a network can"),
 }
+
+
+def made(**options):
+    return snn.convert(DEEP, [torch.ones(6)], **options)
 
 
 def _decided():

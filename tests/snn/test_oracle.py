@@ -89,8 +89,7 @@ def test_second_episode_forgets(rule, coding):
     spiking = converted(layers, readout, rule, coding, 5, 1.0)
     one = oracle.Oracle(layers, readout, rule, coding, 4, 5, 1.0)
     for _ in range(2):
-        spiking.reset()
-        one.begin_episode()
+        spiking.reset(), one.begin_episode()
         for observation in oracle.observations(3, shape, 3, False):
             np.testing.assert_allclose(spiking(batch([observation]))[0].numpy(), one.decide(observation), atol=1e-9)
 

@@ -5,20 +5,20 @@ import torch
 
 import snn
 from snn.layout import flatten
-from tests.snn.helpers import PAIRS, converted
-from tests.snn.test_batches import ROWS, _setup
+from tests.snn.helpers import PAIRS, ROWS, case
+
+CASE = case()
 
 
 @pytest.mark.parametrize("mode", ["residual", "carry"])
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
 def test_residuals_are_those_of_the_traced_decision(rule, coding, mode):
-    layers, readout, x = _setup()
-    spiking = converted(layers, readout, rule, coding, 6, 0.7, mode=mode)
+    spiking = CASE.convert(rule, coding, 6, 0.7, mode=mode)
     assert spiking.residuals() == []
-    for step in x:
+    for step in CASE.x:
         seen = spiking.trace(step)
         spiking(step)
-        for (_, theta), residual, layer in zip(layers, spiking.residuals(), seen.layers, strict=True):
+        for (_, theta), residual, layer in zip(CASE.layers, spiking.residuals(), seen.layers, strict=True):
             theta = torch.from_numpy(theta).view(-1, *[1] * (layer.v0.dim() - 2))
             end, sent = layer.membranes[-1], 6 * layer.decoded
             base = spiking.neuron.rule.v_base * theta
@@ -47,13 +47,9 @@ def test_what_a_silent_unit_lacks_is_not_carried():
 
 
 def test_a_trace_of_some_environments_is_that_of_all():
-    layers, readout, x = _setup()
-    alpha = torch.tensor([0.0, 0.3, 1.0, 0.5, 0.9])
-    spiking = converted(layers, readout, "snm", "rate", 6, alpha, mode="shuffled")
-    for step in x:
+    spiking = CASE.convert("snm", "rate", 6, torch.tensor([0.0, 0.3, 1.0, 0.5, 0.9]), mode="shuffled")
+    for step in CASE.x:
         whole, part = spiking.trace(step), spiking.trace(step[[3, 1]], [3, 1])
         torch.testing.assert_close(part.output, whole.output[[3, 1]])
         torch.testing.assert_close(part.layers[0].v0, whole.layers[0].v0[[3, 1]])
         spiking(step)
-    with pytest.raises(snn.ConversionError, match="name their slots"):
-        spiking.trace(x[0][:2])

@@ -10,39 +10,7 @@ from torch.nn.utils import prune
 
 import snn
 from tests.snn.helpers import inputs, mlp
-from tests.snn.zoo import drq_encoder
-
-
-class Encoder(nn.Module):
-    """DrQ-v2's encoder with its own forward."""
-
-    def __init__(self, size=84):
-        super().__init__()
-        self.convnet = drq_encoder()
-
-    def forward(self, obs):
-        obs = obs / 255.0 - 0.5
-        h = self.convnet(obs)
-        h = h.view(h.shape[0], -1)
-        return h
-
-
-class Policy(nn.Module):
-    def __init__(self, norm=False, features=39200, hidden=1024, actions=6):
-        super().__init__()
-        self.encoder = Encoder()
-        tail = [nn.LayerNorm(50), nn.Tanh()] if norm else [nn.ReLU()]
-        self.trunk = nn.Sequential(nn.Linear(features, 50), *tail)
-        self.policy = nn.Sequential(
-            nn.Linear(50, hidden),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden, actions),
-        )
-
-    def forward(self, obs):
-        return self.policy(self.trunk(self.encoder(obs)))
+from tests.snn.zoo import Net, drq_actor, drq_encoder, trained
 
 
 def _close(module, x, timesteps=256, tolerance=0.05, **options):
@@ -59,47 +27,18 @@ def _close(module, x, timesteps=256, tolerance=0.05, **options):
 def test_encoder_alone_and_policy_convert_from_bytes():
     torch.manual_seed(0)
     x = torch.randint(0, 256, (1, 9, 84, 84), dtype=torch.uint8)
-    spiking = _close(Encoder(), x, 8, 0.3)
-    assert spiking(x).shape == (1, 39200)
-    spiking = _close(Policy(), x, 8, 0.5)
-    assert [layer.name for layer in spiking.layers] == [
-        "encoder.convnet.0",
-        "encoder.convnet.2",
-        "encoder.convnet.4",
-        "encoder.convnet.6",
-        "trunk.0",
-        "policy.0",
-        "policy.2",
-    ]
+    encoder = Net(lambda m, x: m.convnet(x / 255.0 - 0.5).view(x.shape[0], -1), convnet=drq_encoder())
+    assert _close(encoder, x, 8, 0.3)(x).shape == (1, 39200)
+    spiking = _close(drq_actor(), x, 8, 0.5)
+    names = ["encoder.0", "encoder.2", "encoder.4", "encoder.6", "trunk.0", "policy.0", "policy.2"]
+    assert [layer.name for layer in spiking.layers] == names
     assert [layer.kind for layer in spiking.layers] == ["conv2d"] * 4 + ["linear"] * 3
     assert [tuple(layer.theta.shape) for layer in spiking.layers] == [(32,)] * 4 + [(50,), (1024,), (1024,)]
-
-
-class Forward(nn.Module):
-    """A module with the forward that a test gives it."""
-
-    def __init__(self, forward, **parts):
-        super().__init__()
-        for name, part in parts.items():
-            setattr(self, name, part)
-        self._forward = forward
-
-    def forward(self, x):
-        return self._forward(self, x)
 
 
 def _parts(**extra):
     torch.manual_seed(1)
     return {"a": nn.Linear(6, 20), "b": nn.Linear(20, 3), "relu": nn.ReLU()} | extra
-
-
-def _batchnorm(kind, n):
-    torch.manual_seed(3)
-    layer = kind(n)
-    for value in (layer.running_mean, layer.weight.data, layer.bias.data):
-        value.uniform_(-0.5, 1)
-    layer.running_var.uniform_(0.5, 2)
-    return layer
 
 
 STATE = {
@@ -128,7 +67,7 @@ STATE = {
     "bare relu": (lambda m, x: m.b(m.relu(m.a(m.relu(x)))), {}),
     "scaling inside": (lambda m, x: m.b(m.relu(m.a(x)) * 2 - 1), {}),
     "added to itself": (lambda m, x: (lambda h: m.b(h + h))(m.relu(m.a(x))), {}),
-    "batchnorm behind relu": (lambda m, x: m.b(m.n(m.relu(m.a(x)))), {"n": _batchnorm(nn.BatchNorm1d, 20)}),
+    "batchnorm behind relu": (lambda m, x: m.b(m.n(m.relu(m.a(x)))), {"n": trained(nn.BatchNorm1d(20))}),
     "clamp": (lambda m, x: m.b(m.a(x.clamp(-1, 1)).clamp(min=0)), {}),
     "relu6": (lambda m, x: m.b(F.relu6(m.a(x))), {}),
     "chunk": (lambda m, x: m.b(m.relu(m.a(x))).chunk(3, -1)[1], {}),
@@ -140,7 +79,7 @@ STATE = {
 @pytest.mark.parametrize("case", STATE)
 def test_ways_to_write_a_chain(case):
     forward, extra = STATE[case]
-    module = Forward(forward, **_parts(**extra))
+    module = Net(forward, **_parts(**extra))
     if case == "ends in relu":
         module.b.bias.data += 2
     before = copy.deepcopy(module.state_dict())
@@ -158,16 +97,16 @@ PIXELS = {
     "average pool before ReLU": lambda: _conv(nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(72, 4)),
     "flatten before ReLU": lambda: _conv(nn.Flatten(), nn.ReLU(), nn.Linear(288, 4)),
     "batchnorm": lambda: _conv(
-        _batchnorm(nn.BatchNorm2d, 8),
+        trained(nn.BatchNorm2d(8)),
         nn.ReLU(),
         nn.Flatten(),
         nn.Linear(288, 9),
-        _batchnorm(nn.BatchNorm1d, 9),
+        trained(nn.BatchNorm1d(9)),
         nn.ReLU(),
         nn.Linear(9, 4),
     ),
     "batchnorm on the input": lambda: _conv(
-        nn.ReLU(), nn.Flatten(), nn.Linear(288, 4), head=[_batchnorm(nn.BatchNorm2d, 3)]
+        nn.ReLU(), nn.Flatten(), nn.Linear(288, 4), head=[trained(nn.BatchNorm2d(3))]
     ),
     "same padding, dilation, groups": lambda: nn.Sequential(
         nn.Conv2d(3, 6, 3, padding="same"),
@@ -180,6 +119,7 @@ PIXELS = {
     "pool on the input": lambda: _conv(nn.ReLU(), nn.Flatten(), nn.Linear(32, 4), head=[nn.AvgPool2d(2)]),
     "fully convolutional": lambda: _conv(nn.ReLU(), nn.Conv2d(8, 2, 3)),
     "pool at the end": lambda: _conv(nn.ReLU(), nn.AvgPool2d(3)),
+    "zero padding": lambda: _conv(nn.ReLU(), nn.Flatten(), nn.Linear(512, 4), head=[nn.ZeroPad2d(1)]),
     "1x1 images": lambda: nn.Sequential(
         nn.Conv2d(3, 8, 8), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Flatten(), nn.Linear(8, 4)
     ),
@@ -207,6 +147,9 @@ REFUSED = {
     "two activations multiplied": (lambda m, x: m.b(m.relu(m.a(x)) * torch.relu(m.a(x))), {}, "not linear"),
     "dict input": (lambda m, x: m.b(m.relu(m.a(x["state"]))), {}, "dict.*'state'.*wrap"),
     "over the batch": (lambda m, x: m.b(m.relu(m.a(x))).mean(0), {}, "over the batch"),
+    "flatten over the batch": (lambda m, x: m.b(m.relu(m.a(x.flatten(-2)))), {}, "over the batch"),
+    "flatten in between": (lambda m, x: m.b(m.relu(m.a(x.flatten(1, 2)))), {}, "end_dim=2; only end_dim=-1 converts"),
+    "padding by reflection": (lambda m, x: m.b(m.relu(m.a(F.pad(x, (1, 1), "reflect")))), {}, "mode='reflect'"),
     "nothing": (lambda m, x: m.a(x), {}, "nothing to convert.*no ReLU"),
     "reverse division": (lambda m, x: m.b(m.relu(m.a(1 / x))), {}, "divides by an activation"),
     "activations multiplied": (lambda m, x: m.b(m.relu(m.a(x * x))), {}, "not linear"),
@@ -239,18 +182,22 @@ REFUSED = {
 def test_refused_by_name_with_the_reason(case):
     forward, extra, message = REFUSED[case]
     with pytest.raises(snn.ConversionError, match=message) as error:
-        snn.convert(Forward(forward, **_parts(**extra)), [])
+        snn.convert(Net(forward, **_parts(**extra)), [])
     assert "\n" not in str(error.value)
 
 
-def test_two_inputs_and_no_module():
-    class Two(nn.Module):
-        def forward(self, x, y):
-            return x + y
-
-    for module in (Two(), "module"):
-        with pytest.raises(snn.ConversionError, match="inputs|torch module"):
-            snn.convert(module, [])
+def test_what_else_is_taken_behind_a_layer_stays_as_it_is():
+    """BatchNorm isn't folded into, nor a ReLU moved before, what another part of the network takes too."""
+    both = {
+        "batchnorm": (lambda m, x: (lambda h: (m.b(m.relu(m.n(h))), h))(m.a(x)), {"n": trained(nn.BatchNorm1d(20))}),
+        "flatten": (lambda m, x: (lambda h: (m.b(m.relu(h)), h))(m.a(x).flatten(1)), {}),
+    }
+    x = inputs(16, 6, dtype=torch.float32)
+    for forward, extra in both.values():
+        module = Net(forward, **_parts(**extra)).eval()
+        spiking = snn.convert(module, snn.calibrate(module, [x]), "mt", timesteps=64)
+        with torch.no_grad():
+            torch.testing.assert_close(spiking(x)[1], module(x)[1], rtol=0, atol=1e-5)
 
 
 def test_what_tracing_can_not_see_is_noticed_in_calibration():
@@ -260,7 +207,7 @@ def test_what_tracing_can_not_see_is_noticed_in_calibration():
         h += 1
         return m.b(m.relu(view))
 
-    module = Forward(aliased, **_parts())
+    module = Net(aliased, **_parts())
     with pytest.raises(snn.ConversionError, match="does not compute what the module does"):
         snn.calibrate(module, [inputs(4, 6, dtype=torch.float32)])
 
@@ -302,41 +249,6 @@ def test_layernorm_tanh_trunk_as_a_hybrid():
     _close(module, x[0], hybrid=True)
     final = nn.Sequential(back, nn.Tanh())
     _close(final, inputs(8, 10), hybrid=True)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"neuron": "lif"}, "neuron='lif'.*choose one of if, mt, snm"),
-        ({"coding": "phase"}, "coding='phase'.*differential, rate"),
-        ({"neuron": "if", "coding": "differential"}, "if with coding=differential.*use mt or snm"),
-        ({"timesteps": 0}, "timesteps=0"),
-        ({"timesteps": 2.0}, "timesteps=2.0"),
-        ({"neuron": "mt", "n_thresholds": 0}, "n_thresholds=0"),
-        ({"dtype": torch.float16}, "dtype=torch.float16.*bfloat16"),
-        ({"max_batch_bytes": 0}, "max_batch_bytes=0"),
-        ({"chunk_rows": 0}, "chunk_rows=0"),
-        ({"crpi": 0.5}, "crpi=0.5.*snn.CRPI"),
-    ],
-)
-def test_wrong_options(options, message):
-    with pytest.raises(snn.ConversionError, match=message):
-        snn.convert(mlp(2, 3, 1), [torch.ones(3)], **options)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"mode": "fresh"}, "mode='fresh'.*carry"), ({"seed": -1}, "seed=-1"), ({"alpha": -1}, "alpha=-1")],
-)
-def test_wrong_crpi(options, message):
-    with pytest.raises(snn.ConversionError, match=message):
-        snn.CRPI(**options)
-
-
-@pytest.mark.parametrize("thresholds", [[], [torch.ones(2)], [torch.ones(1, 3)]])
-def test_wrong_thresholds(thresholds):
-    with pytest.raises(snn.ConversionError, match="thresholds"):
-        snn.convert(mlp(2, 3, 1), thresholds)
 
 
 def test_source_and_network_share_nothing():

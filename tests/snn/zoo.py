@@ -31,6 +31,11 @@ class Entry:
     bytes: bool = False
     options: dict = field(default_factory=dict)
 
+    @property
+    def verdict(self) -> str:
+        converts = "hybrid" if self.options.get("hybrid") else "converts"
+        return "refused" if self.reason else converts
+
 
 def entry(name: str, *shape: int, reason: str | None = None, images: bool = False, **options):
     def add(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
@@ -46,8 +51,8 @@ class Net(nn.Module):
     def __init__(self, forward, **parts: nn.Module | torch.Tensor) -> None:
         super().__init__()
         for name, part in parts.items():
-            if isinstance(part, nn.Module):
-                self.add_module(name, part)
+            if isinstance(part, (nn.Module, nn.Parameter)):
+                setattr(self, name, part)
             else:
                 self.register_buffer(name, part)
         self._forward = forward
@@ -197,13 +202,18 @@ def drq_encoder(first: int = 9) -> nn.Sequential:
     )
 
 
-def drq(trunk: nn.Module, **parts: nn.Module) -> nn.Module:
+def drq(trunk: nn.Module, hidden: int = 128) -> nn.Module:
     return Net(
         lambda m, x: m.policy(m.trunk(m.encoder(x / 255.0 - 0.5).reshape(x.shape[0], -1))),
         encoder=drq_encoder(),
         trunk=trunk,
-        policy=mlp(50, 128, 128, 4),
+        policy=mlp(50, hidden, hidden, 4),
     )
+
+
+def drq_actor(*behind: nn.Module) -> nn.Module:
+    """DrQ-v2's own, for [9, 84, 84], with `behind` its trunk's linear layer; the paper's has a ReLU there."""
+    return drq(nn.Sequential(nn.Linear(39200, 50), *(behind or [nn.ReLU()])), hidden=1024)
 
 
 entry("DrQ-v2 actor, ReLU trunk, tanh", 9, 20, 20, images=True)(
@@ -557,13 +567,11 @@ def error(name: str, neuron: str, held_out: int, timesteps: int = 256) -> float:
 
 def main() -> None:
     print("| network | input | verdict | IF | SNM |\n|---|---|---|---|---|")
+    held_out = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     for name, entry in ZOO.items():
-        verdict, errors = "refused", ["", ""]
-        if entry.reason is None:
-            verdict = "hybrid" if entry.options.get("hybrid") else "converts"
-            held_out = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-            errors = [f"{100 * error(name, neuron, held_out):.2f} % " for neuron in ("if", "snm")]
-        print(f"| {name} | {'×'.join(map(str, entry.shape))} | {verdict} | {errors[0]}| {errors[1]}|", flush=True)
+        errors = [f"{100 * error(name, neuron, held_out):.2f} % " for neuron in ("if", "snm") if not entry.reason]
+        columns = "| ".join(errors or ["", ""])
+        print(f"| {name} | {'×'.join(map(str, entry.shape))} | {entry.verdict} | {columns}|", flush=True)
 
 
 if __name__ == "__main__":

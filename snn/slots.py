@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snn import given
+from snn import checks
 from snn.carry import CRPI
 from snn.controls import Controls
 from snn.device import placed
@@ -15,16 +15,16 @@ from snn.errors import ConversionError
 from snn.layer import SpikingLayer
 
 
-class Memory:
-    """How many environments (slots) are known, and the controls' keys and counters.
+class Slots:
+    """The environments that are known, `count` of them, and the controls' keys and counters.
 
-    What a layer keeps of each slot (see `snn.carry`) is its neurons' `carried` [capacity, units]; rows beyond `slots`
+    What a layer keeps of each slot (see `snn.carry`) is its neurons' `carried` [capacity, units]; rows beyond `count`
     are padding.
     """
 
     def __init__(self, crpi: CRPI, layers: Sequence[SpikingLayer] = ()) -> None:
         self.controls = Controls(crpi.rule.control, crpi.seed)
-        self.slots = 0
+        self.count = 0
         self.fit(layers)
 
     def fit(self, layers: Sequence[SpikingLayer]) -> None:
@@ -49,25 +49,25 @@ class Memory:
     def reset(self, mask: Any, keys: Any) -> None:
         """See `SpikingNetwork.reset`."""
         if mask is None:
-            self.slots = 0
+            self.count = 0
             self._forget()
             self.controls.restart(None)
             if keys is None:
                 return
             mask = np.ones(len(keys), dtype=bool)
-        mask = given.mask(mask, self.slots)
+        mask = checks.mask(mask, self.count)
         if keys is not None and len(keys) != len(mask):
             raise ConversionError(f"keys must hold one number for each of {len(mask)} environments, got {len(keys)}")
-        self.grow(len(mask))
+        self.grow(len(mask), len(mask))
         self.controls.restart(mask, keys)
         for layer in self._layers:
             kept = self.kept(layer)
             kept[placed(np.flatnonzero(mask), kept.device)] = layer.blank()
 
-    def grow(self, slots: int, capacity: int = 0) -> None:
-        """Know at least `slots` environments and have room for `capacity`; new ones stand at an episode's start."""
-        self.slots = max(self.slots, slots)
-        capacity = max(capacity, self.slots)
+    def grow(self, count: int, capacity: int) -> None:
+        """Know at least `count` environments and have room for `capacity`; new ones stand at an episode's start."""
+        self.count = max(self.count, count)
+        capacity = max(capacity, self.count)
         self.controls.grow(capacity)
         for layer in self._layers:
             kept = self.kept(layer)
@@ -85,21 +85,20 @@ class Memory:
 
     def residuals(self) -> list[Tensor]:
         """See `SpikingNetwork.residuals`."""
-        shown = []
-        for layer in self._layers if self.started else []:
-            kept, theta = self.kept(layer)[: self.slots], layer.theta
-            shown.append(torch.where(theta > 0, kept / theta - layer.blank() / theta, torch.zeros_like(kept)))
-        return shown
+        return [
+            layer.relative(self.kept(layer)[: self.count]) - layer.relative(layer.blank())
+            for layer in (self._layers if self.started else [])
+        ]
 
     def get_state(self) -> dict[str, Any]:
         kept = [self.kept(layer).clone() for layer in self._layers]
-        return {"slots": self.slots, "kept": kept, "controls": self.controls.get_state()}
+        return {"count": self.count, "kept": kept, "controls": self.controls.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         kept = state["kept"]
         if [entry.shape[1] for entry in kept] != [layer.units for layer in self._layers]:
             raise ValueError("it has other layers")
         self.controls.set_state(state["controls"])
-        self.slots = state["slots"]
+        self.count = state["count"]
         for layer, entry in zip(self._layers, kept, strict=True):
             layer.neurons.carried = entry.clone() if len(entry) else None
