@@ -55,7 +55,8 @@ def calibrate(
         outputs = [relu.transpose(0, 1).flatten(1) for relu in graph.ann(x)[1]]  # [channels, values]
         for value, seen in zip(graph.neurons, outputs, strict=True):
             if not torch.isfinite(seen).all():
-                raise ConversionError(f"calibration made values in '{graph.layer_name(value)}' that are not finite")
+                name, _ = graph.source_layer(value)
+                raise ConversionError(f"calibration made values in '{name}' that are not finite")
         maxima = [seen.amax(1) for seen in outputs]
         largest = [torch.maximum(a, b) for a, b in zip(largest, maxima, strict=True)] if largest else maxima
         if percentile is not None:

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,11 +81,23 @@ def assemble(
     chunk_rows: int | None,
 ) -> SpikingNetwork:
     """A network of a graph, whose ReLUs become neurons. Raises ConversionError for parts that don't fit."""
+    if not isinstance(thresholds, (list, tuple)):
+        raise ConversionError(
+            "thresholds must be a list of one tensor per ReLU, as snn.calibrate makes it, got "
+            f"{type(thresholds).__name__}"
+        )
+    if len(thresholds) != len(graph.neurons):
+        raise ConversionError(f"the module has {len(graph.neurons)} ReLUs, but {len(thresholds)} thresholds were given")
     dtype = torch.float32 if compute_dtype is torch.bfloat16 else compute_dtype
     device = graph.device
     graph = copy.deepcopy(graph).to(dtype)
-    for value, theta in zip(graph.neurons, _checked_thresholds(graph, thresholds, dtype), strict=True):
-        name, ceiling = graph.layer_name(value), graph.op(value).args["ceiling"]
+    for value, given in zip(graph.neurons, thresholds, strict=True):
+        (name, _), channels, ceiling = graph.source_layer(value), graph.channels(value), graph.op(value).args["ceiling"]
+        theta = checks.thresholds(f"thresholds of '{name}'", given, dtype)
+        if channels is not None and len(theta) != channels:
+            raise ConversionError(
+                f"'{name}' needs {channels} thresholds, one per channel or unit, but got {len(theta)}"
+            )
         if ceiling is not None and spec.coding.name != "rate":
             raise ConversionError(
                 f"the ReLU of '{name}' ends at {ceiling:g}, but a mean under coding={spec.coding.name} has no upper "
@@ -96,23 +107,3 @@ def assemble(
             raise ConversionError(f"the ReLU of '{name}' ends at {ceiling:g}; thresholds must not be above that")
         graph.swap(value, module_of(spec, theta.to(device), ceiling))
     return SpikingNetwork(graph, spec, timesteps, crpi, compute_dtype, max_batch_bytes, chunk_rows)
-
-
-def _checked_thresholds(graph: Graph, thresholds: Any, dtype: torch.dtype) -> list[Tensor]:
-    if not isinstance(thresholds, (list, tuple)):
-        raise ConversionError(
-            "thresholds must be a list of one tensor per ReLU, as snn.calibrate makes it, got "
-            f"{type(thresholds).__name__}"
-        )
-    if len(thresholds) != len(graph.neurons):
-        raise ConversionError(f"the module has {len(graph.neurons)} ReLUs, but {len(thresholds)} thresholds were given")
-    checked = []
-    for value, given in zip(graph.neurons, thresholds, strict=True):
-        name, channels = graph.layer_name(value), graph.channels(value)
-        theta = checks.thresholds(f"thresholds of '{name}'", given, dtype)
-        if channels is not None and len(theta) != channels:
-            raise ConversionError(
-                f"'{name}' needs {channels} thresholds, one per channel or unit, but got {len(theta)}"
-            )
-        checked.append(theta)
-    return checked

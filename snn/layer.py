@@ -134,7 +134,7 @@ class Program:
                 synapse = Synapse(chains[neuron], zeros, low or graph.dtype, scale, analog=not spiking)
             else:
                 synapse = self._junction(graph.inputs(neuron)[0], sources, inner)
-            name, shape = graph.layer_name(neuron), tuple(self._zeros[neuron].shape[1:])
+            (name, _), shape = graph.source_layer(neuron), tuple(self._zeros[neuron].shape[1:])
             if shape[0] != len(thresholds(f"thresholds of '{name}'", module.theta)):
                 raise ConversionError(
                     f"layer '{name}' needs {shape[0]} thresholds, one per channel or unit, got {len(module.theta)}"

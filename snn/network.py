@@ -127,10 +127,10 @@ class SpikingNetwork(Movable):
     @property
     def layers(self) -> list[LayerInfo]:
         """The spiking layers in order: name, kind, neuron, thresholds, units without a threshold."""
-        graph, thetas = self.module, self.thresholds
+        sources = [self.module.source_layer(value) for value in self.module.neurons]
         return [
-            LayerInfo(graph.layer_name(value), graph.layer_kind(value), self.neuron, theta, int((theta == 0).sum()))
-            for value, theta in zip(graph.neurons, thetas, strict=True)
+            LayerInfo(name, kind, self.neuron, theta, int((theta == 0).sum()))
+            for (name, kind), theta in zip(sources, self.thresholds, strict=True)
         ]
 
     @property
@@ -228,8 +228,7 @@ class SpikingNetwork(Movable):
             if len(members) == 0:
                 continue
             rows, places = hi - lo, slots[members] - lo
-            deciding = np.zeros(rows, bool)
-            deciding[places] = True
+            deciding = np.bincount(places, minlength=rows) > 0
             # Rows that lie in their places already need no copies.
             together = len(members) == rows and (places == np.arange(rows)).all() and (np.diff(members) == 1).all()
             if together:

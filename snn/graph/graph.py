@@ -127,24 +127,18 @@ class Graph(Container, Movable):
         """Values that are computed from this one."""
         return [user for user in self.values if value in self.inputs(user)]
 
-    def layer_name(self, neuron: int) -> str:
-        """The nearest layer with weights before a neuron, if there is exactly one way back to it; else the neuron's."""
-        op = self._layer(neuron)
-        return op.name if op is not None else self.nodes[neuron - 1].path
-
-    def layer_kind(self, neuron: int) -> str:
-        """That layer's kind, or "sum" for neurons that several branches reach."""
-        op = self._layer(neuron)
-        return op.kind if op is not None else "sum"
-
-    def _layer(self, neuron: int) -> Op | None:
+    def source_layer(self, neuron: int) -> tuple[str, str]:
+        """Name and kind of the nearest layer with weights before a neuron, if there is exactly one way back to it; the
+        neuron's own name and "sum" where several branches reach it."""
         value = neuron
         while len(inputs := self.inputs(value)) == 1 and inputs[0]:
             value = inputs[0]
             op = self.op(value)
-            if op.weighted or not op.linear:
-                return op if op.weighted else None
-        return None
+            if op.weighted:
+                return op.name, op.kind
+            if not op.linear:
+                break
+        return self.nodes[neuron - 1].path, "sum"
 
     def channels(self, neuron: int) -> int | None:
         """How many channels or units reach a neuron, where its layer tells."""

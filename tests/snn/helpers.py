@@ -72,5 +72,14 @@ def mlp(*widths, seed=0, dtype=torch.float64):
     return torch.nn.Sequential(*parts[:-1])
 
 
+def sum_of(*slopes, dtype=torch.float32):
+    """A module of ReLU units that get slope * x, and their sum."""
+    module = mlp(1, len(slopes), 1, dtype=dtype)
+    with torch.no_grad():
+        for parameter, value in zip(module.parameters(), ([[slope] for slope in slopes], 0.0, 1.0, 0.0)):
+            parameter.copy_(torch.tensor(value))
+    return module
+
+
 def inputs(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import snn
-from tests.snn.helpers import PAIRS, case, inputs, mlp
+from tests.snn.helpers import PAIRS, case, inputs, mlp, sum_of
 from tests.snn.zoo import drq_actor
 
 
@@ -84,10 +84,7 @@ def test_nothing_is_counted_unless_asked_and_reset_forgets():
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
 def test_share_above_threshold(rule, coding):
     """Units whose input can't be expressed, out of all units; a dead unit never counts."""
-    module = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 1))
-    with torch.no_grad():
-        module[0].weight[:, 0] = torch.tensor([0.5, 1.5, 3.0, 3.0])
-        module[0].bias.zero_()
+    module = sum_of(0.5, 1.5, 3.0, 3.0)
     spiking = snn.convert(module, [torch.tensor([1.0, 1.0, 1.0, 0.0])], rule, coding, 8, crpi=snn.CRPI(1.0))
     spiking.record()
     spiking(torch.tensor([[1.0], [0.5], [-1.0]])), spiking(torch.tensor([[1.0], [4.0], [-1.0]]))

@@ -9,7 +9,7 @@ from torch import nn
 
 import snn
 from snn.quantiles import Quantiles
-from tests.snn.helpers import inputs, mlp
+from tests.snn.helpers import inputs, mlp, sum_of
 
 
 def test_maximum_over_batches_per_channel_and_unit():
@@ -78,19 +78,17 @@ def test_percentile_thresholds():
 @pytest.mark.parametrize("percentile", [50.0, 99.0, 99.9])
 def test_a_percentile_is_never_above_the_maximum(percentile):
     """The estimate is the middle of a bin; these values lie at a bin's lower end, where the middle is above them."""
-    module = nn.Sequential(nn.Linear(1, 3), nn.ReLU(), nn.Linear(3, 1))
-    with torch.no_grad():
-        module[0].weight.copy_(torch.tensor([[1.0], [2.0], [4.0]]))
-        module[0].bias.zero_()
-    assert snn.calibrate(module, [torch.ones(100, 1)], percentile=percentile)[0].tolist() == [1.0, 2.0, 4.0]
+    assert snn.calibrate(sum_of(1.0, 2.0, 4.0), [torch.ones(100, 1)], percentile=percentile)[0].tolist() == [
+        1.0,
+        2.0,
+        4.0,
+    ]
 
 
 def test_rarely_firing_unit_keeps_its_maximum():
-    module = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1))
-    nn.init.ones_(module[0].weight), nn.init.zeros_(module[0].bias)
     x = torch.full((10_000, 1), -1.0)
     x[17] = 3.0
-    assert snn.calibrate(module, [x], percentile=99.9)[0].tolist() == [3.0]
+    assert snn.calibrate(sum_of(1.0), [x], percentile=99.9)[0].tolist() == [3.0]
 
 
 def test_eval_mode_and_nothing_left_behind():

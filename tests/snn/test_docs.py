@@ -12,7 +12,7 @@ import yaml
 import snn
 import snn.rules
 from examples import own_neurons
-from tests.snn.helpers import inputs, mlp
+from tests.snn.helpers import inputs, mlp, sum_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "neurons.md").read_text()
@@ -61,12 +61,8 @@ def _played(coding, currents, v):
 
 @pytest.mark.parametrize("coding", ["leaky", "resting", "late"])
 def test_own_codings_and_carry_rule(coding):
-    layer = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
-    torch.nn.init.ones_(layer.weight)
-    module = torch.nn.Sequential(layer, torch.nn.ReLU())
-    spiking = snn.convert(
-        module, [torch.ones(1)], "if", getattr(own_neurons, coding), 7, crpi=snn.CRPI(1.0, mode=own_neurons.half)
-    )
+    own, crpi = getattr(own_neurons, coding), snn.CRPI(1.0, mode=own_neurons.half)
+    spiking = snn.convert(sum_of(1.0, dtype=torch.float64), [torch.ones(1)], "if", own, 7, crpi=crpi)
     kept = 0.0
     for current in (0.55, 0.3, 0.85, 0.1):
         start = 0.5 + kept

@@ -84,17 +84,6 @@ def test_ties_occur_in_these_networks(rule, coding):
 
 
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
-def test_second_episode_forgets(rule, coding):
-    layers, readout, shape = oracle.random_network(7, True, False)
-    spiking = converted(layers, readout, rule, coding, 5, 1.0)
-    one = oracle.Oracle(layers, readout, rule, coding, 4, 5, 1.0)
-    for _ in range(2):
-        spiking.reset(), one.begin_episode()
-        for observation in oracle.observations(3, shape, 3, False):
-            np.testing.assert_allclose(spiking(batch([observation]))[0].numpy(), one.decide(observation), atol=1e-9)
-
-
-@pytest.mark.parametrize(("rule", "coding"), PAIRS)
 def test_bfloat16_loses_nothing_on_small_dyadic_numbers(rule, coding):
     """Currents that fit into 8 bits are exact in bfloat16, so the network must equal the oracle there too."""
     for seed in range(6):

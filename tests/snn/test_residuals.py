@@ -5,7 +5,7 @@ import torch
 
 import snn
 from snn.layout import flatten
-from tests.snn.helpers import PAIRS, ROWS, case
+from tests.snn.helpers import PAIRS, ROWS, case, sum_of
 
 CASE = case()
 
@@ -34,10 +34,7 @@ def test_residuals_are_those_of_the_traced_decision(rule, coding, mode):
 def test_what_a_silent_unit_lacks_is_not_carried():
     """The residual is max(v[T] - v[0], -c[T]): of a current that only discharged, with nothing sent to take back,
     nothing stays, so that the next decision starts at theta / 2 and a current of 0.6 theta fires."""
-    module = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.ReLU(), torch.nn.Linear(1, 1, bias=False))
-    for layer in (module[0], module[2]):
-        torch.nn.init.ones_(layer.weight)
-    spiking = snn.convert(module, [torch.ones(1)], timesteps=1, crpi=snn.CRPI(1.0))
+    spiking = snn.convert(sum_of(1.0), [torch.ones(1)], timesteps=1, crpi=snn.CRPI(1.0))
     assert float(spiking(torch.tensor([[-5.0]]))) == 0.0 and float(spiking.residuals()[0]) == 0.0
     assert float(spiking(torch.tensor([[0.6]]))) == 1.0
     # What it did send can be taken back: 1.4 theta sends one spike and leaves the membrane 0.1 theta below its start.

@@ -154,20 +154,13 @@ entry("CleanRL PPO-Atari", 4, 36, 36, images=True)(
 )
 
 
-class Impala(nn.Module):
+def impala_block(channels: int) -> nn.Module:
     """IMPALA's residual block; in CleanRL's PPG a max-pool stands between blocks, here a stride or an average pool."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv0, self.conv1 = (
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
-
-    def forward(self, x):
-        inputs = x
-        x = self.conv0(nn.functional.relu(x))
-        return self.conv1(nn.functional.relu(x)) + inputs
+    return Net(
+        lambda m, x: m.conv1(F.relu(m.conv0(F.relu(x)))) + x,
+        conv0=nn.Conv2d(channels, channels, 3, padding=1),
+        conv1=nn.Conv2d(channels, channels, 3, padding=1),
+    )
 
 
 def impala(down: nn.Module) -> nn.Module:
@@ -175,7 +168,7 @@ def impala(down: nn.Module) -> nn.Module:
         lambda m, x: m.head(F.relu(m.linear(F.relu(torch.flatten(m.blocks(m.down(m.conv(x / 255.0))), 1))))),
         conv=nn.Conv2d(3, 8, 3, padding=1),
         down=down,
-        blocks=nn.Sequential(Impala(8), Impala(8)),
+        blocks=nn.Sequential(impala_block(8), impala_block(8)),
         linear=nn.Linear(8 * 36, 64),
         head=nn.Linear(64, 5),
     )
