@@ -20,7 +20,8 @@ class Neuron:
     @cached_property
     def fire(self) -> Callable:
         """The pure function (m, c, theta) -> x."""
-        return self.rule.with_levels(self.n, self.strict)
+        fire = self.rule.strict if self.strict and self.rule.strict else self.rule.fire
+        return fire(self.n) if self.rule.levels else fire
 
     @property
     def slack(self) -> float:

@@ -32,8 +32,3 @@ class Rule:
     v_base: float = 0.5
     clip: float = 0.5
     strict: Callable | None = None
-
-    def with_levels(self, n: int, strict: bool = False) -> Callable:
-        """The pure function (m, c, theta) -> x with n magnitudes (n counts only for rules with levels)."""
-        fire = self.strict if strict and self.strict is not None else self.fire
-        return fire(n) if self.levels else fire
