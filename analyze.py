@@ -36,7 +36,6 @@ def main(config: dict[str, Any], run_dir: Path) -> None:
     from report.analysis import page
 
     settings = AnalyzeSettings.from_dict(config)
-    program.end_on_sigterm()
     analysis = study.run(settings, config, run_dir)
     path = page.write(analysis, run_dir)
     print("\n".join(page.summary(analysis)))

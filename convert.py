@@ -42,7 +42,6 @@ def main(config: dict[str, Any], run_dir: Path) -> float | None:
     from evaluation.settings import ConvertSettings
 
     settings = ConvertSettings.from_dict(config)
-    program.end_on_sigterm()
     if reason := policy_choice.why_skipped(settings):
         print(f"skipped: {reason}")
         return None

@@ -76,7 +76,7 @@ class TrialRecord:
     branched
     branched          bool [K]: a branch was made, and its episode went on
     rewards           float64 [K]: for the leader's action; `branch_rewards`: for the shadow's, in the same state
-    coordinates       float64 [K, S]: s_k (see `envs.state.coordinates`)
+    coordinates       float64 [K, S]: s_k (see `envs.mujoco_state.coordinates`)
     residual_cosines  float32 [K, L]: between what decisions k-1 and k left in each spiking layer; NaN where there is
     none
     layers            float64 [n, L, 11]: layers taken apart (see `analysis.layers`)

@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,7 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
     def decorate(job: Job) -> Callable[[], None]:
         @functools.wraps(job)
         def program() -> None:
-            # Before the first large tensor.
-            malloc.keep_large_blocks()
-            terminal.outlast()
+            _prepare()
             _found_by_other_processes()
             try:
                 sys.exit(_run(config_name, sys.argv[1:], job, on_failure))
@@ -80,7 +79,7 @@ def in_sweep() -> bool:
 
 
 def quiet(line: str) -> None:
-    """Swallows a library's messages where only the sweep's line for each job is wanted."""
+    """Swallows a library's messages, where they would stand between the lines that are wanted."""
 
 
 def _run(config_name: str, argv: list[str], job: Job, on_failure: OnFailure | None) -> int:
@@ -127,8 +126,7 @@ def _task(job: Job, on_failure: OnFailure | None, progress: SweepProgress | None
     """What Hydra runs. Launchers may send it to other processes, which see nothing of what it leaves in this one."""
 
     def task(config: DictConfig) -> float | Failure | None:
-        malloc.keep_large_blocks()
-        terminal.outlast()
+        _prepare()
         settings = HydraConfig.get()
         run_dir = Path(settings.runtime.output_dir).absolute()
         with terminal.labelled(progress.label(settings.job.num, settings.overrides.task) if progress else ""):
@@ -141,7 +139,7 @@ def _task(job: Job, on_failure: OnFailure | None, progress: SweepProgress | None
                     lower = "batch_size" if "batch_size" in values else "chunk or max_batch_bytes"
                     error = UserError(f"out of memory: {one_line(error):.100}; lower {lower}")
                 # Not raised through Hydra, which would add lines of its own and end a sweep.
-                refused = isinstance(error, user_errors()) or _is_refusal(error)
+                refused = isinstance(error, user_errors()) or (isinstance(error, OSError) and error.errno in _REFUSALS)
                 if not refused:
                     traceback.print_exc()
                 failure = Failure(one_line(error), refused)
@@ -165,26 +163,26 @@ def _found_by_other_processes() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [here, known]))
 
 
-def end_on_sigterm() -> None:
-    """Makes a scheduler's SIGTERM end the program as Ctrl-C does: files are closed, what was written last is kept."""
+def _prepare() -> None:
+    """What each process needs that runs jobs, wherever a launcher starts it; before the first large tensor.
 
-    def interrupt(*_: Any) -> None:
-        # Not by way of SIGINT, which shells make background jobs ignore.
-        raise KeyboardInterrupt(signal.SIGTERM)
+    A scheduler's SIGTERM then ends a program as Ctrl-C does: files are closed, what was written last is kept.
+    """
+    malloc.keep_large_blocks()
+    terminal.outlast()
+    signal.signal(signal.SIGTERM, _interrupt)
 
-    signal.signal(signal.SIGTERM, interrupt)
+
+def _interrupt(*_: Any) -> None:
+    # Not by way of SIGINT, which shells make background jobs ignore.
+    raise KeyboardInterrupt(signal.SIGTERM)
 
 
 def _remove_empty(run_dir: Path) -> None:
     """Takes back the folders that Hydra made for a job which left nothing in them."""
-    here = Path.cwd()
-    for folder in (run_dir, *run_dir.parents):
-        if here not in folder.parents:
-            return
-        try:
-            folder.rmdir()
-        except OSError:
-            return
+    if Path.cwd() in run_dir.parents:
+        with suppress(OSError):  # the first that isn't empty
+            os.removedirs(os.path.relpath(run_dir))
 
 
 def user_errors() -> tuple[type[Exception], ...]:
@@ -211,10 +209,6 @@ def say(line: str) -> None:
     """Prints an error line."""
     # Words of a damaged file may stand in it: they break no line and steer no terminal.
     print("error: " + "".join(letter if letter.isprintable() else "?" for letter in line), file=sys.stderr)
-
-
-def _is_refusal(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in _REFUSALS
 
 
 def _is_out_of_memory(error: Exception) -> bool:

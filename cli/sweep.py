@@ -74,8 +74,7 @@ def run(
     be, before anything is written.
     """
     master = compose(program, [word(o) for o in overrides if not o.is_sweep_override()], return_hydra_config=True)
-    if reason := tuning.refusal(master):
-        raise UserError(reason)
+    tuning.check(master)
     folder, search = Path(str(master.hydra.sweep.dir)), tuning.is_search(master)
     values = {name: [] for name in master.hydra.sweeper.params or {}} if search else swept(master, overrides)
     combinations = [] if search else [list(job) for job in itertools.product(*values.values())]

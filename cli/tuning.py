@@ -10,7 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from cli.words import CONFIG_DIR, read
+from cli.words import CONFIG_DIR, flat, read
+from runtime.errors import UserError
 
 TRIAL = "trial.json"
 
@@ -20,17 +21,17 @@ def is_search(config: DictConfig) -> bool:
     return str(config.hydra.runtime.choices["hydra/sweeper"]) != "basic"
 
 
-def refusal(config: DictConfig) -> str | None:
-    """Why this search can't be made, in one line; None where it can."""
+def check(config: DictConfig) -> None:
+    """Raises UserError where the sweep is a search that can't be made."""
     if not is_search(config):
-        return None
+        return
     if not config.tune:
-        return (
+        raise UserError(
             "hydra/sweeper: a sweeper that optimises needs tune=true (as in +sweep=tune), which gives it the return "
             "of selection episodes; never tune on what you report"
         )
     if config.hydra.sweeper.get("storage") and int(metadata.version("sqlalchemy").partition(".")[0]) >= 2:
-        return (
+        raise UserError(
             f"hydra.sweeper.storage={config.hydra.sweeper.storage}: optuna 2 stores studies only with SQLAlchemy 1; "
             "pip install 'sqlalchemy<2' 'alembic<1.14', or leave it out: the same command replays the same trials "
             "from the store"
@@ -38,7 +39,6 @@ def refusal(config: DictConfig) -> str | None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it talks in colours, to files too
-    return None
 
 
 def lines(sweep: Path) -> list[str]:
@@ -58,23 +58,12 @@ def lines(sweep: Path) -> list[str]:
 
 def words(config: dict[str, Any], alpha: float) -> list[str]:
     """The command line of convert.py that makes this configuration, with one α and without the search."""
-    changed = {**config, "tune": False, "crpi": {**config["crpi"], "alpha": alpha}}
-    neuron = changed.pop("neuron")
-    changes = [] if neuron["name"] == "if" else [f"neuron={neuron['name']}"]
-    changes += _changes("neuron.", neuron, read(CONFIG_DIR / "neuron" / f"{neuron['name']}.yaml"))
-    task = f"env_name={config['env_name']}"  # also where it is the default
+    given = flat(config) | {"tune": False, "crpi.alpha": alpha}
+    neuron = config["neuron"]["name"]
+    defaults = flat(read(CONFIG_DIR / "convert.yaml")) | flat(read(CONFIG_DIR / "neuron" / f"{neuron}.yaml"), "neuron.")
+    changes = {name: value for name, value in given.items() if name != "env_name" and value != defaults.get(name)}
     return [
-        task,
-        *(word for word in _changes("", changed, read(CONFIG_DIR / "convert.yaml")) if word != task),
-        *changes,
+        f"env_name={config['env_name']}",  # also where it is the default
+        *([] if neuron == "if" else [f"neuron={neuron}"]),
+        *(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in changes.items()),
     ]
-
-
-def _changes(prefix: str, values: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
-    changes = []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            changes += _changes(f"{prefix}{key}.", value, defaults[key])
-        elif value != defaults.get(key):
-            changes.append(f"{prefix}{key}={json.dumps(value) if not isinstance(value, str) else value}")
-    return changes

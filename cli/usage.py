@@ -15,18 +15,18 @@ def version() -> str:
 
 def usage(program: str, docstring: str) -> str:
     """What the program does, examples, groups and options."""
+    added = [f"+{group}" for group in words.ADDED_GROUPS.get(program, ())]
     lines = [
         docstring.strip(),
         "",
         "Options, written name=value; -m runs every combination of values given as name=a,b:",
+        *_options(program),
+        "",
+        "Groups, each a file of cfgs/ that sets several options:",
+        *(f"  {group}={'|'.join(words.choices(group.strip('+')))}" for group in words.groups(program) + added),
+        "",
+        "Flags: -m, --multirun  --version  --cfg job (the configuration)  -sc install=bash (completion)",
     ]
-    lines += _options(program)
-    lines += ["", "Groups, each a file of cfgs/ that sets several options:"]
-    for group in words.groups(program):
-        lines.append(f"  {group}={'|'.join(words.choices(group))}")
-    for group in words.ADDED_GROUPS.get(program, ()):
-        lines.append(f"  +{group}={'|'.join(words.choices(group))}")
-    lines += ["", "Flags: -m, --multirun  --version  --cfg job (the configuration)  -sc install=bash (completion)"]
     return "\n".join(lines)
 
 

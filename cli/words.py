@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -73,9 +73,7 @@ _PLUGINS = {
 @functools.cache
 def read(path: Path) -> dict[str, Any]:
     """A YAML file of cfgs/."""
-    values = OmegaConf.to_container(OmegaConf.load(path))
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path)))
 
 
 def composed(program: str, given: Sequence[str]) -> dict[str, Any]:
@@ -86,18 +84,13 @@ def composed(program: str, given: Sequence[str]) -> dict[str, Any]:
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """A configuration as plain nested values. Raises OmegaConf's errors for a value that is missing."""
-    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
+    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
 
 
 def groups(program: str) -> list[str]:
     """The groups of cfgs/ that `program` chooses a file of by default."""
-    return [next(iter(entry)) for entry in read(CONFIG_DIR / f"{program}.yaml")["defaults"] if _is_group(entry)]
-
-
-def _is_group(entry: Any) -> bool:
-    return isinstance(entry, dict) and not next(iter(entry)).startswith("override ")
+    entries = [entry for entry in read(CONFIG_DIR / f"{program}.yaml")["defaults"] if isinstance(entry, dict)]
+    return [name for entry in entries for name in entry if not name.startswith("override ")]
 
 
 def choices(group: str) -> list[str]:
@@ -108,22 +101,22 @@ def choices(group: str) -> list[str]:
 @functools.cache
 def options(program: str) -> tuple[str, ...]:
     """The options of a program, as written on the command line: those of its own file and of its groups' files."""
-    names = dict.fromkeys(_flat("", read(CONFIG_DIR / f"{program}.yaml")))
+    names = dict.fromkeys(flat(read(CONFIG_DIR / f"{program}.yaml")))
     for group in groups(program):
         # A file of a global group sets the program's own options, and the task's name.
         files = [] if group in ("task", "preset") else (CONFIG_DIR / group).glob("*.yaml")
         names |= dict.fromkeys(["task_name"] if group == "task" else [])
-        names |= dict.fromkeys(name for path in files for name in _flat(f"{group}.", read(path)))
+        names |= dict.fromkeys(name for path in files for name in flat(read(path), f"{group}."))
     return tuple(names)
 
 
-def _flat(prefix: str, values: dict[str, Any]) -> list[str]:
-    names = []
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A program's nested options by their names on the command line."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        if not prefix and key in ("defaults", "hydra"):
-            continue
-        names += _flat(f"{prefix}{key}.", value) if isinstance(value, dict) else [f"{prefix}{key}"]
-    return names
+        if prefix or key not in ("defaults", "hydra"):
+            found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
 
 
 def check(program: str, words: list[str]) -> list[Override]:

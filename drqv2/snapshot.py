@@ -24,8 +24,8 @@ from drqv2.foreign import drqv2_agent, stable_baselines3, state_dicts
 from drqv2.foreign.chain import ForeignPolicy
 from drqv2.networks import PolicyNetwork, make_policy
 from drqv2.stored_thresholds import StoredCalibration
-from envs import spaces
-from envs.spaces import Spaces
+from envs import gymnasium_task
+from envs.gymnasium_task import Spaces
 from envs.tasks import is_gymnasium
 from runtime.archives import ArchiveError, inspect, printable
 from runtime.errors import UserError
@@ -197,7 +197,7 @@ def _foreign(
         )
     if network is not None:
         raise _says_itself(path, network)
-    known = spaces.of(task)
+    known = gymnasium_task.spaces(task)
     try:
         policy = read(known)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import logging
 import os
 import subprocess
 import sys
@@ -45,10 +44,8 @@ _DEVICE = "MUJOCO_EGL_DEVICE_ID"
 _EGL_CUDA_DEVICE_NV = 0x323A
 _matched: str | None = None  # what `choose` itself wrote there for a CUDA device
 
-log = logging.getLogger(__name__)
 
-
-def choose(render_device: int | str | None = None, cuda_device: int | None = None) -> str:
+def choose(render_device: int | None = None, cuda_device: int | None = None) -> str:
     """Settles on a backend, writes it to MUJOCO_GL and returns its name: "egl", "osmesa" or "glfw".
 
     A MUJOCO_GL that is set already is respected. Otherwise EGL is tried, then OSMesa, each by really rendering in a
@@ -56,12 +53,14 @@ def choose(render_device: int | str | None = None, cuda_device: int | None = Non
     to MUJOCO_EGL_DEVICE_ID; whoever names one gets EGL or nothing. Where neither names one, EGL renders on the GPU that
     CUDA calls `cuda_device`, if it is told and found.
 
-    Raises UserError if MUJOCO_GL switches rendering off or is misspelt, if `render_device` is no index,
-    or if nothing renders.
+    Raises UserError if MUJOCO_GL switches rendering off or is misspelt, if `render_device` is negative, or if
+    nothing renders.
     """
     global _matched
     if render_device is not None:
-        os.environ[_DEVICE] = str(_device_index(render_device))
+        if render_device < 0:
+            raise UserError(f"render.device={render_device}: must be the index of an EGL device: 0, 1, ...")
+        os.environ[_DEVICE] = str(render_device)
     elif cuda_device is not None and os.environ.get(_DEVICE) in (None, _matched):
         # Another run of this process may have matched another GPU.
         os.environ.pop(_DEVICE, None)
@@ -71,9 +70,8 @@ def choose(render_device: int | str | None = None, cuda_device: int | None = Non
         return _users_choice()
     candidates = ("egl", "osmesa") if render_device is None else ("egl",)
     for backend in candidates:
-        if _renders(backend):
+        if _renderer(backend, device()) is not None:
             os.environ["MUJOCO_GL"] = backend
-            _announce(backend, device())
             return backend
     where = "" if render_device is None else f" on render.device={render_device}"
     raise UserError(
@@ -81,7 +79,7 @@ def choose(render_device: int | str | None = None, cuda_device: int | None = Non
     )
 
 
-def implementation(render_device: int | str | None = None, cuda_device: int | None = None) -> str:
+def implementation(render_device: int | None = None, cuda_device: int | None = None) -> str:
     """The backend, and OpenGL's name of what draws behind it: "egl, llvmpipe (LLVM 15.0.6, 256 bits)". Two of them draw
     pictures that differ in single values.
 
@@ -95,7 +93,7 @@ def implementation(render_device: int | str | None = None, cuda_device: int | No
 
 
 def device() -> str:
-    """The EGL device in use, for logs: MUJOCO_EGL_DEVICE_ID or "default"."""
+    """The EGL device in use: MUJOCO_EGL_DEVICE_ID or "default"."""
     return os.environ.get(_DEVICE, "default")
 
 
@@ -111,23 +109,7 @@ def _users_choice() -> str:
         raise UserError(f"MUJOCO_GL={value}: must be egl, osmesa or glfw")
     if backend == "disable":
         raise UserError(f"MUJOCO_GL={value} switches rendering off: unset it, or set egl or osmesa, or use obs=state")
-    _announce(backend, device())
     return backend
-
-
-@functools.cache  # once a process, however many environments ask
-def _announce(backend: str, device: str) -> None:
-    log.info("rendering with %s, device %s", backend, device)
-
-
-def _device_index(render_device: int | str) -> int:
-    try:
-        index = int(render_device)
-    except ValueError:
-        index = -1
-    if index < 0:
-        raise UserError(f"render.device={render_device}: must be the index of an EGL device: 0, 1, ...")
-    return index
 
 
 def _egl_index(cuda_device: int) -> int | None:
@@ -153,10 +135,6 @@ def _egl_index(cuda_device: int) -> int | None:
         if query_attribute(handle, _EGL_CUDA_DEVICE_NV, number) and number.value == cuda_device:
             return index
     return None
-
-
-def _renders(backend: str) -> bool:
-    return _renderer(backend, device()) is not None
 
 
 @functools.cache

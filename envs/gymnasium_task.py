@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import importlib
 import warnings
@@ -9,12 +10,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envs import gl, state
+from envs import gl, mujoco_state
 from envs.simulator import DivergedError, SimulatorStep
 from runtime.errors import UserError
 
 _PLAIN = (int, float, str, tuple, list, np.ndarray, np.generic, type(None))
+_STEPS = "_elapsed_steps"  # of the wrapper that ends an episode at its time limit
 _BAD = ("mjWARN_BADQPOS", "mjWARN_BADQVEL", "mjWARN_BADQACC")
+
+
+class Spaces(NamedTuple):
+    """What a task observes and takes, for readers of files that don't say it themselves."""
+
+    task: str
+    observation_shape: tuple[int, ...]  #: of the state observation
+    low: np.ndarray  #: float32 [A], bounds of the actions
+    high: np.ndarray
 
 
 class _Moment(NamedTuple):
@@ -62,21 +73,19 @@ class GymnasiumTask:
         self._mujoco = hasattr(self._inner, "model") and hasattr(self._inner, "data")
         self.control_timestep = float(self._inner.dt if self._mujoco else 1 / self._inner.metadata["render_fps"])
         self._before: _Moment | None = None
-        self._steps = 0
         self._environment.reset(seed=seed)
 
-    def reset(self, seed: tuple[int, ...] | None) -> np.ndarray:
+    def reset(self, seed: tuple[int, int, int] | None) -> np.ndarray:
         # One integer, and another one for every tuple of words of 32 bits.
         number = None if seed is None else sum(word << 32 * place for place, word in enumerate(reversed(seed)))
         observation, _ = self._environment.reset(seed=number)
-        self._before, self._steps = self._moment(None), 0
+        self._before = self._moment(None)
         return self._checked(observation)
 
     def step(self, control: np.ndarray) -> SimulatorStep:
         control = control.astype(np.float32)
         self._before = self._moment(control)
         observation, reward, terminated, truncated, _ = self._environment.step(control)
-        self._steps += 1
         features = self._checked(observation, reward)
         return SimulatorStep(features, float(reward), 0.0 if terminated else 1.0, bool(terminated or truncated))
 
@@ -86,12 +95,14 @@ class GymnasiumTask:
                 f"env_name={self._task}: its physics isn't MuJoCo's, so its states can't be saved and restored, "
                 "which analyze.py needs; convert.py doesn't"
             )
-        return _Saved(self._before, self._random, dict(self._attributes()), self._steps)
+        # What the task itself remembers, such as a goal: copies, so that later steps change nothing in them.
+        plain = {name: copy.copy(value) for name, value in vars(self._inner).items() if isinstance(value, _PLAIN)}
+        return _Saved(self._before, self._random, plain, self._environment.get_wrapper_attr(_STEPS))
 
     def restore(self, saved: _Saved) -> None:
         import mujoco
 
-        state.write(self._inner.model, self._inner.data, saved.before.physics)
+        mujoco_state.write(self._inner.model, self._inner.data, saved.before.physics)
         self._inner.np_random.bit_generator.state = saved.before.random
         if saved.before.control is None:
             mujoco.mj_forward(self._inner.model, self._inner.data)
@@ -99,17 +110,13 @@ class GymnasiumTask:
             self._inner.step(saved.before.control)
         self._inner.np_random.bit_generator.state = saved.random
         vars(self._inner).update(saved.attributes)
-        self._before, self._steps = saved.before, saved.steps
-        layer = self._environment
-        while layer is not self._inner:
-            if hasattr(layer, "_elapsed_steps"):
-                layer._elapsed_steps = saved.steps
-            layer = layer.env
+        self._before = saved.before
+        self._environment.set_wrapper_attr(_STEPS, saved.steps)
 
     def coordinates(self) -> np.ndarray:
-        return state.coordinates(self._inner.model, self._inner.data)
+        return mujoco_state.coordinates(self._inner.model, self._inner.data)
 
-    def render(self, height: int, width: int, device: int | str | None) -> np.ndarray:
+    def render(self, height: int, width: int, device: int | None) -> np.ndarray:
         from PIL import Image, ImageOps
 
         gl.choose(device)
@@ -126,15 +133,10 @@ class GymnasiumTask:
     def _random(self) -> dict[str, Any]:
         return self._inner.np_random.bit_generator.state
 
-    def _attributes(self) -> list[tuple[str, Any]]:
-        """What the task itself remembers, such as a goal: copies, so that later steps change nothing in them."""
-        plain = ((name, value) for name, value in vars(self._inner).items() if isinstance(value, _PLAIN))
-        return [(name, value.copy() if isinstance(value, np.ndarray) else value) for name, value in plain]
-
     def _moment(self, control: np.ndarray | None) -> _Moment | None:
         if not self._mujoco:
             return None
-        return _Moment(state.read(self._inner.model, self._inner.data), self._random, control)
+        return _Moment(mujoco_state.read(self._inner.model, self._inner.data), self._random, control)
 
     def _checked(self, observation: np.ndarray, reward: float = 0.0) -> np.ndarray:
         """The observation as float32. Raises DivergedError where it or the reward isn't finite or MuJoCo gave up."""
@@ -152,7 +154,10 @@ class GymnasiumTask:
 
 def check(task: str) -> None:
     """Raises UserError, with the nearest names, where Gymnasium is missing or has no environment `task`."""
-    gymnasium = _gymnasium(task)
+    try:
+        import gymnasium
+    except ImportError:
+        raise UserError(f"env_name={task}: needs Gymnasium, which isn't installed: pip install '.[gym]'") from None
     module, _, name = task.rpartition(":")
     try:
         if module:
@@ -164,35 +169,28 @@ def check(task: str) -> None:
         raise UserError(f"env_name={task}: no such Gymnasium environment; {remedy}") from None
 
 
-def _gymnasium(task: str) -> Any:
-    try:
-        import gymnasium
-    except ImportError:
-        raise UserError(f"env_name={task}: needs Gymnasium, which isn't installed: pip install '.[gym]'") from None
-    return gymnasium
+def spaces(task: str) -> Spaces:
+    """Of the Gymnasium environment `task`. Raises UserError where it can't be made or has no such spaces."""
+    simulator = GymnasiumTask(task, 0)
+    simulator.close()
+    return Spaces(task, simulator.state_shape, simulator.low, simulator.high)
 
 
 def _make(task: str) -> Any:
     check(task)
-    gymnasium = _gymnasium(task)
-    _silence_mujoco()
+    import gymnasium
+    import mujoco
+
+    # Without a handler MuJoCo prints its warnings and writes them to MUJOCO_LOG.TXT in the working directory. They tell
+    # of deprecated words in Gymnasium's models, and of instability, which the data's counts tell as well.
+    if mujoco.get_mju_user_warning() is None:
+        mujoco.set_mju_user_warning(lambda message: None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # v4 is out of date, which whoever asks for it knows
         try:
             return gymnasium.make(task, render_mode="rgb_array", disable_env_checker=True)
         except (gymnasium.error.Error, ImportError, OSError) as error:
             raise UserError(f"env_name={task}: can't be made here ({_line(error)})") from None
-
-
-def _silence_mujoco() -> None:
-    """Without a handler MuJoCo prints its warnings and writes them to MUJOCO_LOG.TXT in the working directory. They
-    tell of deprecated words in Gymnasium's models, and of instability, which the data's counts tell as well."""
-    try:
-        import mujoco
-    except ImportError:
-        return  # there are environments without physics
-    if mujoco.get_mju_user_warning() is None:
-        mujoco.set_mju_user_warning(lambda message: None)
 
 
 def _box(task: str, what: str, space: Any, dimensions: tuple[int, ...]) -> Any:

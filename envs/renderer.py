@@ -6,6 +6,7 @@ state; what does (poses, sizes, colours) is copied from the environment's model 
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ from envs import gl
 from runtime.errors import UserError
 
 _LARGEST = 4096  # pixels a side
+_CONTEXTS = {  # backend → its module and class below dm_control._render
+    "egl": ("pyopengl.egl_renderer", "EGLContext"),
+    "osmesa": ("pyopengl.osmesa_renderer", "OSMesaContext"),
+    "glfw": ("glfw_renderer", "GLFWContext"),
+}
 
 _shared: dict[str, Renderer] = {}
 
@@ -100,10 +106,5 @@ class Renderer:
 def _context_class(backend: str) -> Any:
     # Taken from their modules, not from dm_control._render.Renderer: that one was settled when dm_control was
     # imported, which for obs=state is before anyone knew that a picture would be asked for.
-    if backend == "egl":
-        from dm_control._render.pyopengl.egl_renderer import EGLContext as Context
-    elif backend == "osmesa":
-        from dm_control._render.pyopengl.osmesa_renderer import OSMesaContext as Context
-    else:
-        from dm_control._render.glfw_renderer import GLFWContext as Context
-    return Context
+    module, name = _CONTEXTS[backend]
+    return getattr(importlib.import_module(f"dm_control._render.{module}"), name)

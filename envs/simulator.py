@@ -31,7 +31,7 @@ class Simulator(Protocol):
     time_limit_steps: int  #: environment steps after which an episode ends by the task's own time limit
     control_timestep: float  #: simulated seconds per environment step
 
-    def reset(self, seed: tuple[int, ...] | None) -> np.ndarray:
+    def reset(self, seed: tuple[int, int, int] | None) -> np.ndarray:
         """Starts an episode that is a function of `seed` (None: of the random state as it is); returns the state
         observation. Raises DivergedError."""
 
@@ -45,9 +45,9 @@ class Simulator(Protocol):
         """Goes to where a simulator of the same task was when it made `saved`."""
 
     def coordinates(self) -> np.ndarray:
-        """See `envs.state.coordinates`."""
+        """See `envs.mujoco_state.coordinates`."""
 
-    def render(self, height: int, width: int, device: int | str | None) -> np.ndarray:
+    def render(self, height: int, width: int, device: int | None) -> np.ndarray:
         """uint8 [height, width, 3] picture of the current state. Raises UserError if nothing renders."""
 
     def close(self) -> None:

@@ -7,14 +7,16 @@ Source of names and cameras: facebookresearch/drqv2, dmc.py.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from envs import gl, renderer, state
+from envs import gl, mujoco_state, renderer
 from envs.simulator import DivergedError, SimulatorStep
 
 # Tasks of dm_control.manipulation; all others are of dm_control.suite.
@@ -42,6 +44,8 @@ class SuiteTask:
         self._task = task
         self._simulator = load(task, seed)
         self._renderer: renderer.Renderer | None = None
+        self._open = ExitStack()  # what `close` frees
+        self._open.callback(self._simulator.close)
         self._origin: Any = None  # the random state when the episode started
         spec = self._simulator.action_spec()
         # float32 as the agent's actions are, and as the published wrappers round the scaled ones.
@@ -62,7 +66,7 @@ class SuiteTask:
         has_its_own = hasattr(self._simulator, "random_state")
         return self._simulator.random_state if has_its_own else self._simulator.task.random
 
-    def reset(self, seed: tuple[int, ...] | None) -> np.ndarray:
+    def reset(self, seed: tuple[int, int, int] | None) -> np.ndarray:
         if seed is not None:
             self._random.seed(seed)
         self._origin = self._random.get_state()
@@ -76,7 +80,7 @@ class SuiteTask:
         sensors = np.array(self.physics.data.ptr.sensordata)
         # Composer's environments have MuJoCo's clock in place of a count of steps.
         steps = int(getattr(self._simulator, "_step_count", 0))
-        return state.read(*self._pointers()), sensors, self._origin, self._random.get_state(), steps
+        return mujoco_state.read(*self._pointers()), sensors, self._origin, self._random.get_state(), steps
 
     def restore(self, saved: _Saved) -> None:
         import mujoco
@@ -88,7 +92,7 @@ class SuiteTask:
             self._simulator.reset()
             self._origin = origin
         model, data = self._pointers()
-        state.write(model, data, values)
+        mujoco_state.write(model, data, values)
         # dm_control ends each step with the first half of MuJoCo's, which derives poses, contacts and velocities.
         mujoco.mj_step1(model, data)
         data.sensordata[:] = sensors
@@ -98,21 +102,17 @@ class SuiteTask:
             self._simulator._step_count = steps
 
     def coordinates(self) -> np.ndarray:
-        return state.coordinates(*self._pointers())
+        return mujoco_state.coordinates(*self._pointers())
 
-    def render(self, height: int, width: int, device: int | str | None) -> np.ndarray:
+    def render(self, height: int, width: int, device: int | None) -> np.ndarray:
         if self._renderer is None:
             gl.choose(device)
             self._renderer = renderer.acquire(self._task, self.physics.model)
+            self._open.callback(renderer.release, self._task)
         return self._renderer.render(self.physics, height, width, _CAMERA.get(self._task.split("_", 1)[0], 0))
 
     def close(self) -> None:
-        if self._renderer is not None:
-            self._renderer = None
-            renderer.release(self._task)
-        if self._simulator is not None:
-            self._simulator.close()
-            self._simulator = None
+        self._open.close()
 
     def _pointers(self) -> tuple[Any, Any]:
         return self.physics.model.ptr, self.physics.data.ptr
@@ -137,17 +137,8 @@ def _same_random(one: Any, other: Any) -> bool:
 
 
 def _time_limit_steps(simulator: Any) -> int:
-    if hasattr(simulator, "_step_limit"):
-        return int(np.ceil(simulator._step_limit))
-    # Composer compares MuJoCo's clock, a running sum in float64, with the limit; the same sum counts the same steps.
-    timestep = simulator.physics.timestep()
-    substeps = round(simulator.control_timestep() / timestep)
-    clock, steps = 0.0, 0
-    while clock < simulator._time_limit:
-        for _ in range(substeps):
-            clock += timestep
-        steps += 1
-    return steps
+    has_a_count = hasattr(simulator, "_step_limit")  # Composer's environments have a limit in seconds
+    return math.ceil(simulator._step_limit if has_a_count else simulator._time_limit / simulator.control_timestep())
 
 
 def _advance(method: Callable[..., Any], *arguments: Any) -> Any:

@@ -15,24 +15,30 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from envs import gl, shared
-from envs.group import Spec, StepOutcome
-from envs.process import InProcess, Worker, WorkerError
-from envs.state import State
+from envs import gl
+from envs.environment import State
+from envs.worker import shared_array
+from envs.worker_process import InProcess, WorkerProcess
 from runtime.errors import UserError
-
-__all__ = ["StepOutcome", "VectorEnv", "WorkerError"]
 
 Indices = Sequence[int] | np.ndarray
 _OVER, _READY, _STEPPING = 0, 1, 2
-_ENTRIES = {"reset": "seeds", "restore_state": "states"}  # what a request brings for each environment
 
-# A worker with a request under way, and the positions in the caller's indices that it works on.
-_Part = tuple[Worker | InProcess, np.ndarray]
+# A worker, the positions in the caller's indices that are its own, and the number of its request.
+_Part = tuple[WorkerProcess | InProcess, np.ndarray, int]
+
+
+class StepOutcome(NamedTuple):
+    """What a decision led to, one entry per environment stepped. The fields are those of `TimeStep`."""
+
+    rewards: np.ndarray  #: float64 [n]
+    discounts: np.ndarray  #: float64 [n]
+    lasts: np.ndarray  #: bool [n]
+    capped: np.ndarray  #: bool [n]
 
 
 class VectorEnv:
@@ -51,7 +57,7 @@ class VectorEnv:
         frame_stack: int = 3,
         action_repeat: int = 2,
         max_decisions: int | None = None,
-        render_device: int | str | None = None,
+        render_device: int | None = None,
         num_workers: int | None = None,
     ):
         """
@@ -75,42 +81,29 @@ class VectorEnv:
             "render_device": render_device,
         }
         self.task, self.obs, self.num_envs = task, obs, num_envs
-        self.num_workers = min(num_envs, _cores() if num_workers is None else num_workers)
+        self.num_workers = min(num_envs, len(os.sched_getaffinity(0)) if num_workers is None else num_workers)
         self._state = np.full(num_envs, _OVER)
         self._pending: deque[tuple[np.ndarray, list[_Part]]] = deque()
         if obs == "pixels":
             gl.choose(render_device)  # once, here: workers inherit the answer
-        workers: list[Worker | InProcess] = []
-        memory = shared.create()
+        self._workers: list[WorkerProcess | InProcess] = []
+        # A file without a name, which the kernel frees with its last descriptor: multiprocessing's shared blocks are
+        # files in /dev/shm, which stay behind when their owner is killed, and whose size containers limit.
+        memory = os.memfd_create("observations", 0)
         # Also called when this object is collected and when the program ends.
-        self._end = weakref.finalize(self, _end, workers, memory)
-        try:
-            self._start(workers, memory, settings)
-        except BaseException:
-            self._end()
-            raise
-
-    def _start(self, workers: list[Worker | InProcess], memory: int, settings: dict[str, Any]) -> None:
-        self._workers = workers
-        if self.num_workers == 0:
-            workers.append(InProcess(memory))
-        for number in range(self.num_workers):
-            workers.append(Worker(number, memory))
-        for worker, indices in self._shares(np.arange(self.num_envs)):
-            worker.send("make", indices.tolist(), settings)
-        spec: Spec = [worker.result() for worker in workers][0]
-        self.observation_shape, self.observation_dtype, self.action_dim = spec[:3]
-        self.max_episode_decisions, self.control_timestep = spec[3:]
-        block = (self.num_envs, *spec.observation_shape), spec.observation_dtype
-        shared.resize(memory, *block)
-        for worker in workers:
-            worker.send("attach", *block)
-        for worker in workers:
-            worker.result()
+        self._end = weakref.finalize(self, _end, self._workers, memory)
+        with self._closing_on_error():
+            if self.num_workers == 0:
+                self._workers.append(InProcess(memory))
+            for number in range(self.num_workers):
+                self._workers.append(WorkerProcess(number, memory))
+            made = self._begin("make", np.arange(num_envs), lambda rows: (num_envs, settings))
+            facts = [worker.result(request) for worker, _, request in made][0]
+        self.observation_shape, dtype, self.action_dim, self.max_episode_decisions = facts
         #: [num_envs, *observation_shape]: the latest observation of each environment
-        self.observations = shared.attach(memory, *block)
+        self.observations = shared_array(memory, (num_envs, *self.observation_shape), dtype)
 
-    def reset(self, indices: Indices, seeds: Sequence[tuple[int, ...]]) -> None:
+    def reset(self, indices: Indices, seeds: Sequence[tuple[int, int, int]]) -> None:
         """Starts an episode in each environment of `indices`, with the seed tuple at the same place in `seeds`.
 
         The first observations are then in those rows of `observations`.
@@ -152,10 +145,7 @@ class VectorEnv:
         if not self._pending:
             raise RuntimeError("step_wait without step_async")
         places, begun = self._pending.popleft()
-        outcome = StepOutcome.empty(len(places))
-        for rows, part in self._fetch(begun, latest=False):
-            for whole, values in zip(outcome, part, strict=True):
-                whole[rows] = values
+        outcome = StepOutcome(*map(np.array, zip(*self._fetch(begun))))
         self._state[places] = np.where(outcome.lasts, _OVER, _READY)
         return outcome
 
@@ -188,19 +178,14 @@ class VectorEnv:
     def _request(
         self, method: str, indices: Indices, entries: Sequence[Any] | None = None, common: tuple[Any, ...] = ()
     ) -> tuple[np.ndarray, list[Any]]:
-        """Has every environment of `indices` carry out `method`, with its own entry and what is common to all; returns
-        the checked indices and the results in their order (None each where the method has none)."""
+        """Has every environment of `indices` carry out `method`, with its own entry or with what is common to all.
+        Returns the checked indices and the results in their order, if the method has any."""
         places = self._checked(indices, {_OVER, _READY})
         if entries is not None and len(entries) != len(places):
-            raise ValueError(f"{len(entries)} {_ENTRIES[method]} for {len(places)} environments")
-        begun = self._begin(
-            method, places, lambda rows: common if entries is None else ([entries[row] for row in rows], *common)
+            raise ValueError(f"{method}: {len(entries)} values for {len(places)} environments")
+        return places, self._fetch(
+            self._begin(method, places, lambda rows: common if entries is None else ([entries[row] for row in rows],))
         )
-        results: list[Any] = [None] * len(places)
-        for rows, part in self._fetch(begun, latest=True):
-            for row, result in zip(rows, part or ()):
-                results[row] = result
-        return places, results
 
     def _checked(self, indices: Indices, allowed: set[int]) -> np.ndarray:
         places = np.asarray(indices, np.int64).reshape(-1)
@@ -216,29 +201,26 @@ class VectorEnv:
                 raise ValueError(f"environment {index} {trouble}")
         return places
 
-    def _shares(self, indices: np.ndarray) -> list[_Part]:
-        """The workers concerned, each with the positions in `indices` of those that are its own."""
-        owner = indices % len(self._workers)
-        return [
-            (worker, rows)
-            for number, worker in enumerate(self._workers)
-            if (rows := np.flatnonzero(owner == number)).size
-        ]
-
     def _begin(
-        self, method: str, indices: np.ndarray, arguments: Callable[[np.ndarray], tuple[Any, ...]]
+        self, method: str, places: np.ndarray, arguments: Callable[[np.ndarray], tuple[Any, ...]]
     ) -> list[_Part]:
         """Sends each worker concerned its part of a request; `arguments` gives those of some of the positions."""
         with self._closing_on_error():
-            parts = self._shares(indices)
-            for worker, rows in parts:
-                worker.send(method, indices[rows].tolist(), *arguments(rows))
-            return parts
+            owners = places % len(self._workers)
+            shares = [(worker, np.flatnonzero(owners == number)) for number, worker in enumerate(self._workers)]
+            return [
+                (worker, rows, worker.send(method, places[rows].tolist(), *arguments(rows)))
+                for worker, rows in shares
+                if rows.size
+            ]
 
-    def _fetch(self, parts: list[_Part], latest: bool) -> list[tuple[np.ndarray, Any]]:
-        """The workers' results, each with the positions it is for."""
+    def _fetch(self, parts: list[_Part]) -> list[Any]:
+        """The results of a request, in the order of its indices."""
+        results: dict[int, Any] = {}
         with self._closing_on_error():
-            return [(rows, worker.result_of_latest() if latest else worker.result()) for worker, rows in parts]
+            for worker, rows, request in parts:
+                results |= zip(rows.tolist(), worker.result(request) or ())
+        return [results[row] for row in sorted(results)]
 
     @contextmanager
     def _closing_on_error(self) -> Iterator[None]:
@@ -250,11 +232,7 @@ class VectorEnv:
             raise
 
 
-def _end(workers: list[Worker | InProcess], memory: int) -> None:
+def _end(workers: list[WorkerProcess | InProcess], memory: int) -> None:
     for worker in workers:
         worker.end()
     os.close(memory)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,37 +1,96 @@
-"""A process that steps environments for a `VectorEnv`; started as `python -m envs.worker SOCKET MEMORY PARENT`.
+"""What a worker of a `VectorEnv` does: it holds a share of the environments and carries out requests for them.
 
-It loads neither torch nor the program that started it. It ends when its parent closes the socket or dies.
+A worker is a process, whose other end is `envs.worker_process`, or lives in the caller's own. As a process it loads
+neither torch nor the program that started it, and ends when its parent closes the socket or dies.
 """
 
 from __future__ import annotations
 
+import math
+import mmap
 import os
-import sys
 import threading
 import time
 import traceback
 from multiprocessing.connection import Connection
+from typing import Any
 
-from envs.group import Group
+import numpy as np
+
+from envs.environment import Environment, State
 from runtime.errors import UserError
 
 
-def main(socket: int, memory: int, parent: int) -> None:
-    """Serves requests (method, arguments) from `socket` until it closes; replies ("ok", result), or what went wrong."""
+class WorkerError(UserError):
+    """A worker process died or failed; the message says which one, in what and why."""
+
+
+class Share:
+    """Environments by index; their observations go to the rows of a shared array with the same index.
+
+    Its public methods are the requests; `make` comes first. What a method returns has an entry for each environment.
+    """
+
+    def __init__(self, memory: int):
+        """`memory` is the descriptor of the shared array's file."""
+        self._memory = memory
+        self._environments: dict[int, Environment] = {}
+
+    def make(self, indices: list[int], num_envs: int, settings: dict[str, Any]) -> tuple[Any, ...]:
+        """Makes environments; returns their observations' shape and type, action_dim and max_episode_decisions."""
+        self._environments = {index: Environment(**settings) for index in indices}
+        first = self._environments[indices[0]]
+        facts = first.observation_shape, first.observation_dtype, first.action_dim, first.max_episode_decisions
+        self._observations = shared_array(self._memory, (num_envs, *facts[0]), facts[1])
+        return facts
+
+    def reset(self, indices: list[int], seeds: list[tuple[int, int, int]]) -> None:
+        for index, seed in zip(indices, seeds):
+            self._observations[index] = self._environments[index].reset(seed).observation
+
+    def step(self, indices: list[int], actions: np.ndarray) -> list[tuple[Any, ...]]:
+        """Reward, discount, last and capped of each."""
+        steps = [self._environments[index].step(action) for index, action in zip(indices, actions)]
+        self._observations[indices] = [step.observation for step in steps]
+        return [step[1:] for step in steps]
+
+    def save_state(self, indices: list[int]) -> list[State]:
+        return [self._environments[index].save_state() for index in indices]
+
+    def restore_state(self, indices: list[int], states: list[State]) -> None:
+        for index, state in zip(indices, states):
+            self._observations[index] = self._environments[index].restore_state(state)
+
+    def render(self, indices: list[int], height: int, width: int) -> list[np.ndarray]:
+        return [self._environments[index].render(height, width) for index in indices]
+
+    def close(self) -> None:
+        for environment in self._environments.values():
+            environment.close()
+
+
+def shared_array(memory: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """The array in the file of descriptor `memory`, which every process that attaches it sees; zeros at first."""
+    size = math.prod(shape) * dtype.itemsize
+    os.ftruncate(memory, size)
+    return np.frombuffer(mmap.mmap(memory, size), dtype).reshape(shape)
+
+
+def main(number: int, socket: int, memory: int, parent: int) -> None:
+    """Serves requests (method, arguments) from `socket` until it closes; replies with the result or a UserError."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    requests = Connection(socket)
-    group = Group(memory)
+    requests, share = Connection(socket), Share(memory)
     try:
         while True:
             method, arguments = requests.recv()
             try:
-                result = group.call(method, arguments)
+                reply = getattr(share, method)(*arguments)
             except UserError as error:
-                requests.send(("user error", str(error), ""))
+                reply = error
             except Exception as error:
-                requests.send(("error", f"{type(error).__name__}: {error}", traceback.format_exc()))
-            else:
-                requests.send(("ok", result))
+                reply = WorkerError(f"environment worker {number} failed in {method}: {type(error).__name__}: {error}")
+                reply.add_note(traceback.format_exc())
+            requests.send(reply)
     except (EOFError, ConnectionError):
         pass  # the parent has closed its end, on purpose or by dying
 
@@ -41,7 +100,3 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main(*(int(word) for word in sys.argv[1:]))

@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from tqdm import tqdm
 
 import envs
+from cli.program import quiet
 from cli.words import composed
 from drqv2.snapshot import LoadedPolicy
 from evaluation.conversion import Conversion, ConversionRun
@@ -59,7 +60,7 @@ class Policy:
         self._options, self._alpha = options, alpha
         settings = _settings(options)
         self.name = "ANN" if alpha is None else label(settings.neuron.name, settings.crpi.mode, alpha)
-        with ConversionRun(settings, say=_quiet if alpha is not None else tqdm.write) as run:
+        with ConversionRun(settings, say=quiet if alpha is not None else tqdm.write) as run:
             self._conversion = None if alpha is None else run.converted()
             self._policy = run.ann if self._conversion is None else self._conversion.spiking_policy(1)
         self.loaded: LoadedPolicy = run.policy  #: the file: its path, hash, frame and network
@@ -82,7 +83,7 @@ class Policy:
     def returns(self, episodes: int = 10, seed: int = 1) -> np.ndarray:
         """float64 [episodes]: sums of rewards over the episodes that convert.py reports under this seed."""
         settings = _settings(self._options | {"num_eval_episodes": episodes, "seed": seed})
-        with ConversionRun(settings, say=_quiet) as run, Progress(_quiet) as progress:
+        with ConversionRun(settings, say=quiet) as run, Progress(quiet) as progress:
             if self._conversion is None:
                 keys, rollouts = run.ann_keys("report"), run.rollouts()
             else:
@@ -136,7 +137,3 @@ def _settings(options: dict[str, Any]) -> ConvertSettings:
         if name != "neuron":
             place[last] = value
     return ConvertSettings.from_dict(values)
-
-
-def _quiet(line: str) -> None:
-    pass

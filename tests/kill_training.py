@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.cli.command import run, start
-from tests.cli.test_train import STATE, rows, weights
+from tests.cli.test_train import STATE, episodes, rows, weights
 
 FOLDER = "exp_local/cartpole_swingup/state_seed1"
 
@@ -47,7 +47,7 @@ def main() -> None:
         kills = lost = 0
         while kills < options.kills:
             process = start("train.py", *words, cwd=killed)
-            before = count(killed)
+            before = episodes(killed / FOLDER)
             wait_for_lock(process, killed)
             # A part of the whole, so that it takes about that many kills to get to the end.
             time.sleep(rng.uniform(0, 2 * span / options.kills))
@@ -59,7 +59,7 @@ def main() -> None:
             half = [path.name for path in (killed / FOLDER).rglob("*.tmp")]
             lost += bool(half)
             caught = f", caught writing {', '.join(half)}" if half else ""
-            print(f"kill {kills}: {before} → {count(killed)} episodes{caught}", flush=True)
+            print(f"kill {kills}: {before} → {episodes(killed / FOLDER)} episodes{caught}", flush=True)
         run("train.py", *words, cwd=killed)
         same = all(
             rows(whole / FOLDER / f"{kind}.csv") == rows(killed / FOLDER / f"{kind}.csv") for kind in ("train", "eval")
@@ -69,11 +69,6 @@ def main() -> None:
         end = "the same, bit for bit" if same else "ANOTHER"
         print(f"{kills} kills, {lost} of them while a file was being written; the end is {end}")
     sys.exit(0 if same else 1)
-
-
-def count(folder: Path) -> int:
-    path = folder / FOLDER / "train.csv"
-    return max(0, len(path.read_text().splitlines()) - 1) if path.exists() else 0
 
 
 def wait_for_lock(process, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from envs.spaces import Spaces
+from envs.gymnasium_task import Spaces
 from runtime.archives import ArchiveError, printable
 from runtime.errors import UserError
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from drqv2.foreign import chain, vecnormalize
 from drqv2.foreign.chain import ForeignPolicy, Layer
-from envs.spaces import Spaces
+from envs.gymnasium_task import Spaces
 from runtime import archives
 from runtime.archives import ArchiveError, printable
 from runtime.errors import UserError

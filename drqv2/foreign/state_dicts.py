@@ -10,7 +10,7 @@ from torch import Tensor
 
 from drqv2.foreign import chain
 from drqv2.foreign.chain import ForeignPolicy
-from envs.spaces import Spaces
+from envs.gymnasium_task import Spaces
 from runtime.archives import ArchiveError, check_tensors, printable
 from runtime.errors import UserError
 

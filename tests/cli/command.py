@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import importlib
-import json
-import logging
+import multiprocessing
 import os
-import select
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
 from envs import gl
 from runtime.errors import UserError
+from tests.cli import warm
 
 ROOT = Path(__file__).resolve().parents[2]
+LIBRARIES = ["torch.export", "torch.utils.tensorboard", "numba", "scipy.stats", "pydantic", "matplotlib.figure"]
+LIBRARIES += ["hydra.utils", "hydra.main", "tqdm", "jinja2", "imageio.v3", "dm_control.suite"]
+# Options of convert.py and analyze.py that make a run of seconds.
+TINY = ("env_name=cartpole_swingup", "SNN_ts=2", "calibration.steps=8", "num_eval_episodes=2", "max_decisions=4")
+TINY += ("num_workers=0", "chunk=2", "device=cpu")
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(LIBRARIES)
+# What a test that failed has left running.
+atexit.register(lambda: [process.kill() for process in multiprocessing.active_children()])
 
 
 @functools.cache
@@ -38,17 +47,6 @@ def environment(**extra: str) -> dict[str, str]:
     return renderer() | os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | extra
 
 
-@functools.cache
-def forks() -> socket.socket:
-    """Where tests.cli.warm takes requests; it ends with this process."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        command = [sys.executable, "-m", "tests.cli.warm", str(theirs.fileno())]
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-        subprocess.Popen(command, cwd=ROOT, env=environment(), pass_fds=[theirs.fileno()], **streams)
-    return ours
-
-
 class Output(NamedTuple):
     """What a program printed; all of it under `stdout` where the two are not told apart."""
 
@@ -57,43 +55,33 @@ class Output(NamedTuple):
 
 
 class Process:
-    """`python <words>` in a session of its own; its output goes to files that are gone with it."""
+    """`python <words>`, forked from a process that has loaded `LIBRARIES`; its output goes to files."""
 
     def __init__(self, words: tuple[str, ...], cwd: Path, env: dict[str, str], stderr_apart: bool):
-        self._words = words
-        self._out = tempfile.TemporaryFile("w+")
-        self._error = tempfile.TemporaryFile("w+") if stderr_apart else self._out
-        ours, theirs = socket.socketpair()
-        ignored = [number for number in (signal.SIGINT,) if signal.getsignal(number) is signal.SIG_IGN]
-        request = {"words": words, "folder": str(cwd), "env": env, "ignored": ignored}
-        with theirs, open(os.devnull) as nothing:
-            descriptors = [theirs.fileno(), *(file.fileno() for file in (nothing, self._out, self._error))]
-            socket.send_fds(forks(), [json.dumps(request).encode()], descriptors)
-        self._answers = ours.makefile()
-        self._socket = ours
-        self.pid = int(self._answers.readline())
-        self.returncode: int | None = None
+        self._out = tempfile.NamedTemporaryFile("w+")
+        self._error = tempfile.NamedTemporaryFile("w+") if stderr_apart else self._out
+        streams, ignored = (self._out.name, self._error.name), signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        self._process = FORKS.Process(target=warm.run, args=(words, str(cwd), env, streams, ignored))
+        self._process.start()
+        self.pid = self._process.pid
 
     def wait(self, timeout: float | None = None) -> int:
-        """Raises TimeoutExpired."""
-        if self.returncode is None:
-            if not select.select([self._socket], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(self._words, timeout)
-            self.returncode = int(self._answers.readline())
-        return self.returncode
+        """Its exit code. Raises TimeoutExpired."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("python", timeout)
+        return self._process.exitcode
 
     def poll(self) -> int | None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.wait(0)
-        return self.returncode
+        return self._process.exitcode
 
     def output(self, code: int = 0, timeout: float | None = 300) -> Output:
         """What it has printed, once it has ended with this exit code and no traceback."""
-        self.wait(timeout)
+        ended = self.wait(timeout)
         self._out.seek(0)
         self._error.seek(0)
         printed = Output(self._out.read(), self._error.read())
-        assert self.returncode == code and "Traceback" not in printed.stdout + printed.stderr, printed
+        assert ended == code and "Traceback" not in printed.stdout + printed.stderr, printed
         return printed
 
     def send_signal(self, number: int) -> None:
@@ -116,39 +104,14 @@ def run(*words: str, cwd: Path, code: int = 0, timeout: float = 300, **env: str)
         process.send_signal(signal.SIGKILL)
 
 
-def wait_for(
-    condition: Callable[[], object], process: Process | subprocess.Popen | None = None, seconds: float = 600
-) -> None:
-    """Until `condition` is true, which `process`, if one is given, must make it while it runs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline and (process is None or process.poll() is None)
-        time.sleep(0.02)
-
-
 def run_here(module: str, words: tuple[str, ...], cwd: Path, capsys, monkeypatch) -> tuple[int, str]:
     """The same command line inside this process, which spares seconds of start-up: its exit code and stderr."""
-    from hydra.core.global_hydra import GlobalHydra
-
     GlobalHydra.instance().clear()
     monkeypatch.chdir(cwd)
-    monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setattr(sys, "argv", [str(ROOT / f"{module}.py"), *words])
-    # Hydra's logging set-up shuts all handlers down, and absl's, if dm_control was imported while pytest captured
-    # stderr, would close pytest's own stream.
-    monkeypatch.setattr(logging, "shutdown", lambda *_: None)
+    # Hydra's logging would close pytest's streams, and disable loggers that later tests want to hear.
+    monkeypatch.setattr("hydra._internal.logging_config.configure_logging", lambda config: None)
     capsys.readouterr()
-    code = 0
-    level, loggers = logging.root.level, logging.root.manager.loggerDict
-    before = {name: logger.disabled for name, logger in loggers.items() if isinstance(logger, logging.Logger)}
-    try:
+    with pytest.raises(SystemExit) as end:
         importlib.import_module(module).main()
-    except SystemExit as exit_:
-        code = exit_.code or 0
-    finally:
-        # It also disables every logger that exists, which later tests in this process may want to hear.
-        logging.root.setLevel(level)
-        for name, logger in loggers.items():
-            if isinstance(logger, logging.Logger):
-                logger.disabled = before.get(name, False)
-    return code, capsys.readouterr().err
+    return end.value.code, capsys.readouterr().err

@@ -6,25 +6,14 @@ import json
 import signal
 
 from analysis.document import Analysis
-from tests.cli.command import run, start, wait_for
+from tests.cli.command import TINY, run, start
+from tests.processes import wait_for
 
-TINY = (
-    "env_name=cartpole_swingup",
-    "SNN_ts=2",
-    "calibration.steps=8",
-    "num_eval_episodes=2",
-    "crpi.select_episodes=1",
-    "crpi.alpha=[0,0.5]",
-    "max_decisions=4",
-    "num_workers=0",
-    "chunk=2",
-    "device=cpu",
-    "layer_decisions=1",
-)
+WORDS = (*TINY, "crpi.select_episodes=1", "crpi.alpha=[0,0.5]", "layer_decisions=1")
 
 
 def test_one_run_after_training_on_pixels(cwd):
-    done = run("analyze.py", *TINY, cwd=cwd)
+    done = run("analyze.py", *WORDS, cwd=cwd)
     [path] = cwd.glob("results/analysis/cartpole_swingup/*/analysis.json")
     found = Analysis.read(path)
     assert (found.obs, found.capped, len(found.methods[0].layers)) == ("pixels", True, 7)
@@ -34,7 +23,7 @@ def test_one_run_after_training_on_pixels(cwd):
 
 
 def test_a_sweep_from_state_with_another_neuron_and_a_second_one_from_the_store(cwd):
-    words = ("-m", *TINY, "obs=state", "SNN_ts=2,3", "neuron=mt", "num_workers=1")
+    words = ("-m", *WORDS, "obs=state", "SNN_ts=2,3", "neuron=mt", "num_workers=1")
     run("analyze.py", *words, cwd=cwd)
     found = [Analysis.read(path) for path in sorted(cwd.glob("results/analysis/sweeps/*/*/analysis.json"))]
     assert [(one.conversion.rule, one.conversion.n_thresholds, one.conversion.timesteps) for one in found] == [
@@ -47,7 +36,7 @@ def test_a_sweep_from_state_with_another_neuron_and_a_second_one_from_the_store(
 
 
 def test_ctrl_c_keeps_finished_episodes_and_the_same_command_goes_on(cwd):
-    words = (*TINY, "obs=state", "max_decisions=100")
+    words = (*WORDS, "obs=state", "max_decisions=100")
     process = start("analyze.py", *words, cwd=cwd)
     wait_for(lambda: len(list(cwd.glob("results/cells/analysis/*/*.npz"))) >= 4, process)
     process.send_signal(signal.SIGINT)

@@ -10,19 +10,8 @@ import numpy as np
 import pytest
 
 from evaluation import result as results
-from tests.cli.command import run, run_here, start, wait_for
-
-TINY = (
-    "env_name=cartpole_swingup",
-    "SNN_ts=2",
-    "calibration.steps=8",
-    "num_eval_episodes=2",
-    "crpi.select_episodes=1",
-    "max_decisions=4",
-    "num_workers=0",
-    "chunk=2",
-    "device=cpu",
-)
+from tests.cli.command import TINY, run, run_here, start
+from tests.processes import wait_for
 
 
 def _found(cwd):
@@ -31,7 +20,7 @@ def _found(cwd):
 
 @pytest.mark.parametrize("obs", ["state", "pixels"])
 def test_one_run_after_training_no_file_moved(cwd, obs):
-    done = run("convert.py", *TINY, f"obs={obs}", "crpi.alpha=[0,0.5,1]", cwd=cwd)
+    done = run("convert.py", *TINY, f"obs={obs}", "crpi.alpha=[0,0.5,1]", "crpi.select_episodes=1", cwd=cwd)
     [result] = _found(cwd)
     assert (result.status, result.obs, result.alpha.requested) == ("ok", obs, [0.0, 0.5, 1.0])
     snapshot = cwd / "exp_local" / "cartpole_swingup" / f"{obs}_seed1" / "snapshot.pt"
@@ -39,6 +28,7 @@ def test_one_run_after_training_no_file_moved(cwd, obs):
     assert re.search(r"^ANN .*100\.0 %", done.stdout, re.M) and re.search(r"^IF ", done.stdout, re.M)
     assert re.search(r"^α = \S+ was best on 1 selection episode; the table shows 2 other episodes$", done.stdout, re.M)
     assert "not returns" in done.stdout, "capped sums must not pass for returns"
+    assert not list(cwd.rglob("report.html")) and not list(cwd.rglob("sweep.json")), "a single run has no report"
     [npy] = cwd.glob("results/**/returns.npy")
     assert np.load(npy).shape == (3,)
     written = re.search(r"^written: (.*)$", done.stdout, re.M)[1]
@@ -72,6 +62,8 @@ def test_a_job_that_cannot_be_leaves_the_rest_of_the_sweep_alone(cwd):
     assert [result.status for result in found] == ["ok", "failed", "ok"]
     assert "crpi.alpha=9" in found[1].cause and found[1].config["crpi"]["alpha"] == 9
     assert "crpi.alpha=9" in done.stderr
+    [report] = cwd.glob("results/sweeps/*/report/report.md")
+    assert "3 jobs: 2 cut short by max\\_decisions, 1 failed." in report.read_text()
 
 
 def test_a_fault_of_the_program_in_a_job_leaves_the_rest_of_the_sweep_alone(cwd, capsys, monkeypatch):
@@ -94,15 +86,7 @@ def test_a_fault_of_the_program_in_a_job_leaves_the_rest_of_the_sweep_alone(cwd,
     ids=["ctrl_c", "sigterm"],
 )
 def test_a_stop_keeps_finished_episodes_and_the_same_command_goes_on(cwd, sent, code, said):
-    words = (
-        *TINY[:-4],
-        "obs=state",
-        "num_workers=1",
-        "chunk=2",
-        "device=cpu",
-        "max_decisions=100",
-        "num_eval_episodes=6",
-    )
+    words = (*TINY, "obs=state", "num_workers=1", "max_decisions=100", "num_eval_episodes=6")
     process = start("convert.py", *words, cwd=cwd)
     wait_for(lambda: len(list(cwd.glob("results/cells/*/*.json"))) >= 2, process)
     process.send_signal(sent)

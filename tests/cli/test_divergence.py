@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evaluation import result as results
-from tests.cli.command import ROOT, run
+from tests.cli.command import ROOT, TINY, run
 
 # convert.py as it is, but for a pole that is set spinning at 10⁹ rad/s in one of the environments' processes' steps.
 PROGRAM = f"""
@@ -23,16 +23,7 @@ def spin(task, control):
 SuiteTask.step = spin
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-WORDS = (
-    "env_name=cartpole_swingup",
-    "obs=state",
-    "calibration.steps=8",
-    "num_eval_episodes=4",
-    "max_decisions=100",
-    "num_workers=0",
-    "chunk=2",
-    "device=cpu",
-)
+WORDS = (*TINY, "obs=state", "num_eval_episodes=4", "max_decisions=100")
 
 
 def test_the_job_fails_with_the_cause_and_the_sweep_goes_on(cwd):

@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
 
 from evaluation import result as results
-from tests.cli.command import Process, run, start, wait_for
+from tests.cli.command import TINY, run, start
+from tests.processes import children, is_running, wait_for
 
 EPISODES = 6
-WORDS = (
-    "env_name=cartpole_swingup",
-    "obs=state",
-    "SNN_ts=2",
-    "crpi.alpha=0",
-    "calibration.steps=8",
-    f"num_eval_episodes={EPISODES}",
-    "max_decisions=200",
-    "num_workers=1",
-    "chunk=2",
-    "device=cpu",
-)
+WORDS = (*TINY, "obs=state", "crpi.alpha=0", f"num_eval_episodes={EPISODES}", "max_decisions=200", "num_workers=1")
 
 
-def cells(folder: Path) -> int:
-    return len(list(folder.glob("results/cells/??/*.json")))
-
-
-def children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def wait_for_cells(process: Process, folder: Path, count: int) -> list[int]:
-    """The workers of `process`, once it has finished that many episodes."""
-    wait_for(lambda: cells(folder) >= count, process)
-    return children(process.pid)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
+def cells(folder: Path, steps: int | None = None) -> int:
+    """How many episodes are stored; with `steps` those of the network with that T."""
+    found = [json.loads(path.read_text())["key"] for path in folder.glob("results/cells/??/*.json")]
+    return sum(steps is None or cell["method"]["timesteps"] == steps for cell in found)
 
 
 def shared_memory() -> set[str]:
@@ -62,7 +35,8 @@ def assert_only_the_missing_is_computed(cwd: Path, kept: int) -> None:
 
 def test_a_killed_worker_fails_its_job_with_the_cause_and_a_rerun_goes_on(cwd):
     process = start("convert.py", *WORDS, "-m", "SNN_ts=2,3", cwd=cwd)
-    [worker] = wait_for_cells(process, cwd, 2)
+    wait_for(lambda: cells(cwd) >= 2, process)
+    [worker] = children(process.pid)
     os.kill(worker, signal.SIGKILL)
     output = process.output(1).stdout
     [line] = [line for line in output.splitlines() if line.startswith("error: ")]
@@ -78,7 +52,8 @@ def test_a_killed_worker_fails_its_job_with_the_cause_and_a_rerun_goes_on(cwd):
 def test_after_a_killed_convert_nothing_runs_on_and_a_rerun_goes_on(cwd):
     shared = shared_memory()
     process = start("convert.py", *WORDS, cwd=cwd)
-    workers = wait_for_cells(process, cwd, 2)
+    wait_for(lambda: cells(cwd) >= 2, process)
+    workers = children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.wait(60)
     assert workers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -10,25 +9,15 @@ from pathlib import Path
 import pytest
 
 from evaluation import result as results
-from tests.cli.command import run, start, wait_for
-from tests.cli.test_kills import children, is_running
+from tests.cli.command import TINY, run, start
+from tests.cli.test_kills import cells, shared_memory
+from tests.processes import children, descendants, is_running, read, wait_for
 
 pytest.importorskip("joblib")
 pytest.importorskip("submitit")
 
 # State policies that ship with the repository.
-TINY = (
-    "obs=state",
-    "SNN_ts=2",
-    "crpi.alpha=0",
-    "calibration.steps=8",
-    "num_eval_episodes=2",
-    "max_decisions=4",
-    "num_workers=0",
-    "chunk=2",
-    "device=cpu",
-    "hydra.sweep.dir=swept",
-)
+WORDS = (*TINY, "obs=state", "crpi.alpha=0", "hydra.sweep.dir=swept")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
@@ -38,7 +27,7 @@ def report_of(folder: Path) -> str:
 
 @pytest.mark.parametrize("launcher", [JOBLIB, ("hydra/launcher=submitit_local",)], ids=["joblib", "submitit_local"])
 def test_two_jobs_in_processes_of_their_own_one_of_which_fails(tmp_path, launcher):
-    done = run("convert.py", "-m", *launcher, *TINY, "env_name=cheetah_run", "SNN_ts=2,0", cwd=tmp_path, code=1)
+    done = run("convert.py", "-m", *launcher, *WORDS, "env_name=cheetah_run", "SNN_ts=2,0", cwd=tmp_path, code=1)
     [line] = [line for line in done.stderr.splitlines() if "error: " in line]
     assert line == "error: [2/2 SNN_ts=0] SNN_ts=0: must be an integer of at least 1"
     assert "[1/2 SNN_ts=2] ANN " in done.stdout or "submitit" in launcher[0]
@@ -48,32 +37,13 @@ def test_two_jobs_in_processes_of_their_own_one_of_which_fails(tmp_path, launche
 
 
 EPISODES = 8
-LONG = (
-    "env_name=cartpole_swingup",
-    "obs=state",
-    "crpi.alpha=0",
-    "calibration.steps=8",
-    f"num_eval_episodes={EPISODES}",
-    "max_decisions=100",
-    "num_workers=1",
-    "chunk=2",
-    "device=cpu",
-    "hydra.sweep.dir=swept",
-)
-
-
-def descendants(pid: int) -> list[int]:
-    return [pid_ for child in children(pid) for pid_ in (child, *descendants(child))]
-
-
-def cells(folder: Path, steps: int | None = None) -> int:
-    """How many episodes are stored; with `steps` those of the network with that T."""
-    found = [json.loads(path.read_text())["key"] for path in folder.glob("results/cells/??/*.json")]
-    return sum(steps is None or cell["method"]["timesteps"] == steps for cell in found)
+LONG = (*WORDS, f"num_eval_episodes={EPISODES}", "max_decisions=100", "num_workers=1")
+TRAINING = ("task=cartpole_swingup", "preset=state", "num_seed_frames=40", "num_expl_steps=10", "num_eval_episodes=1")
+TRAINING += ("max_decisions=20", "batch_size=8", "hidden_dim=16", "feature_dim=8", "use_tb=false", "device=cpu")
 
 
 def test_kill_9_of_a_submitit_job(tmp_path):
-    shared = set(os.listdir("/dev/shm"))
+    shared = shared_memory()
     process = start("convert.py", "-m", "hydra/launcher=submitit_local", *LONG, "SNN_ts=40,2", cwd=tmp_path)
     wait_for(lambda: cells(tmp_path, 40) >= 2, process)
     # The first job's controller, the job itself, and its environments' worker.
@@ -91,7 +61,7 @@ def test_kill_9_of_a_submitit_job(tmp_path):
     assert f"report: {tmp_path / 'swept/report/report.html'}" in output
     assert "2 jobs: 1 cut short by max\\_decisions, 1 without a result." in report_of(tmp_path / "swept")
     assert results.read(tmp_path / "swept/1").status == "ok" and not (tmp_path / "swept/0/result.json").exists()
-    assert not any(map(is_running, workers)) and set(os.listdir("/dev/shm")) <= shared
+    assert not any(map(is_running, workers)) and shared_memory() <= shared
     kept = cells(tmp_path, 40)
     assert 2 <= kept < EPISODES
     run("convert.py", "-m", *LONG, "SNN_ts=40,2", "hydra.sweep.dir=again", cwd=tmp_path)
@@ -104,66 +74,35 @@ def test_kill_9_of_a_joblib_process(tmp_path):
     process = start("convert.py", "-m", *JOBLIB, *LONG, "num_eval_episodes=40", "SNN_ts=40,42", cwd=tmp_path)
     wait_for(lambda: cells(tmp_path, 40) and cells(tmp_path, 42), process)
     below = descendants(process.pid)
-    [job, *_] = [pid for pid in below if b"envs.worker" in b"".join(map(command_line, children(pid)))]
+    [job, *_] = [pid for pid in below if "envs.worker" in "".join(read(child, "cmdline") for child in children(pid))]
     os.kill(job, signal.SIGKILL)
     assert "error: one of the processes was killed" in process.output(1, timeout=600).stdout
     assert "2 jobs: 2 without a result." in report_of(tmp_path / "swept")
 
 
-def command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
 def test_trainings_side_by_side_one_of_which_fails(tmp_path):
-    words = (
-        "task=cartpole_swingup",
-        "preset=state",
-        "num_train_frames=100",
-        "num_seed_frames=40",
-        "num_expl_steps=10",
-        "eval_every_frames=100",
-        "num_eval_episodes=1",
-        "max_decisions=20",
-        "batch_size=8",
-        "hidden_dim=16",
-        "feature_dim=8",
-        "use_tb=false",
-        "device=cpu",
-    )
-    done = run("train.py", "-m", *JOBLIB, *words, "seed=1,2,-1", cwd=tmp_path, code=1)
-    assert sorted(path.parent.name for path in tmp_path.glob("exp_local/*/*/policy.pt")) == [
-        "state_seed1",
-        "state_seed2",
-    ]
+    words = (*JOBLIB, *TRAINING, "num_train_frames=100", "eval_every_frames=100", "seed=1,2,-1")
+    done = run("train.py", "-m", *words, cwd=tmp_path, code=1)
+    runs = sorted(path.parent.name for path in tmp_path.glob("exp_local/*/*/policy.pt"))
+    assert runs == ["state_seed1", "state_seed2"]
     [line] = [line for line in done.stderr.splitlines() if "error: " in line]
     assert "seed=-1: must be an integer" in line
+
+
+def tools(folder: Path, **scripts: str) -> str:
+    """A PATH on which these shell scripts come first."""
+    (folder / "bin").mkdir()
+    for name, text in scripts.items():
+        (folder / "bin" / name).write_text(f"#!/bin/sh\n{text}")
+        (folder / "bin" / name).chmod(0o755)
+    return os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
 
 
 def test_ctrl_c_ends_every_process_of_joblib(tmp_path):
     """Without psutil joblib asks pgrep, which slim images lack and a second Ctrl-C ends: it failed in a traceback then,
     and the trainings went on unseen."""
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/pgrep").write_text("#!/bin/sh\nexit 3\n")
-    (tmp_path / "bin/pgrep").chmod(0o755)
-    words = (
-        "task=cartpole_swingup",
-        "preset=state",
-        "num_train_frames=1000000",
-        "num_seed_frames=40",
-        "num_expl_steps=10",
-        "max_decisions=20",
-        "batch_size=8",
-        "hidden_dim=16",
-        "feature_dim=8",
-        "use_tb=false",
-        "device=cpu",
-        "num_eval_episodes=1",
-    )
-    path = os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])
-    process = start("train.py", "-m", *JOBLIB, *words, "seed=1,2", cwd=tmp_path, PATH=path)
+    words = (*JOBLIB, *TRAINING, "num_train_frames=1000000", "seed=1,2")
+    process = start("train.py", "-m", *words, cwd=tmp_path, PATH=tools(tmp_path, pgrep="exit 3\n"))
     curves = lambda: [path.read_text() for path in tmp_path.glob("exp_local/*/*/train.csv")]  # noqa: E731
     wait_for(lambda: sum(text.count("\n") > 2 for text in curves()) == 2, process)
     below = descendants(process.pid)
@@ -180,8 +119,7 @@ def test_ctrl_c_ends_every_process_of_joblib(tmp_path):
 
 
 # What submitit asks of Slurm, answered by this machine: all jobs of an array run at once.
-SBATCH = """#!/bin/sh
-for file; do :; done
+SBATCH = """for file; do :; done
 echo "$*" >> {log}
 grep '^#SBATCH' "$file" >> {log}
 (
@@ -194,49 +132,23 @@ grep '^#SBATCH' "$file" >> {log}
 ) >/dev/null 2>&1 </dev/null &
 echo "Submitted batch job 7"
 """
-SRUN = """#!/bin/sh
-while [ "$1" != "${{1#-}}" ]; do
+SRUN = """while [ "$1" != "${1#-}" ]; do
     case $1 in --output | --error) shift ;; esac
     shift
 done
 exec "$@"
 """
-SACCT = """#!/bin/sh
-echo 'JobID|State|NodeList'
+SACCT = """echo 'JobID|State|NodeList'
 """
 
 
 def test_a_sweep_on_slurm(tmp_path):
-    tools, log = tmp_path / "bin", tmp_path / "log"
-    tools.mkdir()
-    for name, text in {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT, "scontrol": SACCT}.items():
-        (tools / name).write_text(text.format(log=log))
-        (tools / name).chmod(0o755)
-    path = os.pathsep.join([str(tools), os.environ["PATH"]])
+    log = tmp_path / "log"
+    path = tools(tmp_path, sbatch=SBATCH.format(log=log), srun=SRUN, sacct=SACCT, scontrol=SACCT)
     words = ("hydra/launcher=submitit_slurm", "hydra.launcher.partition=short", "hydra.launcher.timeout_min=30")
-    done = run(
-        "convert.py",
-        "-m",
-        *words,
-        *TINY,
-        "env_name=cartpole_swingup",
-        "SNN_ts=2,0",
-        cwd=tmp_path,
-        timeout=900,
-        code=1,
-        PATH=path,
-    )
+    words += (*WORDS, "SNN_ts=2,0")
+    done = run("convert.py", "-m", *words, cwd=tmp_path, timeout=900, code=1, PATH=path)
     assert "error: [2/2 SNN_ts=0] SNN_ts=0: must be an integer of at least 1" in done.stderr
     assert "2 jobs: 1 cut short by max\\_decisions, 1 failed." in report_of(tmp_path / "swept")
     asked = log.read_text()
     assert "--partition=short" in asked and "--time=30" in asked and "--array=0-1" in asked
-
-
-def test_slurm_where_there_is_none(tmp_path):
-    """Submitit would end in a traceback."""
-    done = run(
-        "convert.py", "-m", "hydra/launcher=submitit_slurm", "+paper=table3", cwd=tmp_path, code=2, PATH=str(tmp_path)
-    )
-    assert done.stderr.count("\n") == 1
-    assert "hydra/launcher=submitit_slurm" in done.stderr and "joblib" in done.stderr
-    assert not list(tmp_path.iterdir())

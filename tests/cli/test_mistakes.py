@@ -154,7 +154,9 @@ MISTAKES = [
     ("convert", "neuron=if neuron.coding=differential", "snm"),
     ("convert", "-m hydra/sweeper=optuna", "never tune on what you report"),
     ("convert", "+sweep=tune hydra.sweeper.storage=sqlite:///a.db", "hydra.sweeper.storage=sqlite:///a.db: optuna 2"),
+    ("convert", "-m hydra/launcher=submitit_slurm", "hydra/launcher=submitit_slurm: no srun is found here … joblib"),
     ("train", "replay_buffer_size=100000000 num_train_frames=1000000000", "replay_buffer_size … smaller"),
+    ("convert", "-m obs=state SNN_ts=2,4 hydra.sweep.subdir=same", "hydra.sweep.subdir … same (2 jobs)"),
     # files and devices
     ("convert", "snapshot=nowhere.pt", "nowhere.pt"),
     ("convert", "snapshot=other.txt", "other.txt"),

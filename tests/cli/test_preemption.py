@@ -15,17 +15,13 @@ from pathlib import Path
 import pytest
 
 from drqv2.snapshot import read_snapshot
-from tests.cli.command import ROOT, environment, start, wait_for
-from tests.cli.test_train import STATE
+from tests.cli.command import ROOT, environment, start
+from tests.cli.test_train import STATE, episodes
+from tests.processes import wait_for
 
 # Snapshots come by signals alone.
 LONG = (*STATE, "num_train_frames=400000", "snapshot_every_frames=400000", "eval_every_frames=400000", "progress=false")
 FOLDER = "exp_local/cartpole_swingup/state_seed1"
-
-
-def episodes(folder: Path) -> int:
-    path = folder / FOLDER / "train.csv"
-    return len(path.read_text(encoding="utf-8").splitlines()) - 1 if path.exists() else 0
 
 
 def kept(folder: Path) -> tuple[int, int]:
@@ -37,7 +33,7 @@ def kept(folder: Path) -> tuple[int, int]:
 
 def test_sigterm_ends_the_run_with_its_episode_and_a_snapshot_of_it(tmp_path):
     process = start("train.py", *LONG, cwd=tmp_path)
-    wait_for(lambda: episodes(tmp_path) > 2, process)
+    wait_for(lambda: episodes(tmp_path / FOLDER) > 2, process)
     process.send_signal(signal.SIGTERM)
     assert "SIGTERM: ending with this episode, in 25 s at most" in process.output(143).stdout
     frame, last = kept(tmp_path)
@@ -86,12 +82,12 @@ def test_submitits_warning_writes_a_snapshot_and_queues_the_job_again(tmp_path):
     words = ("-m", "hydra/launcher=submitit_local", "hydra.sweep.dir=swept", *LONG)
     process = start("train.py", *words, cwd=tmp_path)
     lock = tmp_path / FOLDER / "run.lock"
-    wait_for(lambda: episodes(tmp_path) > 2, process)
+    wait_for(lambda: episodes(tmp_path / FOLDER) > 2, process)
     first = lock.read_text(encoding="utf-8")
     os.kill(int(first.split()[-1]), signal.SIGUSR2)
     wait_for(lambda: lock.read_text(encoding="utf-8") not in ("", first), process)
     before = read_snapshot(tmp_path / FOLDER / "snapshot.pt")[0]["episode"]
-    wait_for(lambda: episodes(tmp_path) > before, process)
+    wait_for(lambda: episodes(tmp_path / FOLDER) > before, process)
     logs = "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("swept/.submitit/*/*_log.*"))
     os.killpg(process.pid, signal.SIGTERM)
     process.wait(60)

@@ -16,20 +16,9 @@ import pytest
 from cli import terminal, usage, words
 from cli.sweep import SweepProgress
 from evaluation import result as results
-from tests.cli.command import ROOT, environment, run_here
+from tests.cli.command import ROOT, TINY, environment, run, run_here
 
-TINY = (
-    "env_name=cartpole_swingup",
-    "obs=state",
-    "SNN_ts=2",
-    "calibration.steps=8",
-    "num_eval_episodes=2",
-    "max_decisions=4",
-    "num_workers=0",
-    "chunk=2",
-    "device=cpu",
-    "hydra.run.dir=out",
-)
+WORDS = (*TINY, "obs=state", "hydra.run.dir=out")
 
 
 @pytest.mark.parametrize("program", words.PROGRAMS)
@@ -63,10 +52,8 @@ def test_the_version_is_the_toolkits():
 )
 def test_completion(typed, offered):
     """What the line of `eval "$(python train.py -sc install=bash)"` asks the program."""
-    asked = environment(COMP_LINE=f"python {typed}", COMP_POINT=str(len(typed) + 7), COMP_TYPE="9")
-    command = [sys.executable, str(ROOT / typed.split()[0]), "-sc", "query=bash"]
-    done = subprocess.run(command, env=asked, capture_output=True, text=True, timeout=120)
-    assert offered in done.stdout.split(), done.stderr
+    asked = {"COMP_LINE": f"python {typed}", "COMP_POINT": str(len(typed) + 7), "COMP_TYPE": "9"}
+    assert offered in run(typed.split()[0], "-sc", "query=bash", cwd=ROOT, **asked).stdout.split()
 
 
 def test_a_jobs_lines_say_which_job_speaks(capsys):
@@ -92,22 +79,24 @@ def test_a_reader_that_goes_and_letters_that_an_encoding_lacks(monkeypatch):
         print("nor this", flush=True)
 
 
+def convert(words: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess:
+    """As a shell runs it, with pipes and redirections."""
+    command = ["bash", "-c", f"set -o pipefail; '{sys.executable}' '{ROOT / 'convert.py'}' {words}"]
+    return subprocess.run(command, cwd=cwd, env=environment(**extra), capture_output=True, text=True, timeout=300)
+
+
 @pytest.mark.parametrize(
     "ends, extra",
     [("| head -n 1", {}), (">&-", {}), ("2>&-", {}), ("| cat", {"PYTHONIOENCODING": "ascii"})],
     ids=["head", "no stdout", "no stderr", "ascii"],
 )
 def test_a_result_stands_whatever_becomes_of_the_output(cwd: Path, ends, extra):
-    command = f"set -o pipefail; '{sys.executable}' '{ROOT / 'convert.py'}' {' '.join(TINY)} {ends}"
-    done = subprocess.run(["bash", "-c", command], cwd=cwd, env=environment(**extra), capture_output=True, timeout=300)
-    assert results.read(cwd / "out").status == "ok" and b"Traceback" not in done.stderr + done.stdout
+    done = convert(f"{' '.join(WORDS)} {ends}", cwd, **extra)
+    assert results.read(cwd / "out").status == "ok" and "Traceback" not in done.stderr + done.stdout
 
 
 def test_where_stderr_is_closed_a_mistake_is_told_on_stdout(cwd: Path):
-    command = f"'{sys.executable}' '{ROOT / 'convert.py'}' SNN_tz=2 2>&-"
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300
-    )
+    done = convert("SNN_tz=2 2>&-", cwd)
     assert done.returncode == 2 and done.stdout.startswith("error: SNN_tz=2: unknown option")
 
 
@@ -127,7 +116,7 @@ def test_ctrl_c_says_what_stands_and_leaves_no_empty_folder(cwd: Path, capsys, m
         raise stop
 
     monkeypatch.setattr("evaluation.run.convert", interrupted)
-    code, error = run_here("convert", TINY[:-1], cwd, capsys, monkeypatch)
+    code, error = run_here("convert", WORDS[:-1], cwd, capsys, monkeypatch)
     assert (code, error) == (130, "stopped by Ctrl-C; at frame 6,012; the same command goes on from frame 4,000\n")
     assert [path.name for path in cwd.iterdir()] == ["exp_local"]
 

@@ -8,26 +8,16 @@ import numpy as np
 import pytest
 import yaml
 
-from cli import tuning
-from tests.cli.command import run
+from cli import tuning, words
+from tests.cli.command import TINY, run
 
 pytest.importorskip("optuna")
 
-TINY = (
-    "env_name=cartpole_swingup",
-    "obs=state",
-    "calibration.steps=8",
-    "max_decisions=12",
-    "num_workers=0",
-    "chunk=2",
-    "device=cpu",
-    "crpi.select_episodes=2",
-    "hydra.sweep.dir=search",
-)
+WORDS = (*TINY, "obs=state", "max_decisions=12", "crpi.select_episodes=2", "hydra.sweep.dir=search")
 
 
 def test_three_trials(tmp_path):
-    done = run("convert.py", "+sweep=tune", *TINY, "hydra.sweeper.n_trials=3", "SNN_ts=2", cwd=tmp_path)
+    done = run("convert.py", "+sweep=tune", *WORDS, "hydra.sweeper.n_trials=3", cwd=tmp_path)
     trials = [json.loads((tmp_path / "search" / job / "trial.json").read_text()) for job in "012"]
     best = yaml.safe_load((tmp_path / "search/optimization_results.yaml").read_text())
     assert best["best_value"] == max(trial["value"] for trial in trials)
@@ -50,29 +40,7 @@ def test_three_trials(tmp_path):
 
 
 def test_words_make_the_configuration_again(tmp_path):
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    def plain(*words):
-        with initialize_config_dir(str(tuning.CONFIG_DIR), version_base="1.3"):
-            return OmegaConf.to_container(compose("convert", list(words)), resolve=True)
-
-    config = plain(
-        "env_name=finger_spin",
-        "obs=state",
-        "neuron=dc",
-        "neuron.n_thresholds=6",
-        "crpi.alpha=0.25",
-        "tune=true",
-        "seed=4",
-    )
-    words = tuning.words(config, 0.25)
-    assert plain(*words) == {**config, "tune": False}
-    assert sorted(words) == [
-        "crpi.alpha=0.25",
-        "env_name=finger_spin",
-        "neuron.n_thresholds=6",
-        "neuron=dc",
-        "obs=state",
-        "seed=4",
-    ]
+    given = ["env_name=finger_spin", "neuron=dc", "obs=state", "seed=4", "neuron.n_thresholds=6", "crpi.alpha=0.25"]
+    config = words.composed("convert", [*given, "tune=true"])
+    found = tuning.words(config, 0.25)
+    assert words.composed("convert", found) == {**config, "tune": False} and sorted(found) == sorted(given)

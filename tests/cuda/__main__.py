@@ -7,11 +7,11 @@ import runpy
 import sys
 from pathlib import Path
 
-from tests.cuda import stubs
+from tests.cuda import device
 
 
 def main(log_file: str, program: str, *words: str) -> None:
-    stubs.load()
+    device.load()
     from tests.cuda.pretended import pretend  # which loads torch
 
     sys.argv = [program, *words]

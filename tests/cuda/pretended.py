@@ -22,7 +22,7 @@ from unittest import mock
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.cuda import stubs
+from tests.cuda.device import load
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _CUDA = torch.device("cuda:0")
@@ -229,7 +229,7 @@ def log_in_use() -> Log:
 @contextlib.contextmanager
 def pretend() -> Iterator[Log]:
     """The device is there, in all threads that start inside."""
-    stubs.load()
+    load()
     device = _Device.in_use = _Device()
     says = {
         "is_available": True,

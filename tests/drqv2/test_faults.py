@@ -168,7 +168,7 @@ def diverging(trainer):
     step = trainer.env.step
 
     def spin(action):
-        trainer.env.physics.data.qvel[1] = 1e9  # rad/s: MuJoCo itself gives up
+        trainer.env._simulator.physics.data.qvel[1] = 1e9  # rad/s: MuJoCo itself gives up
         return step(action)
 
     trainer.env.step = spin

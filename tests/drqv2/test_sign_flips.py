@@ -70,13 +70,13 @@ def test_pixels_and_entries_that_the_state_lacks_are_refused(tmp_path):
 def test_the_spinner_turned_by_half_a_turn_looks_the_same_and_its_tip_changes_sign():
     env = envs.make("finger_spin")
     env.reset()
-    np.testing.assert_allclose(env.state_observation[ENTRIES], env.physics.tip_position(), atol=1e-6)
+    np.testing.assert_allclose(env.state_observation[ENTRIES], env._simulator.physics.tip_position(), atol=1e-6)
     pictures, tips = [], []
     for turn in (0.0, np.pi, np.pi / 2):
-        with env.physics.reset_context():
-            env.physics.named.data.qpos["hinge"] = 0.7 + turn
+        with env._simulator.physics.reset_context():
+            env._simulator.physics.named.data.qpos["hinge"] = 0.7 + turn
         pictures.append(env.render(84, 84).astype(int))
-        tips.append(env.physics.tip_position().copy())
+        tips.append(env._simulator.physics.tip_position().copy())
     assert np.abs(pictures[0] - pictures[1]).max() <= 2 < np.abs(pictures[0] - pictures[2]).max()
     np.testing.assert_allclose(tips[1], -tips[0], atol=1e-9)
     assert np.abs(tips[0]).max() > 0.05

@@ -21,16 +21,7 @@ def test_numpy_takes_every_seed(draw):
     assert np.random.RandomState(seed).randint(2**31) == np.random.RandomState(list(seed)).randint(2**31)
 
 
-def test_streams_are_those_of_the_protocol():
-    assert set(STREAMS) == {"train", "eval", "calibration", "selection", "report", "video"}
-
-
 @pytest.mark.parametrize("seed, episode, named", [(-1, 0, "seed=-1"), (2**32, 0, "seed="), (0, -5, "episode=-5")])
 def test_out_of_range_is_refused(seed, episode, named):
     with pytest.raises(UserError, match=named):
         episode_seed("train", seed, episode)
-
-
-def test_unknown_stream():
-    with pytest.raises(ValueError, match="testing.*train, eval"):
-        episode_seed("testing", 0, 0)

@@ -5,7 +5,6 @@ import pytest
 
 import envs
 from envs.tasks import is_gymnasium
-from envs.vector import VectorEnv
 
 SEED = envs.episode_seed("report", 3, 5)
 
@@ -49,12 +48,12 @@ def test_an_episode_goes_on_elsewhere_as_it_would_have_here(task, before):
     play(here, given[:before])
     there.reset(envs.episode_seed("train", 1, 1))  # another episode, with a target of its own
     play(there, given[:3])
-    state = here.save_state()
+    state, observation = here.save_state(), here.state_observation
     expected = play(here, given[before:])
     assert len(expected) > 3
     # Elsewhere, again from where that got to, and here, where the model is this episode's already.
     for environment in (there, there, here):
-        np.testing.assert_array_equal(environment.restore_state(state), state.observation)
+        np.testing.assert_array_equal(environment.restore_state(state), observation)
         assert_equal(play(environment, given[before:]), expected)
     # Random state came along: the next unseeded episode is the same.
     np.testing.assert_array_equal(here.reset().observation, there.reset().observation)
@@ -92,49 +91,22 @@ def test_a_frame_stack_comes_along():
     here, there = (envs.make("reacher_easy") for _ in range(2))
     given = actions(here, 8)
     here.reset(SEED), there.reset(envs.episode_seed("train", 1, 1))
-    play(here, given[:4])
-    np.testing.assert_array_equal(there.restore_state(here.save_state()), here.save_state().observation)
+    observation = play(here, given[:4])[-1].observation
+    np.testing.assert_array_equal(there.restore_state(here.save_state()), observation)
     assert_equal(play(there, given[4:]), play(here, given[4:]))
     here.close(), there.close()
-
-
-def test_there_is_no_state_before_the_first_reset():
-    with pytest.raises(RuntimeError, match="before the first reset"):
-        envs.make("cartpole_swingup", obs="state").save_state()
 
 
 def test_coordinates_know_no_full_turns():
     environment = envs.make("finger_spin", obs="state")
     environment.reset(SEED)
     before = environment.save_state().coordinates
-    environment.physics.named.data.qpos["hinge"] += 2 * np.pi
+    environment._simulator.physics.named.data.qpos["hinge"] += 2 * np.pi
     after = environment.save_state().coordinates
     np.testing.assert_allclose(after, before, atol=1e-12)
     quadruped = envs.make("quadruped_walk", obs="state")
     quadruped.reset(SEED)
     before = quadruped.save_state().coordinates
-    quadruped.physics.data.qpos[3:7] *= -1  # the same orientation
+    quadruped._simulator.physics.data.qpos[3:7] *= -1  # the same orientation
     np.testing.assert_allclose(quadruped.save_state().coordinates, before, atol=1e-12)
-    assert len(before) == 3 + 9 + (quadruped.physics.model.nq - 7) + quadruped.physics.model.nv
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_states_cross_processes(num_workers):
-    settings = dict(task="reacher_easy", obs="state", num_envs=3, num_workers=num_workers, max_decisions=9)
-    with VectorEnv(**settings) as here, VectorEnv(**settings) as there:
-        given = np.random.default_rng(0).uniform(-1, 1, (9, 3, 2)).astype(np.float32)
-        here.reset([0, 1, 2], [envs.episode_seed("report", 1, episode) for episode in range(3)])
-        for step in range(4):
-            here.step([0, 1, 2], given[step])
-        order = [2, 0, 1]
-        there.restore_state(order, here.save_state(order))
-        np.testing.assert_array_equal(there.observations, here.observations)
-        for step in range(4, 9):
-            one, other = here.step([0, 1, 2], given[step]), there.step([0, 1, 2], given[step])
-            np.testing.assert_array_equal(here.observations, there.observations)
-            np.testing.assert_array_equal(np.stack(one), np.stack(other))
-        assert one.capped.all()
-        with pytest.raises(ValueError, match="no episode running"):
-            there.step([0], given[0, :1])
-        with pytest.raises(ValueError, match="1 states for 2"):
-            there.restore_state([0, 1], here.save_state([0]))
+    assert len(before) == 3 + 9 + (quadruped._simulator.physics.model.nq - 7) + quadruped._simulator.physics.model.nv

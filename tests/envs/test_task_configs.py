@@ -1,17 +1,8 @@
-"""cfgs/task composed by Hydra over a config with DrQ-v2's common settings, against the published values."""
-
-from pathlib import Path
-
-import pytest
-import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
+"""cfgs/task as train.py composes it, against the published values."""
 
 import envs
+from cli import words
 
-CFGS = Path(__file__).resolve().parents[2] / "cfgs"
 COMMON = {"nstep": 3, "batch_size": 256, "lr": 1e-4, "feature_dim": 50, "replay_buffer_size": 1_000_000}
 
 EASY = """cartpole_balance cartpole_balance_sparse cartpole_swingup cup_catch finger_spin hopper_stand pendulum_swingup
@@ -41,40 +32,20 @@ def published(task):
     return expected
 
 
-@pytest.fixture
-def composed(tmp_path):
-    main = {"defaults": ["_self_", {"task": "cheetah_run"}], "hydra": {"searchpath": [str(CFGS)]}, **COMMON}
-    (tmp_path / "main.yaml").write_text(yaml.safe_dump(main, sort_keys=False))
-    GlobalHydra.instance().clear()
-
-    def compose_with(*overrides):
-        with initialize_config_dir(version_base="1.3", config_dir=str(tmp_path)):
-            return OmegaConf.to_container(compose("main", overrides=list(overrides)))
-
-    yield compose_with
-    GlobalHydra.instance().clear()
+def composed(*given):
+    values = words.composed("train", list(given))
+    return {name: values[name] for name in published("cheetah_run")} | {"obs": values["obs"]}
 
 
-def test_every_task_has_the_published_settings(composed):
-    assert composed() == published("cheetah_run")
+def test_every_task_has_the_published_settings():
     for task in envs.TASKS:
-        assert composed(f"task={task}") == published(task)
+        assert composed(f"task={task}") == published(task) | {"obs": "pixels"}
+    assert composed("task=walker_run", "nstep=5")["nstep"] == 5, "the command line wins over the task"
+    assert set(words.choices("task")) == {*envs.TASKS, *GYMNASIUM, "gymnasium"}
 
 
-def test_the_command_line_wins_over_the_task(composed):
-    assert composed("task=walker_run", "nstep=5")["nstep"] == 5
-
-
-@pytest.mark.parametrize("name", ["easy", "medium", "hard", "difficulty/easy", "cheetah"])
-def test_what_is_no_task_is_refused_with_the_list_of_tasks(composed, name):
-    with pytest.raises(HydraException) as refusal:
-        composed(f"task={name}")
-    offered = str(refusal.value).split("Available options in 'task':")[1].split("Config search path")[0].split()
-    assert set(offered) == {*envs.TASKS, *GYMNASIUM, "gymnasium"}
-
-
-def test_gymnasiums_tasks_are_learned_from_states_at_one_decision_per_step(composed):
+def test_gymnasiums_tasks_are_learned_from_states_at_one_decision_per_step():
     for task in GYMNASIUM:
-        values = composed(f"task={task}")
+        values = words.composed("train", [f"task={task}"])
         assert (values["task_name"], values["obs"], values["action_repeat"]) == (task, "state", 1)
         assert values["num_train_frames"] == 1_000_000

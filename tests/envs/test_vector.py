@@ -38,8 +38,6 @@ def test_equals_single_environments(task, obs, workers):
                 row |= {index: values for index, *values in zip(part, *(field.tolist() for field in outcome))}
             outcomes.append([tuple(row[index]) for index in range(count)])
             observations.append(vector.observations.copy())
-        assert vector.observations.dtype == vector.observation_dtype
-        assert vector.observations.shape == (count, *vector.observation_shape)
         shown = vector.render([2, 0], 60, 80)
     for index in range(count):
         alone = single(task, obs, seeds(count)[index], actions[:, index], max_decisions=decisions)
@@ -47,12 +45,48 @@ def test_equals_single_environments(task, obs, workers):
         assert [row[index] for row in outcomes] == alone[1]
     assert outcomes[-1][0][2:] == (True, True)  # last because capped
     environment = envs.make(task, obs="state")
+    assert (vector.action_dim, vector.max_episode_decisions) == (environment.action_dim, decisions)
     environment.reset(seeds(count)[2])
     for action in actions[:, 2]:
         environment.step(action)
     np.testing.assert_array_equal(shown[0], environment.render(60, 80))
     assert (shown[0] != shown[1]).any()
     environment.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("task, more", [("Hopper-v4", {"action_repeat": 1}), ("reacher_easy", {"max_decisions": 9})])
+def test_episodes_end_when_each_does_and_states_cross_processes(task, more, workers):
+    settings = {"task": task, "obs": "state", **more}
+    alone, running, lengths = [envs.make(**settings) for _ in range(3)], [0, 1, 2], {}
+    given = np.random.default_rng(0).uniform(-1, 1, (500, 3, alone[0].action_dim)).astype(np.float32)
+    for environment, seed in zip(alone, seeds(3)):
+        environment.reset(seed)
+    several = settings | {"num_envs": 3, "num_workers": workers}
+    with VectorEnv(**several) as here, VectorEnv(**several) as there:
+        here.reset(running, seeds(3))
+        for count, actions in enumerate(given, 1):
+            if count == 6:
+                there.restore_state(running[::-1], here.save_state(running[::-1]))
+                np.testing.assert_array_equal(there.observations, here.observations)
+            outcome = here.step(running, actions[running])
+            if count >= 6:
+                np.testing.assert_array_equal(np.stack(outcome), np.stack(there.step(running, actions[running])))
+            for place, index in enumerate(list(running)):
+                step = alone[index].step(actions[index])
+                np.testing.assert_array_equal(here.observations[index], step.observation)
+                assert tuple(field[place] for field in outcome) == step[1:]
+                if step.last:
+                    lengths[index] = count
+                    running.remove(index)
+            if not running:
+                break
+        there.restore_state([1], here.save_state([0]))
+        with pytest.raises(ValueError, match="environment 1 has no episode running"):
+            there.step([1], given[0, :1])
+    assert len(lengths) == 3 and (
+        set(lengths.values()) == {9} if more.get("max_decisions") else len({*lengths.values()}) > 1
+    )
 
 
 @pytest.mark.parametrize("workers", [2, 0])
@@ -90,42 +124,36 @@ def test_halves_overlap_and_outcomes_come_in_the_order_begun(workers):
 def test_wrong_calls_are_refused_and_change_nothing():
     with VectorEnv("cartpole_swingup", num_envs=3, obs="state", num_workers=2, max_decisions=3) as vector:
         still = np.zeros((3, 1), np.float32)
-        with pytest.raises(ValueError, match="environment 1 has no episode running"):
-            vector.step([1], still[:1])
+
+        def refused(words, method, *arguments, error=ValueError):
+            before = vector.observations.copy()
+            with pytest.raises(error, match=words):
+                getattr(vector, method)(*arguments)
+            np.testing.assert_array_equal(vector.observations, before)
+
+        refused("environment 1 has no episode running", "step", [1], still[:1])
         vector.reset([0, 1, 2], seeds(3))
-        before = vector.observations.copy()
-        for indices, actions, words in [
-            ([0, 3], still[:2], "environments 0 to 2"),
-            ([-1], still[:1], "environments 0 to 2"),
-            ([0, 0], still[:2], "none twice"),
-            ([], still[:0], "at least one"),
-            ([0, 1], still, r"shape \(3, 1\), not \(2, 1\)"),
-            ([2, 0], np.array([[0.0], [np.nan]]), r"environments \[0\] are not finite"),
-        ]:
-            with pytest.raises(ValueError, match=words):
-                vector.step(indices, actions)
-        with pytest.raises(ValueError, match="2 seeds for 1"):
-            vector.reset([0], seeds(2))
-        with pytest.raises(RuntimeError, match="without step_async"):
-            vector.step_wait()
-        np.testing.assert_array_equal(vector.observations, before)
+        refused("environments 0 to 2", "step", [0, 3], still[:2])
+        refused("environments 0 to 2", "step", [-1], still[:1])
+        refused("none twice", "step", [0, 0], still[:2])
+        refused("at least one", "step", [], still[:0])
+        refused(r"shape \(3, 1\), not \(2, 1\)", "step", [0, 1], still)
+        refused(r"environments \[0\] are not finite", "step", [2, 0], np.array([[0.0], [np.nan]]))
+        refused("reset: 2 values for 1 environments", "reset", [0], seeds(2))
+        refused("restore_state: 1 values for 2", "restore_state", [0, 1], vector.save_state([0]))
+        refused("without step_async", "step_wait", error=RuntimeError)
         vector.step_async([0], still[:1])
-        for call in (lambda: vector.step_async([0], still[:1]), lambda: vector.reset([0], seeds(1))):
-            with pytest.raises(ValueError, match="environment 0 is stepping"):
-                call()
-        with pytest.raises(RuntimeError, match="not been waited for"):
-            vector.step([1], still[:1])
+        refused("environment 0 is stepping", "step_async", [0], still[:1])
+        refused("environment 0 is stepping", "reset", [0], seeds(1))
+        refused("not been waited for", "step", [1], still[:1], error=RuntimeError)
         vector.step_wait()
         for _ in range(2):
             outcome = vector.step([0], still[:1])
         assert outcome.lasts[0] and outcome.capped[0]
-        with pytest.raises(ValueError, match="environment 0 has no episode running"):
-            vector.step([0, 1], still[:2])
+        refused("environment 0 has no episode running", "step", [0, 1], still[:2])
         vector.reset([0], seeds(1))
         vector.step([0, 1, 2], still)
-    with pytest.raises(RuntimeError, match="closed"):
-        vector.step([0], still[:1])
-    vector.close()
+    refused("closed", "step", [0], still[:1], error=RuntimeError)
 
 
 @pytest.mark.parametrize(
@@ -141,15 +169,8 @@ def test_wrong_settings_are_a_users_error_also_from_a_worker(settings, words):
         VectorEnv(**{"task": "cheetah_run", "obs": "state", "num_envs": 1, **settings})
 
 
-def test_facts_about_the_task_reach_the_caller():
-    for workers in (0, 1):
-        with VectorEnv("reach_duplo", num_envs=1, obs="state", num_workers=workers) as vector:
-            assert (vector.action_dim, vector.max_episode_decisions, vector.observation_shape) == (9, 125, (55,))
-            assert vector.control_timestep == pytest.approx(0.04)
-
-
 def test_never_more_workers_than_environments_or_by_default_than_cores(monkeypatch):
-    monkeypatch.setattr("envs.vector._cores", lambda: 2)
-    for envs_, asked, workers in ((1, None, 1), (3, None, 2), (2, 5, 2)):
-        with VectorEnv("pendulum_swingup", num_envs=envs_, obs="state", num_workers=asked) as vector:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
+    for num_envs, asked, workers in ((1, None, 1), (3, None, 2), (2, 5, 2)):
+        with VectorEnv("pendulum_swingup", num_envs=num_envs, obs="state", num_workers=asked) as vector:
             assert vector.num_workers == workers

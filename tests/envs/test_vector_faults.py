@@ -4,15 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import envs
-from envs.vector import VectorEnv, WorkerError
+from envs.vector import VectorEnv
+from envs.worker import WorkerError
 from runtime.errors import UserError
+from tests.processes import is_running, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
@@ -21,18 +21,8 @@ pytestmark = [
 ]
 
 
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until_gone(pids, seconds=20):
-    deadline = time.monotonic() + seconds
-    while left := [pid for pid in pids if alive(pid)]:
-        assert time.monotonic() < deadline, f"workers {left} are still there"
-        time.sleep(0.05)
+def wait_until_gone(pids):
+    wait_for(lambda: not any(map(is_running, pids)), seconds=20)
 
 
 def pids(vector):
@@ -45,20 +35,14 @@ def running(count=2, workers=2, **settings):
     return vector
 
 
-def test_close_ends_the_workers():
-    with running() as vector:
-        workers = pids(vector)
-        assert len(workers) == 2 and all(map(alive, workers))
-    assert not any(map(alive, workers))
-    vector.close()
-    assert vector.observations.any()  # what was seen last can still be read
-
-
-def test_an_exception_ends_the_workers():
+def test_close_ends_the_workers_also_after_an_exception():
     with pytest.raises(ZeroDivisionError), running() as vector:
         workers = pids(vector)
+        assert len(workers) == 2 and all(map(is_running, workers))
         raise ZeroDivisionError
-    assert not any(map(alive, workers))
+    assert not any(map(is_running, workers))
+    vector.close()
+    assert vector.observations.any()  # what was seen last can still be read
 
 
 def test_forgetting_to_close_ends_the_workers():
@@ -79,7 +63,7 @@ def test_a_dead_worker_is_one_clear_error(name):
         for _ in range(3):
             vector.step([0, 1], np.zeros((2, 6), np.float32))
     assert isinstance(death.value, UserError) and "\n" not in str(death.value)
-    assert not any(map(alive, workers))
+    assert not any(map(is_running, workers))
     with pytest.raises(RuntimeError, match="closed"):
         vector.step([0], np.zeros((1, 6), np.float32))
     vector.close()
@@ -102,7 +86,7 @@ def test_a_failing_request_names_the_exception_and_keeps_the_trace():
     with pytest.raises(WorkerError, match="worker 1 failed in reset: ValueError: .*between 0 and 2") as failure:
         vector.reset([1], [(-1, 0, 0)])
     assert any("simulator" in note for note in failure.value.__notes__)
-    assert not any(map(alive, workers))
+    assert not any(map(is_running, workers))
 
 
 def test_a_failing_start_leaves_no_worker(monkeypatch):
@@ -115,7 +99,7 @@ def test_a_failing_start_leaves_no_worker(monkeypatch):
             raise KeyboardInterrupt
         return started[-1]
 
-    monkeypatch.setattr("envs.process.subprocess.Popen", popen)
+    monkeypatch.setattr("envs.worker_process.subprocess.Popen", popen)
     with pytest.raises(KeyboardInterrupt):
         VectorEnv("cheetah_run", num_envs=2, obs="state", num_workers=2)
     started[1].kill()  # this one was never handed over
@@ -147,57 +131,31 @@ while True:
 """
 
 
-def start_parent(before=""):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+@pytest.mark.parametrize(
+    "before, sent, said",
+    [
+        ("", signal.SIGKILL, ""),  # the workers go without a word
+        # The fork holds copies of the sockets, so that the workers see no end of file.
+        ("if os.fork() == 0: time.sleep(60)", signal.SIGKILL, None),
+        ("", signal.SIGINT, "KeyboardInterrupt"),
+    ],
+    ids=["SIGKILL", "SIGKILL, but a fork lives on", "Ctrl-C"],
+)
+def test_workers_end_with_their_parent(before, sent, said):
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT.format(before=before)],
-        env=environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     workers = [int(word) for word in parent.stdout.readline().split()]
-    assert len(workers) == 2 and all(map(alive, workers))
-    return parent, workers
-
-
-def test_sigkill_of_the_parent():
-    parent, workers = start_parent()
-    parent.kill()
+    assert len(workers) == 2 and all(map(is_running, workers))
+    # A terminal's Ctrl-C goes to its whole group, in which the workers are not.
+    os.killpg(parent.pid, sent) if sent == signal.SIGINT else parent.send_signal(sent)
     wait_until_gone(workers)
-    assert parent.communicate()[1] == ""  # and they go without a word
-
-
-def test_sigkill_of_a_parent_whose_own_fork_lives_on():
-    # The fork holds copies of the sockets, so that the workers see no end of file.
-    parent, workers = start_parent("if os.fork() == 0: time.sleep(60)")
-    parent.kill()
-    wait_until_gone(workers)
-    os.killpg(parent.pid, signal.SIGKILL)
-    parent.communicate()
-
-
-def test_ctrl_c_reaches_the_parent_alone_and_ends_all():
-    parent, workers = start_parent()
-    os.killpg(parent.pid, signal.SIGINT)
-    error = parent.communicate(timeout=30)[1]
-    assert error.count("Traceback") == 1 and error.strip().endswith("KeyboardInterrupt")
-    wait_until_gone(workers)
-
-
-def test_the_parent_may_end_without_closing():
-    parent, workers = start_parent("import threading; threading.Timer(1.0, lambda: os.kill(os.getpid(), 15)).start()")
-    parent.communicate(timeout=30)
-    wait_until_gone(workers)
-
-
-def test_pixels_leave_nothing_either():
-    with VectorEnv("cartpole_swingup", num_envs=2, num_workers=2) as vector:
-        vector.reset([0, 1], [(0, 0, 0), (0, 0, 1)])
-        workers = pids(vector)
-        os.kill(workers[0], signal.SIGKILL)
-        with pytest.raises(WorkerError, match="SIGKILL"):
-            vector.step([0, 1], np.zeros((2, 1), np.float32))
-    assert not any(map(alive, workers))
-    assert envs.TASKS  # the parent goes on
+    if said is None:
+        os.killpg(parent.pid, signal.SIGKILL)
+    error = parent.communicate(timeout=30)[1].strip()
+    assert error.count("Traceback") == bool(said) and error.endswith(said or "")

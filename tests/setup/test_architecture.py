@@ -10,27 +10,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BELOW = {  # package → what it may import of ours
-    "runtime": set(),
-    "snn": set(),
-    "envs": {"runtime"},
-    "drqv2": {"snn", "envs", "runtime"},
-    "evaluation": {"drqv2", "snn", "envs", "runtime"},
-    "analysis": {"evaluation", "drqv2", "snn", "envs", "runtime"},
-    "report": {"analysis", "evaluation", "drqv2", "snn", "envs", "runtime"},
-    "cli": {"report", "analysis", "evaluation", "drqv2", "snn", "envs", "runtime"},
-    "policies": {"cli", "report", "analysis", "evaluation", "drqv2", "snn", "envs", "runtime"},
-}
+ORDER = ["runtime", "snn", "envs", "drqv2", "evaluation", "analysis", "report", "cli", "policies"]
+# package → what it may import of ours
+BELOW = {name: set(ORDER[:place]) for place, name in enumerate(ORDER)} | {"snn": set(), "envs": {"runtime"}}
 TEXT = {"capture_output": True, "text": True, "cwd": ROOT}
 PROGRAMS = {"train", "distill", "convert", "analyze", "scripts", "tests", "benchmarks"}
 
 
 def imports(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module.split(".")[0]
+    """Top-level modules that a file imports; whether at once, not only inside a function."""
+    tree, found = ast.parse(path.read_text(encoding="utf-8")), {}
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+        for name in (name.partition(".")[0] for name in names):
+            found[name] = found.get(name, False) or node in tree.body
+    return found
 
 
 @pytest.mark.parametrize("package", BELOW)

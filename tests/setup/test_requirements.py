@@ -1,17 +1,16 @@
 """What the code imports is pinned, and what is pinned is what is installed."""
 
-import ast
 import re
 import subprocess
 import sys
 import tomllib
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.setup.test_architecture import ROOT, imports
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # They also import what they compare with: other implementations, other simulators.
@@ -45,24 +44,6 @@ def declared(*extras):
 OPTIONAL = declared(*(set(EXTRAS) - {"programs", "test"}))
 
 
-def imported(files, late=False):
-    """Third-party top-level module → a file that imports it; with `late` only what is imported inside a function."""
-    modules, own = {}, OURS | {path.stem for path in files}
-    for path in files:
-        tree = ast.parse(path.read_text())
-        first = set(tree.body)
-        for node in ast.walk(tree):
-            if late and node in first:
-                continue
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.level == 0:
-                names = [node.module]
-            for name in (name.split(".")[0] for name in names):
-                if name not in sys.stdlib_module_names and name not in own:
-                    modules.setdefault(name, path.relative_to(ROOT))
-    return modules
-
-
 def sources(*folders):
     return [path for folder in folders for path in folder.rglob("*.py")]
 
@@ -79,28 +60,20 @@ PROGRAMS = [*ROOT.glob("*.py"), *sources(*(p for p in ROOT.iterdir() if p.is_dir
     ],
     ids=["snn", "programs", "tests"],
 )
-def test_everything_imported_is_declared(files, names):
-    modules, late, providers = imported(files), imported(files, late=True), metadata.packages_distributions()
-    assert {"numpy", "torch"} <= set(modules)  # the search finds something
-    for module, path in modules.items():
-        distributions = {canonical(name) for name in providers.get(module, [module])}
-        assert distributions & names or (module in late and distributions & OPTIONAL), (
-            f"{path} imports {module}: name {' or '.join(distributions)} in pyproject.toml"
-        )
-
-
-def test_what_is_optional_is_imported_where_it_is_used():
-    providers = metadata.packages_distributions()
-    late = ROOT / "envs/gymnasium_env.py"  # a subclass of Gymnasium's Env, imported by policies where it is asked for
-    for path in set(PROGRAMS) - {late}:
-        for node in ast.parse(path.read_text()).body:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for module in (name.split(".")[0] for name in names):
-                distributions = {canonical(name) for name in providers.get(module, [])}
-                assert not distributions or distributions - OPTIONAL, (
-                    f"{path} imports {module} at once, which is not always installed"
-                )
+def test_everything_imported_is_declared_and_what_is_optional_is_imported_where_it_is_used(files, names):
+    providers, own, seen = metadata.packages_distributions(), OURS | {path.stem for path in files}, set()
+    for path in files:
+        for module, at_once in imports(path).items():
+            if module in sys.stdlib_module_names or module in own:
+                continue
+            seen.add(module)
+            distributions = {canonical(name) for name in providers.get(module, [module])}
+            # A subclass of Gymnasium's Env, imported by policies where it is asked for.
+            late = not at_once or path == ROOT / "envs/gymnasium_env.py"
+            assert distributions & names or (late and distributions & OPTIONAL), (
+                f"{path} imports {module}: name {' or '.join(distributions)} in pyproject.toml, or import it later"
+            )
+    assert {"numpy", "torch"} <= seen  # the search finds something
 
 
 def test_what_is_declared_is_pinned_within_its_range_and_nothing_else_is():
@@ -115,13 +88,6 @@ def test_what_is_declared_is_pinned_within_its_range_and_nothing_else_is():
 def test_what_is_pinned_is_installed():
     for name, version in pins().items():
         assert metadata.version(name).split("+")[0] == version, name
-
-
-def test_the_versions_that_the_project_is_built_on():
-    pinned = pins()
-    assert pinned["torch"] == "2.13.0"
-    assert (pinned["dm-control"], pinned["mujoco"]) == ("1.0.50", "3.17.0")
-    assert pinned["hydra-core"].startswith("1.3.") and pinned["numpy"].startswith("2.")
 
 
 def test_no_task_needs_the_package_that_has_no_wheel():

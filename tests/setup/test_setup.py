@@ -73,12 +73,14 @@ class Machine:
         self.tool("apt-get", APT)
         self.tool("apt-cache", '#!/bin/sh\n[ -e "$STATE/osmesa packaged" ]\n')
 
-    def set_up(self, words=("sh", "scripts/setup.sh"), **variables):
+    def set_up(self, words=("sh", "scripts/setup.sh"), code=0, **variables):
         self.log.write_text("")
-        environment = {"PATH": str(self.bin), "LOG": str(self.log), "STATE": str(self.state), "VERSION": self.version}
-        return subprocess.run(
-            words, cwd=self.clone, env=environment | variables, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        given = {"PATH": str(self.bin), "LOG": str(self.log), "STATE": str(self.state), "VERSION": self.version}
+        done = subprocess.run(
+            words, cwd=self.clone, env=given | variables, capture_output=True, text=True, stdin=subprocess.DEVNULL
         )
+        assert done.returncode == code, done.stderr
+        return done
 
     @property
     def used(self):
@@ -91,12 +93,11 @@ def machine(tmp_path):
 
 
 def test_a_second_run_asks_neither_pip_nor_the_network(machine):
-    first = machine.set_up()
-    assert first.returncode == 0, first.stderr
+    machine.set_up()
     assert machine.used.count("pip install") == 1 and "requirements.txt" in machine.used
     machine.lack("network", "gl")
     second = machine.set_up()
-    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert (second.stdout, second.stderr) == ("", "")
     assert "pip install" not in machine.used and "gl.choose" not in machine.used and "-m venv" not in machine.used
 
 
@@ -104,31 +105,28 @@ def test_changed_requirements_are_installed(machine):
     machine.set_up()
     with open(machine.clone / "requirements.txt", "a") as file:
         file.write("six==1.17.0\n")
-    assert machine.set_up().returncode == 0
+    machine.set_up()
     assert "pip install" in machine.used and "-m venv" not in machine.used
 
 
 def test_a_failed_install_is_tried_again(machine):
     machine.lack("network")
-    failed = machine.set_up()
-    assert failed.returncode == 1 and "pip could not install" in failed.stderr
+    assert "pip could not install" in machine.set_up(code=1).stderr
     machine.have("network")
-    assert machine.set_up().returncode == 0
+    machine.set_up()
 
 
 def test_an_old_python_is_named_with_the_remedy(machine):
     machine.version = "3.10.2"
-    refused = machine.set_up()
-    assert refused.returncode == 1
-    assert refused.stderr.count("\n") == 1
-    assert "needs Python 3.11 or newer, found Python 3.10.2" in refused.stderr and "PYTHON=" in refused.stderr
+    said = machine.set_up(code=1).stderr
+    assert said.count("\n") == 1 and "needs Python 3.11 or newer, found Python 3.10.2" in said and "PYTHON=" in said
     assert not (machine.clone / ".venv").exists()
 
 
 def test_a_newer_python_under_its_own_name_is_found(machine):
     machine.tool("python3.12", PYTHON)
     machine.tool("python3", PYTHON.replace('"$VERSION" != 3.10.2', "1 = 2"))
-    assert machine.set_up().returncode == 0
+    machine.set_up()
     assert shutil.which("python", path=machine.clone / ".venv/bin")
 
 
@@ -136,9 +134,8 @@ def test_no_python_and_no_rights(machine):
     (machine.bin / "python3").unlink()
     machine.as_user()
     machine.tool("apt-get", APT)
-    refused = machine.set_up()
-    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
-    assert "apt-get install python3 python3-venv" in refused.stderr
+    said = machine.set_up(code=1).stderr
+    assert said.count("\n") == 1 and "apt-get install python3 python3-venv" in said
 
 
 @pytest.mark.parametrize(
@@ -154,7 +151,7 @@ def test_root_gets_what_is_lacking(machine, lacking, having, used, unused):
     machine.lack(lacking)
     machine.have(*having)
     machine.as_root()
-    assert machine.set_up().returncode == 0
+    machine.set_up()
     installed = [line for line in machine.used.splitlines() if line.startswith("apt-get install -y")]
     assert used in installed[-1] and unused not in machine.used
     assert lacking != "gl" or "libegl1" in installed[0]
@@ -163,8 +160,7 @@ def test_root_gets_what_is_lacking(machine, lacking, having, used, unused):
 def test_nothing_renders_even_after_installing(machine):
     machine.lack("gl")
     machine.as_root()
-    refused = machine.set_up()
-    assert refused.returncode == 1 and "neither EGL nor OSMesa renders" in refused.stderr
+    assert "neither EGL nor OSMesa renders" in machine.set_up(code=1).stderr
     assert "libosmesa6" not in machine.used
 
 
@@ -174,21 +170,21 @@ def test_without_root_sudo_is_used_where_it_asks_nothing_else_one_line_says_what
     machine.have("egl helps")
     machine.as_root()
     machine.as_user(sudo='[ "$1" = -n ] && shift\nexec "$@"' if sudo else "exit 1")
-    done = machine.set_up()
-    assert (done.returncode == 0) == ("sudo env DEBIAN_FRONTEND=noninteractive apt-get install" in machine.used) == sudo
-    assert sudo or done.stderr.count("\n") == 1 and "apt-get install libegl1" in done.stderr
+    said = machine.set_up(code=int(not sudo)).stderr
+    assert ("sudo env DEBIAN_FRONTEND=noninteractive apt-get install" in machine.used) == sudo
+    assert sudo or said.count("\n") == 1 and "apt-get install libegl1" in said
 
 
 def test_who_sets_mujoco_gl_has_decided(machine):
     machine.lack("gl")
-    assert machine.set_up(MUJOCO_GL="glfw").returncode == 0
+    machine.set_up(MUJOCO_GL="glfw")
     assert "gl.choose" not in machine.used
 
 
 def test_a_venv_whose_python_is_gone_is_made_anew(machine):
     machine.set_up()
     (machine.clone / ".venv/bin/python").unlink()
-    assert machine.set_up().returncode == 0
+    machine.set_up()
     assert "-m venv --clear .venv" in machine.used
 
 
@@ -208,24 +204,16 @@ def test_a_venv_whose_python_is_gone_is_made_anew(machine):
 )
 def test_make_targets_set_up_first_and_work_in_a_path_with_spaces(machine, target, last):
     (machine.bin / "make").symlink_to(shutil.which("make"))
-    made = machine.set_up(words=("make", target))
-    assert made.returncode == 0, made.stderr
+    machine.set_up(words=("make", target))
     lines = machine.used.splitlines()
     assert any("pip install" in line for line in lines)
     assert last is None or lines[-1] == last
 
 
-def test_ci_runs_checks_and_tests_from_anywhere(tmp_path):
-    machine = Machine(tmp_path)
+def test_ci_runs_checks_and_tests_from_anywhere(machine):
     (machine.clone / ".ci").mkdir()
     shutil.copy(ROOT / ".ci/run", machine.clone / ".ci")
     assert os.access(ROOT / ".ci/run", os.X_OK)
     machine.tool("make", '#!/bin/sh\necho "make $* in $(pwd)" >> "$LOG"\n[ "$1" = check ] || exit 7\n')
-    ran = subprocess.run(
-        [str(machine.clone / ".ci/run")],
-        cwd="/",
-        env={"PATH": str(machine.bin), "LOG": str(machine.log)},
-        capture_output=True,
-    )
-    assert ran.returncode == 7
-    assert machine.used == f"make check in {machine.clone}\nmake test in {machine.clone}\n"
+    ran = machine.set_up(words=("sh", "-c", f"cd /; '{machine.clone}/.ci/run'"), code=7)
+    assert machine.used == f"make check in {machine.clone}\nmake test in {machine.clone}\n", ran.stderr

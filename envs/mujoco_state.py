@@ -1,23 +1,10 @@
-"""An environment's whole state, so that an episode can be branched: stepped on in a second environment, from any
-decision."""
+"""Everything that the next step of a MuJoCo simulation depends on, and states of one task as comparable vectors."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-
-
-class State(NamedTuple):
-    """Everything that an episode's further course depends on. Plain arrays and values: it may cross processes."""
-
-    simulator: Any  #: what the task's simulator saved
-    coordinates: np.ndarray  #: float64 [S], see `coordinates`
-    decisions: int  #: since the episode started
-    over: bool  #: the episode has ended
-    frames: tuple[np.ndarray, ...]  #: the frame stack, oldest first; empty for obs=state
-    observation: np.ndarray  #: the latest observation
-    features: np.ndarray  #: the same as obs=state would have it
 
 
 def read(model: Any, data: Any) -> np.ndarray:
