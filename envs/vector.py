@@ -99,7 +99,7 @@ class VectorEnv:
                 self._workers.append(WorkerProcess(number, memory))
             made = self._begin("make", np.arange(num_envs), lambda rows: (num_envs, settings))
             facts = [worker.result(request) for worker, _, request in made][0]
-        self.observation_shape, dtype, self.action_dim, self.max_episode_decisions = facts
+        self.observation_shape, dtype, self.action_dim, self.max_episode_decisions, self.control_timestep = facts
         #: [num_envs, *observation_shape]: the latest observation of each environment
         self.observations = shared_array(memory, (num_envs, *self.observation_shape), dtype)
 

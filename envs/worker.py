@@ -20,6 +20,9 @@ import numpy as np
 from envs.environment import Environment, State
 from runtime.errors import UserError
 
+# What a VectorEnv's environments have in common.
+FACTS = ("observation_shape", "observation_dtype", "action_dim", "max_episode_decisions", "control_timestep")
+
 
 class WorkerError(UserError):
     """A worker process died or failed; the message says which one, in what and why."""
@@ -37,12 +40,11 @@ class Share:
         self._environments: dict[int, Environment] = {}
 
     def make(self, indices: list[int], num_envs: int, settings: dict[str, Any]) -> tuple[Any, ...]:
-        """Makes environments; returns their observations' shape and type, action_dim and max_episode_decisions."""
+        """Makes environments; returns what `FACTS` names of them."""
         self._environments = {index: Environment(**settings) for index in indices}
-        first = self._environments[indices[0]]
-        facts = first.observation_shape, first.observation_dtype, first.action_dim, first.max_episode_decisions
-        self._observations = shared_array(self._memory, (num_envs, *facts[0]), facts[1])
-        return facts
+        shape, dtype, *others = (getattr(self._environments[indices[0]], name) for name in FACTS)
+        self._observations = shared_array(self._memory, (num_envs, *shape), dtype)
+        return shape, dtype, *others
 
     def reset(self, indices: list[int], seeds: list[tuple[int, int, int]]) -> None:
         for index, seed in zip(indices, seeds):

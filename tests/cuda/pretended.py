@@ -21,6 +21,7 @@ from unittest import mock
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from tests.cuda.device import load
 
@@ -92,9 +93,6 @@ class OnDevice(torch.Tensor):
 
     __array__ = numpy
 
-    def __repr__(self, **_: Any) -> str:
-        return f"OnDevice({self.inner})"
-
 
 class _Mode(TorchDispatchMode):
     """Brings every operation of a thread to the device, which leaves the CPU's alone."""
@@ -128,7 +126,7 @@ class _Device:
         return copy
 
     def run(self, func: Any, args: tuple, kwargs: dict) -> Any:
-        leaves = [*_leaves(args), *kwargs.values()]
+        leaves = tree_leaves((args, kwargs))
         here = [leaf for leaf in leaves if isinstance(leaf, OnDevice)]
         away = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and not isinstance(leaf, OnDevice)]
         asked = next((leaf.type for leaf in leaves if isinstance(leaf, torch.device)), None)
@@ -152,7 +150,7 @@ class _Device:
         elif any(tensor.dim() for tensor in away):
             raise RuntimeError(f"Expected all tensors to be on the same device, but found cuda:0 and cpu in {name}")
         by_number = func is aten.div.Tensor and not isinstance(args[1], OnDevice)
-        result = _compute(func, _map(_inner, args), {k: _inner(v) for k, v in kwargs.items()}, by_number)
+        result = _compute(func, *tree_map(_inner, (args, kwargs)), by_number)
         if name == "_local_scalar_dense" or asked == "cpu":
             return result
         known = {id(tensor.inner): tensor for tensor in here}
@@ -166,7 +164,7 @@ class _Device:
                 return known[id(value)]
             return OnDevice(value.clone() if any(value is tensor for tensor in away) else value, self.current)
 
-        return _map(wrapped, result)
+        return tree_map(wrapped, result)
 
     def _check_order(self, tensor: OnDevice) -> None:
         stream = self.current
@@ -174,18 +172,6 @@ class _Device:
             raise RuntimeError("race: read on a stream that hasn't waited for the one that writes it")
         if stream not in tensor.readers:
             raise RuntimeError("memory may be given away while this stream reads it: record_stream is missing")
-
-
-def _leaves(values: Any) -> Iterator[Any]:
-    for value in values:
-        if isinstance(value, (list, tuple)):
-            yield from _leaves(value)
-        else:
-            yield value
-
-
-def _map(function: Any, value: Any) -> Any:
-    return type(value)(_map(function, each) for each in value) if type(value) in (list, tuple) else function(value)
 
 
 def _inner(leaf: Any) -> Any:
@@ -198,7 +184,7 @@ def _compute(func: Any, args: tuple, kwargs: dict, by_number: bool) -> Any:
     """The values as CUDA would have them."""
     rounds = func in _CONVOLUTIONS and torch.backends.cudnn.allow_tf32
     if rounds or func in _PRODUCTS and torch.backends.cuda.matmul.allow_tf32:
-        args = _map(_as_tf32, args)
+        args = tree_map(_as_tf32, args)
     if by_number:
         dtype = torch.result_type(args[0].new_empty((), dtype=args[0].dtype), 1.0)
         return args[0].to(dtype) * (1 / torch.as_tensor(args[1], dtype=dtype))

@@ -175,21 +175,24 @@ def test_the_stack_holds_the_latest_frames_oldest_first():
 
 def test_environments_that_share_a_renderer_do_not_disturb_each_other():
     makes = [("cheetah_run", (0, 0, 1)), ("cheetah_run", (0, 0, 2)), ("reacher_hard", (0, 0, 3))]
+
+    def play(*places):
+        environments = [envs.make(makes[place][0]) for place in places]
+        seen = [[environment.reset(makes[place][1]).observation] for environment, place in zip(environments, places)]
+        for number in range(3):
+            for environment, observations in zip(environments, seen):
+                observations.append(environment.step(actions(3, environment.action_dim)[number]).observation)
+                environment.render(120, 160)
+        return environments, seen
+
     alone = []
-    for task, seed in makes:
-        environment = envs.make(task)
-        alone.append([environment.reset(seed).observation])
-        alone[-1] += [environment.step(action).observation for action in actions(3, environment.action_dim)]
+    for place in range(3):
+        [environment], [observations] = play(place)
+        alone.append(observations)
         environment.close()
-    together = [envs.make(task) for task, _ in makes]
-    seen = [[environment.reset(seed).observation] for environment, (_, seed) in zip(together, makes)]
-    for number in range(3):
-        for environment, observations in zip(together, seen):
-            observations.append(environment.step(actions(3, environment.action_dim)[number]).observation)
-            environment.render(120, 160)
-    np.testing.assert_array_equal(seen[0], alone[0])
-    np.testing.assert_array_equal(seen[1], alone[1])
-    np.testing.assert_array_equal(seen[2], alone[2])
+    together, seen = play(0, 1, 2)
+    for ours, theirs in zip(seen, alone):
+        np.testing.assert_array_equal(ours, theirs)
     together[0].close()
     together[0].close()
     np.testing.assert_array_equal(together[1].render(84, 84).transpose(2, 0, 1), alone[1][-1][-3:])
