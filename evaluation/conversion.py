@@ -49,7 +49,6 @@ class ConversionRun:
         path, self.route = policy_choice.find_policy(settings)
         self.policy = policy_choice.load(path, settings)
         self.last_evaluation = policy_choice.last_evaluation(self.policy)
-        renderer = gl.implementation(settings.render.device, self.device.index) if settings.obs == "pixels" else None
         self.source = Source(
             self.policy.sha256, self.policy.task, self.policy.obs, self.policy.frame_stack, self.policy.action_repeat
         )
@@ -62,7 +61,7 @@ class ConversionRun:
             dtype=settings.dtype,
             chunk=settings.chunk,
             max_batch_bytes=settings.max_batch_bytes or batch_bytes(self.device),
-            renderer=renderer,
+            renderer=gl.implementation(settings.render.device, self.device.index) if settings.obs == "pixels" else None,
             packages=tuple((name, versions()[name]) for name in packages),
             code=code_fingerprint(),
         )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,28 +171,29 @@ def test_a_video_that_cannot_be_made_is_said_before_anything_is_played(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_policy_is_told_with_its_route_and_its_last_evaluation(tmp_path):
+@pytest.mark.parametrize(
+    "named, folder, route, evaluated",
+    [
+        ({}, "mine", "newest run in", "last evaluation: 151 at 1,200 frames"),
+        ({"run": "mine"}, "mine", "run=mine", "last evaluation: 151 at 1,200 frames"),
+        ({"snapshot": "shipped"}, "state", "it ships with the toolkit", "over 50 episodes"),
+    ],
+)
+def test_the_policy_is_told_with_its_route_and_its_last_evaluation(tmp_path, named, folder, route, evaluated):
     path = write_small_policy(tmp_path / "exp_local/cartpole_swingup/mine/snapshot.pt")
     (path.parent / "eval.csv").write_text(
         "frame,step,episode_reward\n1000.0,500.0,123.4\n1200.0,600.0,150.6\n9000.0,4500.0,800.0\n"
     )
-    lines = []
-    changes = {"snapshot": None, "root": str(tmp_path / "exp_local")}
-    result = _run({"state": path}, tmp_path / "out", say=lines.append, **changes)
-    assert "last evaluation: 151 at 1,200 frames, newest run in" in lines[0] and "snapshot=shipped" in lines[0]
-    assert result.policy.last_evaluation == "last evaluation: 151 at 1,200 frames" and result.policy.weak is None
-    named = _run({"state": path}, tmp_path / "named", say=lines.append, **changes | {"run": "mine"})
-    assert named.policy.route == "run=mine"
+    lines, changes = [], {"snapshot": None, "root": str(tmp_path / "exp_local")} | named
+    policy = _run({"state": None}, tmp_path / "out", say=lines.append, **changes).policy
+    assert (Path(policy.path).parent.name, policy.weak) == (folder, None)
+    assert policy.route.startswith(route) and evaluated in policy.last_evaluation
+    assert f"{policy.last_evaluation}, {policy.route})" in lines[0]
 
 
-def test_snapshot_shipped_is_the_one_that_ships_whatever_was_trained(tmp_path):
-    write_small_policy(tmp_path / "exp_local/cartpole_swingup/mine/snapshot.pt")
-    changes = {"snapshot": "shipped", "root": str(tmp_path / "exp_local")}
-    result = _run({"state": None}, tmp_path / "out", **changes)
-    assert result.policy.path.endswith("checkpoints/state/cartpole_swingup.pt")
-    assert result.policy.route == "it ships with the toolkit" and "over 50 episodes" in result.policy.last_evaluation
+def test_where_no_policy_ships_a_line_says_so(tmp_path):
     with pytest.raises(UserError, match=r"snapshot=shipped: no policy of walker_run \(state\) ships"):
-        _run({"state": None}, tmp_path / "none", **changes | {"env_name": "walker_run"})
+        _run({"state": None}, tmp_path, snapshot="shipped", env_name="walker_run")
 
 
 def test_whole_episodes_have_returns_and_a_weak_policy_is_warned_of(policies, tmp_path):
