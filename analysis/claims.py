@@ -19,8 +19,8 @@ _LEVEL = 1 - statistics.LEVEL
 # Claims that explain a loss: without one there is nothing to explain.
 _OF_A_LOSS = ("state-dominated", "not magnitude", "memory without feedback")
 
-# Name, what must be positive in words, its value, and the value's unit.
-Told = tuple[str, str, EpisodeMean | None, str]
+# A claim that is not yet tested: name, what must be positive in words, its value, and the value's unit.
+Draft = tuple[str, str, EpisodeMean | None, str]
 
 
 def of_analysis(methods: Sequence[MethodRecord], chaos: Chaos, unit: str) -> list[Claim]:
@@ -58,7 +58,7 @@ def of_method(method: MethodRecord, plain: MethodRecord, chaos: Chaos, unit: str
     states_first = paired(method.state, method.action)
     actions_first = paired(method.state_other, method.action_other)
     correction, last = method.cosines["correction"].mean, method.growth[-1]
-    told: list[Told] = [
+    drafts: list[Draft] = [
         ("loss", "the conversion costs return: ANN − SNN", method.loss, unit),
         (
             "state-dominated, states first",
@@ -91,11 +91,11 @@ def of_method(method: MethodRecord, plain: MethodRecord, chaos: Chaos, unit: str
             "cosine",
         ),
     ]
-    told += _of_plain(method, unit) if method.alpha == 0 else _of_crpi(method, plain, unit)
-    return [_claim(method, *one) for one in told]
+    drafts += _of_plain(method, unit) if method.alpha == 0 else _of_crpi(method, plain, unit)
+    return [_claim(method, *draft) for draft in drafts]
 
 
-def _of_plain(method: MethodRecord, unit: str) -> list[Told]:
+def _of_plain(method: MethodRecord, unit: str) -> list[Draft]:
     consistency, noise = method.cosines["consistency"], method.disturbed
     beyond = _lower(consistency, noise[FLIPPED].cosines["consistency"])
     orders = {
@@ -117,7 +117,7 @@ def _of_plain(method: MethodRecord, unit: str) -> list[Told]:
     ]
 
 
-def _of_crpi(method: MethodRecord, plain: MethodRecord, unit: str) -> list[Told]:
+def _of_crpi(method: MethodRecord, plain: MethodRecord, unit: str) -> list[Draft]:
     return [
         *(
             (

@@ -55,20 +55,16 @@ class Cost:
 
 
 def sops_per_decision(episodes: Sequence[EpisodeRecord]) -> float:
-    """Synaptic operations of all layers, averaged over all decisions. Raises ValueError where nothing was counted."""
-    counts = [sum(map(sum, episode.sops)) for episode in episodes if episode.sops is not None]
-    if len(counts) < len(episodes):
-        raise ValueError("these episodes hold no counts of synaptic operations")
+    """Synaptic operations of all layers, averaged over all decisions; episodes without counts don't get here (see
+    `report.jobs`)."""
+    counts = [sum(map(sum, episode.sops or ())) for episode in episodes]
     return sum(counts) / sum(episode.decisions for episode in episodes)
 
 
 def cost(
     network: Network, macs: list[MacsRecord], layers: list[LayerRecord], episodes: Sequence[EpisodeRecord]
 ) -> Cost:
-    """The cost of one decision, averaged over all decisions of `episodes`; `layers`: the spiking layers, in order.
-
-    Raises ValueError where the episodes hold no counts.
-    """
+    """The cost of one decision, averaged over all decisions of `episodes`; `layers`: the spiking layers, in order."""
     return Cost(
         macs=sum(layer.macs for layer in macs),
         analog=sum(layer.macs for layer in analog_layers(macs, layers)),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from evaluation import statistics
@@ -30,13 +31,10 @@ def ratios(rows: list[MethodRow], out: Path, name: str, obs: str) -> Picture | N
         return None
     alt = "Average performance ratio of each method with CRPI off and on, with intervals, beside the paper's"
     with plot.picture(out, name, alt, _cut(apr for _, apr in shown)) as picture:
-        figure, [panel] = plot.axes(plot.WIDTH, plot.lines(len(shown)))
-        plot.reference(panel, x=100)
-        for place, (row, apr) in enumerate(shown):
-            plot.mark(panel, place, apr, 100, ink=_ink(row.method.variant))
+        figure, panel = _marks([(row.method, apr) for row, apr in shown], 100)
+        for place, (row, _) in enumerate(shown):
             if row.printed_apr is not None:
                 panel.plot(row.printed_apr, place, "D", markerfacecolor="white", markeredgecolor=plot.INK, markersize=6)
-        plot.labels(panel, [row.method.label for row, _ in shown])
         panel.set_xlabel("average performance ratio, % of the ANN (bars: 95 % interval)")
         low, high = panel.get_xlim()
         least = min(0.0, *(100 * apr.value for _, apr in shown))
@@ -161,15 +159,11 @@ def profiles(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
 
 def controls(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     """The gain over CRPI off of each mode; None where no control was run."""
-    shown = {row.method: row.gain for row in rows if row.gain}
-    if not any(method.variant.is_control for method in shown):
+    shown = [(row.method, row.gain) for row in rows if row.gain]
+    if not any(method.variant.is_control for method, _ in shown):
         return None
     with plot.picture(out, name, "Gain of CRPI and of its controls over plain conversion") as picture:
-        _, [panel] = plot.axes(plot.WIDTH, plot.lines(len(shown)))
-        plot.reference(panel, x=0)
-        for place, (method, gain) in enumerate(shown.items()):
-            plot.mark(panel, place, gain, 100, ink=_ink(method.variant))
-        plot.labels(panel, [method.label for method in shown])
+        _, panel = _marks(shown, 0)
         panel.set_xlabel("gain over CRPI off, in % of the ANN's return\n(bars: 95 % interval, same episodes)")
     return picture
 
@@ -214,6 +208,16 @@ def _joined(rows: list[MethodRow]) -> dict[str, list[MethodRow]]:
 
 def _several_steps(lines: dict[str, list[MethodRow]]) -> dict[str, list[MethodRow]]:
     return {label: rows for label, rows in lines.items() if len(set(map(_steps, rows))) > 1}
+
+
+def _marks(values: list[tuple[ReportMethod, Estimate]], reference: float) -> tuple[Figure, Axes]:
+    """A line for each method with its value and interval in %, and the value that they are compared with."""
+    figure, [panel] = plot.axes(plot.WIDTH, plot.lines(len(values)))
+    plot.reference(panel, x=reference)
+    for place, (method, value) in enumerate(values):
+        plot.mark(panel, place, value, 100, ink=_ink(method.variant))
+    plot.labels(panel, [method.label for method, _ in values])
+    return figure, panel
 
 
 def _steps_axis(panel: Axes, lines: dict[str, list[MethodRow]]) -> None:

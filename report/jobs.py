@@ -30,6 +30,7 @@ STATUSES = {
 
 # Options of convert.py that change none of a job's numbers.
 _BESIDE = ("store", "max_batch_bytes", "num_envs", "num_workers", "video", "save", "no_policy")
+_FOREIGN = "the sweep whose folder it lies in did not plan it; report on it by its own folder"
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,8 @@ class Job:
 def existing(folders: Iterable[str | Path]) -> list[Path]:
     """The folders. Raises UserError for one that doesn't exist."""
     places = [Path(folder) for folder in folders]
-    for place in places:
-        if not place.is_dir():
-            raise UserError(f"{place}: no such folder; give a sweep, a run, an analysis, or a folder of these")
+    if absent := [place for place in places if not place.is_dir()]:
+        raise UserError(f"{absent[0]}: no such folder; give a sweep, a run, an analysis, or a folder of these")
     return places
 
 
@@ -88,25 +88,18 @@ def collect(folders: Iterable[str | Path]) -> tuple[list[Job], list[str]]:
     What one sweep left out and another finished, under the same configuration, is not missing.
     Raises UserError for a folder that doesn't exist, and where there is nothing to report at all.
     """
-    jobs: dict[Path, Job] = {}
-    notes: list[str] = []
-    sweeps: set[Path] = set()
-    places = existing(folders)
-    for place in places:
-        for path in sorted(place.rglob(PLAN)):
-            try:
-                planned = SweepPlan.read(path).jobs
-            except UserError as error:
-                notes.append(f"{error}; what this sweep left out is unknown")
-                continue
-            sweeps.add(path.parent.resolve())
-            for planned_job in planned:
-                folder = (path.parent / planned_job.folder).resolve()
-                jobs[folder] = _job(folder, planned_job)
-        for path in sorted(place.rglob(RESULT)):
-            folder = path.parent.resolve()
-            if folder not in jobs:
-                jobs[folder] = _foreign(_job(folder)) if sweeps & set(folder.parents) else _job(folder)
+    places, notes = existing(folders), []
+    plans: dict[Path, list[PlannedJob]] = {}
+    for path in sorted(path for place in places for path in place.rglob(PLAN)):
+        try:
+            plans[path.parent.resolve()] = SweepPlan.read(path).jobs
+        except UserError as error:
+            notes.append(f"{error}; what this sweep left out is unknown")
+    planned = {(sweep / job.folder).resolve(): job for sweep, of_sweep in plans.items() for job in of_sweep}
+    jobs = {folder: _job(folder, job) for folder, job in planned.items()}
+    for folder in {path.parent.resolve() for place in places for path in place.rglob(RESULT)} - planned.keys():
+        job, in_a_sweep = _job(folder), plans.keys() & set(folder.parents)
+        jobs[folder] = replace(job, status="foreign", reason=_FOREIGN) if in_a_sweep else job
     if not jobs:
         raise UserError(f"{', '.join(map(str, places))}: no {RESULT} and no sweep there; nothing to report")
     done = [_decisive(job.config) for job in jobs.values() if job.status == "ok"]
@@ -138,14 +131,18 @@ def _job(folder: Path, planned: PlannedJob | None = None) -> Job:
         return Job(folder, "missing", reason, config)
     if result.status == "failed":
         return Job(folder, "failed", str(result.cause), result.config, result)
+    counts = [
+        count
+        for tried in result.snn
+        if tried.stream == "report"
+        for episode in tried.episodes
+        for count in (episode.spikes, episode.sops, episode.above_threshold)
+    ]
+    if None in (result.seeds.get("seed"), *(tried.alpha for tried in result.snn), *counts):
+        return Job(folder, "damaged", "it lacks the environments' seed, an α or counts of spikes", result.config)
     if result.capped:
         return Job(folder, "cut short", "max_decisions cut its episodes short", result.config, result)
     return Job(folder, "ok", "", result.config, result)
-
-
-def _foreign(job: Job) -> Job:
-    reason = "the sweep whose folder it lies in did not plan it; report on it by its own folder"
-    return replace(job, status="foreign", reason=reason)
 
 
 def _natural(folder: Path) -> list[tuple[int, int, str]]:

@@ -250,7 +250,7 @@ def order(analysis: Analysis, out: Path) -> Picture:
 
 def layers(analysis: Analysis, out: Path) -> Picture | None:
     """Sizes of the parts of each layer's error, and cosines of neighbouring residuals."""
-    methods = [told for told in shown(analysis) if any(layer.error for layer in told[-1].layers)]
+    methods = [entry for entry in shown(analysis) if any(layer.error for layer in entry[-1].layers)]
     if not methods:
         return None
     names = [layer.name.replace(".", ".\n", 1) for layer in methods[0][-1].layers]

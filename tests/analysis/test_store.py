@@ -72,10 +72,8 @@ def test_a_disk_that_refuses_is_a_users_matter(tmp_path):
 
 
 def test_plain_conversion_is_the_same_trial_under_every_mode():
-    other = dataclasses.replace(trial(0.0).key.method, mode="random", mode_seed=3)
-    renamed = dataclasses.replace(trial(0.0).key, method=other)
-    assert trial(0.0).digest == dataclasses.replace(trial(0.0), key=renamed).digest
-    assert (
-        trial(0.5).digest
-        != dataclasses.replace(trial(0.5), key=dataclasses.replace(trial(0.5).key, method=other)).digest
-    )
+    other = dataclasses.replace(trial().key.method, mode="random", mode_seed=3)
+    for alpha, same in ((0.0, True), (0.5, False)):
+        one = trial(alpha)
+        renamed = dataclasses.replace(one, key=dataclasses.replace(one.key, method=other))
+        assert (one.digest == renamed.digest) == same

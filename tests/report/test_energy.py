@@ -46,9 +46,3 @@ def test_a_hybrid_has_analog_layers_behind_its_trunk_too():
     macs = [MacsRecord(name=name, kind="linear", macs=1) for name in ("conv", "trunk", "hidden", "action")]
     analog = energy.analog_layers(macs, [layer("conv", 5), layer("hidden", 5)])
     assert [one.name for one in analog] == ["conv", "hidden"]
-
-
-def test_nothing_counted_is_an_error_and_no_zero():
-    found = result([1.0], {0.5: [1.0]})
-    with pytest.raises(ValueError, match="no counts"):
-        energy.cost(network(), MACS, found.conversion.layers, found.ann.episodes)
