@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def config(program: str, **changes: Any) -> dict[str, Any]:
             place = place[step]
         assert last in place
         place[last] = value
-    return copy.deepcopy(values)
+    return values
 
 
 def train_settings(root: Path, **changes: Any) -> TrainSettings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import os
 import pty
@@ -16,7 +15,7 @@ import pytest
 
 from drqv2.snapshot import read_snapshot
 from tests.cli.command import ROOT, environment, start
-from tests.cli.test_train import STATE, episodes
+from tests.cli.test_train import STATE, episodes, rows
 from tests.processes import wait_for
 
 # Snapshots come by signals alone.
@@ -26,8 +25,7 @@ FOLDER = "exp_local/cartpole_swingup/state_seed1"
 
 def kept(folder: Path) -> tuple[int, int]:
     """Frames of the last snapshot and of the last episode that train.csv holds."""
-    with open(folder / FOLDER / "train.csv", encoding="utf-8", newline="") as file:
-        last = [int(row["frame"]) for row in csv.DictReader(file)][-1]
+    last = int(rows(folder / FOLDER / "train.csv")[-1]["frame"])
     return read_snapshot(folder / FOLDER / "snapshot.pt")[0]["policy"]["frame"], last
 
 

@@ -93,17 +93,16 @@ def test_episodes_end_when_each_does_and_states_cross_processes(task, more, work
 def test_halves_overlap_and_outcomes_come_in_the_order_begun(workers):
     count, decisions = 4, 5
     first, second = [0, 3], [2, 1]
+    turns = [first, second] * decisions
     with VectorEnv("cup_catch", num_envs=count, obs="state", num_workers=workers) as vector:
         actions = np.random.RandomState(1).uniform(-1, 1, (decisions, count, 2)).astype(np.float32)
         vector.reset(range(count), seeds(count))
         rewards = np.zeros((decisions, count))
         vector.step_async(first, actions[0][first])
-        for number in range(decisions):
-            vector.step_async(second, actions[number][second])
-            rewards[number][first] = vector.step_wait().rewards
-            if number + 1 < decisions:
-                vector.step_async(first, actions[number + 1][first])
-            rewards[number][second] = vector.step_wait().rewards
+        for turn, half in enumerate(turns):
+            for other in turns[turn + 1 : turn + 2]:
+                vector.step_async(other, actions[(turn + 1) // 2][other])
+            rewards[turn // 2][half] = vector.step_wait().rewards
         # A reset or a picture of one half does not mix with the other half's decision.
         vector.step_async(second, actions[0][second])
         vector.reset(first, seeds(2, start=50))
