@@ -24,44 +24,44 @@ from report.pages import Picture
 _CUT = "A bar that ends at the edge goes on beyond it; the table has its numbers."
 
 
+@plot.styled
 def ratios(rows: list[MethodRow], out: Path, name: str, obs: str) -> Picture | None:
     """APR of every method, off and on, beside the paper's; None where no row has one."""
     shown = [(row, row.apr) for row in rows if row.apr and not row.method.is_ann]
     if not shown:
         return None
     alt = "Average performance ratio of each method with CRPI off and on, with intervals, beside the paper's"
-    with plot.picture(out, name, alt, _cut(apr for _, apr in shown)) as picture:
-        figure, panel = _marks([(row.method, apr) for row, apr in shown], 100)
-        for place, (row, _) in enumerate(shown):
-            if row.printed_apr is not None:
-                panel.plot(row.printed_apr, place, "D", markerfacecolor="white", markeredgecolor=plot.INK, markersize=6)
-        panel.set_xlabel("average performance ratio, % of the ANN (bars: 95 % interval)")
-        low, high = panel.get_xlim()
-        least = min(0.0, *(100 * apr.value for _, apr in shown))
-        panel.set_xlim(max(low, least), min(high, _most(apr for _, apr in shown)))
-        entries = {"ours, CRPI off": (plot.PLAIN, "o"), "ours, CRPI on": (plot.CRPI, "o")}
-        if any(row.printed_apr is not None for row, _ in shown):
-            label = "the paper's, same tasks" + (", from pixels" if obs == "state" else "")
-            entries[label] = (plot.INK, "D")
-        plot.key(figure, entries, columns=3)
-    return picture
+    figure, panel = _marks([(row.method, apr) for row, apr in shown], 100)
+    for place, (row, _) in enumerate(shown):
+        if row.printed_apr is not None:
+            panel.plot(row.printed_apr, place, "D", markerfacecolor="white", markeredgecolor=plot.INK, markersize=6)
+    panel.set_xlabel("average performance ratio, % of the ANN (bars: 95 % interval)")
+    low, high = panel.get_xlim()
+    least = min(0.0, *(100 * apr.value for _, apr in shown))
+    panel.set_xlim(max(low, least), min(high, _most(apr for _, apr in shown)))
+    entries = {"ours, CRPI off": (plot.PLAIN, "o"), "ours, CRPI on": (plot.CRPI, "o")}
+    if any(row.printed_apr is not None for row, _ in shown):
+        label = "the paper's, same tasks" + (", from pixels" if obs == "state" else "")
+        entries[label] = (plot.INK, "D")
+    plot.key(figure, entries, columns=3)
+    return plot.save(figure, out, name, alt, _cut(apr for _, apr in shown))
 
 
+@plot.styled
 def alphas(all_curves: list[AlphaCurves], out: Path, name: str) -> Picture:
     """Relative return against α, a panel per network and a curve per task (the paper's Figure 5)."""
     tasks = sorted({task for curves in all_curves for task in curves.tasks})
-    with plot.picture(out, name, "Relative return against α, one curve per task") as picture:
-        figure, panels = plot.panels(len(all_curves))
-        for panel, curves in zip(panels, all_curves):
-            for task, points in curves.tasks.items():
-                _curve(panel, points.items(), label=task, markersize=4, **plot.look(tasks.index(task)))
-            panel.set_title(f"{curves.label}\n{curves.which}")
-            plot.reference(panel, y=100)
-            panel.set(xlabel="α", ylabel="return, % of the ANN's")
-        # The axis is shared: set on a panel before the others are drawn, its end would cut their points off.
-        panels[0].set_ylim(bottom=0)
-        plot.key(figure, columns=3)
-    return picture
+    figure, panels = plot.panels(len(all_curves))
+    for panel, curves in zip(panels, all_curves):
+        for task, points in curves.tasks.items():
+            _curve(panel, points.items(), label=task, markersize=4, **plot.look(tasks.index(task)))
+        panel.set_title(f"{curves.label}\n{curves.which}")
+        plot.reference(panel, y=100)
+        panel.set(xlabel="α", ylabel="return, % of the ANN's")
+    # The axis is shared: set on a panel before the others are drawn, its end would cut their points off.
+    panels[0].set_ylim(bottom=0)
+    plot.key(figure, columns=3)
+    return plot.save(figure, out, name, "Relative return against α, one curve per task")
 
 
 def timesteps(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
@@ -71,6 +71,7 @@ def timesteps(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     return _against(lines, _steps, "simulation steps T per decision", out, name, alt)
 
 
+@plot.styled
 def timesteps_by_task(rows: list[MethodRow], tasks: list[str], out: Path, name: str) -> Picture | None:
     """Return relative to the ANN's against T, a panel per task (the paper's Figures 2 and 3). None where no neuron has
     two values of T."""
@@ -81,19 +82,18 @@ def timesteps_by_task(rows: list[MethodRow], tasks: list[str], out: Path, name: 
         return None
     theirs = " Diamond: IF without CRPI in Xu et al. 2026, Figure 2." if paper.FIGURE2.keys() & set(shown) else ""
     caption = f"Means over episodes; open: CRPI off.{theirs}"
-    with plot.picture(out, name, "Relative return against simulation steps, a panel per task", caption) as picture:
-        figure, panels = plot.panels(len(shown))
-        for panel, task in zip(panels, shown):
-            for label, of_line in lines.items():
-                points = [(_steps(row), 100 * ratio) for row in of_line if (ratio := row.cells[task].ratio) is not None]
-                panel.plot(*zip(*sorted(points)), label=label, linewidth=0.8, **_look(label, lines))
-            for steps, ratio in paper.FIGURE2.get(task, []):
-                panel.plot(steps, 100 * ratio, "D", markerfacecolor="white", markeredgecolor=plot.INK)
-            _steps_axis(panel, lines)
-            panel.set(title=task, xlabel="simulation steps T", ylabel="return, % of the ANN's")
-            plot.reference(panel, y=100)
-        plot.key(figure, columns=3)
-    return picture
+    figure, panels = plot.panels(len(shown))
+    for panel, task in zip(panels, shown):
+        for label, of_line in lines.items():
+            points = [(_steps(row), 100 * ratio) for row in of_line if (ratio := row.cells[task].ratio) is not None]
+            panel.plot(*zip(*sorted(points)), label=label, linewidth=0.8, **_look(label, lines))
+        for steps, ratio in paper.FIGURE2.get(task, []):
+            panel.plot(steps, 100 * ratio, "D", markerfacecolor="white", markeredgecolor=plot.INK)
+        _steps_axis(panel, lines)
+        panel.set(title=task, xlabel="simulation steps T", ylabel="return, % of the ANN's")
+        plot.reference(panel, y=100)
+    plot.key(figure, columns=3)
+    return plot.save(figure, out, name, "Relative return against simulation steps, a panel per task", caption)
 
 
 def operations(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
@@ -103,6 +103,7 @@ def operations(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     return _against(lines, lambda row: row.sops or 1.0, "synaptic operations per decision", out, name, alt)
 
 
+@plot.styled
 def _against(
     lines: dict[str, list[MethodRow]], x: Callable[[MethodRow], float], xlabel: str, out: Path, name: str, alt: str
 ) -> Picture | None:
@@ -112,21 +113,21 @@ def _against(
     shown = [apr for of_line in lines.values() for row in of_line if (apr := row.apr)]
     tasks = next(iter(lines.values()))[0].counted
     caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out. Open: CRPI off. {_cut(shown)}"
-    with plot.picture(out, name, alt, caption.strip()) as picture:
-        figure, [panel] = plot.axes(plot.WIDTH, 4.8)
-        for label, of_line in lines.items():
-            points = [(x(row), row.apr) for row in sorted(of_line, key=x) if row.apr]
-            _curve(panel, points, label=label, **_look(label, lines))
-        panel.set_xscale("log")
-        if x is _steps:
-            _steps_axis(panel, lines)
-        plot.reference(panel, y=100)
-        panel.set(xlabel=xlabel, ylabel="average performance ratio, %")
-        panel.set_ylim(0, min(panel.get_ylim()[1], _most(shown)))
-        plot.key(figure, columns=3)
-    return picture
+    figure, [panel] = plot.axes(plot.WIDTH, 4.8)
+    for label, of_line in lines.items():
+        points = [(x(row), row.apr) for row in sorted(of_line, key=x) if row.apr]
+        _curve(panel, points, label=label, **_look(label, lines))
+    panel.set_xscale("log")
+    if x is _steps:
+        _steps_axis(panel, lines)
+    plot.reference(panel, y=100)
+    panel.set(xlabel=xlabel, ylabel="average performance ratio, %")
+    panel.set_ylim(0, min(panel.get_ylim()[1], _most(shown)))
+    plot.key(figure, columns=3)
+    return plot.save(figure, out, name, alt, caption.strip())
 
 
+@plot.styled
 def profiles(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     """Performance profiles (Agarwal et al. 2021): a panel per neuron, over the same tasks everywhere. None without
     relative returns."""
@@ -143,51 +144,50 @@ def profiles(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
         f"{', '.join(tasks)}; dashed: CRPI off. The higher, the better; where lines cross, neither method is better "
         "throughout."
     )
-    with plot.picture(out, name, alt, caption) as picture:
-        figure, panels = plot.panels(len(by_neuron))
-        for panel, of_neuron in zip(panels, by_neuron.values()):
-            for index, network in enumerate(dict.fromkeys(row.method.network for row in of_neuron)):
-                for place, row in enumerate(row for row in of_neuron if row.method.network == network):
-                    shares = 100 * statistics.performance_profile(row.relative, list(thresholds))
-                    look = {"color": plot.look(index)["color"], "label": None if place else network.label}
-                    panel.plot(100 * thresholds, shares, "--" if row.method.variant.is_off else "-", **look)
-            plot.reference(panel, x=100)
-            panel.set(xlabel="return, % of the ANN's", ylabel="episodes above, %", ylim=(0, 102))
-            panel.legend(loc="lower left")
-    return picture
+    figure, panels = plot.panels(len(by_neuron))
+    for panel, of_neuron in zip(panels, by_neuron.values()):
+        for index, network in enumerate(dict.fromkeys(row.method.network for row in of_neuron)):
+            for place, row in enumerate(row for row in of_neuron if row.method.network == network):
+                shares = 100 * statistics.performance_profile(row.relative, list(thresholds))
+                look = {"color": plot.look(index)["color"], "label": None if place else network.label}
+                panel.plot(100 * thresholds, shares, "--" if row.method.variant.is_off else "-", **look)
+        plot.reference(panel, x=100)
+        panel.set(xlabel="return, % of the ANN's", ylabel="episodes above, %", ylim=(0, 102))
+        panel.legend(loc="lower left")
+    return plot.save(figure, out, name, alt, caption)
 
 
+@plot.styled
 def controls(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     """The gain over CRPI off of each mode; None where no control was run."""
     shown = [(row.method, row.gain) for row in rows if row.gain]
     if not any(method.variant.is_control for method, _ in shown):
         return None
-    with plot.picture(out, name, "Gain of CRPI and of its controls over plain conversion") as picture:
-        _, panel = _marks(shown, 0)
-        panel.set_xlabel("gain over CRPI off, in % of the ANN's return\n(bars: 95 % interval, same episodes)")
-    return picture
+    figure, panel = _marks(shown, 0)
+    panel.set_xlabel("gain over CRPI off, in % of the ANN's return\n(bars: 95 % interval, same episodes)")
+    return plot.save(figure, out, name, "Gain of CRPI and of its controls over plain conversion")
 
 
+@plot.styled
 def energy(costs: Mapping[ReportMethod, Cost], preset: Preset, out: Path, name: str) -> Picture:
     """The ANN's energy per decision and the three sums of each network, on a logarithmic scale."""
     ways = ("ANN", "spikes only (the paper's way)", "+ analog layer once", "+ analog layer at every step")
     joules = zip(*(cost.joules(preset) for cost in costs.values()))
     alt = f"Energy per decision of the ANN and of each spiking network, preset {preset.name}"
-    with plot.picture(out, name, alt) as picture:
-        figure, [panel] = plot.axes(plot.WIDTH, plot.lines(len(costs)))
-        for index, (label, values) in enumerate(zip(ways, joules)):
-            microjoules = [1e6 * value for value in values]
-            panel.plot(microjoules, range(len(costs)), linestyle="", label=label, **plot.look(index))
-        plot.labels(panel, [method.label for method in costs])
-        panel.set_xscale("log")
-        low, high = panel.get_xlim()
-        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
-        panel.xaxis.set_major_formatter("{x:g}")
-        panel.xaxis.set_minor_formatter("")
-        panel.grid(axis="x", color=plot.PALE, linewidth=0.6)
-        panel.set_xlabel(f"energy per decision, µJ (preset {preset.name})")
-        plot.key(figure)
-    return picture
+    figure, [panel] = plot.axes(plot.WIDTH, plot.lines(len(costs)))
+    for index, (label, values) in enumerate(zip(ways, joules)):
+        microjoules = [1e6 * value for value in values]
+        panel.plot(microjoules, range(len(costs)), linestyle="", label=label, **plot.look(index))
+    plot.labels(panel, [method.label for method in costs])
+    panel.set_xscale("log")
+    low, high = panel.get_xlim()
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.xaxis.set_minor_formatter("")
+    panel.grid(axis="x", color=plot.PALE, linewidth=0.6)
+    panel.set_xlabel(f"energy per decision, µJ (preset {preset.name})")
+    plot.key(figure)
+    return plot.save(figure, out, name, alt)
 
 
 def _comparable(rows: list[MethodRow]) -> list[MethodRow]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,39 +28,39 @@ PLAIN, CRPI, OTHER = "#D55E00", "#0072B2", "#009E73"
 # Inches; a wider figure's letters would be too small on a telephone.
 WIDTH = 6.4
 _MARKERS = "osD^vPX"
-_STYLE: Any = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "lines.solid_capstyle": "round",
-    "svg.hashsalt": "report",
-    "figure.constrained_layout.use": True,
-}
+# Decorates what draws.
+styled = matplotlib.rc_context(
+    {
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": GREY,
+        "axes.labelcolor": INK,
+        "axes.titlesize": 10,
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "xtick.color": GREY,
+        "ytick.color": GREY,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "legend.frameon": False,
+        "legend.fontsize": 9,
+        "lines.solid_capstyle": "round",
+        "svg.hashsalt": "report",
+        "figure.constrained_layout.use": True,
+    }
+)
 
 
-@contextmanager
-def picture(out: Path, name: str, alt: str, caption: str = "") -> Iterator[Picture]:
-    """Draw one figure inside: it becomes figures/<name>.png and .svg in `out`."""
-    with matplotlib.rc_context(_STYLE):
-        yield Picture(name, alt, caption)
-        figure = plt.gcf()
-        for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=suffix, dpi=150, metadata=metadata)
-            atomic_write(out / FIGURES / f"{name}.{suffix}", buffer.getvalue())
-            figure.set_layout_engine("none")  # laid out once is enough
-        plt.close(figure)
+def save(figure: Figure, out: Path, name: str, alt: str, caption: str = "") -> Picture:
+    """Writes a figure to figures/<name>.png and .svg in `out`, and closes it."""
+    for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, dpi=150, metadata=metadata)
+        atomic_write(out / FIGURES / f"{name}.{suffix}", buffer.getvalue())
+        figure.set_layout_engine("none")  # laid out once is enough
+    plt.close(figure)
+    return Picture(name, alt, caption)
 
 
 def axes(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:

@@ -20,6 +20,7 @@ _STEPS = {"states": "#4b5a75", "actions": "#a86f00"}
 _PARTS = {"clipping": "#7a6f9b", "quantisation": "#56B4E9", "carry": "#E69F00", "unevenness": "#CC79A7"}
 
 
+@plot.styled
 def loss(analysis: Analysis, out: Path) -> Picture:
     """From the ANN's return to the converted network's, in two orders."""
     alt = "From the ANN's return to the converted network's, split into what states and what actions cost"
@@ -30,24 +31,23 @@ def loss(analysis: Analysis, out: Path) -> Picture:
     )
     methods, ann = shown(analysis), analysis.ann.mean
     ends = [ann]
-    with plot.picture(out, "loss", alt, caption) as picture:
-        _, panels = plot.axes(plot.WIDTH, 1.1 + 1.6 * len(methods), len(methods), sharex=True)
-        for panel, (name, colour, method) in zip(panels, methods):
-            own, ann_on_snn, snn_on_ann = method.reward_sum.mean, method.ann_on_snn.mean, method.snn_on_ann.mean
-            ends += [own, ann_on_snn, snn_on_ann]
-            # Each step on a line of its own: the second may lead back over the first.
-            _step(panel, -0.1, ann, ann_on_snn, "states")
-            _step(panel, 0.12, ann_on_snn, own, "actions")
-            _step(panel, 0.9, ann, snn_on_ann, "actions")
-            _step(panel, 1.12, snn_on_ann, own, "states")
-            for x, line in ((ann, INK), (own, colour)):
-                panel.axvline(x, color=line, linewidth=2, zorder=0)
-            panel.set_title(name, color=colour)
-            plot.labels(panel, ["states first", "actions first"])
-            plot.note(panel, "ANN", (ann, -0.6), INK, xytext=(4, -2), va="top")
-        margin = 0.12 * (max(ends) - min(ends) or 1.0)
-        panels[-1].set(xlim=(min(ends) - margin, max(ends) + margin), xlabel=unit(analysis))
-    return picture
+    figure, panels = plot.axes(plot.WIDTH, 1.1 + 1.6 * len(methods), len(methods), sharex=True)
+    for panel, (name, colour, method) in zip(panels, methods):
+        own, ann_on_snn, snn_on_ann = method.reward_sum.mean, method.ann_on_snn.mean, method.snn_on_ann.mean
+        ends += [own, ann_on_snn, snn_on_ann]
+        # Each step on a line of its own: the second may lead back over the first.
+        _step(panel, -0.1, ann, ann_on_snn, "states")
+        _step(panel, 0.12, ann_on_snn, own, "actions")
+        _step(panel, 0.9, ann, snn_on_ann, "actions")
+        _step(panel, 1.12, snn_on_ann, own, "states")
+        for x, line in ((ann, INK), (own, colour)):
+            panel.axvline(x, color=line, linewidth=2, zorder=0)
+        panel.set_title(name, color=colour)
+        plot.labels(panel, ["states first", "actions first"])
+        plot.note(panel, "ANN", (ann, -0.6), INK, xytext=(4, -2), va="top")
+    margin = 0.12 * (max(ends) - min(ends) or 1.0)
+    panels[-1].set(xlim=(min(ends) - margin, max(ends) + margin), xlabel=unit(analysis))
+    return plot.save(figure, out, "loss", alt, caption)
 
 
 def _step(panel: Axes, place: float, start: float, end: float, kind: str) -> None:
@@ -58,6 +58,7 @@ def _step(panel: Axes, place: float, start: float, end: float, kind: str) -> Non
     plot.note(panel, text, ((start + end) / 2, place), _STEPS[kind], xytext=(0, height), ha="center")
 
 
+@plot.styled
 def cosines(analysis: Analysis, out: Path) -> Picture:
     """Table 1's quantities on the report episodes, with the disturbed ANN as control."""
     rows = [(name, colour, method.cosines, "o") for name, colour, method in shown(analysis)]
@@ -70,11 +71,10 @@ def cosines(analysis: Analysis, out: Path) -> Picture:
         "in place of the spiking network's errors (those at α = 0)."
     )
     sign = " Actions have one dimension here, so each cosine is a sign." if analysis.actions == 1 else ""
-    with plot.picture(out, "cosines", alt, caption + sign) as picture:
-        marks = [(place, cosines, colour, marker) for place, (_, colour, cosines, marker) in enumerate(rows)]
-        figure = cosine_panels([row[0] for row in rows], marks)
-        figure.axes[1].set_xlabel("cosine between the errors of neighbouring decisions")
-    return picture
+    marks = [(place, cosines, colour, marker) for place, (_, colour, cosines, marker) in enumerate(rows)]
+    figure = cosine_panels([row[0] for row in rows], marks)
+    figure.axes[1].set_xlabel("cosine between the errors of neighbouring decisions")
+    return plot.save(figure, out, "cosines", alt, caption + sign)
 
 
 def cosine_panels(
@@ -95,6 +95,7 @@ def cosine_panels(
     return figure
 
 
+@plot.styled
 def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
     """Cosines and sums of rewards against α, on the episodes that choose it."""
     choice = analysis.choice
@@ -106,28 +107,27 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
         "Two ways to choose α. Left, without any reward: the α with the least drift. Right, by return. Each on "
         "episodes of its own, on which nothing else here is reported."
     )
-    with plot.picture(out, "alpha", alt, caption) as picture:
-        figure, [panel, *others] = plot.axes(plot.WIDTH, 4, 1, 1 if choice.given else 2)
-        for kind, colour in zip(TITLES, ("#56B4E9", "#CC79A7", INK)):
-            drifts = {one.alpha: mean for one in choice.candidates if (mean := one.cosines[kind].mean)}
-            low, high = zip(*(drift.ends for drift in drifts.values()))
-            panel.fill_between([*drifts], low, high, color=colour, alpha=0.15)
-            means = [drift.mean for drift in drifts.values()]
-            panel.plot([*drifts], means, "o-", color=colour, markersize=4.5, label=TITLES[kind])
-        plot.reference(panel, y=0, style="-")
-        _chosen(panel, choice.by_drift, "least drift")
-        panel.set(title="calibration episodes", xlabel="α", ylabel="cosine")
-        for panel in others:
-            for candidate in choice.candidates:
-                panel.plot([candidate.alpha] * len(candidate.selection), candidate.selection, ".", color=INK, alpha=0.3)
-            means = [float(np.mean(candidate.selection)) for candidate in choice.candidates]
-            panel.plot(alphas, means, "o-", color=INK, markersize=4.5)
-            plot.reference(panel, y=analysis.ann.mean)
-            plot.note(panel, "ANN (report episodes)", (alphas[-1], analysis.ann.mean), xytext=(0, 3), ha="right")
-            _chosen(panel, choice.by_return, "most return")
-            panel.set(title="selection episodes", xlabel="α", ylabel=unit(analysis))
-        plot.key(figure, columns=3)
-    return picture
+    figure, [panel, *others] = plot.axes(plot.WIDTH, 4, 1, 1 if choice.given else 2)
+    for kind, colour in zip(TITLES, ("#56B4E9", "#CC79A7", INK)):
+        drifts = {one.alpha: mean for one in choice.candidates if (mean := one.cosines[kind].mean)}
+        low, high = zip(*(drift.ends for drift in drifts.values()))
+        panel.fill_between([*drifts], low, high, color=colour, alpha=0.15)
+        means = [drift.mean for drift in drifts.values()]
+        panel.plot([*drifts], means, "o-", color=colour, markersize=4.5, label=TITLES[kind])
+    plot.reference(panel, y=0, style="-")
+    _chosen(panel, choice.by_drift, "least drift")
+    panel.set(title="calibration episodes", xlabel="α", ylabel="cosine")
+    for panel in others:
+        for candidate in choice.candidates:
+            panel.plot([candidate.alpha] * len(candidate.selection), candidate.selection, ".", color=INK, alpha=0.3)
+        means = [float(np.mean(candidate.selection)) for candidate in choice.candidates]
+        panel.plot(alphas, means, "o-", color=INK, markersize=4.5)
+        plot.reference(panel, y=analysis.ann.mean)
+        plot.note(panel, "ANN (report episodes)", (alphas[-1], analysis.ann.mean), xytext=(0, 3), ha="right")
+        _chosen(panel, choice.by_return, "most return")
+        panel.set(title="selection episodes", xlabel="α", ylabel=unit(analysis))
+    plot.key(figure, columns=3)
+    return plot.save(figure, out, "alpha", alt, caption)
 
 
 def _chosen(panel: Axes, alpha: float, words: str) -> None:
@@ -138,6 +138,7 @@ def _chosen(panel: Axes, alpha: float, words: str) -> None:
     plot.note(panel, f"{words}: α={alpha:g}", (alpha, 1), plot.CRPI, **place)
 
 
+@plot.styled
 def growth(analysis: Analysis, out: Path) -> Picture:
     """Distance from the ANN's trajectory, size of the action error, and reward, decision by decision."""
     methods, length = shown(analysis), len(analysis.ann_reward.mean)
@@ -148,41 +149,37 @@ def growth(analysis: Analysis, out: Path) -> Picture:
         f"{smooth} decisions. The black line is the control for chaos: whatever lies above it is not the system's own "
         "sensitivity to rounding. The dotted line is as far as two episodes with different initial states are apart."
     )
-    with plot.picture(out, "growth", alt, caption) as picture:
-        figure, [far, wrong, reward] = plot.axes(plot.WIDTH, 8.4, 3, height_ratios=[2, 1, 1])
-        for name, colour, method in methods:
-            _band(far, method.distance, colour, name)
-            _band(wrong, method.action_error, colour, smooth=smooth)
-            _band(reward, method.reward, colour, smooth=smooth)
-        plain_name, _, plain_snn = methods[0]
-        for kind in ("flipped", "shuffled"):
-            _band(far, plain_snn.disturbed[kind].distance, INKS[kind], f"ANN + {SHORT[kind]} ({plain_name})")
-        decisions = range(1, len(chaos.unrelated) + 1)
-        far.plot(decisions, chaos.unrelated, ":", color=plot.GREY, label="two unrelated episodes")
-        _band(far, chaos.distance, INK, "ANN, each action one ulp away")
-        _band(reward, analysis.ann_reward, INK, smooth=smooth)
-        visible = [value for value in chaos.distance.mean[1:] if value > 0]
-        far.set(
-            title="How far from the ANN's trajectory out of the same initial state",
-            xscale="log",
-            yscale="log",
-            xlim=(2, length),
-            ylim=(max(min(visible, default=1e-4), 1e-9) / 2, None),
-            xlabel="decision (logarithmic)",
-            ylabel="distance, in standard\ndeviations of the ANN's states",
-        )
-        ticks = [tick for tick in (2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= length]
-        far.set_xticks(ticks, [str(tick) for tick in ticks])
-        far.set_xticks([], minor=True)
-        wrong.set(
-            title="How wrong the actions are in the network's own states",
-            ylabel="‖δ‖",
-            xlim=(1, length),
-            ylim=(0, None),
-        )
-        reward.set(title="Reward (black: ANN)", ylabel="per decision", xlabel="decision", xlim=(1, length))
-        plot.key(figure)
-    return picture
+    figure, [far, wrong, reward] = plot.axes(plot.WIDTH, 8.4, 3, height_ratios=[2, 1, 1])
+    for name, colour, method in methods:
+        _band(far, method.distance, colour, name)
+        _band(wrong, method.action_error, colour, smooth=smooth)
+        _band(reward, method.reward, colour, smooth=smooth)
+    plain_name, _, plain_snn = methods[0]
+    for kind in ("flipped", "shuffled"):
+        _band(far, plain_snn.disturbed[kind].distance, INKS[kind], f"ANN + {SHORT[kind]} ({plain_name})")
+    decisions = range(1, len(chaos.unrelated) + 1)
+    far.plot(decisions, chaos.unrelated, ":", color=plot.GREY, label="two unrelated episodes")
+    _band(far, chaos.distance, INK, "ANN, each action one ulp away")
+    _band(reward, analysis.ann_reward, INK, smooth=smooth)
+    visible = [value for value in chaos.distance.mean[1:] if value > 0]
+    far.set(
+        title="How far from the ANN's trajectory out of the same initial state",
+        xscale="log",
+        yscale="log",
+        xlim=(2, length),
+        ylim=(max(min(visible, default=1e-4), 1e-9) / 2, None),
+        xlabel="decision (logarithmic)",
+        ylabel="distance, in standard\ndeviations of the ANN's states",
+    )
+    ticks = [tick for tick in (2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= length]
+    far.set_xticks(ticks, [str(tick) for tick in ticks])
+    far.set_xticks([], minor=True)
+    wrong.set(
+        title="How wrong the actions are in the network's own states", ylabel="‖δ‖", xlim=(1, length), ylim=(0, None)
+    )
+    reward.set(title="Reward (black: ANN)", ylabel="per decision", xlabel="decision", xlim=(1, length))
+    plot.key(figure)
+    return plot.save(figure, out, "growth", alt, caption)
 
 
 def _band(panel: Axes, curve: Curve, colour: str, label: str | None = None, smooth: int = 1) -> None:
@@ -196,6 +193,7 @@ def _band(panel: Axes, curve: Curve, colour: str, label: str | None = None, smoo
     panel.plot(x, mean, color=colour, label=label, linewidth=1.5)
 
 
+@plot.styled
 def state_map(analysis: Analysis, out: Path) -> Picture:
     """Trajectories of one episode, and the states that each policy visits, in the ANN's principal plane."""
     names = {"ANN": ("ANN", INK)}
@@ -206,25 +204,23 @@ def state_map(analysis: Analysis, out: Path) -> Picture:
         "States in the plane in which the ANN's vary most (PCA of normalised states). First panel: the first report "
         "episode of each policy. The others: states drawn evenly from all report episodes."
     )
-    with plot.picture(out, "map", alt, caption) as picture:
-        figure, [paths, *panels] = plot.panels(len(names))
-        for name, (words, colour) in names.items():
-            paths.plot(*np.transpose(places.trajectories[name]), color=colour, linewidth=0.8, alpha=0.75, label=words)
-        start = places.trajectories["ANN"][0]
-        paths.plot(*start, "o", color="white", markeredgecolor=INK, markersize=8, zorder=5)
-        paths.set(title="One episode, same start (○)", ylabel=f"second axis, {100 * places.shares[1]:.0f} %")
-        for panel, (name, (words, colour)) in zip(panels, list(names.items())[1:]):
-            panel.plot(*np.transpose(places.visited["ANN"]), ".", color="#c3c9d1", markersize=8, markeredgewidth=0)
-            panel.plot(
-                *np.transpose(places.visited[name]), ".", color=colour, markersize=3.2, markeredgewidth=0, alpha=0.6
-            )
-            panel.set_title(f"{words} (grey: ANN)", color=colour)
-        for panel in (paths, *panels):
-            panel.set_xlabel(f"first axis, {100 * places.shares[0]:.0f} % of the variance")
-        plot.key(figure, columns=4)
-    return picture
+    figure, [paths, *panels] = plot.panels(len(names))
+    for name, (words, colour) in names.items():
+        paths.plot(*np.transpose(places.trajectories[name]), color=colour, linewidth=0.8, alpha=0.75, label=words)
+    start = places.trajectories["ANN"][0]
+    paths.plot(*start, "o", color="white", markeredgecolor=INK, markersize=8, zorder=5)
+    paths.set(title="One episode, same start (○)", ylabel=f"second axis, {100 * places.shares[1]:.0f} %")
+    for panel, (name, (words, colour)) in zip(panels, list(names.items())[1:]):
+        panel.plot(*np.transpose(places.visited["ANN"]), ".", color="#c3c9d1", markersize=8, markeredgewidth=0)
+        panel.plot(*np.transpose(places.visited[name]), ".", color=colour, markersize=3.2, markeredgewidth=0, alpha=0.6)
+        panel.set_title(f"{words} (grey: ANN)", color=colour)
+    for panel in (paths, *panels):
+        panel.set_xlabel(f"first axis, {100 * places.shares[0]:.0f} % of the variance")
+    plot.key(figure, columns=4)
+    return plot.save(figure, out, "map", alt, caption)
 
 
+@plot.styled
 def order(analysis: Analysis, out: Path) -> Picture:
     """Returns of the ANN with the converted network's errors in other orders, against the network itself."""
     methods = shown(analysis)
@@ -233,21 +229,21 @@ def order(analysis: Analysis, out: Path) -> Picture:
         "Size or correlation? The ANN with errors of the spiking network's size, arranged in other ways. If only the "
         "correlation of errors mattered, the rows below the network's would lie near the ANN's."
     )
-    with plot.picture(out, "order", alt, caption) as picture:
-        _, panels = plot.axes(plot.WIDTH, 0.8 + 2.2 * len(methods), len(methods), sharex=True)
-        for panel, (name, colour, method) in zip(panels, methods):
-            rows = [("ANN", analysis.ann, INK), (name, method.reward_sum, colour)]
-            rows += [(f"ANN + {text}", method.disturbed[kind].reward_sum, INKS[kind]) for kind, text in NOISES.items()]
-            for place, (_, value, line) in enumerate(rows):
-                plot.mark(panel, place, value.estimate, episodes=value.values, ink=line)
-            plot.reference(panel, x=method.reward_sum.mean, ink=colour, style="--")
-            plot.reference(panel, x=analysis.ann.mean, ink=INK)
-            plot.labels(panel, [row[0] for row in rows])
-            panel.set_title(f"errors of {name}, root mean square {plain(method.error.mean)}", color=colour)
-        panels[-1].set_xlabel(unit(analysis))
-    return picture
+    figure, panels = plot.axes(plot.WIDTH, 0.8 + 2.2 * len(methods), len(methods), sharex=True)
+    for panel, (name, colour, method) in zip(panels, methods):
+        rows = [("ANN", analysis.ann, INK), (name, method.reward_sum, colour)]
+        rows += [(f"ANN + {text}", method.disturbed[kind].reward_sum, INKS[kind]) for kind, text in NOISES.items()]
+        for place, (_, value, line) in enumerate(rows):
+            plot.mark(panel, place, value.estimate, episodes=value.values, ink=line)
+        plot.reference(panel, x=method.reward_sum.mean, ink=colour, style="--")
+        plot.reference(panel, x=analysis.ann.mean, ink=INK)
+        plot.labels(panel, [row[0] for row in rows])
+        panel.set_title(f"errors of {name}, root mean square {plain(method.error.mean)}", color=colour)
+    panels[-1].set_xlabel(unit(analysis))
+    return plot.save(figure, out, "order", alt, caption)
 
 
+@plot.styled
 def layers(analysis: Analysis, out: Path) -> Picture | None:
     """Sizes of the parts of each layer's error, and cosines of neighbouring residuals."""
     methods = [entry for entry in shown(analysis) if any(layer.error for layer in entry[-1].layers)]
@@ -260,33 +256,32 @@ def layers(analysis: Analysis, out: Path) -> Picture | None:
         "uneven arrival of spikes contribute (bars; they add up vectorially to the dot), and what was wrong before "
         "(triangle). Below: do the residual potentials of neighbouring decisions point the same way?"
     )
-    with plot.picture(out, "layers", alt, caption) as picture:
-        figure, [*panels, last] = plot.axes(plot.WIDTH, 2.4 * (len(methods) + 1) + 0.6, len(methods) + 1)
-        for offset, (panel, (name, colour, method)) in enumerate(zip(panels, methods)):
-            for place, layer in enumerate(method.layers):
-                bars = [(layer.sizes.get(part), line) for part, line in _PARTS.items()]
-                for x, (size, line) in zip(place + 0.19 * (np.arange(len(bars)) - 1.5), bars):
-                    if size is not None:
-                        panel.bar(x, 100 * size.mean, 0.17, color=line)
-                        panel.plot([x, x], 100 * np.array(size.ends), color=INK, linewidth=1)
-                for size, marker, fill in ((layer.error, "o", INK), (layer.inherited, "v", "white")):
-                    if size is not None:
-                        panel.plot(place + 0.43, 100 * size.mean, marker, color=fill, markeredgecolor=INK, markersize=6)
-                if (cosine := layer.residuals) is not None:
-                    x = place + 0.16 * (offset - (len(methods) - 1) / 2)
-                    last.plot([x, x], cosine.ends, color=colour, linewidth=2.2)
-                    last.plot(x, cosine.mean, "o", color=colour)
-            panel.set_title(name, color=colour)
-            panel.set_ylabel("% of the activations'\nroot mean square")
-        top = max(panel.get_ylim()[1] for panel in panels)
-        for panel in panels:
-            panel.set_ylim(0, top)
-        plot.reference(last, y=0, style="-")
-        last.set(title="What neighbouring decisions leave in the membranes", ylabel="cosine")
-        for panel in (*panels, last):
-            panel.set_xticks(range(len(names)), names)
-            panel.set_xlim(-0.6, len(names) - 0.3)
-        entries = {part: (line, "s") for part, line in _PARTS.items()}
-        entries |= {"whole error of the layer": (INK, "o"), "already wrong in its input": (plot.GREY, "v")}
-        plot.key(figure, entries | {name: (colour, "o") for name, colour, _ in methods}, columns=3)
-    return picture
+    figure, [*panels, last] = plot.axes(plot.WIDTH, 2.4 * (len(methods) + 1) + 0.6, len(methods) + 1)
+    for offset, (panel, (name, colour, method)) in enumerate(zip(panels, methods)):
+        for place, layer in enumerate(method.layers):
+            bars = [(layer.sizes.get(part), line) for part, line in _PARTS.items()]
+            for x, (size, line) in zip(place + 0.19 * (np.arange(len(bars)) - 1.5), bars):
+                if size is not None:
+                    panel.bar(x, 100 * size.mean, 0.17, color=line)
+                    panel.plot([x, x], 100 * np.array(size.ends), color=INK, linewidth=1)
+            for size, marker, fill in ((layer.error, "o", INK), (layer.inherited, "v", "white")):
+                if size is not None:
+                    panel.plot(place + 0.43, 100 * size.mean, marker, color=fill, markeredgecolor=INK, markersize=6)
+            if (cosine := layer.residuals) is not None:
+                x = place + 0.16 * (offset - (len(methods) - 1) / 2)
+                last.plot([x, x], cosine.ends, color=colour, linewidth=2.2)
+                last.plot(x, cosine.mean, "o", color=colour)
+        panel.set_title(name, color=colour)
+        panel.set_ylabel("% of the activations'\nroot mean square")
+    top = max(panel.get_ylim()[1] for panel in panels)
+    for panel in panels:
+        panel.set_ylim(0, top)
+    plot.reference(last, y=0, style="-")
+    last.set(title="What neighbouring decisions leave in the membranes", ylabel="cosine")
+    for panel in (*panels, last):
+        panel.set_xticks(range(len(names)), names)
+        panel.set_xlim(-0.6, len(names) - 0.3)
+    entries = {part: (line, "s") for part, line in _PARTS.items()}
+    entries |= {"whole error of the layer": (INK, "o"), "already wrong in its input": (plot.GREY, "v")}
+    plot.key(figure, entries | {name: (colour, "o") for name, colour, _ in methods}, columns=3)
+    return plot.save(figure, out, "layers", alt, caption)

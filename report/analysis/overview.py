@@ -45,6 +45,7 @@ def write(analyses: Sequence[Analysis], out: Path) -> Path:
     return pages.write(Page("Error amplification, policy by policy", [Text(text)], sections), out, NAME)
 
 
+@plot.styled
 def cosines(analyses: Sequence[Analysis], out: Path) -> Picture:
     """Correction, consistency and drift of every policy: plain conversion, the best α, and the flipped errors."""
     caption = (
@@ -60,12 +61,12 @@ def cosines(analyses: Sequence[Analysis], out: Path) -> Picture:
             (place, crpi.cosines, plot.CRPI, "o"),
             (place + 0.2, plain_snn.disturbed["flipped"].cosines, INKS["flipped"], "D"),
         ]
-    with plot.picture(out, "overview_cosines", alt, caption) as picture:
-        figure = cosine_panels([_policy(analysis) for analysis in analyses], marks, dots=False)
-        plot.key(figure, _KEY | {"ANN + errors of α = 0 with random signs": (INKS["flipped"], "D")}, columns=3)
-    return picture
+    figure = cosine_panels([_policy(analysis) for analysis in analyses], marks, dots=False)
+    plot.key(figure, _KEY | {"ANN + errors of α = 0 with random signs": (INKS["flipped"], "D")}, columns=3)
+    return plot.save(figure, out, "overview_cosines", alt, caption)
 
 
+@plot.styled
 def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
     """Returns relative to the ANN's: the network, CRPI, and the ANN with the network's errors in other orders."""
     caption = (
@@ -74,21 +75,20 @@ def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
     )
     alt = "Returns of every policy analysed, relative to the ANN's"
     shown = [analysis for analysis in analyses if analysis.ann.mean > 0]
-    with plot.picture(out, "overview_returns", alt, caption) as picture:
-        figure, [panel] = plot.axes(plot.WIDTH, 1.2 + 0.6 * len(shown))
-        for place, analysis in enumerate(shown):
-            plain_snn = analysis.of(0.0)
-            rows = [(plain_snn.reward_sum, plot.PLAIN, "o"), (analysis.of(best(analysis)).reward_sum, plot.CRPI, "o")]
-            rows += [(plain_snn.disturbed[kind].reward_sum, line, "D") for kind, line in INKS.items()]
-            for offset, (value, line, marker) in enumerate(rows):
-                height = place - 0.35 + 0.14 * offset
-                plot.mark(panel, height, value.estimate, 100 / analysis.ann.mean, ink=line, marker=marker)
-            plot.reference(panel, y=place + 0.5, ink=plot.PALE, style="-")
-        plot.reference(panel, x=100, ink=plot.INK)
-        plot.labels(panel, [_policy(analysis) for analysis in shown])
-        panel.set_xlabel("return, % of the ANN's")
-        plot.key(figure, _KEY | {f"ANN + {SHORT[kind]}": (line, "D") for kind, line in INKS.items()}, columns=3)
-    return picture
+    figure, [panel] = plot.axes(plot.WIDTH, 1.2 + 0.6 * len(shown))
+    for place, analysis in enumerate(shown):
+        plain_snn = analysis.of(0.0)
+        rows = [(plain_snn.reward_sum, plot.PLAIN, "o"), (analysis.of(best(analysis)).reward_sum, plot.CRPI, "o")]
+        rows += [(plain_snn.disturbed[kind].reward_sum, line, "D") for kind, line in INKS.items()]
+        for offset, (value, line, marker) in enumerate(rows):
+            height = place - 0.35 + 0.14 * offset
+            plot.mark(panel, height, value.estimate, 100 / analysis.ann.mean, ink=line, marker=marker)
+        plot.reference(panel, y=place + 0.5, ink=plot.PALE, style="-")
+    plot.reference(panel, x=100, ink=plot.INK)
+    plot.labels(panel, [_policy(analysis) for analysis in shown])
+    panel.set_xlabel("return, % of the ANN's")
+    plot.key(figure, _KEY | {f"ANN + {SHORT[kind]}": (line, "D") for kind, line in INKS.items()}, columns=3)
+    return plot.save(figure, out, "overview_returns", alt, caption)
 
 
 def _policy(analysis: Analysis) -> str:

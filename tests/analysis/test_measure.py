@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analysis import claims, growth, measure
+from analysis import claims, measure
 from analysis.document import EpisodeMean
 from analysis.estimates import curve, estimate, paired, rounded
 from analysis.layers import NUMBERS, PARTS
@@ -183,7 +183,3 @@ def test_claims_of_a_loss_that_is_the_states():
 @pytest.mark.parametrize("first, last, expected", [((1e-3, 1e-2), (1.0, 1.0), [3.0, 2.0]), ((0.0,), (0.0,), [0.0])])
 def test_drift_claims_compare_first_and_last_window(first, last, expected):
     assert claims.growing([means(*first), means(*last)]).values == pytest.approx(expected)
-
-
-def test_trajectories_of_different_length_are_compared_while_both_last():
-    assert len(growth.distance(np.zeros((4, 3)), np.ones((6, 3)), UNIT)) == 4

@@ -101,14 +101,6 @@ def test_branches_are_what_a_simulation_from_the_start_finds(policies, tmp_path,
         assert record.branched.tolist() == [True] * 6 + [False], "the cap ends the branch as well"
 
 
-def test_a_shadow_that_agrees_branches_to_where_the_leader_goes(house):
-    trials = [Trial(trial.key) for trial in house.plan.shadowed(0.6)]
-    for record in house.play(trials):
-        np.testing.assert_array_equal(record.actions, record.reference)
-        np.testing.assert_array_equal(record.rewards, record.branch_rewards)
-        np.testing.assert_array_equal(record.after[:-1], record.reference[1:])
-
-
 def test_company_changes_nothing(policies, tmp_path):
     house = House(policies, tmp_path / "a")
     plan = house.plan

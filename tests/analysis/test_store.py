@@ -7,7 +7,6 @@ import pytest
 
 from analysis.store import TrialStore
 from analysis.trial import Disturbance
-from runtime.errors import UserError
 from tests.analysis.factories import record, trial
 
 
@@ -63,12 +62,6 @@ def test_a_record_that_cannot_have_been_counts_as_absent_however_well_it_is_sign
     store = TrialStore(tmp_path, lines.append)
     store.put(trial(), record(**impossible))
     assert store.get(trial()) is None and len(lines) == 1 and "played again" in lines[0]
-
-
-def test_a_disk_that_refuses_is_a_users_matter(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="store="):
-        TrialStore(tmp_path / "file", lambda line: None).put(trial(), record())
 
 
 def test_plain_conversion_is_the_same_trial_under_every_mode():

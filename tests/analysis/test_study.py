@@ -60,14 +60,6 @@ def test_the_episodes_are_those_that_convert_reports(policies, tmp_path):
         assert method.reward_sum.values == [episode.reward_sum for episode in result.of(method.alpha).episodes]
 
 
-def test_a_file_that_is_no_analysis_is_refused_in_one_line(tmp_path):
-    path = tmp_path / ANALYSIS
-    for text in ("{", "[]", '{"version": 99}', '{"version": 1}'):
-        path.write_text(text)
-        with pytest.raises(UserError, match="not a readable analysis"):
-            Analysis.read(path)
-
-
 def test_a_hybrid_is_analysed_too(tmp_path):
     policies = {"state": write_small_policy(tmp_path / "policy.pt", trunk="layernorm_tanh")}
     with pytest.raises(UserError, match="hybrid=true"):
