@@ -9,7 +9,7 @@ import torch
 
 from drqv2.snapshot import load_policy
 from evaluation import result as results
-from tests.cli.command import run, run_here
+from tests.cli.command import run
 from tests.drqv2.foreign.test_state_dicts import Actor
 
 TASK = "Reacher-v5"  # observes 10 numbers, takes 2 actions, ends after 50 steps
@@ -47,20 +47,3 @@ def test_train_learns_on_a_task_without_a_file_and_its_policy_converts(tmp_path)
     assert (policy.task, policy.obs, policy.action_repeat, policy.origin) == (TASK, "state", 1, None)
     words = [word for word in SMALL if not word.startswith("snapshot")]
     run("convert.py", *words, "calibration.steps=20", "num_eval_episodes=1", "max_decisions=5", cwd=tmp_path)
-
-
-@pytest.mark.parametrize(
-    "words, line",
-    [
-        (("env_name=Reecher-v5",), "error: env_name=Reecher-v5: no such Gymnasium environment; did you mean Reacher-v"),
-        (("env_name=CartPole-v1",), "error: env_name=CartPole-v1: its actions are a Discrete"),
-        (("env_name=Hopper-v4",), "its first layer takes 10 numbers"),
-        (("obs=pixels",), "error: obs=pixels: Gymnasium's tasks are observed by their states; write obs=state"),
-        (("network=relu-tanh",), "error: network=relu-tanh: "),
-        (("env_name=cheetah_run", "obs=state"), "read for Gymnasium's tasks, such as env_name=HalfCheetah-v4, not for"),
-    ],
-)
-def test_a_mistake_is_one_line(actor, capsys, monkeypatch, words, line):
-    code, stderr = run_here("convert", (*SMALL, *words), actor, capsys, monkeypatch)
-    assert code == 2 and line in stderr.strip().splitlines()[-1] and "Traceback" not in stderr
-    assert not list(actor.glob("results/*/*/result.json"))

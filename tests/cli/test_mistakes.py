@@ -7,10 +7,12 @@ policies is there, and nothing may be left beside it.
 from __future__ import annotations
 
 import pytest
+import torch
 
 from cli import words
 from drqv2.snapshot import CHECKPOINTS
 from tests.cli.command import run, run_here
+from tests.drqv2.foreign.test_state_dicts import Actor
 
 # (program, words, what the line must hold, its parts divided by " … "); the exit code is 2
 MISTAKES = [
@@ -167,6 +169,13 @@ MISTAKES = [
     ("convert", "env_name=walker_run snapshot=shipped", "snapshot=shipped: no policy of walker_run"),
     ("distill", "teacher=nowhere.pt", "teacher=nowhere.pt: no such file"),
     ("analyze", "snapshot=nowhere.pt", "nowhere.pt"),
+    # Gymnasium's tasks
+    ("convert", "env_name=Reecher-v5", "env_name=Reecher-v5: no such Gymnasium environment; did you mean Reacher-v"),
+    ("convert", "env_name=CartPole-v1 snapshot=actor", "env_name=CartPole-v1: its actions are a Discrete"),
+    ("convert", "env_name=Hopper-v4 snapshot=actor", "its first layer takes 10 numbers"),
+    ("convert", "env_name=Reacher-v5 obs=pixels", "obs=pixels: Gymnasium's tasks are observed … write obs=state"),
+    ("convert", "env_name=Reacher-v5 snapshot=actor network=relu-tanh", "network=relu-tanh: "),
+    ("convert", "env_name=cheetah_run obs=state snapshot=actor", "read for Gymnasium's tasks, such as env_name=HalfCh"),
     ("convert", "hydra.run.dir=/proc/nowhere", "hydra.run.dir … /proc/nowhere … can be written"),
     ("train", "root=/dev/null/x", "root … /dev/null"),
     ("train", "device=tpu", "device=tpu … cpu"),
@@ -181,14 +190,15 @@ def answered(code: int, stderr: str, line: str, folder) -> None:
     assert code == 2, stderr
     assert len(lines) == 1 and lines[0].startswith("error: "), stderr
     assert all(part in lines[0] for part in line.split(" … ")), stderr
-    assert {path.name for path in folder.iterdir()} == {"other.txt", "folder"}, (
+    assert {path.name for path in folder.iterdir()} == {"other.txt", "folder", "actor"}, (
         "a refused command left something behind"
     )
 
 
 @pytest.fixture
 def cwd(tmp_path):
-    """A folder with a text and half a policy in it."""
+    """A folder with a text, half a policy, and an actor for Reacher-v5 in it."""
+    torch.save(Actor(("l1", "l2", "l3"), inputs=10, actions=2).state_dict(), tmp_path / "actor")
     (tmp_path / "other.txt").write_text("not a policy")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/half.pt").write_bytes((CHECKPOINTS / "state/cartpole_swingup.pt").read_bytes()[:100_000])
