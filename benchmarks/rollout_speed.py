@@ -195,7 +195,7 @@ def our_evaluation(
                 frame=0,
                 config={},
             )
-            write_policy(policy, meta, _random_network(shape, hidden))
+            write_policy(policy, meta, _random_network(shape, hidden).state_dict())
         words = [
             sys.executable,
             str(ROOT / "convert.py"),

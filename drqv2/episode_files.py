@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -66,7 +66,6 @@ class EpisodeFiles:
         self.folder = folder
         self._element_shape, self._packed, self.file_bytes = element_shape, packed, file_bytes
         self._mapped: dict[int, np.ndarray] = {}
-        self._newest: BinaryIO | None = None
         folder.mkdir(parents=True, exist_ok=True)
         # Never into a file that a snapshot might name.
         self._number = max((int(path.stem) for path in self._paths()), default=-1) + 1
@@ -82,29 +81,25 @@ class EpisodeFiles:
         contents = b"".join([numbers, padding, *(np.ascontiguousarray(array).data for array in seen)])
         if self._end + len(contents) > self.file_bytes and self._end > 0:
             self.flush()
-            self.close()
             self._number, self._end = self._number + 1, 0
-        if self._newest is None:
-            self._newest = open(data_file(self.folder, self._number), "r+b" if self._end else "wb", buffering=0)
-            self._newest.truncate(self._end)
-        rest, place = memoryview(contents), self._end
-        while rest:
-            written = os.pwrite(self._newest.fileno(), rest, place)
-            rest, place = rest[written:], place + written
+        with open(data_file(self.folder, self._number), "r+b" if self._end else "wb") as file:
+            file.truncate(self._end)
+            file.seek(self._end)
+            file.write(contents)
         row = Row(self._number, self._end, len(contents), zlib.crc32(contents), *episode.action.shape)
-        self._end = _aligned(place)
+        self._end = _aligned(self._end + len(contents))
         self._map(self._number)
         return row
 
     def flush(self) -> None:
         """Waits until all that was appended is on the disk."""
-        if self._newest is not None:
-            os.fsync(self._newest.fileno())
+        if self._end:
+            with open(data_file(self.folder, self._number), "r+b") as file:
+                os.fsync(file.fileno())
             sync_folder(self.folder)
 
     def open(self, rows: Iterable[Row]) -> None:
         """Maps what `rows` name, which must be whole; the next episode is appended behind the last of them."""
-        self.close()
         self._mapped.clear()
         for row in rows:
             if row.file not in self._mapped:
@@ -150,12 +145,6 @@ class EpisodeFiles:
             if (number := int(path.stem)) not in numbers | {self._number}:
                 self._mapped.pop(number, None)
                 path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Closes the file that is written to."""
-        if self._newest is not None:
-            self._newest.close()
-            self._newest = None
 
     def _map(self, number: int) -> None:
         self._mapped[number] = np.asarray(np.memmap(data_file(self.folder, number), np.uint8, "r"))

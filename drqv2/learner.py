@@ -6,7 +6,6 @@ Subclasses add what they learn with: DrQ-v2's critics (`drqv2.agent`) or a teach
 from __future__ import annotations
 
 import abc
-import copy
 from collections import defaultdict
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from drqv2 import normalizer
-from drqv2.networks import Actor, PixelEncoder, PolicyNetwork, make_encoder, orthogonal_
+from drqv2.networks import Actor, PixelEncoder, make_encoder, orthogonal_
 from drqv2.normalizer import ObservationNormalizer
 from drqv2.randomness import Purpose, generator
 from drqv2.settings import RunSettings
@@ -64,21 +63,6 @@ class PolicyLearner(abc.ABC):
     def _make_more(self) -> dict[str, nn.Module]:
         """Makes a subclass's further networks, which get initial weights and move to the device with the rest."""
         return {}
-
-    @property
-    def policy_network(self) -> PolicyNetwork:
-        """The deterministic policy on raw observations: this learner's own encoder and actor, but for a normaliser's
-        fold into a copy of the actor."""
-        if self.normalizer is None:
-            return PolicyNetwork(self.encoder, self.actor)
-        actor = copy.deepcopy(self.actor)
-        first = actor.trunk[0]
-        assert isinstance(first, nn.Linear)
-        with torch.no_grad():
-            weight, bias = normalizer.fold(first.weight, first.bias, self.normalizer.mean, self.normalizer.scale)
-            first.weight.copy_(weight)
-            first.bias.copy_(bias)
-        return PolicyNetwork(self.encoder, actor)
 
     @abc.abstractmethod
     def update(self, batch: dict[str, Tensor], step: int, update: int) -> dict[str, Tensor]:

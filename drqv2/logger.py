@@ -77,7 +77,9 @@ class Logger:
     def log(self, kind: str, row: dict[str, float]) -> None:
         """Adds a row; columns that have no value yet stay empty."""
         columns = self._columns[kind]
-        csv.writer(self._files[kind], lineterminator="\n").writerow([_cell(row.get(name)) for name in columns])
+        csv.writer(self._files[kind], lineterminator="\n").writerow(
+            [f"{row[name]:.9g}" if name in row else "" for name in columns]
+        )
         self._files[kind].flush()
         points = {f"{kind}/{name}": row[name] for name in columns if name in row.keys() - {"frame", "step", "capped"}}
         if self._tb is not None:
@@ -124,12 +126,6 @@ def _wandb_run(folder: Path, config: dict[str, Any]) -> Any:
         )
     except wandb.errors.Error as error:
         raise UserError(f"use_wandb=true: {str(error).rstrip('.')}; WANDB_MODE=offline needs no account") from None
-
-
-def _cell(value: float | None) -> str:
-    if value is None:
-        return ""
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:.9g}"
 
 
 def _console(name: str, value: float) -> str:

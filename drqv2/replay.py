@@ -103,8 +103,7 @@ class Replay:
         self._files.delete_except({row[_FILE] for row in rows})
 
     def close(self) -> None:
-        """Ends threads and closes files."""
-        self._files.close()
+        """Ends threads."""
         if self._pool is not None:
             self._pool.shutdown()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 from pathlib import Path
@@ -100,30 +101,28 @@ class RunDir:
         file, which is no damage and changes nothing on the disk.
         """
         problems = []
-        for without_damaged in (False, True):
-            for path in (self.path / SNAPSHOT, self.path / _PREVIOUS):
-                if not path.exists():
-                    continue
-                try:
-                    meta, tensors = read_snapshot(path)
-                    if "episodes" not in meta["replay"]:
-                        raise UserError(
-                            f"{path}: its replay has a file for each episode, which commit afb3e2a was the last to "
-                            "read; go on with that, or give another name="
-                        )
-                    for loss in replay.restore(meta["replay"], without_damaged):
-                        print(f"{loss}; going on without this episode", flush=True)
-                except (ArchiveError, DamagedEpisode) as error:
-                    if not without_damaged:
-                        problems.append(str(error))
-                        print(f"{error}; trying the snapshot before it", flush=True)
-                    continue
-                if path.name == _PREVIOUS and (self.path / SNAPSHOT).exists():
-                    # Else the next snapshot would keep the damaged one and drop this.
-                    os.replace(self.path / SNAPSHOT, self.path / _DAMAGED)
-                    os.replace(path, self.path / SNAPSHOT)
-                self._previous_index = meta["replay"]
-                return meta, tensors
+        snapshots = [path for path in (self.path / SNAPSHOT, self.path / _PREVIOUS) if path.exists()]
+        for without_damaged, path in itertools.product((False, True), snapshots):
+            try:
+                meta, tensors = read_snapshot(path)
+                if "episodes" not in meta["replay"]:
+                    raise UserError(
+                        f"{path}: its replay has a file for each episode, which commit afb3e2a was the last to read; "
+                        "go on with that, or give another name="
+                    )
+                for loss in replay.restore(meta["replay"], without_damaged):
+                    print(f"{loss}; going on without this episode", flush=True)
+            except (ArchiveError, DamagedEpisode) as error:
+                if not without_damaged:
+                    problems.append(str(error))
+                    print(f"{error}; trying the snapshot before it", flush=True)
+                continue
+            if path != snapshots[0]:
+                # Else the next snapshot would keep the damaged one and drop this.
+                os.replace(snapshots[0], self.path / _DAMAGED)
+                os.replace(path, snapshots[0])
+            self._previous_index = meta["replay"]
+            return meta, tensors
         if problems:
             raise UserError(
                 f"no usable snapshot in {self.path}: {'; '.join(problems)}; move the folder away to start anew"

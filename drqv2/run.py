@@ -30,7 +30,7 @@ from drqv2.replay import Replay, ReplaySettings, bytes_per_decision
 from drqv2.resources import check_room
 from drqv2.resumption import RunDir
 from drqv2.settings import RunSettings
-from drqv2.snapshot import POLICY, SNAPSHOT, holds_policy, policy_meta, write_policy
+from drqv2.snapshot import POLICY, SNAPSHOT, holds_policy, policy_meta, policy_weights, write_policy
 from envs import gl
 from envs.vector import VectorEnv
 from runtime.device import describe, prepare, resolve, resolve_precision
@@ -92,7 +92,6 @@ class TrainingRun(abc.ABC):
             fps=1.0 / (self.env.control_timestep * s.action_repeat),
         )
         self.step = self.episode = 0
-        self._seconds_before = 0.0
         self._last_snapshot_step = 0
         self._last_eval_step = -1
         self._eval_episodes = 0
@@ -104,7 +103,6 @@ class TrainingRun(abc.ABC):
             self.run_dir.close()  # another run of this process may want the folder
             raise UserError(self._cause(error)) from None
         self._prefetch = Prefetcher(self._sample, self.device)
-        self._started = time.monotonic()
 
     # ---- what a kind of run says ----
 
@@ -251,7 +249,7 @@ class TrainingRun(abc.ABC):
 
     @property
     def _total_time(self) -> float:
-        return self._seconds_before + time.monotonic() - self._started
+        return time.monotonic() - self._began
 
     def _row(self, episode_return: float, decisions: float, capped: bool) -> dict[str, float]:
         return {
@@ -287,7 +285,7 @@ class TrainingRun(abc.ABC):
         return f"{error.filename or self.run_dir.path}: {error.strerror or error}{remedy}"
 
     def _write_snapshot(self) -> None:
-        s, agent = self.settings, self.agent
+        s = self.settings
         policy = policy_meta(
             task=s.task_name,
             obs=s.obs,
@@ -311,26 +309,28 @@ class TrainingRun(abc.ABC):
             "replay": self.replay.index(),
             "csv_bytes": self.logger.sizes(),
         }
-        tensors = agent.state()
+        tensors = self.agent.state()
         for name, tensor in tensors.items():
             if not bool(torch.isfinite(tensor).all()):
                 raise UserError(f"{name}: not finite, so no snapshot is written; {self._remedy}")
         self.run_dir.write(meta, tensors, self.replay)
-        write_policy(self.run_dir.path / POLICY, policy, agent.policy_network)
+        write_policy(self.run_dir.path / POLICY, policy, policy_weights(tensors))
         self._last_snapshot_step = self.step
 
     def _resume(self) -> None:
         snapshot, sizes = self.run_dir.read(self.replay), None
+        self._began = time.monotonic()
         if snapshot is not None:
             meta, tensors = snapshot
             self.agent.load_state(tensors)
             self.step, self.episode = meta["step"], meta["episode"]
-            self._seconds_before, sizes = meta["total_time"], meta["csv_bytes"]
+            self._began, sizes = self._began - meta["total_time"], meta["csv_bytes"]
             self._last_snapshot_step, self._last_eval_step = self.step, meta["last_eval_step"]
             self._eval_episodes = meta["eval_episodes"]
             # The process may have been killed between the snapshot and the policy.
-            if not holds_policy(self.run_dir.path / POLICY, meta["policy"], self.agent.policy_network):
-                write_policy(self.run_dir.path / POLICY, meta["policy"], self.agent.policy_network)
+            policy = self.run_dir.path / POLICY, meta["policy"], policy_weights(tensors)
+            if not holds_policy(*policy):
+                write_policy(*policy)
         self.logger = Logger(
             self.run_dir.path,
             metrics=self.METRICS,

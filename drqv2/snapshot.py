@@ -22,7 +22,7 @@ from drqv2 import normalizer, stored_thresholds
 from drqv2.archive import ForeignError, read_archive, write_archive
 from drqv2.foreign import drqv2_agent, stable_baselines3, state_dicts
 from drqv2.foreign.chain import ForeignPolicy
-from drqv2.networks import PolicyNetwork, make_policy
+from drqv2.networks import make_policy
 from drqv2.stored_thresholds import StoredCalibration
 from envs import gymnasium_task
 from envs.gymnasium_task import Spaces
@@ -36,7 +36,6 @@ VERSION, _POLICY_VERSION = 2, 1  # of snapshots, whose replay lies in data files
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED_FOLDERS = {"pixels": ("pixels", "distilled"), "state": ("state",)}  # in CHECKPOINTS, the preferred first
 AS_GOOD = 0.9  # of the better policy's return
-_PARTS = ("encoder", "actor")
 
 
 @dataclass(frozen=True)
@@ -77,20 +76,33 @@ def read_snapshot(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return read_archive(path, ("snapshot",), VERSION)
 
 
-def write_policy(path: Path, policy: dict[str, Any], network: PolicyNetwork, dtype: torch.dtype | None = None) -> None:
+def policy_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The policy among a learner's tensors: encoder and actor on raw observations, so with the normaliser folded in if
+    the learner has one."""
+    weights = {name: value for name, value in tensors.items() if name.split(".")[0] in ("encoder", "actor")}
+    if f"{normalizer.NAME}.mean" not in tensors:
+        return weights
+    first = ("actor.trunk.0.weight", "actor.trunk.0.bias")
+    statistics = (tensors[f"{normalizer.NAME}.{key}"] for key in ("mean", "scale"))
+    return weights | dict(zip(first, normalizer.fold(*(weights[name] for name in first), *statistics)))
+
+
+def write_policy(
+    path: Path, policy: dict[str, Any], weights: dict[str, Tensor], dtype: torch.dtype | None = None
+) -> None:
     """Writes encoder and actor alone, in `dtype` (None: as they are); `policy` is what `policy_meta` returned."""
-    tensors = {name: value.to(dtype or value.dtype) for name, value in network.state_dict().items()}
+    tensors = {name: value.to(dtype or value.dtype) for name, value in weights.items()}
     write_archive(path, "policy", _POLICY_VERSION, {"policy": policy}, tensors)
 
 
-def holds_policy(path: Path, policy: dict[str, Any], network: PolicyNetwork) -> bool:
+def holds_policy(path: Path, policy: dict[str, Any], weights: dict[str, Tensor]) -> bool:
     """Whether `path` is what `write_policy` would write, whatever calibration it carries."""
     try:
         meta, tensors = read_archive(path, ("policy",), VERSION)
     except ArchiveError:
         return False
-    weights = stored_thresholds.weights_sha256(_weights(tensors))
-    return meta["policy"] == policy and weights == stored_thresholds.weights_sha256(network.state_dict())
+    held = stored_thresholds.weights_sha256(policy_weights(tensors))
+    return meta["policy"] == policy and held == stored_thresholds.weights_sha256(weights)
 
 
 def store_calibration(path: Path, stored: StoredCalibration) -> None:
@@ -99,7 +111,7 @@ def store_calibration(path: Path, stored: StoredCalibration) -> None:
     Raises ArchiveError where `path` is no whole policy file, ValueError where `stored` was measured on other weights.
     """
     meta, tensors = stored_thresholds.without(*read_archive(path, ("policy",), VERSION))
-    if stored_thresholds.weights_sha256(_weights(tensors)) != stored.weights:
+    if stored_thresholds.weights_sha256(policy_weights(tensors)) != stored.weights:
         raise ValueError(f"{path}: the calibration belongs to other weights")
     more_meta, more_tensors = stored_thresholds.packed(stored)
     write_archive(path, "policy", _POLICY_VERSION, meta | more_meta, tensors | more_tensors)
@@ -160,7 +172,7 @@ def load_policy(path: str | Path, task: str | None = None, network: str | None =
                 hidden_dim=policy["hidden_dim"],
                 trunk=policy["actor_trunk"],
             )
-        state = _on_raw_observations({name: value.float() for name, value in _weights(tensors).items()}, tensors)
+        state = {name: value.float() for name, value in policy_weights(tensors).items()}
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             raise UserError(f"{path}: its weights hold NaN or infinity; train anew or use another snapshot")
         rebuilt.load_state_dict(state, assign=True)
@@ -223,21 +235,6 @@ def _foreign(
 
 def _says_itself(path: Path, network: str) -> UserError:
     return UserError(f"network={network}: {path} says what it is; leave the option out")
-
-
-def _weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value for name, value in tensors.items() if name.split(".")[0] in _PARTS}
-
-
-def _on_raw_observations(weights: dict[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A snapshot's weights with the learner's normaliser, if it has one, folded in, as policy files hold them."""
-    if f"{normalizer.NAME}.mean" not in tensors:
-        return weights
-    first = ("actor.trunk.0.weight", "actor.trunk.0.bias")
-    folded = normalizer.fold(
-        *(weights[name] for name in first), *(tensors[f"{normalizer.NAME}.{key}"] for key in ("mean", "scale"))
-    )
-    return weights | dict(zip(first, folded))
 
 
 def _published_task(path: Path, task: str | None) -> str:

@@ -64,8 +64,8 @@ def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
         # With a state_weight the replay's lessons hold states and the snapshot a layer that predicts them.
         predicts, weight = option(before, "state_weight"), option(config, "state_weight")
         if bool(predicts) != bool(weight):
-            right = "a number above 0" if predicts else "0"
-            raise UserError(f"state_weight={weight}: the run of start_from={source} has {predicts}; give {right}")
+            fitting = "a number above 0" if predicts else "0"
+            raise UserError(f"state_weight={weight}: the run of start_from={source} has {predicts}; give {fitting}")
         (folder / "replay").mkdir(exist_ok=True)
         for name in file_names(meta["replay"]):
             shutil.copyfile(source / "replay" / name, folder / "replay" / name)

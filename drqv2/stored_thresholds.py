@@ -124,13 +124,10 @@ def _widths(network: nn.Module) -> list[int]:
 
 def _is_plain(values: Any) -> bool:
     """Whether it is a dictionary of few, short, printable values: they may reach the screen."""
-    if not isinstance(values, dict) or len(values) > _LONGEST:
-        return False
-    for key, value in values.items():
-        if isinstance(value, int) and abs(value) >= 2**64:
-            return False
-        if not (value is None or isinstance(value, (str, int, float))):
-            return False
-        if not all(text.isprintable() and len(text) <= _LONGEST for text in (key, value) if isinstance(text, str)):
-            return False
-    return True
+    return isinstance(values, dict) and len(values) <= _LONGEST and all(map(_is_short, (*values, *values.values())))
+
+
+def _is_short(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isprintable() and len(value) <= _LONGEST
+    return value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**64)

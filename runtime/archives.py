@@ -187,7 +187,9 @@ def names_in(pickle: BinaryIO, torch_only: bool = True) -> frozenset[str]:
                 stack[start:] = [1 + sum(stack[start:])] * kept
             elif name not in silent:
                 raise ValueError(f"its pickle holds the instruction {name}, which torch never writes")
-            if count > _MAX_INSTRUCTIONS or (stack and stack[-1] > _MAX_WEIGHT):
+            # An unpickler that keeps values in an array makes it as long as the largest place asks for.
+            place = argument if name == "LONG_BINPUT" else 0
+            if max(count, place) > _MAX_INSTRUCTIONS or (stack and stack[-1] > _MAX_WEIGHT):
                 raise ValueError("its pickle is longer than that of any file of tensors")
     except (IndexError, KeyError):
         raise ValueError("its pickle is damaged") from None

@@ -22,20 +22,18 @@ def resolve(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError
     except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise UserError(f"device={name}: unknown device; use auto, cpu, cuda or cuda:N")
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if count == 0:
-            raise UserError(
-                f"device={name}: this machine has no CUDA device that torch can use; use device=cpu or auto"
-            )
-        if device.index is not None and device.index >= count:
-            raise UserError(f"device={name}: this machine has {count} CUDA device(s); use cuda:0 to cuda:{count - 1}")
-        return torch.device("cuda", device.index or 0)
-    return device
+        raise UserError(f"device={name}: unknown device; use auto, cpu, cuda or cuda:N") from None
+    if device.type == "cpu":
+        return device
+    count, index = torch.cuda.device_count() if torch.cuda.is_available() else 0, device.index or 0
+    if count == 0:
+        raise UserError(f"device={name}: this machine has no CUDA device that torch can use; use device=cpu or auto")
+    if index >= count:
+        raise UserError(f"device={name}: this machine has {count} CUDA device(s); use cuda:0 to cuda:{count - 1}")
+    return torch.device("cuda", index)
 
 
 def resolve_precision(name: str, device: torch.device) -> str:

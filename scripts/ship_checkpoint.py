@@ -86,7 +86,7 @@ def ship(words: argparse.Namespace) -> None:
     same = ("task", "obs", "frame_stack", "action_repeat", "observation_shape", "action_dim", "actor_trunk", "frame")
     meta = {name: getattr(trained, name) for name in same} | {"config": config}
     meta |= {name: config[name] for name in ("feature_dim", "hidden_dim")}
-    write_policy(target, policy_meta(**meta), trained.network, dtype=torch.float16)
+    write_policy(target, policy_meta(**meta), trained.network.state_dict(), dtype=torch.float16)
     calibrate(target)
     shutil.copy(words.run / "eval.csv", curve_file(name))
     returns = evaluate(target)

@@ -13,7 +13,7 @@ Exit code 1 for anything else: a traceback, another policy than the one in the f
 from __future__ import annotations
 
 import argparse
-import json
+import functools
 import os
 import resource
 import shutil
@@ -21,14 +21,29 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
+
+import numpy as np
+import torch
+
+import snn
+from drqv2.snapshot import load_policy, write_policy, write_snapshot
+from drqv2.stored_thresholds import weights_sha256
+from runtime.errors import UserError
+from snn import ConversionError
+from tests.drqv2 import hostile, policy_files
+from tests.snn import hostile_networks
 
 ROOT = Path(__file__).resolve().parent.parent
 
 BASES = ("policy", "snapshot", "published")  # whole files, that others are made from
 ROOM = 2**30
 LONGEST = 60.0  # seconds that one file may take
+originals: list[dict] = []  # what the whole files are, in the process that loads others
 
 
 def write_published(folder: Path, *kinds: str) -> None:
@@ -39,14 +54,9 @@ def write_published(folder: Path, *kinds: str) -> None:
 
 def write_bases(folder: Path, published: Path) -> None:
     """The whole files that others are made from; `published`: where `write_published` wrote."""
-    import torch
-
-    from drqv2.snapshot import write_policy, write_snapshot
-    from tests.drqv2 import policy_files
-
     meta = policy_files.description()
     network = policy_files.network(meta)
-    write_policy(folder / "policy.pt", meta, network)
+    write_policy(folder / "policy.pt", meta, network.state_dict())
     tensors = dict(network.state_dict()) | {
         "critic.weight": torch.ones(50),
         "optimizer.actor.0.step": torch.tensor(3.0),
@@ -57,12 +67,7 @@ def write_bases(folder: Path, published: Path) -> None:
 
 def write_network(folder: Path) -> None:
     """A whole file of a converted network with all that such files hold, network.pt; its input is [2, 6, 6]."""
-    import torch
-
-    import snn
-    from tests.snn.hostile_networks import whole_module
-
-    module = whole_module()
+    module = hostile_networks.whole_module()
     thresholds = snn.calibrate(module, [torch.rand(8, 2, 6, 6)], hybrid=True)
     snn.save(
         snn.convert(module, thresholds, "mt", "differential", 4, crpi=snn.CRPI([0.5, 1.0], seed=7), hybrid=True),
@@ -76,15 +81,7 @@ def read_bases(folder: Path, *more: str) -> dict[str, bytes]:
 
 def identity(path: Path, kind: str = "") -> dict:
     """What a loaded policy, or a network where `kind` says so, does, in short. Raises UserError, ConversionError."""
-    import hashlib
-
-    from drqv2.snapshot import load_policy
-
     if kind.startswith("network"):
-        import torch
-
-        import snn
-
         network = snn.load(path)
         thresholds = [theta.tolist() for theta in network.thresholds]
         decided = network(torch.linspace(-1, 1, 144).view(2, 2, 6, 6)).tolist()
@@ -96,11 +93,8 @@ def identity(path: Path, kind: str = "") -> dict:
         }
 
     policy = load_policy(path)
-    digest = hashlib.sha256()
-    for name, value in policy.network.state_dict().items():
-        digest.update(f"{name} {tuple(value.shape)}".encode() + value.numpy().tobytes())
     return {
-        "weights": digest.hexdigest(),
+        "weights": weights_sha256(policy.network.state_dict()),
         "task": policy.task,
         "trunk": policy.actor_trunk,
         "obs": policy.obs,
@@ -110,11 +104,6 @@ def identity(path: Path, kind: str = "") -> dict:
 
 def judge(kind: str, path: Path, originals: list[dict]) -> tuple[str, str]:
     """("refused" | "unchanged" | "FAULT", the line said)."""
-    from runtime.errors import UserError
-    from snn import ConversionError
-    from tests.drqv2 import hostile
-    from tests.snn import hostile_networks
-
     try:
         found = identity(path, kind)
     except (UserError, ConversionError) as error:
@@ -129,42 +118,26 @@ def judge(kind: str, path: Path, originals: list[dict]) -> tuple[str, str]:
     return "FAULT", "loaded"
 
 
-def serve(folder: Path) -> None:
-    """Loads each file named on stdin and answers with a line of JSON."""
+def prepare(folder: Path) -> None:
+    """Makes this process the one that loads files: in a folder that code would leave traces in, and short of memory."""
     os.chdir(folder.parent / "here")
-    originals = [identity(folder / f"{name}.pt", name) for name in (*BASES, "network")]
-    used = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) * 1024
+    originals.extend(identity(folder / f"{name}.pt", name) for name in (*BASES, "network"))
+    used = int(memory("VmSize") * 2**20)
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
-    print("ready", flush=True)
-    for line in sys.stdin:
-        kind, path = line.split()
-        before = memory("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
-        begun = time.monotonic()
-        outcome, said = judge(kind, Path(path), originals)
-        answer = {
-            "outcome": outcome,
-            "said": said[:300],
-            "seconds": time.monotonic() - begun,
-            "grown_mb": memory("VmHWM") - before,
-        }
-        print(json.dumps(answer), flush=True)
+
+
+def tried(kind: str, path: Path) -> tuple[str, str, float, float]:
+    """Outcome, the line said, seconds, and megabytes that the process grew by."""
+    before = memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+    begun = time.monotonic()
+    outcome, said = judge(kind, path, originals)
+    return outcome, said[:300], time.monotonic() - begun, memory("VmHWM") - before
 
 
 def memory(key: str) -> float:
+    """A line of /proc/self/status, in MB."""
     return int(next(line for line in open("/proc/self/status") if line.startswith(key)).split()[1]) / 1024
-
-
-def start(folder: Path) -> subprocess.Popen:
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.fuzz_snapshots", "--serve", str(folder)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdout.readline().strip() == "ready"
-    return server
 
 
 def main() -> None:
@@ -172,15 +145,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--of", choices=("snapshots", "networks"), default="snapshots")
-    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        return serve(options.serve)
-    import numpy as np
-
-    from tests.drqv2 import hostile
-    from tests.snn import hostile_networks
-
     generators = hostile.GENERATORS if options.of == "snapshots" else hostile_networks.GENERATORS
     with tempfile.TemporaryDirectory() as name:
         here, folder = Path(name) / "here", Path(name) / "cartpole_swingup"  # a published agent's task is its folder
@@ -189,45 +154,35 @@ def main() -> None:
         write_published(here.parent, "relu")
         write_bases(folder, here.parent)
         write_network(folder)
-        bases, server = read_bases(folder, "network"), start(folder)
-        answers: dict[str, list[dict]] = defaultdict(list)
-        faults = 0
+        start = functools.partial(ProcessPoolExecutor, 1, get_context("spawn"), prepare, (folder,))
+        bases, pool = read_bases(folder, "network"), start()
+        answers: dict[str, list[tuple[str, str, float, float]]] = defaultdict(list)
         for number in range(options.count):
-            kind = list(generators)[number % len(generators)]
-            path = folder / f"{number}.pt"
+            kind, path = list(generators)[number % len(generators)], folder / f"{number}.pt"
             path.write_bytes(generators[kind](bases, np.random.default_rng([options.seed, number])))
-            size = path.stat().st_size / 2**20
             try:
-                server.stdin.write(f"{kind} {path}\n")
-                server.stdin.flush()
-                answer = json.loads(server.stdout.readline())
-            except (BrokenPipeError, ValueError):
-                answer = {
-                    "outcome": "FAULT",
-                    "said": f"the process died ({server.wait()})",
-                    "seconds": 0.0,
-                    "grown_mb": 0.0,
-                }
-                server = start(folder)
+                outcome, said, seconds, grown = pool.submit(tried, kind, path).result()
+            except BrokenProcessPool:
+                outcome, said, seconds, grown = "FAULT", "the process died", 0.0, 0.0
+                pool = start()
             ran = [*here.iterdir(), *folder.glob(hostile.WITNESS)]
             # What the file itself takes, read once and copied a few times, is no blow-up.
-            if ran or answer["seconds"] > LONGEST or answer["grown_mb"] > 150 + 5 * size:
-                answer["outcome"] = "FAULT"
-            answers[kind].append(answer)
-            if answer["outcome"] == "FAULT":
-                faults += 1
-                print(f"{kind} number {number}: {answer} {ran}", flush=True)
+            if ran or seconds > LONGEST or grown > 150 + 5 * path.stat().st_size / 2**20:
+                outcome = "FAULT"
+            answers[kind].append((outcome, said, seconds, grown))
+            if outcome == "FAULT":
+                print(f"{kind} number {number}: {said!r}, {seconds:.1f} s, {grown:.0f} MB, {ran}", flush=True)
             path.unlink()
-        server.stdin.close()
+        pool.shutdown()
     print("| kind | files | refused | unchanged | faults | longest, s | most memory, MB |")
     print("|---|---|---|---|---|---|---|")
+    faults = 0
     for kind, group in answers.items():
-        count = Counter(answer["outcome"] for answer in group)
-        print(
-            f"| {kind} | {len(group)} | {count['refused']} | {count['unchanged']} | {count['FAULT']} | "
-            f"{max(a['seconds'] for a in group):.2f} | {max(a['grown_mb'] for a in group):.0f} |"
-        )
-    print(f"{sum(map(len, answers.values()))} files, {faults} faults")
+        outcomes, _, seconds, grown = zip(*group)
+        counts = [outcomes.count(outcome) for outcome in ("refused", "unchanged", "FAULT")]
+        faults += counts[-1]
+        print(f"| {kind} | {len(group)} | {' | '.join(map(str, counts))} | {max(seconds):.2f} | {max(grown):.0f} |")
+    print(f"{options.count} files, {faults} faults")
     sys.exit(1 if faults else 0)
 
 

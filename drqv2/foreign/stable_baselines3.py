@@ -108,15 +108,15 @@ def _statistics(path: Path, records: dict[str, bytes]) -> tuple[Path, bytes] | N
 def _records(path: Path) -> dict[str, bytes]:
     """Of the records that are looked at those that are there. Raises ArchiveError for one that is packed or damaged."""
     records = {}
-    for name in (_WEIGHTS, _DATA, *_STATISTICS):
-        try:
-            with zipfile.ZipFile(path) as archive:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in (_WEIGHTS, _DATA, *_STATISTICS):
                 if name not in archive.namelist():
                     continue
                 record = archive.getinfo(name)
                 if record.compress_type != zipfile.ZIP_STORED or record.file_size > path.stat().st_size:
-                    raise ValueError("compressed, which stable-baselines3 never does; refused")
+                    raise ValueError(f"{name}: compressed, which stable-baselines3 never does; refused")
                 records[name] = archive.read(record)
-        except archives.NOT_WHOLE as error:
-            raise ArchiveError(f"{path}: {name}: {printable(str(error), 120)}") from None
+    except archives.NOT_WHOLE as error:
+        raise ArchiveError(f"{path}: {printable(str(error), 120)}") from None
     return records

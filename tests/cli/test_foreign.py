@@ -9,6 +9,7 @@ from drqv2.networks import PolicyNetwork, make_policy
 from drqv2.snapshot import write_policy
 from evaluation import result as results
 from tests.cli.command import TINY, run, run_here
+from tests.drqv2.policy_files import description
 from tests.fuzz_snapshots import write_published
 
 
@@ -19,7 +20,7 @@ def test_a_published_agent_is_converted_where_it_lies(tmp_path, kind, words):
     done = run("convert.py", *TINY, *words, cwd=tmp_path)
     [path] = tmp_path.glob("results/cartpole_swingup/*/result.json")
     result = results.read(path)
-    assert (result.policy.frame, result.policy.actor_trunk) == (1000, kind.split("-")[0])
+    assert (result.policy.frame, result.policy.actor_trunk) == (1000, kind)
     assert result.policy.path == str(tmp_path / "exp_local/cartpole_swingup/snapshot.pt")
     assert [line.split()[0] for line in done.stdout.splitlines() if " ± " in line] == ["ANN", "IF", "IF+CRPI"]
 
@@ -46,9 +47,8 @@ def overflowing() -> PolicyNetwork:
     ids=["another task", "another shape", "weights that overflow"],
 )
 def test_a_policy_that_cannot_act_here_is_one_line(tmp_path, capsys, monkeypatch, make, changes, line):
-    meta = {"task": "cartpole_swingup", "obs": "state", "frame_stack": 3, "action_repeat": 2, "frame": 1, "config": {}}
-    meta |= {"observation_shape": [5], "action_dim": 1, "feature_dim": 10, "hidden_dim": 24, "actor_trunk": "relu"}
-    write_policy(tmp_path / "policy.pt", meta | changes, make())
+    meta = description(**{"action_dim": 1, "feature_dim": 10, "hidden_dim": 24} | changes)
+    write_policy(tmp_path / "policy.pt", meta, make().state_dict())
     code, stderr = run_here("convert", (*TINY, "obs=state", "snapshot=policy.pt"), tmp_path, capsys, monkeypatch)
     said = stderr.strip().splitlines()[-1]  # a progress bar may stand before it
     assert code == 2 and "error: " in said and all(part in said for part in line.split(" … "))

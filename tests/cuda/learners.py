@@ -12,6 +12,7 @@ from drqv2.agent import DrQV2Agent
 from drqv2.learner import PolicyLearner
 from drqv2.prefetch import Prefetcher
 from drqv2.settings import DistillSettings
+from drqv2.snapshot import policy_weights
 from drqv2.student import Student
 from runtime.device import prepare
 from tests.configs import config, train_settings
@@ -77,7 +78,7 @@ def trained(make: Callable, sample: Callable, device: torch.device) -> tuple[lis
     waits = log.waits.total()
     actions = learner.act_mean(seen)
     assert log.waits.total() == waits + (device == CUDA)
-    assert learner.policy_network(torch.from_numpy(seen).to(device)).shape == (3, 2)
+    assert {value.device.type for value in policy_weights(learner.state()).values()} == {device.type}
     return [float(value) for values in metrics for value in values.values()], actions
 
 

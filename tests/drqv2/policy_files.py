@@ -9,12 +9,12 @@ import torch
 from drqv2.networks import PolicyNetwork, make_policy
 from drqv2.snapshot import policy_meta
 
-SIZES = {"task": "cartpole_swingup", "obs": "state", "frame_stack": 3, "action_repeat": 2, "observation_shape": (5,)}
-SIZES |= {"action_dim": 2, "feature_dim": 4, "hidden_dim": 8, "actor_trunk": "relu"}
+STANDARD = {"task": "cartpole_swingup", "obs": "state", "frame_stack": 3, "action_repeat": 2, "observation_shape": (5,)}
+STANDARD |= {"action_dim": 2, "feature_dim": 4, "hidden_dim": 8, "actor_trunk": "relu"}
 
 
 def description(**changes: Any) -> dict[str, Any]:
-    return policy_meta(**SIZES | {"frame": 1000, "config": {"seed": 1}} | changes)
+    return policy_meta(**STANDARD | {"frame": 1000, "config": {"seed": 1}} | changes)
 
 
 def network(description: dict[str, Any], seed: int = 0) -> PolicyNetwork:

@@ -22,7 +22,7 @@ def write(path, seed=0, dtype=torch.float16, **changes):
     if changes.get("obs") == "pixels":
         changes["observation_shape"] = (9, 84, 84)
     described = description(**changes)
-    write_policy(path, described, network(described, seed), dtype=dtype)
+    write_policy(path, described, network(described, seed).state_dict(), dtype=dtype)
     return path
 
 

@@ -17,7 +17,7 @@ def write_small_policy(path, obs="state", trunk="relu", seed=0):
     if path.name == "snapshot.pt":
         write_snapshot(path, {"policy": meta}, policy.state_dict())
     else:
-        write_policy(path, meta, policy)
+        write_policy(path, meta, policy.state_dict())
     return path
 
 

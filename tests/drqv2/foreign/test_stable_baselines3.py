@@ -161,6 +161,7 @@ class Heavy:
         pickle.dumps(Heavy()),
         b"",
         b"cos\nsystem\n(S'mkdir ran'\ntR.",
+        b"\x80\x04K\x01r\xff\xff\xff\x7f.",  # a place in the unpickler's array that takes 32 GB
         vecnormalize()[0][:-40],
         vecnormalize(obs_rms=None)[0],
         vecnormalize(clip_obs=float("nan"))[0],
