@@ -46,6 +46,7 @@ class Logger:
         use_wandb: bool,
         config: dict[str, Any],
         sizes: dict[str, Any] | None,
+        frame: int,
     ) -> None:
         self._stack, self._files = contextlib.ExitStack(), {}
         self._columns = {
@@ -62,14 +63,17 @@ class Logger:
                 path.write_text(",".join(columns) + "\n", encoding="utf-8")
             self._files[kind] = self._stack.enter_context(open(path, "a", newline="", encoding="utf-8"))
         self._tb_folder = folder / "tb"
-        if sizes is not None:
+        points = (sizes or {}).get("tb")
+        if points is not None:
             for path in self._tb_folder.glob("events.*"):
-                os.truncate(path, sizes["tb"].get(path.name, 0))
+                os.truncate(path, points.get(path.name, 0))
         self._tb = None
         if use_tb:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._tb = self._stack.enter_context(SummaryWriter(str(self._tb_folder)))
+            # Where an older snapshot didn't count the points, TensorBoard itself hides those that came after it.
+            purge = frame + 1 if sizes is not None and points is None else None
+            self._tb = self._stack.enter_context(SummaryWriter(str(self._tb_folder), purge_step=purge))
         self._wandb = _wandb_run(folder, config) if use_wandb else None
         if self._wandb is not None:
             self._stack.callback(self._wandb.finish)

@@ -20,6 +20,7 @@ from drqv2.episode_files import DamagedEpisode, EpisodeFiles, Row, StoredEpisode
 from drqv2.frames import PackedFrames, pack, unpack_window, window_length
 from drqv2.gather import gather_rows, gather_shifted
 from drqv2.randomness import Purpose, generator
+from drqv2.segments import read_segment, segment_path
 
 SHIFT_PAD = 4
 PACKED_RATIO = 2  # quadruped_walk, whose background moves most, packs to 9.9 kB of 21.2 while it walks; others to less
@@ -54,6 +55,7 @@ class Replay:
         self.settings = s = settings
         most = s.capacity * bytes_per_decision(s.element_shape, s.packed, 0)
         self._files = EpisodeFiles(folder, s.element_shape, s.packed, max(s.file_bytes, most // MOST_FILES))
+        self._folder = folder
         self._pool = ThreadPoolExecutor(os.cpu_count(), "unpack") if s.packed else None
         self._forget()
 
@@ -78,11 +80,14 @@ class Replay:
         return {"episodes": self._rows.tolist()}
 
     def restore(self, index: dict[str, Any], without_damaged: bool = False) -> list[str]:
-        """Takes up the episodes of `index`, each one's contents checked.
+        """Takes up the episodes of `index`, each one's contents checked; those in files of their own, as earlier
+        versions wrote them, are copied into data files.
 
         Raises DamagedEpisode for a damaged one; or, `without_damaged`, leaves such out and returns what is wrong with
         them. Raises OSError where a file can't be read, which says nothing about its contents.
         """
+        if "segments" in index:
+            return self._copy([segment_path(self._folder, number) for number in index["segments"]], without_damaged)
         rows = [Row._make(row) for row in index["episodes"]]
         losses = {row: damage for row in rows if (damage := self._files.damage(row))}
         if losses and not without_damaged:
@@ -93,14 +98,30 @@ class Replay:
         self._extend(whole, [self._files.read(row) for row in whole])
         return list(losses.values())
 
+    def _copy(self, files: list[Path], without_damaged: bool) -> list[str]:
+        print(f"{self._folder}: copying {len(files)} episodes into data files", flush=True)
+        self._forget()
+        losses = []
+        for file in files:
+            try:
+                self.add(read_segment(file))
+            except DamagedEpisode as error:
+                if not without_damaged:
+                    raise
+                losses.append(str(error))
+        return losses
+
     def episodes(self) -> list[StoredEpisode]:
         """Those held, oldest first, as views of the mapped files: to be let go before the next `add`."""
         return [self._files.read(self._row(number)) for number in range(len(self._rows))]
 
     def delete_unreferenced(self, indices: list[dict[str, Any]]) -> None:
         """Deletes files that neither the buffer nor any snapshot's index in `indices` names."""
-        rows = [*self._rows.tolist(), *(row for index in indices for row in index["episodes"])]
+        rows = [*self._rows.tolist(), *(row for index in indices for row in index.get("episodes", ()))]
         self._files.delete_except({row[_FILE] for row in rows})
+        if not any("segments" in index for index in indices):
+            for path in self._folder.glob("*.seg"):
+                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Ends threads."""
@@ -228,6 +249,8 @@ class Replay:
 
 def file_names(index: dict[str, Any]) -> list[str]:
     """The files in a replay's folder that an `index` needs."""
+    if "segments" in index:
+        return [segment_path(Path(), number).name for number in index["segments"]]
     return [data_file(Path(), number).name for number in sorted({row[_FILE] for row in index["episodes"]})]
 
 

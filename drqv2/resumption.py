@@ -74,6 +74,8 @@ class RunDir:
                 before = json.loads(file.read_text(encoding="utf-8"))
             except ValueError:
                 raise UserError(f"{file}: can't be read; move the folder away or give another name=") from None
+            if before.get("precision") == "auto":  # of a version that kept the word; its snapshot knows what it came to
+                before["precision"] = config["precision"]
             differ = [key for key in sorted(before.keys() | config.keys()) if key not in MAY_CHANGE]
             if named := ", ".join(
                 f"{key}={config.get(key)} (was {option(before, key)})"
@@ -105,11 +107,6 @@ class RunDir:
         for without_damaged, path in itertools.product((False, True), snapshots):
             try:
                 meta, tensors = read_snapshot(path)
-                if "episodes" not in meta["replay"]:
-                    raise UserError(
-                        f"{path}: its replay has a file for each episode, which commit afb3e2a was the last to read; "
-                        "go on with that, or give another name="
-                    )
                 for loss in replay.restore(meta["replay"], without_damaged):
                     print(f"{loss}; going on without this episode", flush=True)
             except (ArchiveError, DamagedEpisode) as error:

@@ -322,11 +322,20 @@ class TrainingRun(abc.ABC):
         self._began = time.monotonic()
         if snapshot is not None:
             meta, tensors = snapshot
+            config = meta["policy"]["config"]
+            if self.settings.start_from is None and config["precision"] != self.settings.precision:
+                raise UserError(
+                    f"precision={self.settings.precision}: the run was computed in {config['precision']}; "
+                    f"give precision={config['precision']}, or another name="
+                )
             self.agent.load_state(tensors)
             self.step, self.episode = meta["step"], meta["episode"]
             self._began, sizes = self._began - meta["total_time"], meta["csv_bytes"]
             self._last_snapshot_step, self._last_eval_step = self.step, meta["last_eval_step"]
-            self._eval_episodes = meta["eval_episodes"]
+            # Before evaluations were counted, each had the number of its frame's multiple of eval_every_frames.
+            last = self._last_eval_step * self.settings.action_repeat
+            number = -(-last // config["eval_every_frames"]) + 1 if last >= 0 else 0
+            self._eval_episodes = meta.get("eval_episodes", number * config["num_eval_episodes"])
             # The process may have been killed between the snapshot and the policy.
             policy = self.run_dir.path / POLICY, meta["policy"], policy_weights(tensors)
             if not holds_policy(*policy):
@@ -338,6 +347,7 @@ class TrainingRun(abc.ABC):
             use_wandb=self.settings.use_wandb,
             config=self._config,
             sizes=sizes,
+            frame=self._frame,
         )
 
     def _announce(self) -> None:

@@ -22,9 +22,9 @@ OPTIONS = {"name": "run", "num_train_frames": 240, "eval_every_frames": 80, "num
 OPTIONS |= {"feature_dim": 4, "hidden_dim": 8, "stddev_schedule": "linear(1.0,0.1,100000)", "deterministic": True}
 
 
-@pytest.fixture
-def root(tmp_path) -> Path:
-    shutil.copytree(RECORDED / "run_71f6d5d", tmp_path / "cartpole_swingup/run")
+@pytest.fixture(params=["71f6d5d", "fb88437"])
+def root(request, tmp_path) -> Path:
+    shutil.copytree(RECORDED / f"run_{request.param}", tmp_path / "cartpole_swingup/run")
     return tmp_path
 
 
@@ -36,6 +36,8 @@ def test_it_learns_and_is_evaluated_as_it_would_have_been(root):
         for name in want.read_text(encoding="utf-8").splitlines()[0].split(","):
             assert column(folder / f"{kind}.csv", name) == pytest.approx(column(want, name), rel=1e-4, nan_ok=True)
     assert load_policy(folder / "policy.pt").frame == 240
+    # Two snapshots later nothing is left of the files with an episode each.
+    assert [path.name for path in (folder / "replay").iterdir()] == ["000000.episodes"]
 
 
 def test_a_new_run_may_start_from_it(root):
@@ -70,3 +72,14 @@ def test_every_option_may_be_absent_from_a_stored_configuration_or_always_was_th
         stored.pop(name)
     (tmp_path / "config.json").write_text(json.dumps(stored), encoding="utf-8")
     RunDir(tmp_path, values | {name: BEFORE_THE_OPTION[name] for name in new - MAY_CHANGE}).close()
+
+
+def test_a_stored_auto_is_the_precision_that_the_snapshot_was_computed_in(root, monkeypatch):
+    path = root / "cartpole_swingup/run/config.json"
+    stored = json.dumps(json.loads(path.read_text()) | {"precision": "auto"})
+    path.write_text(stored)
+    Trainer(train_settings(root, **OPTIONS)).close()
+    path.write_text(stored)
+    monkeypatch.setattr("drqv2.run.resolve_precision", lambda name, device: "bf16")
+    with pytest.raises(UserError, match="precision=bf16: the run was computed in fp32; give precision=fp32"):
+        Trainer(train_settings(root, **OPTIONS))

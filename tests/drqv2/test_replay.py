@@ -6,6 +6,7 @@ import builtins
 import errno
 import os
 import resource
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +203,31 @@ def test_a_file_that_cannot_be_read_now_is_not_taken_for_damaged(tmp_path, monke
         with pytest.raises(OSError) as caught:
             again.restore(index, without_damaged)
         assert caught.value.errno == code
+
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_episodes_in_files_of_their_own_are_taken_over(tmp_path, packed):
+    """The folder was written by commit fb88437; see recorded/README.md."""
+    folder = tmp_path / "replay"
+    shutil.copytree(RECORDED / ("segments_packed" if packed else "segments_raw"), folder)
+    replay = Replay(folder, ReplaySettings((9, 8, 8), (3, 8, 8), 100, 8, 3, 0.99, 5, packed))
+    index = {"segments": [0, 1], "next": 2}
+    assert replay.restore(index) == [] and len(replay) == 16
+    want = np.load(RECORDED / "batch.npz")
+    for name, array in replay.sample(11).items():
+        np.testing.assert_array_equal(array, want[name])
+    again = Replay(folder, replay.settings)
+    again.restore(replay.index())
+    np.testing.assert_array_equal(again.sample(11)["observation"], want["observation"])
+    replay.delete_unreferenced([index])
+    assert len(list(folder.glob("*.seg"))) == 2
+    replay.delete_unreferenced([replay.index()])
+    assert [path.name for path in folder.iterdir()] == ["000000.episodes"]
+    contents = (RECORDED / "segments_raw/00000000.seg").read_bytes()
+    for place in (0, 9, 40, 5000):
+        (folder / "00000000.seg").write_bytes(contents[:place] + bytes([contents[place] ^ 1]) + contents[place + 1 :])
+        with pytest.raises(DamagedEpisode, match="00000000.seg"):
+            replay.restore(index)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from drqv2.snapshot import SNAPSHOT, load_policy, read_snapshot, write_snapshot
+from drqv2.snapshot import SNAPSHOT, load_policy
 from drqv2.trainer import Trainer
 from envs import seeds
 from runtime.errors import UserError
@@ -184,13 +184,6 @@ def test_what_cannot_be_read_now_is_not_damaged(root, monkeypatch, code, name):
         trainer(root)
     monkeypatch.undo()
     assert kept() == before and trainer(root).step == 30
-
-
-def test_a_replay_of_before_the_data_files_is_refused_and_the_version_that_reads_it_is_named(root):
-    meta, tensors = read_snapshot(run_folder(root) / SNAPSHOT)
-    write_snapshot(run_folder(root) / SNAPSHOT, meta | {"replay": {"segments": [0, 1, 2], "next": 3}}, tensors)
-    with pytest.raises(UserError, match=r"snapshot.pt: its replay has a file for each episode, which commit \w+ was"):
-        trainer(root)
 
 
 def test_a_file_system_without_locks_is_said_with_the_remedy(root, monkeypatch):
