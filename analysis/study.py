@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def run(settings: AnalyzeSettings, config: dict[str, Any], folder: Path, say: Sa
     Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise.
     """
     started = time.monotonic()
-    with ConversionRun(settings, say) as run, Environments(run.make_envs, settings.chunk) as branches:
+    with ConversionRun(settings, say) as run, closing(Environments(run.make_envs, settings.chunk)) as branches:
         conversion = run.converted()
         player = Player(conversion, branches, TrialStore(settings.store / "analysis", say))
         with Progress(say) as progress:

@@ -111,6 +111,19 @@ class Logger:
         self._stack.close()
 
 
+def read(path: Path, *columns: str, **where: str) -> list[tuple[float, ...]]:
+    """The numbers in these columns, NaN where one is empty, of the rows that hold the texts `where` in others.
+
+    Raises UserError, one line, for a file that isn't such a table.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if all(row[name] == text for name, text in where.items())]
+        return [tuple(float(row[name] or "nan") for name in columns) for row in rows]
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise UserError(f"{path}: not a table of {', '.join(columns)} ({error})") from None
+
+
 def _wandb_run(folder: Path, config: dict[str, Any]) -> Any:
     """The run of Weights & Biases that belongs to `folder`: resumed, it is the same. Its own environment variables
     (WANDB_MODE, WANDB_PROJECT, ...) say where it goes."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
-from drqv2 import snapshot
+from drqv2 import logger, snapshot
 from drqv2.snapshot import CHECKPOINTS, LoadedPolicy
 from evaluation.settings import ConversionSettings, ConvertSettings
 from runtime.errors import UserError
@@ -41,13 +40,12 @@ def find_policy(settings: ConversionSettings) -> tuple[Path, str]:
 
 def why_skipped(settings: ConvertSettings) -> str | None:
     """Why this run is to be skipped (there is no policy, and `no_policy` says to go on without); None otherwise."""
-    if settings.no_policy == "fail":
-        return None
     try:
-        find_policy(settings)
-        return None
+        if settings.no_policy == "skip":
+            find_policy(settings)
     except UserError as error:
         return str(error)
+    return None
 
 
 def load(path: Path, settings: ConversionSettings) -> LoadedPolicy:
@@ -75,9 +73,8 @@ def last_evaluation(policy: LoadedPolicy) -> str | None:
         if entry["sha256"] == policy.sha256:
             return f"returned {entry['mean']:.0f} over {len(entry['returns'])} episodes when it was shipped"
     try:
-        with open(policy.path.parent / "eval.csv", encoding="utf-8", newline="") as file:
-            rows = [(float(row["frame"]), float(row["episode_reward"])) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        rows = logger.read(policy.path.parent / "eval.csv", "frame", "episode_reward")
+    except UserError:
         return None
     known = [row for row in rows if row[0] <= policy.frame]
     return f"last evaluation: {known[-1][1]:.0f} at {known[-1][0]:,.0f} frames" if known else None

@@ -25,7 +25,7 @@ from runtime.errors import UserError
 
 
 class Environments:
-    """Environments made by `make(n)` when first asked for, `limit` at most. A context manager: it closes them."""
+    """Environments made by `make(n)` when first asked for, `limit` at most."""
 
     def __init__(self, make: Callable[[int], VectorEnv], limit: int):
         self._make, self._limit = make, limit
@@ -44,12 +44,6 @@ class Environments:
         vector, self._made = self._made, None
         if vector is not None:
             vector.close()
-
-    def __enter__(self) -> Environments:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class _Lane:

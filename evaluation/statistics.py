@@ -44,7 +44,6 @@ class Estimate:
     mark      "bimodal": some episodes earn less than half of the mean, so that the interval hangs on how many of them
               there happen to be; "few": below `ENOUGH` episodes; "" otherwise
     p         two-sided, that nothing differs, for what compares two methods; None where there is no interval
-    tasks     that a ratio is over: those whose ANN's mean return is positive
     """
 
     value: float
@@ -52,7 +51,6 @@ class Estimate:
     n: int
     mark: str = ""
     p: float | None = None
-    tasks: tuple[str, ...] = ()
 
 
 def half_std(values: Sequence[float]) -> float:
@@ -136,9 +134,9 @@ def gain(treated: PairedStrata, control: PairedStrata) -> Estimate:
 def average_performance_ratio(snn: ByTask, ann: ByTask) -> Estimate | None:
     """APR: the mean over tasks of (mean SNN return / mean ANN return), as a fraction (the paper prints percent).
 
-    Over the tasks whose ANN's mean return is positive (`Estimate.tasks`), None where there is none: a ratio to 0 says
-    nothing. The interval is the delta method's with Satterthwaite's degrees of freedom. SNN and ANN episodes of a
-    stratum are paired where there are as many of both. Raises ValueError where the two are not of the same tasks.
+    Over the tasks whose ANN's mean return is positive, None where there is none: a ratio to 0 says nothing. The
+    interval is the delta method's with Satterthwaite's degrees of freedom. SNN and ANN episodes of a stratum are paired
+    where there are as many of both. Raises ValueError where the two are not of the same tasks.
     """
     returns = {task: [_finite(values) for values in strata] for task, strata in snn.items()}
     return _ratio(returns, {task: [strata] for task, strata in returns.items()}, ann)
@@ -162,7 +160,7 @@ def _ratio(
     if numerators.keys() != ann.keys():
         raise ValueError(f"SNN and ANN must cover the same tasks, found {sorted(numerators)} and {sorted(ann)}")
     denominators = {task: [_finite(values) for values in ann[task]] for task in sorted(ann)}
-    tasks = tuple(task for task, below in denominators.items() if np.concatenate(below).mean() > 0)
+    tasks = [task for task, below in denominators.items() if np.concatenate(below).mean() > 0]
     ratios, parts, samples = [], [], []
     for task in tasks:
         above, below = numerators[task], denominators[task]
@@ -175,7 +173,7 @@ def _ratio(
             parts += _parts([ratio * other / level for other in below], len(tasks))
         ratios.append(ratio)
         samples += [*returns[task], below]
-    return _estimate(float(np.mean(ratios)), parts, samples, null, tasks) if tasks else None
+    return _estimate(float(np.mean(ratios)), parts, samples, null) if tasks else None
 
 
 def probability_of_improvement(treated: Mapping[str, PairedStrata], control: Mapping[str, PairedStrata]) -> Estimate:
@@ -245,34 +243,28 @@ def _parts(arrays: Sequence[np.ndarray], tasks: int = 1) -> list[_Part]:
 
 
 def _estimate(
-    value: float,
-    parts: Sequence[_Part],
-    samples: Sequence[Sequence[np.ndarray]],
-    null: float | None = None,
-    tasks: tuple[str, ...] = (),
+    value: float, parts: Sequence[_Part], samples: Sequence[Sequence[np.ndarray]], null: float | None = None
 ) -> Estimate:
     """`samples`: the returns behind it, the strata of each method and task."""
     n = min(sum(map(len, strata)) for strata in samples)
     fails = any(bimodal(returns) for strata in samples for returns in strata)
     mark = BIMODAL if fails else FEW if n < ENOUGH else ""
-    return _interval(value, parts, n, mark, null, tasks)
+    return _interval(value, parts, n, mark, null)
 
 
-def _interval(
-    value: float, parts: Sequence[_Part], n: int, mark: str, null: float | None, tasks: tuple[str, ...] = ()
-) -> Estimate:
+def _interval(value: float, parts: Sequence[_Part], n: int, mark: str, null: float | None) -> Estimate:
     if n < SMALLEST or (mark == BIMODAL and n < ENOUGH):
-        return Estimate(value, None, n, mark, tasks=tasks)
+        return Estimate(value, None, n, mark)
     variance = sum(part for part, _ in parts)
     if variance == 0:
         p = None if null is None else float(value == null)
-        return Estimate(value, Interval(value, value), n, mark, p, tasks)
+        return Estimate(value, Interval(value, value), n, mark, p)
     # Of shares, since the squares of tiny variances are 0.
     freedom = 1 / sum((part / variance) ** 2 / of_part for part, of_part in parts)
     error = float(np.sqrt(variance))
     half = float(scipy.stats.t.ppf(0.5 + LEVEL / 2, freedom)) * error
     p = None if null is None else float(2 * scipy.stats.t.sf(abs(value - null) / error, freedom))
-    return Estimate(value, Interval(value - half, value + half), n, mark, p, tasks)
+    return Estimate(value, Interval(value - half, value + half), n, mark, p)
 
 
 def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -37,16 +37,12 @@ _MAX_INSTRUCTIONS = 200_000
 _MAX_WEIGHT = 10_000
 # What reading a file that isn't whole raises, of zipfile and torch.
 NOT_WHOLE = (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, struct.error)
-# Instructions that push a value which holds no other; the newer ones are of protocols 3 to 5, which torch.save doesn't
-# use.
-_VALUES = frozenset(
-    "NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINSTRING EMPTY_LIST EMPTY_DICT "
-    "EMPTY_SET EMPTY_TUPLE".split()
-)
-_NEWER_VALUES = frozenset("SHORT_BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8 BYTEARRAY8 LONG4".split())
 # How many values an instruction takes off the stack (None: all down to the mark), and how many it puts there: one that
-# holds them, or none where they go into the value below.
-_TAKES: dict[str, tuple[int | None, int]] = {
+# holds them, or none where they go into the value below. Those that work on marks and the memo are carried out apart.
+_OF_TORCH: dict[str, tuple[int | None, int]] = {
+    **dict.fromkeys("PROTO STOP MARK BINPUT LONG_BINPUT BINGET LONG_BINGET".split(), (0, 0)),
+    **dict.fromkeys("NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE".split(), (0, 1)),
+    **dict.fromkeys("SHORT_BINSTRING EMPTY_LIST EMPTY_DICT EMPTY_SET EMPTY_TUPLE GLOBAL".split(), (0, 1)),
     "TUPLE": (None, 1),
     "TUPLE1": (1, 1),
     "TUPLE2": (2, 1),
@@ -59,6 +55,14 @@ _TAKES: dict[str, tuple[int | None, int]] = {
     "APPEND": (1, 0),
     "SETITEM": (2, 0),
     "BUILD": (1, 0),
+}
+# With those of protocols 3 to 5, which torch.save doesn't use.
+_OF_ALL = {
+    **_OF_TORCH,
+    **dict.fromkeys("SHORT_BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8 BYTEARRAY8 LONG4".split(), (0, 1)),
+    "FRAME": (0, 0),
+    "MEMOIZE": (0, 0),
+    "STACK_GLOBAL": (2, 1),
 }
 
 
@@ -80,15 +84,11 @@ def _refusal(path: Path, trouble: str, error: Exception) -> UserError:
     return ArchiveError(f"{path}: {trouble} ({printable(str(error), 120) or type(error).__name__})")
 
 
-def read(path: Path, sums: bool = False) -> Any:
+def read(path: Path) -> Any:
     """What torch.save wrote to `path`: tensors, on the CPU, and plain values. Raises ArchiveError, one line, for
     anything else, before it can do harm. Tensors may still be of odd kinds and extents: see `check_tensors`.
-
-    sums: compare the zip's own checksums too, for files that carry no other.
     """
     refuse_names(path, inspect(path), TENSOR_NAMES)
-    if sums:
-        check_sums(path)
     return load_inspected(path)
 
 
@@ -118,22 +118,15 @@ def _is_cut_short(path: Path) -> bool:
         return file.read(4) == b"PK\x03\x04"
 
 
-def check_sums(path: Path) -> None:
-    """Compares the zip's own checksums, which torch.load doesn't look at. Raises ArchiveError where a record is
-    altered.
+def load_inspected(path: Path) -> Any:
+    """torch.load of a file that `inspect` let pass. Raises ArchiveError where torch can't read it, or a record isn't
+    what its checksum in the zip says, which torch.load doesn't look at.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             altered = archive.testzip()
-    except NOT_WHOLE as error:
-        raise _refusal(path, "damaged", error) from None
-    if altered is not None:
-        raise ArchiveError(f"{path}: damaged (the checksum of {altered!r:.80} doesn't match its contents)")
-
-
-def load_inspected(path: Path) -> Any:
-    """torch.load of a file that `inspect` let pass. Raises ArchiveError where torch can't read it."""
-    try:
+        if altered is not None:
+            raise ValueError(f"damaged: the checksum of {altered!r:.80} doesn't match its contents")
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged files; each means the same here
         raise _refusal(path, "can't be read as tensors and plain values", error) from None
@@ -158,11 +151,7 @@ def names_in(pickle: BinaryIO, torch_only: bool = True) -> frozenset[str]:
     readers to whom every name is the same. The stack holds the weight of each value in place of the value. Raises
     ValueError for instructions that torch.save never writes, for too many, and for tuples too heavy to handle.
     """
-    values = _VALUES if torch_only else _VALUES | _NEWER_VALUES
-    takes = _TAKES if torch_only else _TAKES | {"STACK_GLOBAL": (2, 1)}
-    puts, silent = {"BINPUT", "LONG_BINPUT"}, {"PROTO", "STOP"}
-    if not torch_only:
-        puts, silent = puts | {"MEMOIZE"}, silent | {"FRAME"}
+    known = _OF_TORCH if torch_only else _OF_ALL
     names: set[str] = set()
     stack: list[int] = []
     marks: list[int] = []
@@ -171,22 +160,20 @@ def names_in(pickle: BinaryIO, torch_only: bool = True) -> frozenset[str]:
         argument: Any
         for count, (instruction, argument, _) in enumerate(pickletools.genops(pickle)):
             name = instruction.name
+            if name not in known:
+                raise ValueError(f"its pickle holds the instruction {name}, which torch never writes")
             if name == "GLOBAL":
                 names.add(argument.replace(" ", ".", 1))
-            if name == "GLOBAL" or name in values:
-                stack.append(1)
-            elif name == "MARK":
+            if name == "MARK":
                 marks.append(len(stack))
-            elif name in puts:
+            elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
                 memo[len(memo) if argument is None else argument] = stack[-1]
             elif name in ("BINGET", "LONG_BINGET"):
                 stack.append(memo[argument])
-            elif name in takes:
-                number, kept = takes[name]
+            else:
+                number, kept = known[name]
                 start = marks.pop() if number is None else len(stack) - number
                 stack[start:] = [1 + sum(stack[start:])] * kept
-            elif name not in silent:
-                raise ValueError(f"its pickle holds the instruction {name}, which torch never writes")
             # An unpickler that keeps values in an array makes it as long as the largest place asks for.
             place = argument if name == "LONG_BINPUT" else 0
             if max(count, place) > _MAX_INSTRUCTIONS or (stack and stack[-1] > _MAX_WEIGHT):

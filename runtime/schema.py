@@ -140,13 +140,12 @@ def _option_line(schema: Mapping[str, Any], error: ValidationError, values: Mapp
         return f"{option}={shown(detail['input'])}: unknown option; {hint}".rstrip("; ")
     if detail["type"] == "missing":
         return f"{option}: missing from the configuration"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return message if "properties" in wanted else f"{option}={shown(value)}: {message}"
     if "properties" in wanted:
-        if detail["type"] == "value_error":
-            return _message(detail)
         inner = ", ".join(f"{option}.{name}" for name in wanted["properties"])
         return f"{option}={shown(value)}: {option} is a group of options: {inner}"
-    if detail["type"] == "value_error":
-        return f"{option}={shown(value)}: {_message(detail)}"
     hint = did_you_mean(str(value), _choices(wanted)) if len(_choices(wanted)) > 8 else ""
     return f"{option}={shown(value)}: {hint}must be {_expected(wanted)}"
 
@@ -158,7 +157,7 @@ def _field_line(schema: Mapping[str, Any], error: ValidationError) -> str:
     if detail["loc"] == ("version",) and "const" in wanted:
         return f"its version is {detail['input']}, this program reads version {wanted['const']}"
     if detail["type"] in ("value_error", "json_invalid"):
-        return f"{where}: {_message(detail)}".removeprefix(": ")
+        return f"{where}: {detail['msg'].removeprefix('Value error, ')}".removeprefix(": ")
     if detail["type"] in ("missing", "extra_forbidden"):
         return f"{where}: {'missing' if detail['type'] == 'missing' else 'unknown field'}"
     return f"{where or 'all of it'}: must be {_expected(wanted)}, is {detail['input']!r:.60}"
@@ -168,10 +167,6 @@ def _first(error: ValidationError) -> ErrorDetails:
     """What is reported: an unknown name before all else, since what then seems to be missing may be what was meant."""
     details = error.errors(include_url=False)
     return min(details, key=lambda detail: detail["type"] != "extra_forbidden")
-
-
-def _message(detail: ErrorDetails) -> str:
-    return str(detail["ctx"]["error"]) if detail["type"] == "value_error" else detail["msg"]
 
 
 def _place(schema: Mapping[str, Any], loc: Sequence[int | str]) -> tuple[list[str], Mapping[str, Any]]:
@@ -231,14 +226,14 @@ def _expected(schema: Mapping[str, Any]) -> str:
 
 def _range(schema: Mapping[str, Any]) -> str:
     # Constraints outside an Annotated type keep pydantic's names in the JSON schema.
-    low, high = schema.get("minimum", schema.get("ge")), schema.get("maximum", schema.get("le"))
-    above, below = schema.get("exclusiveMinimum", schema.get("gt")), schema.get("exclusiveMaximum", schema.get("lt"))
-    if low is not None and high is not None:
-        return f" from {_number(low)} to {_number(high)}"
-    words = ((low, "of at least"), (high, "of at most"), (above, "above"), (below, "below"))
-    bounds = [f" {word} {_number(bound)}" for bound, word in words if bound is not None]
-    return " and".join(bounds)
-
-
-def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:g}"
+    words = {
+        ("minimum", "ge"): "of at least",
+        ("maximum", "le"): "of at most",
+        ("exclusiveMinimum", "gt"): "above",
+        ("exclusiveMaximum", "lt"): "below",
+    }
+    given = {word: schema[name] for names, word in words.items() for name in names if name in schema}
+    bounds = {word: str(bound).removesuffix(".0") for word, bound in given.items()}
+    if bounds.keys() == {"of at least", "of at most"}:
+        return " from {} to {}".format(*bounds.values())
+    return " and".join(f" {word} {bound}" for word, bound in bounds.items())

@@ -1,7 +1,7 @@
 """Draws the learning curves of training runs, a panel for each task, with their numbers beside the picture.
 
-    python scripts/plot_curves.py RUN_DIR [RUN_DIR ...] --out curves.png
-    python scripts/plot_curves.py exp_local/*/pixels_seed1 --published --out curves.png
+    python -m scripts.plot_curves RUN_DIR [RUN_DIR ...] --out curves.png
+    python -m scripts.plot_curves exp_local/*/pixels_seed1 --published --out curves.png
 
 Thick: evaluations, without exploration noise. Thin: each episode of training. --published draws under them the mean and
 the range, lowest to highest seed, of DrQ-v2's published runs and prints both numbers wherever both were evaluated.
@@ -17,17 +17,18 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import math
 import sys
 from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-import matplotlib
+from matplotlib.axes import Axes
 
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from drqv2 import logger
+from report import plot
+from runtime.errors import UserError
 
 MILESTONES = Path(__file__).with_name("published_curves.csv")
 HEADER = ("task", "run", "kind", "frame", "seconds", "return", "published mean", "lowest", "highest")
@@ -35,30 +36,33 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "evaluation": ("eval.csv", {"linewidth": 2, "marker": "o", "markersize": 4}),
     "training": ("train.csv", {"linewidth": 0.8, "alpha": 0.5}),
 }
+Seeds = dict[int, tuple[float, ...]]  # frame → mean, lowest and highest return of the published seeds
 
 
 class Point(NamedTuple):
+    """A line of a log."""
+
     kind: str
     frame: int
     seconds: float
     reward: float
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+@dataclass
+class Panel:
+    """One task: its runs (name, points) over the published seeds, and dotted lines (name, return)."""
+
+    runs: list[tuple[str, list[Point]]]
+    seeds: Seeds = field(default_factory=dict)
+    levels: list[tuple[str, float]] = field(default_factory=list)
+    top: float | None = None
 
 
 def read(run: Path) -> list[Point]:
-    """Every line that `run` logged. Exits with one line where it is no run folder."""
-    points = []
-    for kind, (name, _) in KINDS.items():
-        try:
-            for row in rows(run / name):
-                points.append(Point(kind, int(row["frame"]), float(row["total_time"]), float(row["episode_reward"])))
-        except (OSError, KeyError, ValueError) as error:
-            sys.exit(f"error: {run / name}: not the log of a training run ({error})")
-    return points
+    """Every line that `run` logged. Raises UserError where it is no run folder."""
+    columns = ("frame", "total_time", "episode_reward")
+    logs = {kind: logger.read(run / name, *columns) for kind, (name, _) in KINDS.items()}
+    return [Point(kind, int(frame), *values) for kind, lines in logs.items() for frame, *values in lines]
 
 
 def task_of(run: Path) -> str:
@@ -69,30 +73,23 @@ def task_of(run: Path) -> str:
         return ""
 
 
-def published(task: str, source: Path) -> dict[int, tuple[float, float, float]]:
-    """Frame → mean, lowest and highest return of the published seeds; empty where the task has none.
-
-    source   MILESTONES, or a folder of dmc_<task>.csv with a row per seed and frame. Exits with one line on a bad one
-    """
-    path = source if source == MILESTONES else source / f"dmc_{task}.csv"
-    if source != MILESTONES and not any(source.glob("dmc_*.csv")):
-        sys.exit(
-            f"error: --published {source}: no dmc_<task>.csv in it; name the folder curves/ of facebookresearch/drqv2"
-        )
-    returns: dict[int, list[float]] = defaultdict(list)
-    try:
-        for row in rows(path) if path.exists() else ():
-            if row["task"] == task:
-                columns = ("mean", "lowest", "highest") if source == MILESTONES else ("episode_reward",)
-                returns[int(float(row["frame"]))] += [float(row[column]) for column in columns]
-    except (OSError, KeyError, ValueError) as error:
-        sys.exit(f"error: {path}: not a table of published returns ({error})")
+def published(task: str, source: Path) -> Seeds:
+    """Empty where the task has none. Raises UserError for another `source` than MILESTONES or a folder of
+    dmc_<task>.csv with a row per seed and frame."""
     if source == MILESTONES:
-        return {frame: (values[0], values[1], values[2]) for frame, values in returns.items()}
-    return {frame: (mean(values), min(values), max(values)) for frame, values in sorted(returns.items())}
+        return {int(row[0]): row[1:] for row in logger.read(source, "frame", "mean", "lowest", "highest", task=task)}
+    if not any(source.glob("dmc_*.csv")):
+        raise UserError(
+            f"--published {source}: no dmc_<task>.csv in it; name the folder curves/ of facebookresearch/drqv2"
+        )
+    path = source / f"dmc_{task}.csv"
+    returns: dict[float, list[float]] = defaultdict(list)
+    for frame, reward in logger.read(path, "frame", "episode_reward") if path.exists() else ():
+        returns[frame].append(reward)
+    return {int(frame): (mean(values), min(values), max(values)) for frame, values in sorted(returns.items())}
 
 
-def compare(name: str, points: list[Point], seeds: dict[int, tuple[float, float, float]]) -> None:
+def compare(name: str, points: list[Point], seeds: Seeds) -> None:
     """Prints a line for every evaluation at a frame at which the published seeds were evaluated, too."""
     for _, frame, _, reward in (point for point in points if point.kind == "evaluation" and point.frame in seeds):
         middle, low, high = seeds[frame]
@@ -101,24 +98,40 @@ def compare(name: str, points: list[Point], seeds: dict[int, tuple[float, float,
         print(f"{name}, {frame:,} frames: {reward:.0f}; {known}: {where}")
 
 
-def draw(axis: Any, runs: list[tuple[str, list[Point]]], seeds: dict[int, tuple[float, float, float]]) -> None:
-    """One task's panel: its runs, (name, points), over the published seeds."""
-    for number, (name, points) in enumerate(runs):
+@plot.styled
+def draw(panels: dict[str, Panel], out: Path) -> None:
+    """Writes the picture, a panel for each task, three in a row."""
+    columns = min(3, len(panels))
+    lines = -(-len(panels) // columns)
+    width, height = (7.0, 4.0) if len(panels) == 1 else (3.6 * columns, 2.6 * lines)
+    figure, axes = plot.axes(width, height, lines, columns)
+    for axis, (task, panel) in zip(axes, panels.items()):
+        _draw(axis, panel)
+        axis.set(title=task, xlabel="thousand frames", ylabel="return", ylim=(0, panel.top))
+        axis.legend()
+    for axis in axes[len(panels) :]:
+        axis.remove()
+    figure.savefig(out, dpi=110)
+
+
+def _draw(axis: Axes, panel: Panel) -> None:
+    for name, value in panel.levels:
+        axis.axhline(value, color=plot.GREY, linestyle=":", linewidth=1, label=name)
+    for number, (name, points) in enumerate(panel.runs):
+        colour = plot.COLOURS[number % len(plot.COLOURS)]
         for kind, (_, style) in KINDS.items():
-            line = [(point.frame / 1e3, point.reward) for point in points if point.kind == kind]
+            shown = [point for point in points if point.kind == kind]
             label = name if kind == "evaluation" else None
-            axis.plot([x for x, _ in line], [y for _, y in line], color=f"C{number}", label=label, **style)
-    last = max((point.frame for _, points in runs for point in points), default=0)
+            frames, rewards = [point.frame / 1e3 for point in shown], [point.reward for point in shown]
+            axis.plot(frames, rewards, color=colour, label=label, **style)
+    last = max((point.frame for _, points in panel.runs for point in points), default=0)
     # The published curves go on for a million frames: drawn as far as the first that lies past ours.
-    frames = [frame for frame in seeds if frame <= last] + [frame for frame in seeds if frame > last][:1]
-    if frames:
-        thousands = [frame / 1e3 for frame in frames]
-        middle, low, high = zip(*(seeds[frame] for frame in frames))
-        axis.fill_between(thousands, low, high, color="0.85", zorder=0, label="published seeds, range")
-        axis.plot(thousands, middle, color="0.5", zorder=1, label="published seeds, mean")
-    axis.set(xlabel="thousand frames", ylabel="return", ylim=(0, None))
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize="small")
+    beyond = min((frame for frame in panel.seeds if frame > last), default=last)
+    seeds = {frame / 1e3: returns for frame, returns in panel.seeds.items() if frame <= beyond}
+    if seeds:
+        thousands, (middle, low, high) = list(seeds), zip(*seeds.values())
+        axis.fill_between(thousands, low, high, color=plot.PALE, zorder=0, label="published seeds, range")
+        axis.plot(thousands, middle, color=plot.GREY, zorder=1, label="published seeds, mean")
 
 
 def level(word: str) -> tuple[str, float]:
@@ -148,31 +161,29 @@ def main() -> None:
         help="a dotted line, such as what another program's paper prints; may be given again",
     )
     words = parser.parse_args()
-    panels: dict[str, list[tuple[str, list[Point]]]] = defaultdict(list)
-    for run in words.runs:
-        if not (task := task_of(run)) and words.published:
-            sys.exit(f"error: {run / 'config.json'}: names no task, so --published doesn't know which curve to draw")
-        panels[task].append((run.name, read(run)))
-    columns = min(3, len(panels))
-    lines = math.ceil(len(panels) / columns)
-    size = (7, 4) if len(panels) == 1 else (4.5 * columns, 3 * lines)
-    figure, axes = pyplot.subplots(lines, columns, figsize=size, layout="constrained", squeeze=False)
-    table: list[tuple[object, ...]] = [HEADER]
-    for axis, (task, runs) in zip(axes.flat, panels.items()):
-        seeds = published(task, words.published) if words.published else {}
-        for name, value in words.level:
-            axis.axhline(value, color="0.4", linestyle=":", label=name)
-        draw(axis, runs, seeds)
-        axis.set_title(task)
-        for name, points in runs:
-            compare(f"{task} {name}", points, seeds)
-            beside = [seeds.get(point.frame) if point.kind == "evaluation" else None for point in points]
-            table += [(task, name, *point, *(known or ("", "", ""))) for point, known in zip(points, beside)]
-    for axis in axes.flat[len(panels) :]:
-        axis.remove()
-    figure.savefig(words.out, dpi=110)
+    panels: dict[str, Panel] = {}
+    try:
+        for run in words.runs:
+            if not (task := task_of(run)) and words.published:
+                raise UserError(
+                    f"{run / 'config.json'}: names no task, so --published doesn't know which curve to draw"
+                )
+            if task not in panels:
+                seeds = published(task, words.published) if words.published else {}
+                panels[task] = Panel([], seeds, words.level)
+            panels[task].runs.append((run.name, read(run)))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    draw(panels, words.out)
     with open(words.out.with_suffix(".csv"), "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(table)
+        table = csv.writer(file)
+        table.writerow(HEADER)
+        for task, panel in panels.items():
+            for name, points in panel.runs:
+                compare(f"{task} {name}", points, panel.seeds)
+                for point in points:
+                    beside = panel.seeds.get(point.frame, ()) if point.kind == "evaluation" else ()
+                    table.writerow([task, name, *point, *(beside or ("", "", ""))])
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ a fault of the GPU, its driver or this program. No real GPU has run this yet: it
 
 from __future__ import annotations
 
-import csv
+import math
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from drqv2 import logger
 from evaluation import result
 from runtime.files import write_json
 from runtime.versions import versions
@@ -24,6 +25,7 @@ BOUNDS = {"losses": 5e-2, "rewards": 1e-3, "spikes": 1e-2}  # relative differenc
 TRAIN = ("train.py", "preset=debug", "precision=fp32", "num_train_frames=120", "save_video=false", "use_tb=false")
 CONVERT = ("convert.py", "env_name=cartpole_swingup", "SNN_ts=4", "max_decisions=2", "num_eval_episodes=1", "chunk=2")
 FEW = ("calibration.steps=20", "num_workers=0")
+LOSSES = ("critic_loss", "actor_loss", "critic_q1", "critic_q2")
 NEURONS = ("if", "snm", "mt", "dc")
 
 
@@ -35,10 +37,13 @@ def python(*words: str) -> None:
 def numbers(device: str, folder: Path) -> dict[str, dict[str, list[float]]]:
     """Results of the programs on `device`: losses; rewards of the ANN and of networks; spikes by neuron."""
     python(*TRAIN, "task=cartpole_swingup", f"device={device}", f"root={folder}", "name=run")
-    with open(folder / "cartpole_swingup/run/train.csv", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["critic_loss"]]
-    names = ("critic_loss", "actor_loss", "critic_q1", "critic_q2")
-    seen = {"losses": {name: [float(row[name]) for row in rows] for name in names}, "rewards": {}, "spikes": {}}
+    rows = logger.read(folder / "cartpole_swingup/run/train.csv", *LOSSES)
+    learned = zip(*(row for row in rows if not math.isnan(row[0])))  # there are none before the first update
+    seen: dict[str, dict[str, list[float]]] = {
+        "losses": dict(zip(LOSSES, map(list, learned))),
+        "rewards": {},
+        "spikes": {},
+    }
     for neuron in NEURONS:
         words = (f"neuron={neuron}", f"device={device}", f"store={folder}/store", f"hydra.run.dir={folder}/{neuron}")
         python(*CONVERT, *FEW, *words)

@@ -15,7 +15,6 @@ after a change of these, --calibrate makes it anew. That leaves weights and retu
 from __future__ import annotations
 
 import argparse
-import csv
 import shutil
 import sys
 import tempfile
@@ -24,10 +23,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import pyplot
 
 import snn
 from cli.words import composed
+from drqv2 import logger
 from drqv2.networks import PolicyNetwork
 from drqv2.snapshot import (
     AS_GOOD,
@@ -48,9 +47,9 @@ from runtime.files import write_json
 from scripts import plot_curves
 
 PAPER_ANN = {task: mean for task, (mean, _) in paper.ANN.returns.items()}
-LINES = {task: (mean, "paper's ANN") for task, mean in PAPER_ANN.items()}
+LEVELS = {task: ("paper's ANN", float(mean)) for task, mean in PAPER_ANN.items()}
 # Fujimoto et al. 2018, Table 1: the best evaluation within 1M frames, mean of ten seeds, of HalfCheetah-v1.
-LINES["HalfCheetah-v4"] = 9637, "TD3, 1M frames"
+LEVELS["HalfCheetah-v4"] = "TD3, 1M frames", 9637.0
 EPISODES, SEED = 50, 2026  # a base seed of its own: no reported conversion uses it
 
 
@@ -111,8 +110,8 @@ def ship(words: argparse.Namespace) -> None:
 def training_seconds(run: Path, frame: int) -> float:
     """Seconds that the run in folder `run` had taken at `frame`."""
     # Not from eval.csv: a run that was stopped between two evaluations has gone on since the last one.
-    with open(run / "train.csv", newline="", encoding="utf-8") as file:
-        return max(float(row["total_time"]) for row in csv.DictReader(file) if int(row["frame"]) <= frame)
+    rows = logger.read(run / "train.csv", "frame", "total_time")
+    return max(seconds for at, seconds in rows if at <= frame)
 
 
 def recalibrate(file: Path) -> None:
@@ -134,13 +133,11 @@ def record(index: dict[str, dict[str, Any]]) -> None:
 def calibrate(file: Path) -> None:
     """Puts into a policy file the calibration that convert.py computes for it, if nothing but the policy is named."""
     with tempfile.TemporaryDirectory() as folder:
-        run = conversion(file, f"store='{folder}'")
-        with run:
+        with conversion(file, f"store='{folder}'") as run:
             stored = run.measured()
     store_calibration(file, stored)
-    print(
-        f"{file}: calibrated, {' '.join(f'{name}={value}' for name, value in (stored.settings | stored.made).items())}"
-    )
+    settings = " ".join(f"{name}={value}" for name, value in (stored.settings | stored.made).items())
+    print(f"{file}: calibrated, {settings}")
 
 
 def conversion(file: Path, *words: str) -> ConversionRun:
@@ -159,8 +156,7 @@ def curve_file(name: str) -> Path:
 def evaluate(file: Path) -> list[float]:
     """Returns of the policy over EPISODES episodes: the ANN's episodes of a conversion, by convert.py's own code."""
     with tempfile.TemporaryDirectory() as folder:
-        run = conversion(file, f"num_eval_episodes={EPISODES}", f"seed={SEED}", f"store='{folder}'")
-        with run:
+        with conversion(file, f"num_eval_episodes={EPISODES}", f"seed={SEED}", f"store='{folder}'") as run:
             keys = run.ann_keys("report")
             outcomes = run.rollouts().run(keys)
     return [float(outcomes[key.digest].reward_sum) for key in keys]
@@ -168,27 +164,19 @@ def evaluate(file: Path) -> list[float]:
 
 def picture(index: dict[str, dict[str, Any]]) -> None:
     """Learning curves of all checkpoints, a panel per task; each ends where its checkpoint was taken and evaluated."""
-    tasks = sorted({entry["task"] for entry in index.values()})
-    lines = -(-len(tasks) // 3)
-    figure, axes = pyplot.subplots(lines, 3, figsize=(10.8, 2.6 * lines), squeeze=False, layout="constrained")
-    for axis, task in zip(axes.flat, tasks):
+    panels = {}
+    for task in sorted({entry["task"] for entry in index.values()}):
         runs = [(name.partition("/")[0], curve(name, entry)) for name, entry in index.items() if entry["task"] == task]
-        if task in LINES:
-            value, label = LINES[task]
-            axis.axhline(value, color="#6b7280", linestyle=":", linewidth=1, label=label)
-        plot_curves.draw(axis, runs, {})
-        axis.set(title=task, ylim=(0, None if is_gymnasium(task) else 1000))
-    for axis in axes.flat[len(tasks) :]:
-        axis.remove()
-    figure.savefig(CHECKPOINTS / "curves.png", dpi=110)
+        levels = [LEVELS[task]] if task in LEVELS else []
+        panels[task] = plot_curves.Panel(runs, {}, levels, top=None if is_gymnasium(task) else 1000)
+    plot_curves.draw(panels, CHECKPOINTS / "curves.png")
 
 
 def curve(name: str, entry: dict[str, Any]) -> list[plot_curves.Point]:
     """The evaluations of a checkpoint's training before its frame, and then the return that the page names."""
-    rows = plot_curves.rows(curve_file(name))
-    points = [(int(row["frame"]), float(row["episode_reward"])) for row in rows]
+    points = logger.read(curve_file(name), "frame", "episode_reward")
     points = [point for point in points if point[0] < entry["frames"]] + [(entry["frames"], entry["mean"])]
-    return [plot_curves.Point("evaluation", frame, 0.0, reward) for frame, reward in points]
+    return [plot_curves.Point("evaluation", int(frame), 0.0, reward) for frame, reward in points]
 
 
 def bounded(returns: list[float]) -> str:

@@ -40,7 +40,7 @@ def overflowing() -> PolicyNetwork:
 @pytest.mark.parametrize(
     "make, changes, line",
     [
-        (network, {"task": "reacher_easy"}, "env_name=reacher_easy"),
+        (network, {"task": "reacher_easy"}, "write env_name=reacher_easy obs=state"),
         (lambda: network(6, 2), {"observation_shape": [6], "action_dim": 2}, "another task's policy"),
         (overflowing, {}, "not finite … 'actor.policy.0'"),
     ],

@@ -18,12 +18,6 @@ def result(**changes):
     return done
 
 
-def test_round_trip(tmp_path):
-    path = results.write(result(), tmp_path)
-    assert results.read(path) == results.read(tmp_path) == result()
-    assert json.loads(path.read_text())["ann"]["episodes"][0]["return"] == 10.0
-
-
 @pytest.mark.parametrize("stream, expected", [("report", [7.5, 4.0]), ("selection", [2.0, 1.0])])
 def test_returns_npy_follows_the_requested_order(tmp_path, stream, expected):
     done = result()
@@ -31,13 +25,6 @@ def test_returns_npy_follows_the_requested_order(tmp_path, stream, expected):
     results.write(done, tmp_path)
     returns = np.load(tmp_path / "returns.npy")
     assert returns.dtype == np.float64 and returns.tolist() == expected
-
-
-def test_what_was_cut_short_is_no_return(tmp_path):
-    results.write(result(capped=True), tmp_path)
-    back = results.read(tmp_path)
-    assert back.capped and back.ann.returns() == [] and back.ann.mean_reward_sum() == 15.0
-    assert np.isnan(np.load(tmp_path / "returns.npy")).tolist() == [True, True]
 
 
 def test_a_failed_run_says_why_and_leaves_no_returns(tmp_path):
@@ -82,7 +69,7 @@ def _edited(change):
         lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, 2]] * 3),
         lambda d: d["conversion"].update(timesteps=3),
         lambda d: d["conversion"].update(layers=d["conversion"]["layers"] * 2),
-        lambda d: d["snn"][2]["activity"][0].update(spike_rate=1.5),
+        lambda d: d["snn"][2].update(activity=[dict(name="l", spike_rate=1.5, above_threshold=0.0, sops=0.0)]),
     ],
 )
 def test_a_document_that_does_not_hold_together_is_refused(tmp_path, change):
@@ -107,11 +94,3 @@ def test_other_tasks_may_pay_what_they_like(tmp_path):
     document["ann"]["episodes"][0].update({"return": -4000.0, "reward_sum": -4000.0})
     (tmp_path / "result.json").write_text(json.dumps(document))
     assert results.read(tmp_path).ann.returns()[0] == -4000.0
-
-
-def test_a_result_that_could_not_be_read_back_is_not_written(tmp_path):
-    wrong = result()
-    wrong.ann.episodes[0].reward_sum = float("inf")
-    with pytest.raises(ValueError):
-        results.write(wrong, tmp_path)
-    assert not (tmp_path / "result.json").exists()

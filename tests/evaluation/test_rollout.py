@@ -1,6 +1,7 @@
 """Rollouts: an episode's outcome is its key's alone, whatever shares the batch, and nothing is played twice."""
 
 import dataclasses
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ class House:
         return new
 
     def run(self, keys, progress=None):
-        with self.pool:
+        with closing(self.pool):
             outcomes = self.rollouts.run(keys, progress)
         return {key: outcome.model_copy(update={"made": {}}) for key, outcome in outcomes.items()}
 
@@ -122,7 +123,7 @@ def test_a_reward_that_is_not_finite_stops_the_run_and_is_not_kept(tmp_path):
 
 def test_phases_share_environments_and_policies_but_methods_no_policy(tmp_path):
     house, other = House(tmp_path), dataclasses.replace(SNN, rule="snm")
-    with house.pool:
+    with closing(house.pool):
         house.rollouts.run(SWEEP[:8])
         house.rollouts.run(SWEEP[8:])
         house.rollouts.run([episode_key(0.5, 3, method=other, stream="selection", seed=9)])

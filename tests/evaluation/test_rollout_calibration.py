@@ -177,54 +177,58 @@ def _stored(**changes):
 
 
 def _found(stored, tmp_path, **changes):
+    """Whether the thresholds are those of the file, and what is said of them."""
     lines = []
     [theta], origin = rollout_calibration.thresholds(
         _calibration(**changes), _network(), lambda: iter(BATCHES), CPU, tmp_path, lines.append, stored
     )
     [line] = lines
-    return theta, origin, line
+    used = theta.tolist() == [5.0, 6.0, 7.0]
+    assert (origin, any(tmp_path.iterdir())) == (("policy file", False) if used else ("rollouts", True))
+    return used, line
 
 
-def test_what_the_policys_file_carries_is_used_where_the_settings_are_the_same(tmp_path):
-    theta, origin, line = _found(_stored(), tmp_path)
-    assert theta.tolist() == [5.0, 6.0, 7.0] and origin == "policy file"
-    assert line.startswith("thresholds: those in the policy's file (9 decisions") and not list(tmp_path.iterdir())
+def _compute(**changes):
+    return {"compute": dataclasses.replace(BASE.compute, **changes)}
 
 
-def _with_package(name, version):
-    return {"compute": dataclasses.replace(BASE.compute, packages=tuple({**PACKAGES, name: version}.items()))}
+def _packages(**versions):
+    return _compute(packages=tuple((PACKAGES | versions).items()))
+
+
+USED = "thresholds: those in the policy's file (9 decisions"
 
 
 @pytest.mark.parametrize(
-    "changes, word",
+    "changes, words",
     [
+        ({}, USED),
+        (_compute(device="NVIDIA H100", threads=7, renderer="osmesa", code="changed"), USED),
+        (_packages(torch="2.13.0+cu130"), USED),
+        (_packages(numba="9.9"), USED),
+        (_packages(torch="2.13.1+cpu"), 'here "2.13.1"'),
+        (_packages(mujoco="9.9"), 'here "9.9"'),
+        (_compute(chunk=5), "chunk="),
         ({"steps": 10}, "steps=9, here 10"),
         ({"percentile": 99.9}, "percentile=null, here 99.9"),
         ({"seed": 4}, "seed=3, here 4"),
         ({"hybrid": True}, "hybrid=false, here true"),
         ({"max_decisions": 5}, "max_decisions=null, here 5"),
-        ({"compute": dataclasses.replace(BASE.compute, chunk=5)}, "chunk="),
         ({"source": dataclasses.replace(BASE.source, action_repeat=3)}, "action_repeat="),
         ({"source": dataclasses.replace(BASE.source, task="other")}, "task="),
-        (_with_package("mujoco", "9.9"), 'here "9.9"'),
     ],
 )
-def test_it_is_not_used_where_any_setting_differs(tmp_path, changes, word):
-    theta, origin, line = _found(_stored(), tmp_path, **changes)
-    assert origin == "rollouts" and theta.max() < 5 and "not used" in line and word in line
-    # The other way round it's the same.
-    assert _found(_stored(**changes), tmp_path / "other")[1] == "rollouts"
+def test_what_the_policys_file_carries_is_used_where_the_settings_are_the_same(tmp_path, changes, words):
+    """Whatever the machine, and the build of a release."""
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+    used, line = _found(_stored(), tmp_path / "one", **changes)
+    assert words in line and used == (words == USED) != ("are not used" in line)
+    assert _found(_stored(**changes), tmp_path / "other")[0] == used, "the other way round it's the same"
 
 
 @pytest.mark.parametrize("broken", [{"seed": True}, {"more": 1}, {"version": rollout_calibration.VERSION + 1}])
 def test_settings_that_only_look_the_same_are_others(tmp_path, broken):
     stored = _stored(seed=1)
     other = dataclasses.replace(stored, settings=stored.settings | broken)
-    assert [_found(each, tmp_path, seed=1)[1] for each in (stored, other)] == ["policy file", "rollouts"]
-
-
-def test_the_machine_may_be_another_and_so_may_the_build_of_a_release(tmp_path):
-    other = dataclasses.replace(BASE.compute, device="NVIDIA H100", threads=7, renderer="osmesa", code="changed")
-    assert _found(_stored(compute=other), tmp_path)[1] == "policy file"
-    assert _found(_stored(**_with_package("torch", "2.13.0+cu130")), tmp_path)[1] == "policy file"
-    assert _found(_stored(**_with_package("torch", "2.13.1+cpu")), tmp_path)[1] == "rollouts"
+    assert [_found(each, tmp_path, seed=1)[0] for each in (stored, other)] == [True, False]

@@ -3,13 +3,9 @@
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
-from hypothesis import strategies as st
 
 from evaluation import statistics
 from evaluation.statistics import BIMODAL, FEW
-
-finite = st.floats(-1e3, 1e3, allow_nan=False)
 
 
 def by_episode(values):
@@ -19,12 +15,6 @@ def by_episode(values):
 def test_half_std_has_no_degrees_of_freedom_taken_off():
     assert statistics.half_std([1.0, 3.0]) == 0.5
     assert statistics.half_std([7.0]) == 0.0
-
-
-@given(st.lists(finite, min_size=1, max_size=30))
-def test_interquartile_mean_is_scipys_trimmed_mean(values):
-    expected = scipy.stats.trim_mean(values, 0.25)
-    assert statistics.interquartile_mean([values]).value == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 def test_the_interquartile_means_interval_is_yuens():
@@ -40,9 +30,8 @@ def test_means_and_gains_are_scipys_t_tests():
     control, treated = generator.normal(700, 50, 12), generator.normal(720, 50, 12)
     expected = scipy.stats.ttest_rel(treated, control)
     found = statistics.gain([by_episode(treated)], [by_episode(control)])
-    assert found.interval == pytest.approx(expected.confidence_interval(0.95)) and found.p == pytest.approx(
-        expected.pvalue
-    )
+    assert found.interval == pytest.approx(expected.confidence_interval(0.95))
+    assert found.p == pytest.approx(expected.pvalue)
     expected = scipy.stats.ttest_1samp(control, 0).confidence_interval(0.95)
     assert statistics.half_width(control) == pytest.approx((expected.high - expected.low) / 2)
 
@@ -131,7 +120,6 @@ def test_a_gain_of_apr_is_the_difference_of_the_aprs():
 
 def test_tasks_whose_ann_earns_nothing_have_no_ratio_and_the_others_do():
     snn, ann = {"a": [[5.0] * 4], "b": [[0.0] * 4]}, {"a": [[10.0] * 4], "b": [[0.0] * 4]}
-    assert statistics.average_performance_ratio(snn, ann).tasks == ("a",)
     assert statistics.average_performance_ratio(snn, ann).value == 0.5
     assert statistics.average_performance_ratio({"b": snn["b"]}, {"b": ann["b"]}) is None
     keyed = {task: [by_episode(values[0])] for task, values in snn.items()}
@@ -247,15 +235,12 @@ def test_a_means_interval_covers_skewed_returns(draw, truth, n):
     assert np.mean(hits) >= 0.935 and len(hits) > 2950
 
 
-def test_where_failures_are_rare_every_estimate_is_marked():
-    generator = np.random.default_rng(1)
-    for n in (5, 10, 20):
-        for _ in range(200):
-            control, treated = np.where(generator.random((2, n)) < 0.2, 3.0, 850.0) + generator.normal(0, 5, (2, n))
-            found = statistics.gain([by_episode(treated)], [by_episode(control)])
-            failed = bool(min(control.min(), treated.min()) < 100)
-            assert found.mark == (BIMODAL if failed else FEW if n < 10 else "")
-            assert (found.interval is None) == (failed and n < 10)
+def test_a_failure_of_either_side_marks_a_gain():
+    steady, failing = [{0: 850.0, 1: 851.0, 2: last, 3: 849.0, 4: 853.0} for last in (852.0, 3.0)]
+    for treated, control in ((steady, failing), (failing, steady)):
+        found = statistics.gain([treated], [control])
+        assert (found.mark, found.interval) == (BIMODAL, None)
+    assert statistics.gain([steady], [steady]).mark == FEW
 
 
 def test_spread_between_training_seeds_is_told_from_spread_within():

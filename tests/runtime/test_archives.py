@@ -21,12 +21,9 @@ def path(tmp_path):
 
 
 def test_tensors_and_plain_values_come_back(path):
-    found = archives.read(path, sums=True)
-    assert (
-        torch.equal(found["a"], torch.arange(6.0))
-        and found["b"].shape == (2, 3)
-        and found["many"] == [1, 2.5, None, True]
-    )
+    found = archives.read(path)
+    assert torch.equal(found["a"], torch.arange(6.0)) and found["b"].shape == (2, 3)
+    assert found["many"] == [1, 2.5, None, True]
 
 
 def test_a_record_over_another_is_refused(path):
@@ -41,10 +38,9 @@ def test_a_record_over_another_is_refused(path):
         archives.inspect(path)
 
 
-def test_a_flipped_number_is_seen_by_the_sums_and_only_by_them(path):
+def test_a_flipped_number_is_seen_by_the_zips_own_sums(path):
     whole = path.read_bytes()
     place = whole.index(struct.pack("<3f", 1, 2, 3))
     path.write_bytes(whole[:place] + b"\x01" + whole[place + 1 :])
-    assert archives.read(path)["a"][1] != 1
     with pytest.raises(archives.ArchiveError, match="checksum"):
-        archives.read(path, sums=True)
+        archives.read(path)
