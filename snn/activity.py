@@ -1,5 +1,6 @@
 """Counting spikes and synaptic operations while the network runs."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,7 @@ class Recorder:
     def __init__(self) -> None:
         self.on = False
         self._counts: dict[int, Tensor] = {}
-        self._decisions = np.zeros(0, np.int64)
+        self._decisions: Counter[int] = Counter()
 
     def room(self, layer: SpikingLayer, lo: int, hi: int, timesteps: int) -> tuple[Tensor, Tensor]:
         """What a block of slots lo..hi adds its counts to: [2, T, rows] (T = 0 while not counting) and [rows]."""
@@ -56,25 +57,23 @@ class Recorder:
     def decided(self, slots: np.ndarray) -> None:
         """One decision has been taken in these slots."""
         if self.on:
-            missing = slots.max() + 1 - len(self._decisions)
-            if missing > 0:
-                self._decisions = np.pad(self._decisions, (0, missing))
-            self._decisions[slots] += 1
+            self._decisions.update(slots.tolist())
 
     def reset(self, mask: np.ndarray | None = None) -> None:
         if mask is None:
-            self._counts, self._decisions = {}, np.zeros(0, np.int64)
+            self._counts, self._decisions = {}, Counter()
             return
         slots = np.flatnonzero(mask)
         for counts in self._counts.values():
             counts[:, placed(slots[slots < counts.shape[1]], counts.device)] = 0
-        self._decisions[slots[slots < len(self._decisions)]] = 0
+        for slot in slots.tolist():
+            del self._decisions[slot]
 
     def read(self, layers: list[SpikingLayer], slots: int, timesteps: int) -> list[Activity]:
         """See `SpikingNetwork.activity`."""
         if not layers:
             return []
-        decisions = np.pad(self._decisions, (0, slots))[:slots]
+        decisions = np.array([self._decisions[slot] for slot in range(slots)], np.int64)
         of_layers = [_grown(self._counts.get(x.index), timesteps, slots, x.theta)[:, :slots] for x in layers]
         every = torch.stack(of_layers).cpu().numpy()  # one transfer
         with np.errstate(invalid="ignore"):

@@ -52,10 +52,11 @@ def calibrate(
         x = finite("a batch", batch.to(graph.device), graph.dtype)
         if not largest:
             _compare(module, graph, x, output)
-        outputs = [relu.transpose(0, 1).flatten(1) for relu in graph.ann(x)[1]]  # [channels, values]
-        for value, seen in zip(graph.neurons, outputs, strict=True):
+        values = graph.ann(x)
+        outputs = [values[neuron].transpose(0, 1).flatten(1) for neuron in graph.neurons]  # [channels, values]
+        for neuron, seen in zip(graph.neurons, outputs, strict=True):
             if not torch.isfinite(seen).all():
-                name, _ = graph.source_layer(value)
+                name, _ = graph.source_layer(neuron)
                 raise ConversionError(f"calibration made values in '{name}' that are not finite")
         maxima = [seen.amax(1) for seen in outputs]
         largest = [torch.maximum(a, b) for a, b in zip(largest, maxima, strict=True)] if largest else maxima
@@ -78,9 +79,8 @@ def _compare(module: nn.Module, graph: Graph, x: Tensor, output: str | int | Non
     except RuntimeError as error:
         raise ConversionError(f"the module can't take a batch of shape {tuple(x.shape)}: {error}") from error
     expected = pytree.tree_leaves(returned if output is None else returned[output])
-    values, _ = graph.ann(x)
-    for number, theirs in zip(pytree.tree_leaves(graph.outputs), expected, strict=True):
-        ours = values[number]
+    computed = pytree.tree_leaves(graph.pick(graph.ann(x)))
+    for ours, theirs in zip(computed, expected, strict=True):
         scale = float(theirs.abs().max()) + 1e-6
         if ours.shape != theirs.shape or float((ours - theirs.to(ours)).abs().max()) > 1e-2 * scale:
             raise ConversionError(

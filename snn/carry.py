@@ -148,3 +148,6 @@ class CRPI:
     def __repr__(self) -> str:
         control = "" if self.rule.control is None else f", seed={self.seed}"
         return f"CRPI({self.plain_alpha}, {self.mode!r}{control})"
+
+
+PLAIN = CRPI(0.0)  # plain conversion: what no CRPI comes to

@@ -11,6 +11,7 @@ Draws are a pure function of (seed, the environment's key, its decision index, t
 """
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,30 +27,23 @@ _DRAW, _KEEP = 0, 1  # two independent streams
 
 
 class Controls:
-    """Keys, decision counters and (mode random) the pools of residuals; nothing at all for other carry rules."""
+    """By slot: keys, decision counters and (mode random) the pools of residuals, which other carry rules don't use."""
 
     def __init__(self, control: str | None, seed: int) -> None:
         self.control, self.seed = control, seed
-        self._keys = np.zeros(0, np.uint64)
-        self._index = np.zeros(0, np.int64)  # decisions since the key was set: the draws' index
-        self._age = np.zeros(0, np.int64)  # decisions in this episode
-        self._pools: dict[int, np.ndarray] = {}  # per layer, [slots, _POOL]
-
-    def grow(self, slots: int) -> None:
-        """Room for `slots` environments; a new one's key is its slot."""
-        new = np.arange(len(self._keys), slots, dtype=np.uint64)
-        if len(new):
-            self._keys = np.append(self._keys, new)
-            self._index, self._age = (np.pad(counts, (0, len(new))) for counts in (self._index, self._age))
+        self._keys: dict[int, int] = {}  # a slot without one has its own number
+        self._index: Counter[int] = Counter()  # decisions since the key was set: the draws' index
+        self._age: Counter[int] = Counter()  # decisions in this episode
+        self._pools: dict[tuple[int, int], np.ndarray] = {}  # by layer and slot, [_POOL]
 
     def restart(self, mask: np.ndarray | None, keys: Sequence[int] | None = None) -> None:
         """An episode begins in the slots of `mask` (None: in all); with keys, so do their streams."""
-        slots = np.arange(len(self._keys)) if mask is None else np.flatnonzero(mask)
-        self._age[slots] = 0
-        if keys is not None:
-            whole = [checks.whole("key", key, 0, 2**64 - 1) for key in keys]
-            self._keys[slots] = np.array(whole, np.uint64)[slots]
-            self._index[slots] = 0
+        whole = None if keys is None else [checks.whole("key", key, 0, 2**64 - 1) for key in keys]
+        for slot in list(self._age) if mask is None else np.flatnonzero(mask).tolist():
+            del self._age[slot]
+            if whole is not None:
+                self._keys[slot] = whole[slot]
+                del self._index[slot]
 
     def start(self, layer: SpikingLayer, slots: np.ndarray, kept: Tensor) -> Tensor:
         """The residuals [rows, units] that the coming decision starts from, in place of those `kept`."""
@@ -58,37 +52,32 @@ class Controls:
         live = layer.live
         relative = np.zeros(kept.shape)
         source = _on_host(layer.relative(kept)) if self.control == "shuffled" else relative
-        for row, slot in enumerate(slots):
-            if slot >= len(self._keys) or self._age[slot] == 0 or len(live) == 0:
+        for row, slot in enumerate(slots.tolist()):
+            if self._age[slot] == 0 or len(live) == 0:
                 continue
             rng = self._rng(_DRAW, layer.index, slot)
             if self.control == "shuffled":
                 relative[row, live] = rng.permutation(source[row, live])
             else:
-                relative[row, live] = self._pools[layer.index][slot, rng.integers(_POOL, size=len(live))]
+                relative[row, live] = self._pools[layer.index, slot][rng.integers(_POOL, size=len(live))]
         return placed(relative, kept.device).to(kept.dtype) * layer.theta
 
     def observe(self, layer: SpikingLayer, slots: np.ndarray, places: np.ndarray, kept: Tensor) -> None:
         """Mode random: take the residuals of the `places` that decided into the environments' pools."""
         if self.control != "random":
             return
-        live = layer.live
-        pools = self._pools.get(layer.index, np.zeros((0, _POOL)))
-        if len(pools) < len(self._keys):
-            pools = np.pad(pools, ((0, len(self._keys) - len(pools)), (0, 0)))
-        self._pools[layer.index] = pools
-        relative = _on_host(layer.relative(kept))
-        for row, slot in zip(places, slots[places]) if len(live) else ():
+        live, relative = layer.live, _on_host(layer.relative(kept))
+        for row, slot in zip(places, slots[places].tolist()) if len(live) else ():
             rng = self._rng(_KEEP, layer.index, slot)
-            # Reservoir: after k decisions each place holds any of them with equal chance.
+            # Reservoir: after k decisions each place holds any of them with equal chance. The first fills all.
             replaced = rng.random(_POOL) < 1 / (self._age[slot] + 1)
             drawn = relative[row, live[rng.integers(len(live), size=_POOL)]]
-            pools[slot] = np.where(replaced, drawn, pools[slot])
+            self._pools[layer.index, slot] = np.where(replaced, drawn, self._pools.get((layer.index, slot), drawn))
 
     def decided(self, slots: np.ndarray) -> None:
         """One decision has been taken in these slots."""
-        self._index[slots] += 1
-        self._age[slots] += 1
+        for counter in (self._index, self._age):
+            counter.update(slots.tolist())
 
     def get_state(self) -> tuple[Any, ...]:
         return copy.deepcopy((self._keys, self._index, self._age, self._pools))
@@ -97,7 +86,7 @@ class Controls:
         self._keys, self._index, self._age, self._pools = copy.deepcopy(state)
 
     def _rng(self, stream: int, layer: int, slot: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, int(self._keys[slot]), int(self._index[slot]), layer, stream])
+        return np.random.default_rng([self.seed, self._keys.get(slot, slot), self._index[slot], layer, stream])
 
 
 def _on_host(values: Tensor) -> np.ndarray:

@@ -21,31 +21,25 @@ from snn.network import SpikingNetwork
 from snn.nir_nodes import Writer
 
 
-def to_nir(spiking: SpikingNetwork, shape: tuple[int, ...] | None = None, first_decision: bool = False) -> Any:
-    """The network as a `nir.NIRGraph`: one decision, from an episode's start.
+def write(
+    spiking: SpikingNetwork, path: str | os.PathLike, shape: tuple[int, ...] | None = None, first_decision: bool = False
+) -> None:
+    """Write the network to `path`, whole or not at all, as a NIR graph of one decision from an episode's start.
 
     shape            of one observation; None where the first layer is linear, which knows it
     first_decision   of a network with CRPI write what its first decision does, and only note α
 
     Unit j of a layer takes dt = 1, r = 1: v += I; it fires where v >= v_threshold; v -= v_threshold. The next weights
     are multiplied by the thresholds behind, so that spikes are 0 or 1. The decision is the mean of the output over T
-    steps of a constant input. Raises ConversionError for what NIR can't represent, or where nir isn't installed.
+    steps of a constant input. Raises ConversionError for what NIR can't represent, or where nir isn't installed, and
+    OSError as the disk does.
     """
     try:
         import nir
     except ImportError:
         raise ConversionError("the nir package is not installed; pip install nir h5py") from None
     _check(spiking, first_decision)
-    return Writer(nir, spiking.module, _input_shape(spiking, shape)).graph(_metadata(spiking))
-
-
-def write(
-    spiking: SpikingNetwork, path: str | os.PathLike, shape: tuple[int, ...] | None = None, first_decision: bool = False
-) -> None:
-    """Writes `to_nir` to `path`, whole or not at all. Raises ConversionError, and OSError as the disk does."""
-    graph = to_nir(spiking, shape, first_decision)
-    import nir
-
+    graph = Writer(nir, spiking.module, _input_shape(spiking, shape)).graph(_metadata(spiking))
     with whole(path) as temporary:
         nir.write(temporary, graph)
 

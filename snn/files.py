@@ -25,7 +25,7 @@ from snn.network import DTYPES, SpikingNetwork
 
 FORMAT, VERSION = "spiking-network", 2
 # Bounds on what a file may ask for: what such a network takes must have to do with the file's size.
-_MOST_OPS, _MOST_STEPS, _LARGEST_SEED = 4096, 2**16, 2**63
+_MOST_OPS, _MOST_STEPS = 4096, 2**16
 
 
 def save(spiking: SpikingNetwork, path: str | os.PathLike) -> None:
@@ -156,8 +156,6 @@ def _network(description: dict[str, Any], tensors: dict[str, Tensor]) -> Spiking
     crpi = description["crpi"]
     if crpi is not None:
         alpha = crpi["alpha"]
-        if crpi["seed"] > _LARGEST_SEED:
-            raise ConversionError(f"its seed is above {_LARGEST_SEED}")
         crpi = CRPI(torch.tensor(alpha) if isinstance(alpha, list) else alpha, crpi["mode"], crpi["seed"])
     spec = neurons.make(
         description["rule"],

@@ -77,16 +77,13 @@ class Program:
         self.graph, self.in_shape = graph, in_shape
         self._low = compute_dtype if compute_dtype is torch.bfloat16 else None
         zeros = torch.zeros(1, *in_shape, device=graph.device, dtype=graph.dtype)
-        self._zeros = {value: torch.zeros_like(x) for value, x in graph.ann(zeros)[0].items()}
+        self._zeros = {value: torch.zeros_like(x) for value, x in graph.ann(zeros).items()}
         self.phases = phases(graph)
         self.returned: list[int] = pytree.tree_leaves(graph.outputs)
         self.layer_of: dict[int, SpikingLayer] = {}  # by the values that their neurons compute
         for phase in self.phases:
             self._build(phase)
         self.layers = list(self.layer_of.values())
-        for layer in self.layers:
-            for value in layer.spiking:
-                self.layer_of[value].until = layer.index
         for phase in self.phases:
             for neuron in phase.neurons:
                 self._count(phase, graph.inputs(neuron)[0])
@@ -133,7 +130,7 @@ class Program:
                 zeros = self._zeros[sources[0]]
                 synapse = Synapse(chains[neuron], zeros, low or graph.dtype, scale, analog=not spiking)
             else:
-                synapse = self._junction(graph.inputs(neuron)[0], sources, inner)
+                synapse = Junction(graph, self._zeros, sources, inner, graph.inputs(neuron)[0])
             (name, _), shape = graph.source_layer(neuron), tuple(self._zeros[neuron].shape[1:])
             if shape[0] != len(thresholds(f"thresholds of '{name}'", module.theta)):
                 raise ConversionError(
@@ -144,18 +141,15 @@ class Program:
             index = len(self.layer_of)
             self.layer_of[neuron] = SpikingLayer(name, index, neuron, module, spiking, analog, synapse, shape, theta)
         for neuron in phase.neurons:
-            fed = [self.layer_of[user].synapse for user in users[neuron]]
+            layer, fed = self.layer_of[neuron], [self.layer_of[user] for user in users[neuron]]
             if fed:
-                self.layer_of[neuron].sends = fed[0].dtype
-                self.layer_of[neuron].as_events = all(synapse.event_driven for synapse in fed)
-
-    def _junction(self, current: int, sources: list[int], inner: list[int]) -> Junction:
-        steps = [(value, self.graph.op(value), self.graph.inputs(value)) for value in inner]
-        return Junction({value: self._zeros[value] for value in sources}, steps, current)
+                layer.sends = fed[0].synapse.dtype
+                layer.as_events = all(user.synapse.of_events for user in fed)
+                layer.until = fed[-1].index
 
     def _count(self, phase: Phase, value: int) -> None:
         """Add the synapses from the phase's layers to this value."""
         sources, inner = between(self.graph, value, phase)
-        junction = self._junction(value, sources, inner)
+        junction = Junction(self.graph, self._zeros, sources, inner, value)
         for layer in (self.layer_of[source] for source in sources if source in phase.neurons):
             layer.fan_out += junction.fan_out(layer.value).to(layer.fan_out.device)

@@ -10,13 +10,11 @@ from snn.graph.operations import Shape
 
 def flatten(x: Tensor) -> Tensor:
     """[N, C, ...] or [N, units] -> [N, units], units in memory order."""
-    return x.movedim(1, -1).reshape(x.shape[0], -1) if x.dim() > 2 else x
+    return x.movedim(1, -1).reshape(len(x), -1)
 
 
 def unflatten(x: Tensor, shape: Shape) -> Tensor:
     """The inverse: [..., units] -> [..., C, H, W] or [..., units], without a copy."""
-    if len(shape) == 1:
-        return x
     return x.unflatten(-1, (*shape[1:], shape[0])).movedim(-1, -len(shape))
 
 

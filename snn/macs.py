@@ -30,7 +30,7 @@ def macs(module: nn.Module, input_shape: tuple[int, ...]) -> list[LayerMacs]:
         x = torch.zeros(1, *input_shape, dtype=graph.dtype, device=graph.device)
     except (TypeError, RuntimeError):
         raise ConversionError(f"input_shape={input_shape!r} must be sizes, such as (9, 84, 84)") from None
-    values, _ = graph.ann(x)
+    values = graph.ann(x)
     # A transposed convolution multiplies each of its inputs, every other layer makes each of its outputs.
     made = {value: graph.op(value) for value in graph.values if graph.op(value).weighted}
     counted = {value: values[graph.inputs(value)[0] if op.transposed else value].numel() for value, op in made.items()}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from snn import checks
 from snn.activity import Activity, Recorder
-from snn.carry import CRPI
+from snn.carry import CRPI, PLAIN
 from snn.checks import Movable
 from snn.device import placed
 from snn.errors import ConversionError
@@ -78,7 +78,7 @@ class SpikingNetwork(Movable):
         self._program: Program | None = None
         self._built_from: list[tuple[int, int, int]] = []
         self._crpi: CRPI | None = None
-        self._slots = Slots(CRPI(0.0))
+        self._slots = Slots(PLAIN)
         self._recorder = Recorder()
         self.timesteps = timesteps
         self.crpi = crpi
@@ -117,7 +117,7 @@ class SpikingNetwork(Movable):
     @property
     def carry(self) -> CRPI:
         """What `crpi` comes to: None is plain conversion, alpha = 0."""
-        return CRPI(0.0) if self._crpi is None else self._crpi
+        return self._crpi or PLAIN
 
     @property
     def thresholds(self) -> list[Tensor]:
@@ -214,8 +214,7 @@ class SpikingNetwork(Movable):
         returns: a tuple, list or dict of such.
         Raises ConversionError for a wrong shape, values that aren't finite, or a batch size that changed.
         """
-        x, program = self._checked(x)
-        slots = self._slots_of(slots, len(x))
+        x, slots, program = self._checked(x, slots)
         known, alpha = max(self._slots.count, int(slots.max()) + 1), self.carry.alpha
         if isinstance(alpha, Tensor) and len(alpha) < known:
             raise ConversionError(f"alpha holds {len(alpha)} values for {known} environments")
@@ -255,8 +254,7 @@ class SpikingNetwork(Movable):
 
         x, slots as for a call. See `snn.Trace`, whose histories take 16 T bytes for each unit and row (float32).
         """
-        x, program = self._checked(x)
-        slots = self._slots_of(slots, len(x))
+        x, slots, program = self._checked(x, slots)
         starts = {layer.value: self._slots.start(layer, slots) for layer in program.layers}
         return trace(program, self.neuron, self.carry.rule, self.timesteps, x, starts, self._alpha(slots, x))
 
@@ -291,7 +289,9 @@ class SpikingNetwork(Movable):
     def _layers(self) -> list[SpikingLayer]:
         return [] if self._program is None else self._program.layers
 
-    def _checked(self, x: Tensor) -> tuple[Tensor, Program]:
+    def _checked(self, x: Tensor, slots: Any) -> tuple[Tensor, np.ndarray, Program]:
+        """A batch, the environment of each of its rows, and what decides for it. Without `slots` all that run must be
+        there."""
         x = checks.tensor("the input", x).to(self.device)
         if x.dim() < 2 or not x.numel():
             raise ConversionError(f"the input must be a batch [B, ...] of at least one row, got {tuple(x.shape)}")
@@ -300,17 +300,12 @@ class SpikingNetwork(Movable):
         before = shape if self._program is None else self._program.in_shape
         if shape != before and self._slots.count and self._slots.started:
             raise ConversionError(f"the input's shape changed from {before} to {shape}; reset first")
-        return x, self._build(shape)
-
-    def _slots_of(self, slots: Any, batch: int) -> np.ndarray:
-        """The environment of each row. Without names all that run must be there."""
-        running = self._slots.count
-        if slots is None and running not in (0, batch):
+        if slots is None and self._slots.count not in (0, len(x)):
             raise ConversionError(
-                f"the batch has {batch} rows, but {running} environments are running; name their slots, or begin anew "
-                "with reset()"
+                f"the batch has {len(x)} rows, but {self._slots.count} environments are running; name their slots, or "
+                "begin anew with reset()"
             )
-        return checks.slots(slots, batch)
+        return x, checks.slots(slots, len(x)), self._build(shape)
 
     def _build(self, in_shape: Shape) -> Program:
         """The graph, prepared for inputs of this shape, from buffers as they are now."""

@@ -2,19 +2,20 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from snn import checks
 from snn import neuron as neurons
-from snn.carry import CRPI
+from snn.carry import CRPI, PLAIN
 from snn.checks import Movable
-from snn.device import placed
+from snn.device import beside, placed
 from snn.errors import ConversionError
 from snn.graph.operations import Shape
 from snn.layout import flatten, per_unit, unflatten
 from snn.neuron import Neuron
-from snn.recurrence import Block, advance
+from snn.recurrence import fresh, initial
 
 
 class SpikingNeuron(Movable):
@@ -61,39 +62,23 @@ class SpikingNeuron(Movable):
         shape: Shape = tuple(currents.shape[2:])
         if currents.dim() < 3 or shape[0] != len(self.theta) or not currents.numel():
             raise ConversionError(f"currents [T, B, {len(self.theta)}, ...] are needed, got {tuple(currents.shape)}")
-        steps, rows = currents.shape[:2]
-        theta = per_unit(self.theta, shape)
+        rows, theta = currents.shape[1], per_unit(self.theta, shape)
         if self.carried is None:
             self.carried = self.blank(theta).repeat(rows, 1)
         if self.carried.shape != (rows, len(theta)):
             raise ConversionError(f"{len(self.carried)} rows of {self.carried.shape[1]} units run; reset() first")
-        carry = CRPI(0.0) if self.crpi is None else self.crpi
+        carry, coding = self.crpi or PLAIN, self.spec.coding
         if carry.rule.control is not None:
             raise ConversionError(f"a layer alone can't play the control {carry.mode!r}; a network can")
-        current = flatten(currents.flatten(0, 1)).view(steps, rows, -1).contiguous()
-        out = torch.empty_like(current)
-        block = Block(
-            current=current,
-            constant=False,
-            out=out,
-            emit=True,
-            kept=self.carried,
-            start=self.carried,
-            active=torch.ones(rows, dtype=torch.bool, device=theta.device),
-            alpha=torch.from_numpy(carry.of(torch.arange(rows).numpy())).to(theta),
-            state=theta.new_empty(len(self.spec.coding.state), rows, len(theta)),
-            decoded=theta.new_zeros(rows, len(theta)),
-            theta=theta,
-            bias=theta.new_zeros(len(theta)) if bias is None else flatten(bias.to(theta)[None])[0].contiguous(),
-            gain=torch.where(theta > 0, 1 / theta, 0 * theta),
-            fan_out=torch.zeros_like(theta, dtype=torch.int32),
-            t0=0,
-            timesteps=steps,
-            counts=torch.zeros(2, 0, rows, dtype=torch.int64, device=theta.device),
-            above=torch.zeros(rows, dtype=torch.int64, device=theta.device),
-        )
-        advance(self.spec, carry.rule, block)
-        return unflatten(out, shape)
+        alpha = torch.from_numpy(carry.of(np.arange(rows))).to(theta)
+        v0 = initial(self.spec, carry.rule, theta, self.carried, alpha)
+        shift = 0 * theta if bias is None else flatten(bias.to(theta)[None])[0]
+        state, spikes = fresh(self.spec, theta, v0, shift), []
+        for t, wx in enumerate(map(flatten, currents), 1):
+            x, *state = coding.step(self.spec.fire, self.spec.slack, theta, wx, shift, beside(t, wx), *state)
+            spikes.append(unflatten(x, shape))
+        self.carried = carry.rule.keep(state[0], v0, state[1])
+        return torch.stack(spikes)
 
     def reset(self, mask: Any = None) -> None:
         """An episode begins: in all rows, or where the boolean mask says."""
@@ -110,8 +95,7 @@ class SpikingNeuron(Movable):
 
     def blank(self, theta: Tensor) -> Tensor:
         """`carried` of one environment at an episode's start, for thresholds [units]."""
-        rule = (CRPI(0.0) if self.crpi is None else self.crpi).rule
-        return rule.blank(self.spec.rule.v_base * theta)
+        return (self.crpi or PLAIN).rule.blank(self.spec.rule.v_base * theta)
 
     def extra_repr(self) -> str:
         live = self.theta[self.theta > 0]

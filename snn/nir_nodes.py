@@ -34,8 +34,8 @@ class Writer:
         self._nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(shape)})}
         self._edges: list[tuple[str, str]] = []
         with torch.no_grad():
-            values, _ = graph.ann(torch.zeros(1, *shape, dtype=graph.dtype, device=graph.device))
-        self._shapes = {value: tuple(x.shape[1:]) for value, x in values.items()}
+            zeros = torch.zeros(1, *shape, dtype=graph.dtype, device=graph.device)
+            self._shapes = {value: tuple(x.shape[1:]) for value, x in graph.ann(zeros).items()}
         # What a value must be multiplied by, per channel, for the neurons behind it.
         self._factor: dict[int, Tensor] = {}
         for neuron in graph.neurons:
@@ -122,7 +122,14 @@ class Writer:
         if op.kind == "flatten" and op.args["start"] == 1:
             return self._flattened(source, self._shapes[inputs[0]])
         if op.kind == "avg_pool2d":
-            _check_pool(op, source.shift)
+            args, padded = op.args, any(op.args["padding"])
+            odd = (
+                args["ceil_mode"] or args["divisor_override"] is not None or (padded and not args["count_include_pad"])
+            )
+            if odd or (padded and source.shift.any()):
+                raise ConversionError(
+                    f"NIR can't represent how '{op.name}' pools at the borders; use AvgPool2d with its defaults"
+                )
             sizes = {key: np.array(op.args[key]) for key in ("kernel_size", "stride", "padding")}
             return source._replace(nodes=self._add(op.kind, self._nir.AvgPool2d(**sizes), source.nodes))
         if op.kind == "add":
@@ -183,16 +190,6 @@ class Writer:
         wide, factor = [1] * (weight.dim() - 2), self._factor.get(value, torch.ones_like(bias))
         weight = weight * source.scale.view(-1, *wide) * factor.view(-1, 1, *wide)
         return self._add(op.kind, self._layer(weight, bias * factor, size, **geometry), source.nodes)
-
-
-def _check_pool(op: Op, shift: Tensor) -> None:
-    args = op.args
-    padded = any(args["padding"])
-    odd = args["ceil_mode"] or args.get("divisor_override") is not None or (padded and not args["count_include_pad"])
-    if odd or (padded and shift.any()):
-        raise ConversionError(
-            f"NIR can't represent how '{op.name}' pools at the borders; use AvgPool2d with its defaults"
-        )
 
 
 def _inverse(theta: Tensor) -> Tensor:

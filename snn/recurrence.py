@@ -4,14 +4,15 @@ Both take the same arguments, call the same pure functions and leave the same re
 other.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from snn.carry import CarryRule
-from snn.cpu import events, kernels
+from snn.cpu import kernels
+from snn.cpu.events import NOTHING, Events
 from snn.device import beside
 from snn.neuron import Neuron
 
@@ -22,8 +23,8 @@ _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 class Block:
     """What a layer's recurrence reads and writes for R environments and S of the T steps.
 
-    See `snn.cpu.kernels.compiled` for the arrays; here all are tensors but `units_of` and `fired_of` (numpy, for the
-    compiled way only).
+    See `snn.cpu.kernels.compiled` for the arrays; here all are tensors. With `events`, which only the compiled way
+    knows, spikes are written as such.
     """
 
     current: Tensor
@@ -44,8 +45,7 @@ class Block:
     timesteps: int
     counts: Tensor
     above: Tensor
-    units_of: np.ndarray = field(default_factory=lambda: events.NOTHING[0])
-    fired_of: np.ndarray = field(default_factory=lambda: events.NOTHING[1])
+    events: Events | None = None
 
 
 def advance(neuron: Neuron, carry: CarryRule, block: Block) -> None:
@@ -60,7 +60,7 @@ def by_kernel(neuron: Neuron, carry: CarryRule, block: Block) -> None:
     kernel = kernels.compiled(
         neuron, (carry.initial, carry.keep), _NUMPY[b.theta.dtype], b.current.dtype is bf16, b.out.dtype is bf16
     )
-    spikes = (_array(b.out), b.emit, b.units_of, b.fired_of)
+    spikes = (_array(b.out), b.emit, *((b.events.units, b.events.fired) if b.events else NOTHING))
     tensors = (b.kept, b.start, b.active, b.alpha, b.state, b.decoded, b.theta, b.bias, b.gain, b.fan_out)
     arguments = (_array(b.current), b.constant, *spikes, *map(_array, tensors), b.t0, b.timesteps)
     kernels.run(kernel, (b.out.shape[0], *b.kept.shape), arguments, b.counts.numpy(), b.above.numpy())

@@ -62,10 +62,9 @@ def trace(
     x [B, ...] in the network's precision; starts: per layer what the last decision left, [B, units]; alpha [B].
     """
     graph = program.graph
-    ann, _ = graph.ann(x)
-    values, layers = {0: x}, []
+    ann, values, layers = graph.ann(x), {0: x}, []
     for phase in program.phases:
-        known(program, phase, values)
+        known(graph, phase, values)
         spiking = program.layers_of(phase)
         groups = {layer.value: _Group(neuron, carry, layer, starts[layer.value], alpha) for layer in spiking}
         for t in range(1, timesteps + 1):

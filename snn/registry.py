@@ -3,17 +3,11 @@
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from snn.errors import ConversionError
 
-
-class Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-T = TypeVar("T", bound=Named)
+T = TypeVar("T", bound=Any)  # has a `name`
 
 
 class Registry(Generic[T]):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from snn.activity import Recorder
 from snn.carry import CarryRule
-from snn.cpu.events import NOTHING, Events
+from snn.cpu.events import Events
 from snn.errors import ConversionError
 from snn.graph.graph import Graph, Phase
 from snn.layer import Program, SpikingLayer
@@ -16,7 +16,6 @@ from snn.layout import flatten, unflatten
 from snn.neuron import Neuron
 from snn.recurrence import Block, advance
 from snn.slots import Slots
-from snn.synapse import Synapse
 
 
 @dataclass
@@ -60,10 +59,10 @@ def decode(graph: Graph, values: dict[int, Tensor], value: int) -> Tensor:
     return values[value]
 
 
-def known(program: Program, phase: Phase, values: dict[int, Tensor]) -> None:
+def known(graph: Graph, phase: Phase, values: dict[int, Tensor]) -> None:
     """Compute what is known when a phase begins."""
     for value in phase.exact:
-        values[value] = program.graph.op(value)(*(values[i] for i in program.graph.inputs(value)))
+        values[value] = graph.op(value)(*(values[i] for i in graph.inputs(value)))
 
 
 class Simulation:
@@ -80,7 +79,7 @@ class Simulation:
         graph = self.program.graph
         values = {0: x}
         for phase in self.program.phases:
-            known(self.program, phase, values)
+            known(graph, phase, values)
             values |= self._spike(self.program.layers_of(phase), values, chunk)
             for value in phase.decoded:
                 decode(graph, values, value)
@@ -118,11 +117,11 @@ class Simulation:
         if not layer.spiking:
             assert analog is not None
             return analog
-        synapse, events = layer.synapse, sent[layer.spiking[0]]
-        if isinstance(synapse, Synapse) and isinstance(events, Events):
-            return synapse.of_events(events)
+        events = sent[layer.spiking[0]]
+        if isinstance(events, Events) and layer.synapse.of_events:
+            return layer.synapse.of_events(events)
         spikes = {source: cast(Tensor, sent[source]).flatten(0, 1) for source in layer.spiking}
-        current = synapse(spikes).unflatten(0, (steps, -1))
+        current = layer.synapse(spikes).unflatten(0, (steps, -1))
         if analog is not None and not self.neuron.coding.sends_once:
             return current + analog
         if analog is not None and t0 == 0:
@@ -152,7 +151,6 @@ class Simulation:
         else:
             out = current  # spikes replace the currents that made them
         events = Events.room(out, chunk.active) if layer.as_events else None
-        units_of, fired_of = NOTHING if events is None else (events.units, events.fired)
         counts, above = self.recorder.room(layer, chunk.lo, chunk.hi, self.timesteps)
         block = Block(
             current=current,
@@ -173,8 +171,7 @@ class Simulation:
             timesteps=self.timesteps,
             counts=counts,
             above=above,
-            units_of=units_of,
-            fired_of=fired_of,
+            events=events,
         )
         advance(self.neuron, self.carry, block)
         return out if events is None else events

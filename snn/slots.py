@@ -36,10 +36,12 @@ class Slots:
         for layer in self._layers:
             layer.neurons.carried = None
 
-    def kept(self, layer: SpikingLayer) -> Tensor:
-        """What a layer keeps, [capacity, units], to be read and written."""
+    def kept(self, layer: SpikingLayer, rows: int = 0) -> Tensor:
+        """What a layer keeps, [capacity, units], to be read and written; with more `rows` a copy, in which the new ones
+        stand at an episode's start."""
         carried = layer.neurons.carried
-        return layer.theta.new_empty(0, layer.units) if carried is None else carried
+        kept = layer.theta.new_empty(0, layer.units) if carried is None else carried
+        return torch.cat([kept, layer.blank().expand(rows - len(kept), -1)]) if rows > len(kept) else kept
 
     @property
     def started(self) -> bool:
@@ -68,20 +70,13 @@ class Slots:
         """Know at least `count` environments and have room for `capacity`; new ones stand at an episode's start."""
         self.count = max(self.count, count)
         capacity = max(capacity, self.count)
-        self.controls.grow(capacity)
         for layer in self._layers:
-            kept = self.kept(layer)
-            if len(kept) < capacity:
-                layer.neurons.carried = torch.cat([kept, layer.blank().expand(capacity - len(kept), -1)])
+            layer.neurons.carried = self.kept(layer, capacity)
 
     def start(self, layer: SpikingLayer, slots: np.ndarray) -> Tensor:
         """What the coming decision of these slots starts from, [rows, units]; a copy."""
-        kept = self.kept(layer)
-        if slots.max() < len(kept):
-            kept = kept[placed(slots, kept.device)]
-        else:
-            kept = layer.blank().repeat(len(slots), 1)
-        return self.controls.start(layer, slots, kept)
+        kept = self.kept(layer, int(slots.max()) + 1)
+        return self.controls.start(layer, slots, kept[placed(slots, kept.device)])
 
     def residuals(self) -> list[Tensor]:
         """See `SpikingNetwork.residuals`."""

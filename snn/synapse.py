@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from snn.cpu import events
+from snn.graph.graph import Graph
 from snn.graph.operations import Op, Shape
 from snn.layout import flatten, unflatten
 
@@ -24,6 +25,7 @@ class Synapse:
     analog   does it take values that are the same at all steps, not spikes?
     bias     [units out] current that flows without any input
     largest  values per environment that the largest intermediate or final result holds
+    of_events  as `snn.cpu.events.prepared` gives it; None: it takes spikes at full length
     """
 
     def __init__(
@@ -43,25 +45,14 @@ class Synapse:
                 shape = tuple(x.shape[1:])
         self.bias = flatten(x)[0].contiguous()
         # bfloat16 is asked for where the processor multiplies it many times faster: dense wins there.
-        self._of_events: Callable[[events.Events], Tensor] | None = None
+        self.of_events: Callable[[events.Events], Tensor] | None = None
         if not analog and dtype is zeros.dtype and len(self._steps) == 1:
-            self._of_events = events.prepared(*self._steps[0], zeros.device, self._in_shape, tuple(x.shape[1:]))
-
-    @property
-    def event_driven(self) -> bool:
-        """Whether it takes spikes as events: if so, call `of_events`."""
-        return self._of_events is not None
+            self.of_events = events.prepared(*self._steps[0], zeros.device, self._in_shape, tuple(x.shape[1:]))
 
     @property
     def owns_result(self) -> bool:
         """Is the result never the input itself, so that it may be overwritten?"""
         return any(op.weighted for op in self._ops)
-
-    def of_events(self, spikes: events.Events) -> Tensor:
-        """W x for the spikes of S steps of R rows -> [S, R, units out] in memory order, contiguous; undefined in rows
-        that aren't active."""
-        assert self._of_events is not None
-        return self._of_events(spikes)
 
     def __call__(self, sources: dict[int, Tensor]) -> Tensor:
         """W x of the only source's [N, units in] -> [N, units out], both in memory order, contiguous."""
@@ -85,19 +76,20 @@ _FUNCTIONS: dict[str, Callable] = {
 class Junction:
     """Linear operations that join several sources, or one in several ways. As a `Synapse`, but for its inputs.
 
-    zeros    for each value that it takes, by its number, an input [1, ...] of zeros
-    between  (value, operation, inputs) in order
-    current  the value that is the current
+    zeros    zeros [1, ...] of the shape of each value of the graph
+    sources  the values that it takes; inner: those between, in order; current: the last, or a source itself
     """
 
-    event_driven = owns_result = False
+    of_events, owns_result = None, False
 
-    def __init__(self, zeros: dict[int, Tensor], between: list[tuple[int, Op, tuple[int, ...]]], current: int) -> None:
-        self._between, self._current = between, current
-        values = self._values(zeros, bias=True)
+    def __init__(
+        self, graph: Graph, zeros: dict[int, Tensor], sources: list[int], inner: list[int], current: int
+    ) -> None:
+        self._between = [(value, graph.op(value), graph.inputs(value)) for value in inner]
+        self._sources, self._current = sources, current
+        values = self._values({value: zeros[value] for value in sources}, bias=True)
         self._shapes: dict[int, Shape] = {value: tuple(x.shape[1:]) for value, x in values.items()}
-        self.sources, self.dtype = list(zeros), values[current].dtype
-        self.largest = sum(x.numel() for value, x in values.items() if value not in zeros)
+        self.dtype, self.largest = values[current].dtype, sum(values[value].numel() for value in inner)
         self.bias = flatten(values[current])[0].contiguous()
 
     def _values(
@@ -119,7 +111,7 @@ class Junction:
 
     def __call__(self, sources: dict[int, Tensor]) -> Tensor:
         """The current, without bias, of the sources given, each [N, units] in memory order; the others send nothing."""
-        given = {i: unflatten(sources[i], self._shapes[i]) if i in sources else None for i in self.sources}
+        given = {i: unflatten(sources[i], self._shapes[i]) if i in sources else None for i in self._sources}
         return flatten(self._values(given, bias=False)[self._current]).contiguous()
 
     def fan_out(self, source: int) -> Tensor:
@@ -127,7 +119,7 @@ class Junction:
         # With every weight 1 and a pool that sums, the gradient of the output's sum is the number of connections.
         with torch.inference_mode(False), torch.enable_grad():
             x = torch.zeros(1, *self._shapes[source], requires_grad=True)
-            given = {i: x if i == source else None for i in self.sources}
+            given = {i: x if i == source else None for i in self._sources}
             current = self._values(given, bias=True, change=_ones)[self._current]
             (reached,) = torch.autograd.grad(current.sum(), x)
         return flatten(reached)[0].round().to(torch.int32).contiguous()

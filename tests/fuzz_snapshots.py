@@ -75,8 +75,8 @@ def write_network(folder: Path) -> None:
     )
 
 
-def read_bases(folder: Path, *more: str) -> dict[str, bytes]:
-    return {name: (folder / f"{name}.pt").read_bytes() for name in (*BASES, *more)}
+def read_bases(folder: Path, *names: str) -> dict[str, bytes]:
+    return {name: (folder / f"{name}.pt").read_bytes() for name in names or BASES}
 
 
 def identity(path: Path, kind: str = "") -> dict:
@@ -155,7 +155,7 @@ def main() -> None:
         write_bases(folder, here.parent)
         write_network(folder)
         start = functools.partial(ProcessPoolExecutor, 1, get_context("spawn"), prepare, (folder,))
-        bases, pool = read_bases(folder, "network"), start()
+        bases, pool = read_bases(folder, *(("network",) if options.of == "networks" else BASES)), start()
         answers: dict[str, list[tuple[str, str, float, float]]] = defaultdict(list)
         for number in range(options.count):
             kind, path = list(generators)[number % len(generators)], folder / f"{number}.pt"

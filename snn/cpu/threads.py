@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 
-def bounds(count: int, least: int = 1) -> list[int]:
+def bounds(count: int, least: int) -> list[int]:
     """`count` pieces of work cut into a contiguous range per thread: [0, ..., count]. `least` pieces a thread, or fewer
     threads: a second one costs more than it brings where there is little to do."""
     threads = max(1, min(torch.get_num_threads(), count // max(1, least)))

@@ -148,13 +148,13 @@ class Graph(Container, Movable):
             return None
         return op.weight.shape[1] * op.args["groups"] if op.transposed else len(op.weight)
 
-    def ann(self, x: Tensor) -> tuple[dict[int, Tensor], list[Tensor]]:
-        """The source network itself: all values by number, and each ReLU's output in order. x [B, ...] in dtype."""
+    def ann(self, x: Tensor) -> dict[int, Tensor]:
+        """The source network itself: all values by number. x [B, ...] in dtype."""
         values = {0: x}
         for value in self.values:
             op, inputs = self.op(value), [values[i] for i in self.inputs(value)]
             values[value] = op(*inputs) if isinstance(op, Op) else inputs[0].clamp(0, op.ceiling)
-        return values, [values[neuron] for neuron in self.neurons]
+        return values
 
     def pick(self, values: dict[int, Tensor]) -> Any:
         """The outputs among the values, structured as the module returns them."""

@@ -329,8 +329,14 @@ _ROWS: list[tuple[Build, dict[str, Any], tuple[Any, ...]]] = [
 ]
 _CONV = _WEIGHTS | {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "padding_mode": "zeros"}
 _BACK = _WEIGHTS | {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1, "padding_mode": "zeros"}
-_POOL = {"kernel_size": ..., "stride": None, "padding": 0}
-_POOL |= {"ceil_mode": False, "count_include_pad": True, "divisor_override": None}
+_POOL = {
+    "kernel_size": ...,
+    "stride": None,
+    "padding": 0,
+    "ceil_mode": False,
+    "count_include_pad": True,
+    "divisor_override": None,
+}
 _ZEROS = {"padding_mode": ("zeros",)}
 _ROWS += [
     (_of(f"{kind}{d}d", **only), given, (getattr(nn, f"{title}{d}d"), getattr(F, f"{kind}{d}d")))

@@ -160,9 +160,7 @@ def _scale_shift(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
 
 
 def _layernorm(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
-    a = op.args
-    weight, shift = op._buffers.get("weight"), op._buffers.get("bias")
-    return F.layer_norm(inputs[0], a["normalized_shape"], weight, shift, a["eps"])
+    return F.layer_norm(inputs[0], weight=op._buffers.get("weight"), bias=op._buffers.get("bias"), **op.args)
 
 
 def _slice(x: Tensor, dim: int, start: int | None, stop: int | None, step: int | None) -> Tensor:

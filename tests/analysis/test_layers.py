@@ -42,7 +42,7 @@ def test_the_parts_add_up_to_the_error_under_crpi_too(rule, coding):
     spiking(CASE.x[0])
     seen = spiking.trace(CASE.x[1])
     found = layers.take_apart(spiking, seen)
-    assert found.shape == (ROWS, len(CASE.layers), layers.NUMBERS)
+    assert found.shape == (ROWS, len(seen.layers), layers.NUMBERS)
     # Σ part · error = error², over the units' means, since the parts add up unit by unit.
     np.testing.assert_allclose(found[:, :, 3 + len(PARTS) :].sum(axis=2), found[:, :, 1], rtol=1e-9, atol=1e-15)
     assert (found[:, :, 3 + PARTS.index("carry")] > 0).any(), "CRPI moves the start"
@@ -51,8 +51,7 @@ def test_the_parts_add_up_to_the_error_under_crpi_too(rule, coding):
         np.testing.assert_allclose(found[:, index, 0], (mean**2).flatten(1).mean(1))
         np.testing.assert_allclose(found[:, index, 1], ((layer.decoded - mean) ** 2).flatten(1).mean(1))
         np.testing.assert_allclose(found[:, index, 2], ((mean - layer.ann) ** 2).flatten(1).mean(1))
-        theta = torch.from_numpy(CASE.layers[index][1]).view(-1, *[1] * (mean.dim() - 2))
-        above = (mean - theta).clamp(min=0)
+        above = (mean - CASE.theta(index, mean)).clamp(min=0)
         np.testing.assert_allclose(found[:, index, 3], (above**2).flatten(1).mean(1))
 
 

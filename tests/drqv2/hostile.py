@@ -57,13 +57,13 @@ def flip(whole: bytes, random: Random) -> bytes:
 
 @generator
 def flipped(bases: Bases, random: Random) -> bytes:
-    return flip(bases[pick(random, ["policy", "snapshot", "published"])], random)
+    return flip(bases[pick(random, sorted(bases))], random)
 
 
 @generator
 def overwritten(bases: Bases, random: Random) -> bytes:
     """A stretch that is zero, random, missing or there twice, as broken disks and downloads leave it."""
-    whole = bases[pick(random, ["policy", "snapshot", "published"])]
+    whole = bases[pick(random, sorted(bases))]
     start, length = int(random.integers(len(whole))), int(random.integers(1, 5000))
     middle = whole[start : start + length]
     return (

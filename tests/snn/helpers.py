@@ -7,15 +7,16 @@ import numpy as np
 import torch
 
 import snn
-from tests.snn import oracle
+from tests.snn import oracle, zoo
 
 PAIRS = [("if", "rate"), ("snm", "rate"), ("mt", "rate"), ("snm", "differential"), ("mt", "differential")]
 
 
-def converted(layers, readout, rule, coding, timesteps, alpha=0.0, n=4, mode="residual", seed=0, **options):
+def converted(nodes, outputs, rule, coding, timesteps, alpha=0.0, n=4, mode="residual", seed=0, **options):
+    """The spiking network of one of the oracle's graphs."""
     return snn.convert(
-        oracle.GraphModule(*oracle.graph_of(layers, readout)),
-        [torch.from_numpy(theta) for _, theta in layers],
+        oracle.GraphModule(nodes, outputs),
+        [torch.from_numpy(theta) for theta in oracle.thresholds(nodes)],
         rule,
         coding,
         timesteps,
@@ -36,20 +37,24 @@ DECISIONS, ROWS = 4, 5
 class Case:
     """A random chain with some units that are silent, and observations [DECISIONS, ROWS, ...] for it."""
 
-    layers: list
-    readout: list
+    nodes: list
+    outputs: list
     x: torch.Tensor
 
     @property
     def convert(self):
         """(rule, coding, timesteps, ...) -> its spiking network; see `converted`."""
-        return partial(converted, self.layers, self.readout)
+        return partial(converted, self.nodes, self.outputs)
+
+    def theta(self, layer, like):
+        """A layer's thresholds, one for each channel, beside values [B, channels, ...]."""
+        return torch.from_numpy(oracle.thresholds(self.nodes)[layer]).view(-1, *[1] * (like.dim() - 2))
 
 
 def case(conv=True, seed=11):
-    layers, readout, shape = oracle.random_network(seed, conv, False)
+    nodes, outputs, shape = oracle.random_chain(seed, conv, False)
     rows = [batch(oracle.observations(seed + k, shape, ROWS, False)) for k in range(DECISIONS)]
-    return Case(layers, readout, torch.stack(rows))
+    return Case(nodes, outputs, torch.stack(rows))
 
 
 def same_activity(a, b):
@@ -61,15 +66,11 @@ def same_activity(a, b):
 
 def mlp(*widths, seed=0, dtype=torch.float64):
     """A module of linear layers with ReLUs between them."""
-    generator = torch.Generator().manual_seed(seed)
-    parts = []
-    for i, o in zip(widths, widths[1:]):
-        layer = torch.nn.Linear(i, o, dtype=dtype)
-        with torch.no_grad():
-            layer.weight.copy_(torch.randn(o, i, generator=generator, dtype=dtype) * 1.5 / i**0.5)
-            layer.bias.copy_(torch.randn(o, generator=generator, dtype=dtype) * 0.2)
-        parts += [layer, torch.nn.ReLU()]
-    return torch.nn.Sequential(*parts[:-1])
+    module, generator = zoo.mlp(*widths).to(dtype), torch.Generator().manual_seed(seed)
+    for i, layer in zip(widths, module[::2]):
+        layer.weight.data = torch.randn(layer.weight.shape, generator=generator, dtype=dtype) * 1.5 / i**0.5
+        layer.bias.data = torch.randn(layer.bias.shape, generator=generator, dtype=dtype) * 0.2
+    return module
 
 
 def sum_of(*slopes, dtype=torch.float32):

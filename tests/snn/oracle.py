@@ -1,9 +1,11 @@
 """The equations of docs/neurons.md in plain numpy float64, one environment at a time; knows nothing of `snn`.
 
-A chain is a list of layers and a readout; a layer is (linear operations, thresholds), an operation a dict. A graph is a
-list of (operation, numbers of the values that it takes), where value 0 is the input and entry n makes value n + 1, and
-the numbers of its outputs; there a layer of neurons is an operation, and so are "add" and "cat".
+A graph is a list of nodes, (operation, numbers of the values that it takes), where value 0 is the input and entry n
+makes value n + 1, and the numbers of its outputs. An operation is a dict: a layer of neurons, "add", "cat"
+or a linear map.
 """
+
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,27 +42,18 @@ def affine(op, x, bias):
     return y
 
 
-def through(ops, x, bias):
-    for op in ops:
-        x = affine(op, x, bias)
-    return x
-
-
 # --- fire rules ------------------------------------------------------------------------------------------------------
 
 
-def fire(rule, n, m, c, theta, slack):
-    """slack: 1/2 (rate) or 1/1000 (differential) of the smallest magnitude."""
-    x = np.zeros_like(m)
+def fire(rule, n, m, c, theta, slack, strict):
+    """slack: of the test of c, as a fraction of the smallest magnitude; strict: if and snm fire above the threshold."""
+    up = m > theta if strict else m >= theta
     if rule == "if":
-        x[m >= theta] = 1
-        return x * theta
+        return theta * up
     if rule == "snm":
-        x[m >= theta] = 1
-        x[(m <= 0) & (c >= theta - slack * theta) & ~(m >= theta)] = -1
-        # both conditions at once only where theta = 0
-        return x * theta
-    smallest = theta / 2 ** (n - 1)
+        down = (m <= 0) & (c >= theta - slack * theta) & ~up
+        return theta * up - theta * down
+    x, smallest = np.zeros_like(m), theta / 2 ** (n - 1)
     for i in range(n, 0, -1):  # the largest that fires is written last
         magnitude = theta / 2 ** (i - 1)
         up = m >= 0.75 * magnitude
@@ -72,22 +65,23 @@ def fire(rule, n, m, c, theta, slack):
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
-def graph_of(layers, readout):
-    """A chain as a graph."""
-    ops = [op for linear, theta in layers for op in (*linear, {"kind": "relu", "theta": theta})] + readout
+def chain(ops):
+    """The graph of operations in a row."""
     return [(op, (number,)) for number, op in enumerate(ops)], [len(ops)]
 
 
+def thresholds(nodes):
+    return [op["theta"] for op, _ in nodes if op["kind"] == "relu"]
+
+
 class Oracle:
-    """One environment. layers: [(ops, theta per channel or unit)], readout: ops; or a graph and its outputs."""
+    """One environment's network, from an episode's start on. slack, strict: see `fire`."""
 
-    def __init__(self, layers, readout, rule, coding, n, timesteps, alpha):
-        is_graph = isinstance(readout[0], int)
-        self.nodes, self.outputs = (layers, readout) if is_graph else graph_of(layers, readout)
-        self.rule, self.coding, self.n, self.timesteps, self.alpha = rule, coding, n, timesteps, alpha
-        self.begin_episode()
-
-    def begin_episode(self):
+    def __init__(self, nodes, outputs, rule, coding, n, timesteps, alpha, slack=None, strict=False):
+        self.nodes, self.outputs, self.coding, self.timesteps, self.alpha = nodes, outputs, coding, timesteps, alpha
+        usual = 1 / 1000 if coding == "differential" else 1 / 2
+        self.fire = partial(fire, rule, n, slack=usual if slack is None else slack, strict=strict)
+        self.base = 1 / 2 if rule in ("if", "snm") else 0
         self.previous = None
 
     def values(self, x, spiking, bias):
@@ -107,7 +101,7 @@ class Oracle:
         return values
 
     def decide(self, observation):
-        """One decision. Returns y; leaves spikes[l][t], v0[l], v[l] (last), c[l] and currents[l][t]."""
+        """One decision. Returns y; leaves spikes[l][t], currents[l][t], rates[l][t], v0[l] and v[l] (last)."""
         obs = np.asarray(observation, np.float64)
         differential = self.coding == "differential"
         bias = []
@@ -117,16 +111,12 @@ class Oracle:
             return np.zeros_like(current)
 
         still = self.values(np.zeros_like(obs), silent, True)
-        thetas = [op["theta"] for op, _ in self.nodes if op["kind"] == "relu"]
-        theta = [np.broadcast_to(th[:, None, None] if b.ndim == 3 else th, b.shape) for th, b in zip(thetas, bias)]
-        base = [th / 2 if self.rule in ("if", "snm") else 0 * th for th in theta]
-        if self.previous is None:
-            v = [b.copy() for b in base]
-        else:
-            v = []
-            for b, th, (v_end, v_start, c_end) in zip(base, theta, self.previous):
-                delta = np.maximum(v_end - v_start, -c_end)
-                v.append(b + np.clip(self.alpha * delta, -th / 2, th / 2))
+        pairs = zip(thresholds(self.nodes), bias)
+        theta = [np.broadcast_to(th[:, None, None] if b.ndim == 3 else th, b.shape) for th, b in pairs]
+        v = [self.base * th for th in theta]
+        for i, (v_end, v_start, c_end) in enumerate(self.previous or []):
+            delta = np.maximum(v_end - v_start, -c_end)
+            v[i] = v[i] + np.clip(self.alpha * delta, -theta[i] / 2, theta[i] / 2)
         self.v0 = [a.copy() for a in v]
         c = [np.zeros_like(a) for a in v]
         m_in, m_out = [b.copy() for b in bias], [np.zeros_like(a) for a in v]
@@ -136,7 +126,7 @@ class Oracle:
             if differential:
                 current = m_in[i] + wx
                 m = v[i] + current - m_out[i]
-                x = fire(self.rule, self.n, m, c[i] + m_out[i], theta[i], 1 / 1000)
+                x = self.fire(m, c[i] + m_out[i], theta[i])
                 c[i] = c[i] + m_out[i] + x
                 self.rates[i].append(m_out[i] + x)
                 m_in[i] = m_in[i] + wx / t
@@ -144,7 +134,7 @@ class Oracle:
             else:
                 current = wx
                 m = v[i] + current
-                x = fire(self.rule, self.n, m, c[i], theta[i], 1 / 2)
+                x = self.fire(m, c[i], theta[i])
                 c[i] = c[i] + x
                 self.rates[i].append(x)
             v[i] = m - x
@@ -157,7 +147,7 @@ class Oracle:
             sent = obs if t == 1 or not differential else np.zeros_like(obs)
             values = self.values(sent, spiking, not differential)
             totals = [total + values[i] / (t if differential else 1) for total, i in zip(totals, self.outputs)]
-        self.v, self.c = v, c
+        self.v = v
         self.previous = list(zip(v, self.v0, c))
         y = totals if differential else [total / self.timesteps for total in totals]
         return y[0] if len(y) == 1 else y
@@ -234,11 +224,13 @@ class Draw:
         return {"kind": "relu", "theta": self.thresholds(n)}
 
 
-KINDS = ("residual", "concatenated", "heads")
+KINDS = ("chain", "residual", "concatenated", "heads")
 
 
 def random_graph(seed, kind, conv, ties):
     """nodes, outputs, input shape: sums by identity and by weights, joined layers with the input, or several heads."""
+    if kind == "chain":
+        return random_chain(seed, conv, ties)
     draw = Draw(seed, ties)
     n, shape = 4, (2, 4, 5) if conv else (3,)
     layer = draw.conv if conv else draw.dense
@@ -258,32 +250,29 @@ def random_graph(seed, kind, conv, ties):
     return [(layer(shape[0], n), (0,)), (draw.relu(n), (1,)), *nodes], outputs, shape
 
 
-def random_network(seed, conv, ties):
-    """layers, readout, input shape of a chain."""
-    draw, layers = Draw(seed, ties), []
+def random_chain(seed, conv, ties):
+    """nodes, outputs, input shape."""
+    draw, ops = Draw(seed, ties), []
     rng = draw.rng
     if conv:
-        h, w = int(rng.integers(5, 8)), int(rng.integers(5, 8))
-        shape = (2, h, w)
-        groups, channels = int(rng.integers(1, 3)), 4
-        first = [draw.conv(2, channels, groups, 3, int(rng.integers(1, 3)), int(rng.integers(0, 2)))]
-        layers.append((first, draw.thresholds(channels)))
-        second = [draw.conv(channels, 3, 1, 2, 1, 0)]
+        shape = (2, int(rng.integers(5, 8)), int(rng.integers(5, 8)))
+        groups = int(rng.integers(1, 3))
+        first = draw.conv(2, 4, groups, 3, int(rng.integers(1, 3)), int(rng.integers(0, 2)))
+        ops += [first, draw.relu(4), draw.conv(4, 3, 1, 2, 1, 0)]
         if rng.random() < 0.5:
-            second = [{"kind": "pool", "k": 2}, draw.conv(channels, 3, 1, 1, 1, 0)]
-        layers.append((second, draw.thresholds(3)))
-        x = np.zeros(shape)
-        for ops, _ in layers:
-            x = through(ops, x, True)
-        width = x.size
+            ops[-1:] = [{"kind": "pool", "k": 2}, draw.conv(4, 3, 1, 1, 1, 0)]
+        ops.append(draw.relu(3))
     else:
         shape = (int(rng.integers(1, 6)),)
-        width = shape[0]
+    x = np.zeros(shape)
+    for op in ops:
+        x = x if op["kind"] == "relu" else affine(op, x, True)
+    width = x.size
     for _ in range(int(rng.integers(1, 3))):
         units = int(rng.integers(1, 9))
-        layers.append(([draw.dense(width, units)], draw.thresholds(units)))
+        ops += [draw.dense(width, units), draw.relu(units)]
         width = units
-    return layers, [draw.dense(width, int(rng.integers(1, 4)))], shape
+    return *chain([*ops, draw.dense(width, int(rng.integers(1, 4)))]), shape
 
 
 def observations(seed, shape, count, ties):

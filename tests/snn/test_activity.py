@@ -16,13 +16,6 @@ def _fan_out(linear, shape):
     return (linear(units) != 0).flatten(1).sum(1).view(shape).numpy()
 
 
-def _positive(module):
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.uniform_(0.5, 1)
-    return module
-
-
 SYNAPSES = {
     "borders": (nn.Sequential(nn.Conv2d(3, 5, 3, bias=False)), (3, 6, 7)),
     "padding, stride": (nn.Sequential(nn.Conv2d(3, 5, 3, 2, 1, bias=False)), (3, 6, 7)),
@@ -38,7 +31,7 @@ SYNAPSES = {
 @pytest.mark.parametrize("case", SYNAPSES)
 def test_synaptic_operations_by_brute_force(case, rule, coding):
     synapse, shape = SYNAPSES[case]
-    synapse = _positive(synapse.double())
+    synapse = synapse.double()
     out = synapse(torch.zeros(1, *shape, dtype=torch.float64)).shape[1:]
     first = nn.Conv2d(2, shape[0], 1).double()
     module = nn.Sequential(first, nn.ReLU(), *synapse, nn.ReLU(), nn.Flatten(), nn.Linear(out.numel(), 3).double())

@@ -95,15 +95,6 @@ def test_state_can_be_taken_and_put_back(mode):
     assert torch.equal(first[0], spiking(X[1])) and torch.equal(first[1], spiking(X[2]))
 
 
-def test_trace_carries_nothing():
-    spiking, untouched = (CASE.convert("mt", "rate", 6, 1.0, mode="shuffled") for _ in range(2))
-    for step in X:
-        seen = spiking.trace(step)
-        y = spiking(step)
-        assert torch.equal(y, untouched(step))
-        torch.testing.assert_close(seen.output, y)
-
-
 @pytest.mark.parametrize("mode", ["residual", "shuffled"])
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
 def test_whole_network_by_torch_operations(rule, coding, mode, monkeypatch):

@@ -8,6 +8,7 @@ import snn
 from tests.snn.helpers import inputs, mlp
 
 ROWS, DECISIONS = 4, 5
+X = inputs(DECISIONS, ROWS, 6, seed=1)
 
 
 def _make(mode, alpha=1.0, seed=3, **options):
@@ -15,10 +16,6 @@ def _make(mode, alpha=1.0, seed=3, **options):
     thresholds = snn.calibrate(module, [inputs(200, 6, seed=7)])
     thresholds[1][:5] = 0
     return snn.convert(module, thresholds, "if", timesteps=6, crpi=snn.CRPI(alpha, mode, seed), **options)
-
-
-def _x():
-    return inputs(DECISIONS, ROWS, 6, seed=1)
 
 
 def _starts(spiking, x):
@@ -42,12 +39,12 @@ def _clipped(values):
 
 
 def test_shuffled_permutes_each_environments_residuals_across_live_units():
-    spiking, x = _make("shuffled"), _x()
-    assert all(np.nanmax(abs(start)) == 0 for start in _starts(spiking, x[0]))
+    spiking = _make("shuffled")
+    assert all(np.nanmax(abs(start)) == 0 for start in _starts(spiking, X[0]))
     for k in range(DECISIONS - 1):
-        left = _residuals(spiking, x[k])
-        spiking(x[k])
-        for layer, (start, residual) in enumerate(zip(_starts(spiking, x[k + 1]), left)):
+        left = _residuals(spiking, X[k])
+        spiking(X[k])
+        for layer, (start, residual) in enumerate(zip(_starts(spiking, X[k + 1]), left)):
             live = np.isfinite(start[0])
             assert live.sum() == (55 if layer == 1 else 60)
             for row in range(ROWS):
@@ -57,14 +54,14 @@ def test_shuffled_permutes_each_environments_residuals_across_live_units():
 
 
 def test_random_draws_from_the_episodes_residuals():
-    spiking, x = _make("random"), _x()
-    assert all(np.nanmax(abs(start)) == 0 for start in _starts(spiking, x[0]))
+    spiking = _make("random")
+    assert all(np.nanmax(abs(start)) == 0 for start in _starts(spiking, X[0]))
     shown = [[], []]
     for k in range(DECISIONS - 1):
-        for layer, residual in enumerate(_residuals(spiking, x[k])):
+        for layer, residual in enumerate(_residuals(spiking, X[k])):
             shown[layer].append(np.round(_clipped(residual), 9))
-        spiking(x[k])
-        for layer, start in enumerate(_starts(spiking, x[k + 1])):
+        spiking(X[k])
+        for layer, start in enumerate(_starts(spiking, X[k + 1])):
             live = np.isfinite(start[0])
             for row in range(ROWS):
                 drawn, seen = np.round(start[row, live], 9), [residual[row, live] for residual in shown[layer]]
@@ -89,7 +86,7 @@ def test_random_has_the_distribution_of_all_residuals_so_far():
 
 
 def test_carry_keeps_the_membrane_unclipped():
-    spiking, x = _make("carry"), 3 * _x()
+    spiking, x = _make("carry"), 3 * X
     beyond = 0
     for k in range(DECISIONS - 1):
         ends = [layer.membranes[-1] for layer in spiking.trace(x[k]).layers]
@@ -102,28 +99,25 @@ def test_carry_keeps_the_membrane_unclipped():
 
 @pytest.mark.parametrize("mode", ["random", "shuffled"])
 def test_draws_do_not_depend_on_neighbours_or_slots(mode):
-    x = _x()
     keys = [40, 41, 42, 43]
     together, alone, swapped = _make(mode), _make(mode), _make(mode)
     together.reset(keys=keys), alone.reset(keys=[42]), swapped.reset(keys=keys[::-1])
-    outputs = torch.stack([together(step) for step in x])
+    outputs = torch.stack([together(step) for step in X])
     for k in range(DECISIONS):
-        torch.testing.assert_close(alone(x[k, 2:3])[0], outputs[k, 2], rtol=0, atol=1e-9)
-        torch.testing.assert_close(swapped(x[k].flip(0)).flip(0), outputs[k], rtol=0, atol=1e-9)
+        torch.testing.assert_close(alone(X[k, 2:3])[0], outputs[k, 2], rtol=0, atol=1e-9)
+        torch.testing.assert_close(swapped(X[k].flip(0)).flip(0), outputs[k], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("mode", ["random", "shuffled"])
 def test_draws_follow_seed_key_and_decision(mode):
-    x = _x()
-
     def run(seed=3, key=5, waste=0):
         spiking = _make(mode, seed=seed)
         spiking.reset([True], [key])
         for k in range(waste):
-            spiking(x[k, :1])
+            spiking(X[k, :1])
         if waste:
             spiking.reset([True], [key])
-        return torch.stack([spiking(step[:1]) for step in x])
+        return torch.stack([spiking(step[:1]) for step in X])
 
     assert torch.equal(run(), run()) and torch.equal(run(), run(waste=3))
     assert not torch.equal(run(), run(seed=4)) and not torch.equal(run(), run(key=6))
@@ -131,20 +125,20 @@ def test_draws_follow_seed_key_and_decision(mode):
 
 @pytest.mark.parametrize("mode", ["random", "shuffled"])
 def test_without_keys_a_second_episode_draws_anew(mode):
-    spiking, x = _make(mode), _x()
-    first = torch.stack([spiking(step) for step in x])
+    spiking = _make(mode)
+    first = torch.stack([spiking(step) for step in X])
     spiking.reset(np.ones(ROWS, bool))
-    second = torch.stack([spiking(step) for step in x])
+    second = torch.stack([spiking(step) for step in X])
     assert torch.equal(first[0], second[0]) and not torch.equal(first[2], second[2])
 
 
 @pytest.mark.parametrize("mode", ["residual", "random", "shuffled", "carry"])
 def test_reset_of_some_leaves_the_others(mode):
-    spiking, other, x = _make(mode), _make(mode), _x()
+    spiking, other = _make(mode), _make(mode)
     for k in range(3):
-        spiking(x[k]), other(x[k])
+        spiking(X[k]), other(X[k])
     spiking.reset([False, True, False, False], keys=[0, 9, 0, 0])
-    a, b = spiking(x[3]), other(x[3])
+    a, b = spiking(X[3]), other(X[3])
     keep = [0, 2, 3]
     assert torch.equal(a[keep], b[keep]) and not torch.equal(a[1], b[1])
-    assert all(np.nanmax(abs(start[1])) > 0 for start in _starts(spiking, x[4]))
+    assert all(np.nanmax(abs(start[1])) > 0 for start in _starts(spiking, X[4]))

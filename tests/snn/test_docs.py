@@ -85,11 +85,6 @@ def test_registered_ones_are_known_by_name_and_saved(tmp_path, monkeypatch):
     assert all(torch.equal(loaded(x), spiking(x)) for _ in range(3))
 
 
-def test_unknown_without_its_file():
-    with pytest.raises(snn.ConversionError, match="ternary"):
-        snn.convert(mlp(2, 3, 1), [torch.ones(3)], "ternary")
-
-
 def test_example_is_short_and_its_yaml_has_the_shipped_keys():
     assert len(FILES["ternary.py"].splitlines()) <= 30
     shipped = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "cfgs" / "neuron").glob("*.yaml")}

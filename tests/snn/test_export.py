@@ -80,9 +80,9 @@ def same_decisions(graph, spiking, observations):
 @pytest.mark.parametrize("seed", range(6))
 def test_the_file_decides_as_the_network(tmp_path, conv, ties, seed):
     # Random strides, padding, groups, pools, and silent units; with ties thresholds are met exactly.
-    layers, readout, shape = oracle.random_network(seed, conv, ties)
+    nodes, outputs, shape = oracle.random_chain(seed, conv, ties)
     steps = (1, 4, 9)[seed % 3]
-    spiking = converted(layers, readout, "if", "rate", steps)
+    spiking = converted(nodes, outputs, "if", "rate", steps)
     graph = there_and_back(spiking, tmp_path, shape)
     rows = oracle.observations(seed, shape, 4, ties)
     expected = spiking(batch(rows)).numpy()
@@ -90,7 +90,7 @@ def test_the_file_decides_as_the_network(tmp_path, conv, ties, seed):
     meta = graph.metadata
     assert (int(meta["timesteps"]), float(meta["alpha"]), meta["reset"]) == (steps, 0.0, "soft: v -= v_threshold")
     neurons = [node for node in graph.nodes.values() if isinstance(node, nir.IF)]
-    assert len(neurons) == len(layers) and all((node.metadata["v_init"] == 0.5).all() for node in neurons)
+    assert len(neurons) == len(spiking.thresholds) and all((node.metadata["v_init"] == 0.5).all() for node in neurons)
 
 
 def scaled():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from snn import carry, neuron
 from snn.cpu import kernels
 from snn.cpu.events import Events
-from snn.recurrence import Block, by_kernel, by_torch, initial
+from snn.recurrence import Block, by_kernel, by_torch
 from tests.snn.helpers import PAIRS
 
 ROOT = Path(kernels.__file__).resolve().parents[2]
@@ -84,18 +84,31 @@ def _play(which, blocks, rule=carry.RESIDUAL):
     return a, b
 
 
+def _at_full_length(spikes):
+    """Events [S, R, U] as an array of all units."""
+    full = np.zeros(spikes.values.shape)
+    for step, row, block in np.ndindex(spikes.fired.shape):
+        lo, n = block * kernels.BLOCK, spikes.fired[step, row, block]
+        places = spikes.units[step, row, lo : lo + n].astype(int)
+        assert (np.diff(places) > 0).all()
+        full[step, row, lo + places] = spikes.values[step, row, lo : lo + n]
+    return full
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=45, deadline=None)
 @given(
     n=st.sampled_from([1, 4]),
     mode=st.sampled_from(["residual", "carry"]),
     seed=st.integers(0, 2**32 - 1),
+    events=st.booleans(),
+    quiet=st.sampled_from([0, 1, 3]),
     shape=st.fixed_dictionaries(
         {
             "ties": st.booleans(),
             "rows": st.integers(1, 3),
-            "units": st.sampled_from([1, 7, 512, 513, 1100]),
+            "units": st.sampled_from([1, 7, 31, 33, 512, 513, 1100]),
             "t0": st.integers(0, 3),
             "steps": st.integers(1, 4),
             "rest": st.integers(0, 1),
@@ -106,50 +119,21 @@ def _play(which, blocks, rule=carry.RESIDUAL):
         }
     ),
 )
-def test_compiled_equals_torch(rule, coding, dtype, n, mode, seed, shape):
+def test_compiled_equals_torch(rule, coding, dtype, n, mode, seed, events, quiet, shape):
+    """Spikes, what is kept and what is counted; the spikes also as events, closed up and numbered."""
     which = neuron.make(rule, coding, n)
-    a, b = _play(which, _blocks(which, seed, dtype, **shape), carry.get(mode))
+    blocks = _blocks(which, seed, dtype, **shape | {"emit": shape["emit"] or events})
+    for block in blocks:
+        block.bias -= quiet  # hardly a spike, or whole groups without one
+    if events:
+        blocks[0].events = Events.room(blocks[0].out, blocks[0].active)
+    a, b = _play(which, blocks, carry.get(mode))
     if a.emit:
-        assert torch.equal(a.out, b.out)
+        np.testing.assert_array_equal(_at_full_length(a.events) if events else a.out.numpy(), b.out.numpy())
     if shape["rest"] == 0:
         assert torch.equal(a.decoded[a.active], b.decoded[a.active])
     else:
         assert torch.equal(a.state[:, a.active], b.state[:, a.active])
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize(("rule", "coding"), PAIRS)
-@settings(max_examples=25, deadline=None)
-@given(
-    quiet=st.sampled_from([0, 1, 3]),
-    seed=st.integers(0, 2**32 - 1),
-    shape=st.fixed_dictionaries(
-        {
-            "rows": st.integers(1, 3),
-            "units": st.sampled_from([1, 7, 31, 33, 512, 513, 1100]),
-            "steps": st.integers(1, 4),
-            "constant": st.booleans(),
-            "record": st.booleans(),
-            "in_place": st.booleans(),
-        }
-    ),
-)
-def test_events_are_the_spikes(rule, coding, dtype, quiet, seed, shape):
-    """Closed up and numbered, they are what is written at full length elsewhere; so is all that is counted and kept."""
-    which = neuron.make(rule, coding, 4)
-    sparse, dense = _blocks(which, seed, dtype, **shape)
-    for block in (sparse, dense):
-        block.bias -= quiet  # hardly a spike, or whole groups without one
-    spikes = Events.room(sparse.out, sparse.active)
-    sparse.units_of, sparse.fired_of = spikes.units, spikes.fired
-    _play(which, (sparse, dense))
-    full = np.zeros(dense.out.shape)
-    for step, row, block in np.ndindex(spikes.fired.shape):
-        lo, n = block * kernels.BLOCK, spikes.fired[step, row, block]
-        places = spikes.units[step, row, lo : lo + n]
-        assert (np.diff(places.astype(int)) > 0).all()
-        full[step, row, lo + places.astype(int)] = spikes.values[step, row, lo : lo + n]
-    np.testing.assert_array_equal(full, dense.out.numpy())
 
 
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
@@ -218,20 +202,3 @@ kernel = kernels.compiled(neuron.make("mt", "rate", 4), (rule.initial, rule.keep
 print(sum(kernel.stats.cache_hits.values()))
 """
     assert [printed(program, tmp_path) for _ in range(2)] == ["0", "1"]
-
-
-@given(st.floats(-5, 5), st.floats(0, 2), st.floats(0.01, 3))
-@settings(deadline=None)
-def test_crpi_bounds(residual, alpha, theta):
-    """v[0] stays within half a threshold of v_base, moves with the residual's sign, and not at all at alpha 0."""
-    for rule in ("if", "snm", "mt"):
-        neurons = neuron.make(rule, "rate", 4)
-
-        def start(mode, alpha, neurons=neurons):
-            values = (torch.tensor(value, dtype=torch.float64) for value in ([theta], [[residual]], [alpha]))
-            return float(initial(neurons, carry.get(mode), *values))
-
-        base = neurons.rule.v_base * theta
-        assert abs(start("residual", alpha) - base) <= theta / 2 + 1e-12
-        assert (start("residual", alpha) - base) * residual >= 0
-        assert start("residual", 0.0) == base and start("carry", 1.0) == residual

@@ -1,13 +1,14 @@
 """With `strict=True` and `slack=0.0` the neurons are the published codes', bit for bit, ties included; without, IF is
 the published one where no input meets a tie.
 
-Restated here in plain numpy from what those codes do, for networks of linear layers and one environment:
+Restated in plain numpy from what those codes do, for networks of linear layers and one environment:
 
 - CRPI's code keeps one membrane, one start value and one spike count per neuron, and fires where the membrane is above
   the threshold, not at it. A call of its reset turns the last decision's membrane into the next start: the change of
   the membrane, bounded below by what was sent, times the rate, bounded by half a threshold; half a threshold is added
   when the next decision begins. An episode begins by calling that reset twice, which leaves a start of 0.
-- The code of differential coding compares the cumulative output with the magnitude as it is, without any slack.
+- The code of differential coding compares the cumulative output with the magnitude as it is, without any slack: so
+  does the oracle, if told to.
 """
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 import snn
+from tests.snn import oracle
 from tests.snn.helpers import inputs, mlp
 
 
@@ -32,7 +34,7 @@ class IF:
             self.start = np.clip(change * self.rate, -self.theta / 2, self.theta / 2)
             self.membrane, self.sent, self.fresh = self.start, np.zeros_like(self.sent), True
 
-    def step(self, current, t):
+    def step(self, current):
         if self.membrane is None:
             self.start, self.sent = np.zeros_like(current), np.zeros_like(current)
         if self.fresh:
@@ -44,40 +46,15 @@ class IF:
         return self.theta * fires
 
 
-class Differential:
-    """SNM and MT under differential coding; one decision only, from v[0] = v_base."""
-
-    def __init__(self, theta, bias, rule, n):
-        self.theta, self.rule, self.n = theta, rule, n
-        self.v = theta / 2 if rule == "snm" else 0 * theta
-        self.m_in, self.m_out, self.sent = bias, 0 * theta, 0 * theta
-
-    def fire(self, m, c):
-        if self.rule == "snm":
-            return np.where(m > self.theta, self.theta, np.where((m <= 0) & (c >= self.theta), -self.theta, 0))
-        x = 0 * m
-        for magnitude in (self.theta / 2**i for i in reversed(range(self.n))):
-            x = np.where(m >= 0.75 * magnitude, magnitude, x)
-            x = np.where((m <= -0.75 * magnitude) & (c >= magnitude), -magnitude, x)
-        return x
-
-    def step(self, current, t):
-        m = self.v + (self.m_in + current) - self.m_out
-        x = self.fire(m, self.sent + self.m_out)
-        self.v, self.sent = m - x, self.sent + self.m_out + x
-        self.m_in, self.m_out = self.m_in + current / t, self.m_out + x / t
-        return x
-
-
-def decide(weights, biases, neurons, observation, timesteps, differential):
+def decide(weights, biases, neurons, observation, timesteps):
     """Per layer the spikes [T, units], and the output."""
-    spikes, output = [[] for _ in neurons], biases[-1].copy() if differential else 0.0
-    for t in range(1, timesteps + 1):
-        h = observation if t == 1 or not differential else 0 * observation
+    spikes, output = [[] for _ in neurons], 0.0
+    for _ in range(timesteps):
+        h = observation
         for i, neuron in enumerate(neurons):
-            h = neuron.step(weights[i] @ h + (0 if differential else biases[i]), t)
+            h = neuron.step(weights[i] @ h + biases[i])
             spikes[i].append(h)
-        output = output + (weights[-1] @ h / t if differential else (weights[-1] @ h + biases[-1]) / timesteps)
+        output = output + (weights[-1] @ h + biases[-1]) / timesteps
     return [np.stack(layer) for layer in spikes], output
 
 
@@ -105,7 +82,7 @@ def differing(module, thresholds, x, rates, timesteps, **options):
         for observation in episode:
             for neuron in neurons:
                 neuron.reset()
-            spikes, output = decide(*parts(module), neurons, observation.numpy(), timesteps, False)
+            spikes, output = decide(*parts(module), neurons, observation.numpy(), timesteps)
             seen, decided = spiking.trace(observation[None]), spiking(observation[None])[0].numpy()
             same = all(np.array_equal(layer.spikes[:, 0].numpy(), s) for layer, s in zip(seen.layers, spikes))
             assert not same or np.allclose(decided, output, rtol=0, atol=1e-9)
@@ -138,13 +115,15 @@ def test_without_slack_differential_neurons_are_the_published_ones(rule, timeste
     published = snn.convert(module, thresholds, **options, strict=rule == "snm", slack=0.0)
     ours = snn.convert(module, thresholds, **options)
     seen, output, usual = published.trace(x), published(x).numpy(), ours(x).numpy()
-    weights, biases = parts(module)
+    ops = [{"kind": "dense", "w": w, "b": b} for w, b in zip(*parts(module))]
+    for place, theta in ((1, thresholds[0]), (3, thresholds[1])):
+        ops.insert(place, {"kind": "relu", "theta": theta.numpy()})
     apart = 0
     for row, observation in enumerate(x.numpy()):
-        neurons = [Differential(theta.numpy(), bias, rule, 4) for theta, bias in zip(thresholds, biases)]
-        spikes, expected = decide(weights, biases, neurons, observation, timesteps, True)
-        for layer, theirs in zip(seen.layers, spikes):
-            np.testing.assert_array_equal(layer.spikes[:, row].numpy(), theirs)
+        one = oracle.Oracle(*oracle.chain(ops), rule, "differential", 4, timesteps, 0.0, 0.0, strict=rule == "snm")
+        expected = one.decide(observation)
+        for layer, theirs in zip(seen.layers, one.spikes):
+            np.testing.assert_array_equal(layer.spikes[:, row].numpy(), np.stack(theirs))
         np.testing.assert_allclose(output[row], expected, rtol=0, atol=1e-9)
         apart += not np.allclose(usual[row], expected, rtol=0, atol=1e-9)
     assert apart > 0 or rule == "mt"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils import _pytree as pytree
 
 import snn
 
@@ -538,8 +539,7 @@ def inputs(entry: Entry, count: int, seed: int) -> torch.Tensor:
 
 
 def flat(outputs) -> torch.Tensor:
-    entries = outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, tuple) else [outputs]
-    return torch.cat([entry.flatten(1) for entry in entries], 1)
+    return torch.cat([output.flatten(1) for output in pytree.tree_leaves(outputs)], 1)
 
 
 @torch.no_grad()
