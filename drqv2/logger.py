@@ -112,14 +112,14 @@ class Logger:
 
 
 def read(path: Path, *columns: str, **where: str) -> list[tuple[float, ...]]:
-    """The numbers in these columns, NaN where one is empty, of the rows that hold the texts `where` in others.
+    """The numbers in these columns, of the rows that have them all and hold the texts `where` in others.
 
     Raises UserError, one line, for a file that isn't such a table.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if all(row[name] == text for name, text in where.items())]
-        return [tuple(float(row[name] or "nan") for name in columns) for row in rows]
+        return [tuple(float(row[name]) for name in columns) for row in rows if all(row[name] for name in columns)]
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise UserError(f"{path}: not a table of {', '.join(columns)} ({error})") from None
 

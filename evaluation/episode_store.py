@@ -149,17 +149,14 @@ class EpisodeKey(Hashed):
         quick grid) start three rows apart, so that both a report (chunk or more episodes of one α) and a selection
         (about three episodes of each α) fill the rows evenly.
         """
-        return (self.episode + 3 * _grid_position(self.alpha or 0.0)) % self.compute.chunk
+        tenth = round(10 * (self.alpha or 0.0))
+        place = 6 + tenth // 2 if tenth % 2 else tenth // 2
+        return (self.episode + 3 * place) % self.compute.chunk
 
     def environment_key(self) -> int:
         """A 63-bit integer that names the environment's episode, the same for every method and α."""
         text = f"{self.stream}/{self.seed}/{self.episode}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
-def _grid_position(alpha: float) -> int:
-    tenth = round(alpha * 10)
-    return tenth // 2 if tenth % 2 == 0 else 6 + tenth // 2
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import sys
 from collections import defaultdict
@@ -36,7 +37,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "evaluation": ("eval.csv", {"linewidth": 2, "marker": "o", "markersize": 4}),
     "training": ("train.csv", {"linewidth": 0.8, "alpha": 0.5}),
 }
-Seeds = dict[int, tuple[float, ...]]  # frame → mean, lowest and highest return of the published seeds
+Seeds = dict[int, tuple[float, float, float]]  # frame → mean, lowest and highest return of the published seeds
 
 
 class Point(NamedTuple):
@@ -77,7 +78,8 @@ def published(task: str, source: Path) -> Seeds:
     """Empty where the task has none. Raises UserError for another `source` than MILESTONES or a folder of
     dmc_<task>.csv with a row per seed and frame."""
     if source == MILESTONES:
-        return {int(row[0]): row[1:] for row in logger.read(source, "frame", "mean", "lowest", "highest", task=task)}
+        table = logger.read(source, "frame", "mean", "lowest", "highest", task=task)
+        return {int(frame): (middle, low, high) for frame, middle, low, high in table}
     if not any(source.glob("dmc_*.csv")):
         raise UserError(
             f"--published {source}: no dmc_<task>.csv in it; name the folder curves/ of facebookresearch/drqv2"
@@ -89,13 +91,10 @@ def published(task: str, source: Path) -> Seeds:
     return {int(frame): (mean(values), min(values), max(values)) for frame, values in sorted(returns.items())}
 
 
-def compare(name: str, points: list[Point], seeds: Seeds) -> None:
-    """Prints a line for every evaluation at a frame at which the published seeds were evaluated, too."""
-    for _, frame, _, reward in (point for point in points if point.kind == "evaluation" and point.frame in seeds):
-        middle, low, high = seeds[frame]
-        where = "below" if reward < low else "above" if reward > high else "within"
-        known = f"published mean {middle:.0f}, range {low:.0f} to {high:.0f}"
-        print(f"{name}, {frame:,} frames: {reward:.0f}; {known}: {where}")
+def verdict(reward: float, middle: float, low: float, high: float) -> str:
+    """A return beside those of the published seeds, in words."""
+    where = "below" if reward < low else "above" if reward > high else "within"
+    return f"{reward:.0f}; published mean {middle:.0f}, range {low:.0f} to {high:.0f}: {where}"
 
 
 @plot.styled
@@ -105,8 +104,10 @@ def draw(panels: dict[str, Panel], out: Path) -> None:
     lines = -(-len(panels) // columns)
     width, height = (7.0, 4.0) if len(panels) == 1 else (3.6 * columns, 2.6 * lines)
     figure, axes = plot.axes(width, height, lines, columns)
+    names = dict.fromkeys(name for panel in panels.values() for name, _ in panel.runs)
+    colours = dict(zip(names, itertools.cycle(plot.COLOURS)))
     for axis, (task, panel) in zip(axes, panels.items()):
-        _draw(axis, panel)
+        _draw(axis, panel, colours)
         axis.set(title=task, xlabel="thousand frames", ylabel="return", ylim=(0, panel.top))
         axis.legend()
     for axis in axes[len(panels) :]:
@@ -114,16 +115,15 @@ def draw(panels: dict[str, Panel], out: Path) -> None:
     figure.savefig(out, dpi=110)
 
 
-def _draw(axis: Axes, panel: Panel) -> None:
+def _draw(axis: Axes, panel: Panel, colours: dict[str, str]) -> None:
     for name, value in panel.levels:
         axis.axhline(value, color=plot.GREY, linestyle=":", linewidth=1, label=name)
-    for number, (name, points) in enumerate(panel.runs):
-        colour = plot.COLOURS[number % len(plot.COLOURS)]
+    for name, points in panel.runs:
         for kind, (_, style) in KINDS.items():
             shown = [point for point in points if point.kind == kind]
             label = name if kind == "evaluation" else None
             frames, rewards = [point.frame / 1e3 for point in shown], [point.reward for point in shown]
-            axis.plot(frames, rewards, color=colour, label=label, **style)
+            axis.plot(frames, rewards, color=colours[name], label=label, **style)
     last = max((point.frame for _, points in panel.runs for point in points), default=0)
     # The published curves go on for a million frames: drawn as far as the first that lies past ours.
     beyond = min((frame for frame in panel.seeds if frame > last), default=last)
@@ -180,10 +180,11 @@ def main() -> None:
         table.writerow(HEADER)
         for task, panel in panels.items():
             for name, points in panel.runs:
-                compare(f"{task} {name}", points, panel.seeds)
                 for point in points:
-                    beside = panel.seeds.get(point.frame, ()) if point.kind == "evaluation" else ()
+                    beside = panel.seeds.get(point.frame) if point.kind == "evaluation" else None
                     table.writerow([task, name, *point, *(beside or ("", "", ""))])
+                    if beside:
+                        print(f"{task} {name}, {point.frame:,} frames: {verdict(point.reward, *beside)}")
 
 
 if __name__ == "__main__":

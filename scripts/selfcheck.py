@@ -9,7 +9,6 @@ a fault of the GPU, its driver or this program. No real GPU has run this yet: it
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 import tempfile
@@ -37,13 +36,9 @@ def python(*words: str) -> None:
 def numbers(device: str, folder: Path) -> dict[str, dict[str, list[float]]]:
     """Results of the programs on `device`: losses; rewards of the ANN and of networks; spikes by neuron."""
     python(*TRAIN, "task=cartpole_swingup", f"device={device}", f"root={folder}", "name=run")
-    rows = logger.read(folder / "cartpole_swingup/run/train.csv", *LOSSES)
-    learned = zip(*(row for row in rows if not math.isnan(row[0])))  # there are none before the first update
-    seen: dict[str, dict[str, list[float]]] = {
-        "losses": dict(zip(LOSSES, map(list, learned))),
-        "rewards": {},
-        "spikes": {},
-    }
+    learned = zip(*logger.read(folder / "cartpole_swingup/run/train.csv", *LOSSES))
+    losses = {name: list(values) for name, values in zip(LOSSES, learned, strict=True)}
+    seen: dict[str, dict[str, list[float]]] = {"losses": losses, "rewards": {}, "spikes": {}}
     for neuron in NEURONS:
         words = (f"neuron={neuron}", f"device={device}", f"store={folder}/store", f"hydra.run.dir={folder}/{neuron}")
         python(*CONVERT, *FEW, *words)

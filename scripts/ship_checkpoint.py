@@ -15,6 +15,7 @@ after a change of these, --calibrate makes it anew. That leaves weights and retu
 from __future__ import annotations
 
 import argparse
+import functools
 import shutil
 import sys
 import tempfile
@@ -42,6 +43,7 @@ from evaluation import statistics
 from evaluation.conversion import ConversionRun
 from evaluation.settings import ConvertSettings
 from report import paper
+from report.formats import fixed, interval
 from runtime.errors import UserError
 from runtime.files import write_json
 from scripts import plot_curves
@@ -181,9 +183,8 @@ def curve(name: str, entry: dict[str, Any]) -> list[plot_curves.Point]:
 
 def bounded(returns: list[float]) -> str:
     """Mean and interval, as text."""
-    estimate = statistics.mean([returns])
-    assert estimate.interval is not None, f"{EPISODES} episodes have an interval"
-    return f"{estimate.value:.0f} [{estimate.interval.low:.0f}, {estimate.interval.high:.0f}]"
+    estimate, whole = statistics.mean([returns]), functools.partial(fixed, digits=0)
+    return f"{whole(estimate.value)} {interval(estimate.interval, whole)}"
 
 
 def page(index: dict[str, dict[str, Any]]) -> str:
