@@ -1,7 +1,7 @@
 """Distils a pixel policy from a trained state policy of the same task: pixels at the price of rendering, without a GPU.
 
-    python distill.py task=reacher_easy                            the teacher: the newest state run, else the
-    checkpoint that ships python distill.py task=reacher_easy teacher=path/to/policy.pt  another teacher
+    python distill.py task=reacher_easy                    from the newest state run, else the policy that ships
+    python distill.py task=reacher_easy teacher=policy.pt  from another teacher
 
 The run folder, its snapshots and CSVs are those of train.py, and convert.py finds the run in the same place.
 Running the same command again resumes the run. cfgs/distill.yaml says what each option means.
@@ -38,14 +38,9 @@ def main(config: dict[str, Any], _: Path) -> None:
     )
     facts = [f"{teacher.frame:,} frames" if teacher.frame else None, policy_choice.last_evaluation(teacher)]
     print(f"teacher {teacher.path} ({', '.join(filter(None, facts))})", flush=True)
-    settings = DistillSettings.from_dict(
-        config
-        | {
-            "obs": "pixels",
-            "teacher": str(teacher.path),
-            "teacher_sha256": weights_sha256(teacher.network.state_dict()),
-        }
-    )
+    digest = weights_sha256(teacher.network.state_dict())
+    given = {"obs": "pixels", "teacher": str(teacher.path), "teacher_sha256": digest}
+    settings = DistillSettings.from_dict(config | given)
     preemption = Preemption(settings.grace_seconds)
     if not Distiller(settings, teacher).run(preemption.asked):
         preemption.carry_out()

@@ -35,10 +35,9 @@ class Preemption:
         self._end(self._signal, None)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._signal or self._grace == 0:
-            self._signal = number
+        again, self._signal = self.asked(), number
+        if again or self._grace == 0:
             self._end(number, frame)
-        self._signal = number
         signal.alarm(self._grace)
         line = f"{signal.Signals(number).name}: ending with this episode, in {self._grace} s at most\n"
         with suppress(OSError):  # a closed terminal

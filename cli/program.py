@@ -53,7 +53,6 @@ def main(config_name: str, on_failure: OnFailure | None = None) -> Callable[[Job
         @functools.wraps(job)
         def program() -> None:
             _prepare()
-            _found_by_other_processes()
             try:
                 sys.exit(_run(config_name, sys.argv[1:], job, on_failure))
             except KeyboardInterrupt as interrupt:
@@ -156,13 +155,6 @@ def _task(job: Job, on_failure: OnFailure | None, progress: SweepProgress | None
     return task
 
 
-def _found_by_other_processes() -> None:
-    """Jobs that a launcher starts elsewhere, in whatever folder, must find the project's modules."""
-    here, known = str(words.CONFIG_DIR.parent), os.environ.get("PYTHONPATH", "")
-    if here not in known.split(os.pathsep):
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [here, known]))
-
-
 def _prepare() -> None:
     """What each process needs that runs jobs, wherever a launcher starts it; before the first large tensor.
 
@@ -171,6 +163,10 @@ def _prepare() -> None:
     malloc.keep_large_blocks()
     terminal.outlast()
     signal.signal(signal.SIGTERM, _interrupt)
+    # Jobs that a launcher starts elsewhere, in whatever folder, must find the project's modules.
+    here, known = str(words.CONFIG_DIR.parent), os.environ.get("PYTHONPATH", "")
+    if here not in known.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [here, known]))
 
 
 def _interrupt(*_: Any) -> None:

@@ -1,7 +1,8 @@
 """The calibration that a policy file may carry: the largest output of each ReLU, and what they were measured with.
 
 Plain tensors and plain values. What the settings mean, and whether a calibration is the one that is asked for, is the
-business of whoever measured it (`evaluation.calibrate`); here it is bound to the weights that it was measured on.
+business of whoever measured it (`evaluation.rollout_calibration`); here it is bound to the weights that it was
+measured on.
 """
 
 from __future__ import annotations

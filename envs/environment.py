@@ -153,8 +153,7 @@ class Environment:
         observation there. From then on both do the same, bit for bit, if they are given the same actions."""
         self._simulator.restore(state.simulator)
         self._decisions, self._over, self._seed = state.decisions, state.over, None
-        self._frames.clear()
-        self._frames.extend(state.frames)
+        self._frames = deque(state.frames, self.frame_stack)
         self.state_observation = state.features
         return self._observation()
 

@@ -66,8 +66,14 @@ def choose(render_device: int | None = None, cuda_device: int | None = None) -> 
         os.environ.pop(_DEVICE, None)
         if (index := _egl_index(cuda_device)) is not None:
             _matched = os.environ[_DEVICE] = str(index)
-    if "MUJOCO_GL" in os.environ:
-        return _users_choice()
+    if (asked := os.environ.get("MUJOCO_GL")) is not None:
+        if asked not in _SPELLINGS:
+            raise UserError(f"MUJOCO_GL={asked}: must be egl, osmesa or glfw")
+        if _SPELLINGS[asked] == "disable":
+            raise UserError(
+                f"MUJOCO_GL={asked} switches rendering off: unset it, or set egl or osmesa, or use obs=state"
+            )
+        return _SPELLINGS[asked]
     candidates = ("egl", "osmesa") if render_device is None else ("egl",)
     for backend in candidates:
         if _renderer(backend, device()) is not None:
@@ -100,16 +106,6 @@ def device() -> str:
 def failed(backend: str, cause: Exception) -> UserError:
     """The error for a chosen `backend` that can't render."""
     return UserError(f"MUJOCO_GL={backend} (device {device()}) can't render: {cause}; unset MUJOCO_GL, or {_INSTALL}")
-
-
-def _users_choice() -> str:
-    value = os.environ["MUJOCO_GL"]
-    backend = _SPELLINGS.get(value)
-    if backend is None:
-        raise UserError(f"MUJOCO_GL={value}: must be egl, osmesa or glfw")
-    if backend == "disable":
-        raise UserError(f"MUJOCO_GL={value} switches rendering off: unset it, or set egl or osmesa, or use obs=state")
-    return backend
 
 
 def _egl_index(cuda_device: int) -> int | None:

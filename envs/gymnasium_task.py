@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import importlib
 import warnings
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 
 from envs import gl, mujoco_state
 from envs.simulator import DivergedError, SimulatorStep
+from runtime.did_you_mean import did_you_mean
 from runtime.errors import UserError
 
 _PLAIN = (int, float, str, tuple, list, np.ndarray, np.generic, type(None))
@@ -164,9 +164,8 @@ def check(task: str) -> None:
             importlib.import_module(module)  # which registers the environment
         gymnasium.spec(name)
     except (gymnasium.error.Error, ImportError) as error:
-        near = difflib.get_close_matches(task, gymnasium.registry, n=3, cutoff=0.6)
-        remedy = f"did you mean {' or '.join(near)}?" if near else _line(error)
-        raise UserError(f"env_name={task}: no such Gymnasium environment; {remedy}") from None
+        remedy = did_you_mean(task, gymnasium.registry) or _line(error)
+        raise UserError(f"env_name={task}: no such Gymnasium environment; {remedy.strip()}") from None
 
 
 def spaces(task: str) -> Spaces:

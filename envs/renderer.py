@@ -15,7 +15,9 @@ from envs import gl
 from runtime.errors import UserError
 
 _LARGEST = 4096  # pixels a side
-_CONTEXTS = {  # backend → its module and class below dm_control._render
+# Backend → its module and class below dm_control._render, whose own Renderer was settled when dm_control was imported:
+# for obs=state before anyone knew that a picture would be asked for.
+_CONTEXTS = {
     "egl": ("pyopengl.egl_renderer", "EGLContext"),
     "osmesa": ("pyopengl.osmesa_renderer", "OSMesaContext"),
     "glfw": ("glfw_renderer", "GLFWContext"),
@@ -55,8 +57,10 @@ class Renderer:
         self.users = 0
         self._size = model.vis.global_.offheight, model.vis.global_.offwidth
         backend = gl.choose()
+        module, name = _CONTEXTS[backend]
         try:
-            self._gl = _context_class(backend)(max_width=self._size[1], max_height=self._size[0])
+            context = getattr(importlib.import_module(f"dm_control._render.{module}"), name)
+            self._gl = context(max_width=self._size[1], max_height=self._size[0])
             self._context = wrapper.MjrContext(model, self._gl)
         except (mujoco.FatalError, ImportError, RuntimeError, AttributeError, OSError) as error:
             raise gl.failed(backend, error) from error
@@ -101,10 +105,3 @@ class Renderer:
         viewport = self._mujoco.MjrRect(0, 0, width, height)
         self._mujoco.mjr_render(viewport, self._scene, self._context.ptr)
         self._mujoco.mjr_readPixels(picture, None, viewport, self._context.ptr)
-
-
-def _context_class(backend: str) -> Any:
-    # Taken from their modules, not from dm_control._render.Renderer: that one was settled when dm_control was
-    # imported, which for obs=state is before anyone knew that a picture would be asked for.
-    module, name = _CONTEXTS[backend]
-    return getattr(importlib.import_module(f"dm_control._render.{module}"), name)

@@ -52,8 +52,11 @@ class SuiteTask:
         self.low, self.high = (np.full(spec.shape, bound, np.float32) for bound in (spec.minimum, spec.maximum))
         parts = self._simulator.observation_spec().values()
         self.state_shape: tuple[int, ...] = (sum(int(np.prod(part.shape)) for part in parts),)
-        self.time_limit_steps = _time_limit_steps(self._simulator)
         self.control_timestep = float(self._simulator.control_timestep())
+        # Composer's environments have a limit in seconds.
+        counts = hasattr(self._simulator, "_step_limit")
+        limit = self._simulator._step_limit if counts else self._simulator._time_limit / self.control_timestep
+        self.time_limit_steps = math.ceil(limit)
 
     @property
     def physics(self) -> Any:
@@ -86,7 +89,7 @@ class SuiteTask:
         import mujoco
 
         values, sensors, origin, random, steps = saved
-        if not _same_random(self._origin, origin):
+        if self._origin is None or not all(map(np.array_equal, self._origin, origin)):
             # Another episode: starting it anew brings the model to what it was there.
             self._random.set_state(origin)
             self._simulator.reset()
@@ -130,15 +133,6 @@ def load(task: str, seed: int) -> Any:
 
 def _features(step: Any) -> np.ndarray:
     return np.concatenate([np.ravel(part) for part in step.observation.values()]).astype(np.float32)
-
-
-def _same_random(one: Any, other: Any) -> bool:
-    return one is not None and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-def _time_limit_steps(simulator: Any) -> int:
-    has_a_count = hasattr(simulator, "_step_limit")  # Composer's environments have a limit in seconds
-    return math.ceil(simulator._step_limit if has_a_count else simulator._time_limit / simulator.control_timestep())
 
 
 def _advance(method: Callable[..., Any], *arguments: Any) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from runtime.did_you_mean import near
+from runtime.did_you_mean import did_you_mean
 from runtime.errors import UserError
 
 TASKS: tuple[str, ...] = (
@@ -45,14 +45,11 @@ def is_gymnasium(task: str) -> bool:
 
 def check(task: str, option: str = "task") -> str:
     """Returns `task`. Raises UserError that names `option`, and the nearest names, if there is no such task."""
-    if is_gymnasium(str(task)):
+    if is_gymnasium(task):
         from envs import gymnasium_task
 
         gymnasium_task.check(task)
     elif task not in TASKS:
-        names = near(str(task), TASKS, cutoff=0.5)
-        remedy = (
-            f"did you mean {' or '.join(names)}?" if names else f"choose one of {', '.join(TASKS)}, or a Gymnasium id"
-        )
-        raise UserError(f"{option}={task}: no such task; {remedy}")
+        remedy = did_you_mean(task, TASKS, cutoff=0.5) or f"choose one of {', '.join(TASKS)}, or a Gymnasium id"
+        raise UserError(f"{option}={task}: no such task; {remedy.strip()}")
     return task

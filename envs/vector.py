@@ -28,8 +28,8 @@ from runtime.errors import UserError
 Indices = Sequence[int] | np.ndarray
 _OVER, _READY, _STEPPING = 0, 1, 2
 
-# A worker, the positions in the caller's indices that are its own, and the number of its request.
-_Part = tuple[WorkerProcess | InProcess, np.ndarray, int]
+# A worker, the positions in the caller's indices that are its own, and its request.
+_Part = tuple[WorkerProcess | InProcess, np.ndarray, Any]
 
 
 class StepOutcome(NamedTuple):
@@ -93,10 +93,10 @@ class VectorEnv:
         # Also called when this object is collected and when the program ends.
         self._end = weakref.finalize(self, _end, self._workers, memory)
         with self._closing_on_error():
-            if self.num_workers == 0:
-                self._workers.append(InProcess(memory))
             for number in range(self.num_workers):
                 self._workers.append(WorkerProcess(number, memory))
+            if not self._workers:
+                self._workers.append(InProcess(memory))
             made = self._begin("make", np.arange(num_envs), lambda rows: (num_envs, settings))
             facts = [worker.result(request) for worker, _, request in made][0]
         self.observation_shape, dtype, self.action_dim, self.max_episode_decisions, self.control_timestep = facts

@@ -27,18 +27,14 @@ class InProcess:
 
     def __init__(self, memory: int):
         self._share = Share(memory)
-        self._numbers = itertools.count()
-        self._results: dict[int, Any] = {}
 
-    def send(self, method: str, *arguments: Any) -> int:
-        """Makes a request, of a method of `Share`; returns its number, for `result`."""
-        request = next(self._numbers)
-        self._results[request] = getattr(self._share, method)(*arguments)
-        return request
+    def send(self, method: str, *arguments: Any) -> Any:
+        """Makes a request, of a method of `Share`; returns what `result` knows it by."""
+        return getattr(self._share, method)(*arguments)
 
-    def result(self, request: int) -> Any:
+    def result(self, request: Any) -> Any:
         """The result of a request, once."""
-        return self._results.pop(request)
+        return request
 
     def end(self) -> None:
         self._share.close()
@@ -69,7 +65,7 @@ class WorkerProcess:
         self._connection = Connection(ours.detach())
 
     def send(self, method: str, *arguments: Any) -> int:
-        """As `InProcess.send`. Raises WorkerError if the worker has died."""
+        """As `InProcess.send`, here the request's number. Raises WorkerError if the worker has died."""
         request = next(self._numbers)
         self._unanswered[request] = method
         try:

@@ -12,7 +12,6 @@ What convert.py does, by the same code: episodes that either has played are foun
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,10 +108,8 @@ class Policy:
             from envs.gymnasium_env import GymnasiumEnv
         except ImportError:
             raise UserError("Policy.env needs Gymnasium, which isn't installed: pip install '.[gym]'") from None
-        own = self.loaded
-        return GymnasiumEnv(
-            envs.make(own.task, obs=own.obs, frame_stack=own.frame_stack, action_repeat=own.action_repeat)
-        )
+        own = {name: getattr(self.loaded, name) for name in ("task", "obs", "frame_stack", "action_repeat")}
+        return GymnasiumEnv(envs.make(**own))
 
 
 def plot(returns: Mapping[str, np.ndarray], axis: Axes | None = None) -> Axes:
@@ -128,7 +125,7 @@ def plot(returns: Mapping[str, np.ndarray], axis: Axes | None = None) -> Axes:
 
 def _settings(options: dict[str, Any]) -> ConvertSettings:
     """convert.py's settings with these options, dots in their names as on the command line."""
-    values = copy.deepcopy(composed("convert", [f"neuron={options.get('neuron', 'if')}"]))
+    values = composed("convert", [f"neuron={options.get('neuron', 'if')}"])
     for name, value in options.items():
         *groups, last = name.split(".")
         place = values

@@ -15,7 +15,7 @@ def near(word: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
     return []
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """ "did you mean a or b? ", or nothing."""
-    names = near(word, known)
+    names = near(word, known, cutoff)
     return f"did you mean {' or '.join(names)}? " if names else ""

@@ -1,7 +1,5 @@
 """The shipped configurations as plain dictionaries, for tests of what the settings make of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +36,9 @@ def train_settings(root: Path, **changes: Any) -> TrainSettings:
         "name": "run",
         "root": str(root),
         "device": "cpu",
+        "use_tb": False,
+        "progress": False,
+        "num_train_frames": 400,
+        "lr": 1e-4,
     }
-    values |= {"use_tb": False, "progress": False, "num_train_frames": 400, "lr": 1e-4}
     return TrainSettings.from_dict(values | changes)

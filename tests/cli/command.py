@@ -1,7 +1,5 @@
 """Runs the project's real command lines in a folder of their own."""
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import functools
@@ -23,11 +21,11 @@ from runtime.errors import UserError
 from tests.cli import warm
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBRARIES = ["torch.export", "torch.utils.tensorboard", "numba", "scipy.stats", "pydantic", "matplotlib.figure"]
-LIBRARIES += ["hydra.utils", "hydra.main", "tqdm", "jinja2", "imageio.v3", "dm_control.suite"]
+LIBRARIES = """torch.export torch.utils.tensorboard numba scipy.stats pydantic matplotlib.figure hydra.utils hydra.main
+               tqdm jinja2 imageio.v3 dm_control.suite""".split()
 # Options of convert.py and analyze.py that make a run of seconds.
-TINY = ("env_name=cartpole_swingup", "SNN_ts=2", "calibration.steps=8", "num_eval_episodes=2", "max_decisions=4")
-TINY += ("num_workers=0", "chunk=2", "device=cpu")
+TINY = """env_name=cartpole_swingup SNN_ts=2 calibration.steps=8 num_eval_episodes=2 max_decisions=4 num_workers=0
+          chunk=2 device=cpu""".split()
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(LIBRARIES)
 # What a test that failed has left running.

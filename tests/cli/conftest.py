@@ -1,9 +1,9 @@
 """A folder to run conversions in, with small policies where train.py would have left them."""
 
-from __future__ import annotations
-
 import pytest
+import torch
 
+from tests.drqv2.foreign.test_state_dicts import Actor
 from tests.evaluation.conftest import write_small_policy
 
 
@@ -20,4 +20,12 @@ def home(tmp_path_factory):
 def cwd(home, tmp_path):
     """A folder of the test's own, with those runs in it."""
     (tmp_path / "exp_local").symlink_to(home / "exp_local")
+    return tmp_path
+
+
+@pytest.fixture
+def actor(tmp_path):
+    """A folder of the test's own, with the authors' kind of actor for Reacher-v5 in it."""
+    torch.manual_seed(5)
+    torch.save(Actor(("l1", "l2", "l3"), inputs=10, actions=2).state_dict(), tmp_path / "actor")
     return tmp_path

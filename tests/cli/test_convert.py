@@ -1,7 +1,5 @@
 """convert.py as a user runs it: tiny budgets, real environments, the software renderer."""
 
-from __future__ import annotations
-
 import re
 import signal
 from pathlib import Path
@@ -10,6 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation import result as results
+from evaluation import run as evaluation_run
 from tests.cli.command import TINY, run, run_here, start
 from tests.processes import wait_for
 
@@ -56,40 +55,31 @@ def test_the_sweep_of_all_neurons(cwd, obs, steps):
     assert sum(r.timing["episodes_computed"] for r in _found(cwd)[16:]) == 0
 
 
-def test_a_job_that_cannot_be_leaves_the_rest_of_the_sweep_alone(cwd):
-    done = run("convert.py", "-m", *TINY, "obs=state", "crpi.alpha=0,9,0.5", cwd=cwd, code=1)
-    found = _found(cwd)
-    assert [result.status for result in found] == ["ok", "failed", "ok"]
-    assert "crpi.alpha=9" in found[1].cause and found[1].config["crpi"]["alpha"] == 9
-    assert "crpi.alpha=9" in done.stderr
-    [report] = cwd.glob("results/sweeps/*/report/report.md")
-    assert "3 jobs: 2 cut short by max\\_decisions, 1 failed." in report.read_text()
-
-
-def test_a_fault_of_the_program_in_a_job_leaves_the_rest_of_the_sweep_alone(cwd, capsys, monkeypatch):
-    from evaluation import run as evaluation_run
+def test_a_wrong_value_and_a_fault_of_the_program_leave_a_sweeps_other_jobs_alone(cwd, capsys, monkeypatch):
+    def convert(settings, *rest, **more):
+        return 1 / 0 if settings.SNN_ts == 3 else real(settings, *rest, **more)
 
     real = evaluation_run.convert
-    monkeypatch.setattr(
-        evaluation_run,
-        "convert",
-        lambda settings, *rest, **more: 1 / 0 if settings.SNN_ts == 3 else real(settings, *rest, **more),
-    )
-    code, _ = run_here("convert", ("-m", *TINY, "obs=state", "SNN_ts=3,2"), cwd, capsys, monkeypatch)
-    assert code == 1
-    assert [result.status for result in _found(cwd)] == ["failed", "ok"] and "division" in _found(cwd)[0].cause
+    monkeypatch.setattr(evaluation_run, "convert", convert)
+    words = ("-m", *TINY, "obs=state", "SNN_ts=3,2", "crpi.alpha=0,9,0.5")
+    code, stderr = run_here("convert", words, cwd, capsys, monkeypatch)
+    found = _found(cwd)
+    assert (code, [result.status for result in found]) == (1, ["failed"] * 3 + ["ok", "failed", "ok"])
+    for number, cause in ((0, "division"), (1, "crpi.alpha=9"), (2, "division"), (4, "crpi.alpha=9")):
+        assert cause in found[number].cause and found[number].cause in stderr
+    assert found[4].config["crpi"]["alpha"] == 9
+    [report] = cwd.glob("results/sweeps/*/report/report.md")
+    assert "6 jobs: 2 cut short by max\\_decisions, 4 failed." in report.read_text()
 
 
 @pytest.mark.parametrize(
-    "sent, code, said",
-    [(signal.SIGINT, 130, "stopped by Ctrl-C"), (signal.SIGTERM, 143, "stopped by SIGTERM")],
-    ids=["ctrl_c", "sigterm"],
+    "sent, code, said", [("SIGINT", 130, "stopped by Ctrl-C"), ("SIGTERM", 143, "stopped by SIGTERM")]
 )
 def test_a_stop_keeps_finished_episodes_and_the_same_command_goes_on(cwd, sent, code, said):
     words = (*TINY, "obs=state", "num_workers=1", "max_decisions=100", "num_eval_episodes=6")
     process = start("convert.py", *words, cwd=cwd)
     wait_for(lambda: len(list(cwd.glob("results/cells/*/*.json"))) >= 2, process)
-    process.send_signal(sent)
+    process.send_signal(signal.Signals[sent])
     assert process.output(code, timeout=60).stdout.splitlines()[-1] == said
     kept = len(list(cwd.glob("results/cells/*/*.json")))
     assert 2 <= kept < 18 and not _found(cwd)

@@ -1,11 +1,9 @@
 """distill.py as a user runs it: beside the shipped teachers, resumed, converted, misspelt."""
 
-from __future__ import annotations
-
 import json
 
 from drqv2.snapshot import load_policy
-from tests.cli.command import run
+from tests.cli.command import TINY, run
 
 WORDS = (
     "task=reacher_easy",
@@ -30,19 +28,8 @@ def test_a_distilled_policy_resumes_and_is_what_convert_finds(tmp_path):
         p.name for p in folder.iterdir()
     }
     precision = load_policy(folder / "policy.pt").config["precision"]
-    assert (
-        json.loads((folder / "config.json").read_text())["precision"] == precision
-    )  # not "auto", which is another one on another machine
+    # Not "auto", which is another one on another machine.
+    assert json.loads((folder / "config.json").read_text())["precision"] == precision
     assert precision in ("fp32", "bf16") and f"precision {precision}," in first.stdout
-    converted = run(
-        "convert.py",
-        "env_name=reacher_easy",
-        "SNN_ts=2",
-        "crpi.alpha=0",
-        "num_eval_episodes=1",
-        "calibration.steps=5",
-        "max_decisions=5",
-        "num_workers=0",
-        cwd=tmp_path,
-    )
+    converted = run("convert.py", *TINY, "env_name=reacher_easy", "crpi.alpha=0", cwd=tmp_path)
     assert "distilled_seed1" in converted.stdout

@@ -1,26 +1,13 @@
 """Gymnasium's tasks through the programs, from a policy's file to its table, with tiny budgets."""
 
-from __future__ import annotations
-
 import json
-
-import pytest
-import torch
 
 from drqv2.snapshot import load_policy
 from evaluation import result as results
 from tests.cli.command import run
-from tests.drqv2.foreign.test_state_dicts import Actor
 
 TASK = "Reacher-v5"  # observes 10 numbers, takes 2 actions, ends after 50 steps
 SMALL = (f"env_name={TASK}", "snapshot=actor", "SNN_ts=4", "num_workers=0", "chunk=2", "device=cpu")
-
-
-@pytest.fixture
-def actor(tmp_path):
-    torch.manual_seed(5)
-    torch.save(Actor(("l1", "l2", "l3"), inputs=10, actions=2).state_dict(), tmp_path / "actor")
-    return tmp_path
 
 
 def test_convert_goes_from_a_foreign_file_to_a_table_of_returns(actor):

@@ -4,15 +4,11 @@ Run inside this process, which spares seconds of start-up each; a few also as pr
 policies is there, and nothing may be left beside it.
 """
 
-from __future__ import annotations
-
 import pytest
-import torch
 
 from cli import words
 from drqv2.snapshot import CHECKPOINTS
 from tests.cli.command import run, run_here
-from tests.drqv2.foreign.test_state_dicts import Actor
 
 # (program, words, what the line must hold, its parts divided by " … "); the exit code is 2
 MISTAKES = [
@@ -196,9 +192,8 @@ def answered(code: int, stderr: str, line: str, folder) -> None:
 
 
 @pytest.fixture
-def cwd(tmp_path):
-    """A folder with a text, half a policy, and an actor for Reacher-v5 in it."""
-    torch.save(Actor(("l1", "l2", "l3"), inputs=10, actions=2).state_dict(), tmp_path / "actor")
+def cwd(actor, tmp_path):
+    """That folder, with a text and half a policy beside the actor."""
     (tmp_path / "other.txt").write_text("not a policy")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/half.pt").write_bytes((CHECKPOINTS / "state/cartpole_swingup.pt").read_bytes()[:100_000])

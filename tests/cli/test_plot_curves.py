@@ -1,7 +1,5 @@
 """scripts/plot_curves.py over logs written by hand."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A scheduler's signals and a closed terminal: nothing that was learned is lost."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import pty

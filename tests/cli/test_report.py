@@ -1,21 +1,18 @@
 """Sweeps that end in a report, and `python -m report` on what a dead sweep left, as a user runs them."""
 
-from __future__ import annotations
-
 import itertools
-import json
 import signal
-from pathlib import Path
 
 import hydra
 import pytest
 
 from cli import sweep, words
+from evaluation import result as results
 from tests.cli.command import TINY, run, run_here, start
 from tests.evaluation.conftest import write_small_policy
 from tests.processes import wait_for
 
-WORDS = (*TINY, "obs=state", "crpi.select_episodes=1")
+WORDS = (*TINY, "obs=state", "crpi.select_episodes=1", "hydra.sweep.dir=swept")
 
 
 @pytest.fixture
@@ -25,11 +22,6 @@ def home(tmp_path):
         path = tmp_path / "exp_local" / "cartpole_swingup" / f"state_seed{seed}" / "snapshot.pt"
         write_small_policy(path, obs="state", seed=seed)
     return tmp_path
-
-
-def swept(home: Path) -> Path:
-    [folder] = (home / "results" / "sweeps").iterdir()
-    return folder
 
 
 def test_a_sweep_of_the_paper_ends_in_its_report(home):
@@ -46,50 +38,42 @@ def test_a_sweep_of_the_paper_ends_in_its_report(home):
     # Two policies: the ANN twice 2 episodes, and for both methods six α in selection and two in the report.
     assert second.startswith(f"4 jobs, at most {2 * 2 + 2 * 2 * (6 + 2 * 2)} episodes of"), second
     assert "/8 env_name=cartpole_swingup method=dc_2 run=state_seed2] " in done.stdout
-    folder = swept(home)
-    assert f"report: {folder / 'report' / 'report.html'}" in done.stdout
-    text = (folder / "report" / "report.md").read_text()
+    folder = home / "swept/report"
+    assert f"report: {folder / 'report.html'}" in done.stdout
+    text = (folder / "report.md").read_text()
     assert "8 jobs: 4 cut short by max\\_decisions, 4 skipped for want of a policy." in text
     assert "is not a return" in text
-    page = (folder / "report" / "report.html").read_text()
-    assert page.count('src="data:video/mp4;base64,') == 4
-    rows = (folder / "report" / "results.csv").read_text().splitlines()
-    assert len(rows) == 1 + 4 + 4 * 6 + sum(2 * len(report_alphas(folder / str(job))) for job in range(4))
-
-
-def report_alphas(folder: Path) -> set[float]:
-    snn = json.loads((folder / "result.json").read_text())["snn"]
-    return {rollouts["alpha"] for rollouts in snn if rollouts["stream"] == "report"}
+    assert (folder / "report.html").read_text().count('src="data:video/mp4;base64,') == 4
+    rows = (folder / "results.csv").read_text().splitlines()
+    found = [results.read(home / "swept" / str(job)) for job in range(4)]
+    reported = sum(len({snn.alpha for snn in one.snn if snn.stream == "report"}) for one in found)
+    assert len(rows) == 1 + 4 + 4 * 6 + 2 * reported
 
 
 def test_whole_episodes_are_returns_and_a_second_sweep_reuses_them(home):
     given = ("-m", *WORDS, "max_decisions=null", "num_eval_episodes=1", "neuron=mt", "crpi.alpha=0,0.5", "chunk=1")
-    given += ("hydra.sweep.dir=swept/one",)
     run("convert.py", *given, cwd=home)
-    text = (home / "swept/one/report/report.md").read_text()
+    text = (home / "swept/report/report.md").read_text()
     [table, *_] = [line for line in text.splitlines() if line.startswith("| MT, T=2")]
     assert table.startswith("| MT, T=2, θ over 8 decisions | no |") and "cut short" not in table
-    found = json.loads((home / "swept/one/0/result.json").read_text())
-    operations = sum(map(sum, found["snn"][0]["episodes"][0]["sops"])) / 500
+    operations = sum(map(sum, results.read(home / "swept/0").snn[0].episodes[0].sops)) / 500
     assert f"| {operations:,.0f} " in text
-    run("convert.py", *given[:-1], "hydra.sweep.dir=swept/two", cwd=home)
-    assert json.loads((home / "swept/two/1/result.json").read_text())["timing"]["episodes_computed"] == 0
-    run("-m", "report", "swept/one", "swept/two", "--out", "both", cwd=home)
+    run("convert.py", *given, "hydra.sweep.dir=again", cwd=home)
+    assert results.read(home / "again/1").timing["episodes_computed"] == 0
+    run("-m", "report", "swept", "again", "--out", "both", cwd=home)
     assert table in (home / "both" / "report.md").read_text(), "the same episodes in two sweeps count once"
 
 
 def test_a_sweep_whose_parent_died(home):
     given = ("-m", *WORDS, "env_name=cartpole_swingup", "neuron=if,snm,mt,dc", "SNN_ts=2,4,8", "crpi.alpha=0.5")
     process = start("convert.py", *given, cwd=home)
-    wait_for(lambda: list(home.glob("results/sweeps/*/1/result.json")), process)
+    wait_for((home / "swept/1/result.json").exists, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    folder = swept(home)
-    assert not (folder / "report").exists()
-    done = run("-m", "report", str(folder), cwd=home)
-    assert done.stderr == ""
-    text = (folder / "report" / "report.md").read_text()
-    left = len(list(folder.glob("*/result.json")))
+    assert not (home / "swept/report").exists()
+    assert run("-m", "report", "swept", cwd=home).stderr == ""
+    text = (home / "swept/report/report.md").read_text()
+    left = len(list(home.glob("swept/*/result.json")))
     assert 2 <= left < 12 and f"12 jobs: {left} cut short by max\\_decisions, {12 - left} without a result." in text
 
 
@@ -117,21 +101,19 @@ def test_each_sweep_of_the_paper_plans_what_it_says(name, budget):
     modes = {"residual", "random", "shuffled", "carry"} if name == "controls" else {"residual"}
     assert {config["crpi"]["mode"] for config in configs} == modes
     assert len(jobs) == len(tasks) * len(PAPER[name]) * len(modes)
-    alpha = [0, 0.2, 0.4, 0.6, 0.8, 1.0] if budget == "quick" else "grid"
+    alpha, episodes = ([0, 0.2, 0.4, 0.6, 0.8, 1.0], 10) if budget == "quick" else ("grid", 50)
     if name == "controls":  # random and shuffled would choose the end of the paper's grid
         alpha = [0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0]
-    expected = (alpha, 10 if budget == "quick" else 50)
-    assert all((config["crpi"]["alpha"], config["num_eval_episodes"]) == expected for config in configs)
-    assert all(config["crpi"]["select"] == ("paper" if name == "figure5" else "honest") for config in configs)
+    crpi = {"alpha": alpha, "select": "paper" if name == "figure5" else "honest"}
+    assert all(config["crpi"] | crpi == config["crpi"] for config in configs)
+    assert {config["num_eval_episodes"] for config in configs} == {episodes}
     # A run of this name exists nowhere, also where checkpoints ship.
     assert all("no such run" in job.skipped for job in jobs)
 
 
 def test_a_sweep_without_any_policy_says_so_and_is_no_failure(tmp_path, capsys, monkeypatch):
-    code, error = run_here(
-        "convert", ("+paper=table4", "run=none", "hydra.sweep.dir=swept"), tmp_path, capsys, monkeypatch
-    )
-    assert (code, error) == (0, "")
+    given = ("+paper=table4", "run=none", "hydra.sweep.dir=swept")
+    assert run_here("convert", given, tmp_path, capsys, monkeypatch) == (0, "")
     text = (tmp_path / "swept" / "report" / "report.md").read_text()
     assert "12 jobs: 12 skipped for want of a policy." in text and "paper 823 ± 8" in text
     assert not list((tmp_path / "swept").glob("*/result.json"))

@@ -1,7 +1,5 @@
 """scripts/ship_checkpoint.py, and the checkpoints that it made: their calibration is the one that convert.py uses."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

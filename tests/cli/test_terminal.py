@@ -1,7 +1,5 @@
 """What stands on the terminal: help, version, completion, jobs' labels; ended pipes, closed streams, old encodings."""
 
-from __future__ import annotations
-
 import builtins
 import io
 import os
@@ -13,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+import snn
 from cli import terminal, usage, words
 from cli.sweep import SweepProgress
 from evaluation import result as results
@@ -21,28 +20,23 @@ from tests.cli.command import ROOT, TINY, environment, run, run_here
 WORDS = (*TINY, "obs=state", "hydra.run.dir=out")
 
 
-@pytest.mark.parametrize("program", words.PROGRAMS)
-def test_help_is_the_programs_own(program, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "program, sentence",
+    [("train", "transitions per update"), ("distill", "step size"), ("convert", "steps T per"), ("analyze", "0: none")],
+)
+def test_help_is_the_programs_own(program, sentence, tmp_path, capsys, monkeypatch):
     text = usage.usage(program, f"What {program} does.")
-    assert text.startswith(f"What {program} does.")
+    assert text.startswith(f"What {program} does.") and sentence in text
     for option in words.options(program):
         # Those of a group's file stand under the group's name.
         if option.partition(".")[0] not in ("neuron", "task_name"):
             assert f"  {option}=" in text, option
     assert f"  {words.groups(program)[0]}={'|'.join(words.choices(words.groups(program)[0]))}" in text
-    sentences = {
-        "train": "transitions per update",
-        "distill": "step size",
-        "convert": "steps T per",
-        "analyze": "0: none",
-    }
-    assert sentences[program] in text and "hydra:" not in text and "powered" not in text
+    assert "hydra:" not in text and "powered" not in text
     assert run_here(program, ("--help",), tmp_path, capsys, monkeypatch) == (0, "")
 
 
 def test_the_version_is_the_toolkits():
-    import snn
-
     line = usage.version()
     assert line.startswith(f"snn-crpi {snn.__version__} (python 3.") and "torch 2." in line and "commit " in line
 
@@ -57,26 +51,24 @@ def test_completion(typed, offered):
 
 
 def test_a_jobs_lines_say_which_job_speaks(capsys):
-    progress = SweepProgress(["seed"], 3)
-    label = progress.label(1, ["task=cheetah_run", "seed=2"])
-    with terminal.labelled(label):
+    with terminal.labelled(SweepProgress(["seed"], 3).label(1, ["task=cheetah_run", "seed=2"])):
         print("one\ntwo")
         print("three")
     assert capsys.readouterr().out == "[2/3 seed=2] one\n[2/3 seed=2] two\n[2/3 seed=2] three\n"
 
 
 def test_a_reader_that_goes_and_letters_that_an_encoding_lacks(monkeypatch):
-    for encoding, text, arrives in (("utf-8", "± 1\n", "± 1\n".encode()), ("ascii", "± 1\n", b"? 1\n")):
+    for encoding, arrives in (("utf-8", "± 1\n".encode()), ("ascii", b"? 1\n")):
         reads, writes = os.pipe()
         stream = io.TextIOWrapper(os.fdopen(writes, "wb", 0), encoding=encoding, write_through=True)
         monkeypatch.setattr(sys, "stdout", stream)
         monkeypatch.setattr(sys, "__stdout__", stream)
         terminal.outlast()
-        print(text, end="")
+        print("± 1")
         assert os.read(reads, 100) == arrives
         os.close(reads)
-        print("nobody reads this", flush=True)
-        print("nor this", flush=True)
+        for _ in range(2):
+            print("nobody reads this", flush=True)
 
 
 def convert(words: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess:
@@ -121,8 +113,8 @@ def test_ctrl_c_says_what_stands_and_leaves_no_empty_folder(cwd: Path, capsys, m
     assert [path.name for path in cwd.iterdir()] == ["exp_local"]
 
 
-@pytest.mark.parametrize("script", ["train.py", "convert.py", "distill.py", "analyze.py"])
-def test_ctrl_c_while_modules_load_leaves_no_traceback(script, monkeypatch):
+@pytest.mark.parametrize("program", words.PROGRAMS)
+def test_ctrl_c_while_modules_load_leaves_no_traceback(program, monkeypatch):
     def interrupted(name: str, *args: object, **kwargs: object) -> ModuleType:
         if name == "cli":
             raise KeyboardInterrupt
@@ -131,5 +123,5 @@ def test_ctrl_c_while_modules_load_leaves_no_traceback(script, monkeypatch):
     load = builtins.__import__
     monkeypatch.setattr(builtins, "__import__", interrupted)
     with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(ROOT / script))
+        runpy.run_path(str(ROOT / f"{program}.py"))
     assert stop.value.code == 130

@@ -1,7 +1,5 @@
 """train.py as a user runs it: on the software renderer and on states, interrupted, resumed, misspelt."""
 
-from __future__ import annotations
-
 import csv
 import os
 import shutil
@@ -26,6 +24,10 @@ def rows(path: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
 
 
+def frames(found: list[dict[str, str]]) -> list[int]:
+    return [int(row["frame"]) for row in found]
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return read_snapshot(folder / "snapshot.pt")[1]
 
@@ -47,24 +49,18 @@ def test_a_run_on_states_leaves_what_drqv2_users_expect(whole_run):
     names = {path.name for path in whole_run.iterdir()}
     assert {"snapshot.pt", "policy.pt", "train.csv", "eval.csv", "config.json", "replay"} <= names
     train, evaluation = rows(whole_run / "train.csv"), rows(whole_run / "eval.csv")
-    assert [int(row["frame"]) for row in train] == list(range(40, 401, 40))
-    assert [int(row["frame"]) for row in evaluation] == [0, 200, 400]
+    assert (frames(train), frames(evaluation)) == (list(range(40, 401, 40)), [0, 200, 400])
     assert all(row["capped"] == "1" for row in train + evaluation), "episodes cut by max_decisions must say so"
     assert float(train[-1]["critic_loss"]) > 0
     assert load_policy(whole_run / "policy.pt").frame == 400
 
 
-def test_the_same_command_again_says_that_the_run_is_finished(whole_run):
-    root = whole_run.parents[2]
-    before = (whole_run / "train.csv").read_bytes()
-    done = run("train.py", *STATE, cwd=root)
-    assert "finished:" in done.stdout
+def test_the_same_command_again_is_finished_and_another_configuration_is_refused_by_key(whole_run):
+    root, before = whole_run.parents[2], (whole_run / "train.csv").read_bytes()
+    assert "finished:" in run("train.py", *STATE, cwd=root).stdout
+    refused = run("train.py", *STATE, "lr=0.01", "batch_size=16", cwd=root, code=2)
+    assert "batch_size=16 (was 8), lr=0.01 (was 0.0001)" in refused.stderr
     assert (whole_run / "train.csv").read_bytes() == before
-
-
-def test_another_configuration_in_the_same_folder_is_refused_by_key(whole_run):
-    done = run("train.py", *STATE, "lr=0.01", "batch_size=16", cwd=whole_run.parents[2], code=2)
-    assert "batch_size=16 (was 8), lr=0.01 (was 0.0001)" in done.stderr
 
 
 def test_a_run_killed_again_and_again_ends_as_if_it_never_had_been(whole_run, tmp_path):
@@ -106,12 +102,10 @@ def test_a_second_process_in_the_same_folder_is_refused_while_the_first_lives(tm
 
 
 def test_a_damaged_snapshot_gives_way_to_the_one_before_it(whole_run, tmp_path):
-    root = tmp_path / "copy"
-    folder = root / "exp_local/cartpole_swingup/state_seed1"
+    folder = tmp_path / "exp_local/cartpole_swingup/state_seed1"
     shutil.copytree(whole_run, folder)
-    snapshot = folder / "snapshot.pt"
-    snapshot.write_bytes(snapshot.read_bytes()[:-1000])
-    done = run("train.py", *STATE, cwd=root)
+    os.truncate(folder / "snapshot.pt", (whole_run / "snapshot.pt").stat().st_size - 1000)
+    done = run("train.py", *STATE, cwd=tmp_path)
     assert "trying the snapshot before it" in done.stdout and "resuming at frame" in done.stdout
     assert rows(folder / "train.csv") == rows(whole_run / "train.csv")
 
@@ -122,10 +116,10 @@ def test_a_run_on_pixels_renders_resumes_and_makes_videos(tmp_path):
     again = run("train.py", *words, cwd=tmp_path)
     assert "resuming at frame 80" in again.stdout
     folder = tmp_path / "exp_local/reacher_easy/pixels_seed1"
-    assert [int(row["frame"]) for row in rows(folder / "train.csv")] == [20, 40, 60, 80, 100, 120]
-    assert [int(row["frame"]) for row in rows(folder / "eval.csv")] == [0, 80, 120]
-    frames = iio.imread(folder / "eval_video/80.mp4")
-    assert frames.shape[0] == 10 and frames[..., :3].std() > 5
+    assert frames(rows(folder / "train.csv")) == [20, 40, 60, 80, 100, 120]
+    assert frames(rows(folder / "eval.csv")) == [0, 80, 120]
+    video = iio.imread(folder / "eval_video/80.mp4")
+    assert len(video) == 10 and video[..., :3].std() > 5
     policy = load_policy(folder / "policy.pt")
     assert policy.observation_shape == (9, 84, 84)
     assert policy.network(torch.zeros(2, 9, 84, 84, dtype=torch.uint8)).shape == (2, 2)

@@ -1,7 +1,5 @@
 """A search with Optuna as its user starts it: the optimiser sees selection episodes, and nothing else is played."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -6,8 +6,6 @@ it loads (OpenMP its threads), and a traceback of Python's own start. tests/cli/
 programs as a shell does. Nothing of ours is loaded before the program asks for it.
 """
 
-from __future__ import annotations
-
 import atexit
 import multiprocessing
 import os

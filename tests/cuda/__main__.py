@@ -1,7 +1,5 @@
 """Runs a program on the pretended device: python -m tests.cuda LOG train.py task=..."""
 
-from __future__ import annotations
-
 import json
 import runpy
 import sys

@@ -1,7 +1,5 @@
 """device.cpp, compiled: what torch's autograd asks of a CUDA device."""
 
-from __future__ import annotations
-
 import ctypes
 import hashlib
 import importlib.util

@@ -1,7 +1,5 @@
 """A script for the pretended device: updates and actions of every kind of learner, beside the same on the CPU."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,12 +199,10 @@ def _as_tf32(leaf: Any) -> Any:
 
 
 def _line() -> str:
-    frame = sys._getframe(2)
-    while frame is not None:
+    for frame, line in traceback.walk_stack(sys._getframe()):
         file = frame.f_code.co_filename
         if file.startswith(_ROOT) and "/.venv/" not in file and file != __file__:
-            return f"{file.removeprefix(_ROOT)}:{frame.f_lineno}"
-        frame = frame.f_back
+            return f"{file.removeprefix(_ROOT)}:{line}"
     return "autograd"
 
 
@@ -235,16 +234,12 @@ def pretend() -> Iterator[Log]:
         with _Mode():
             run_thread(thread)
 
-    overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
-    torch.__future__.set_overwrite_module_params_on_conversion(True)
-    try:
-        with (
-            mock.patch.multiple(torch.cuda, **answers),
-            mock.patch.object(torch.backends.cudnn, "version", lambda: 91900),
-            mock.patch.object(torch.Tensor, "pin_memory", lambda tensor, *_: device.pin(tensor)),
-            mock.patch.object(threading.Thread, "run", run_on_device),
-            _Mode(),
-        ):
-            yield device.log
-    finally:
-        torch.__future__.set_overwrite_module_params_on_conversion(overwrites)
+    with (
+        mock.patch.multiple(torch.cuda, **answers),
+        mock.patch.object(torch.backends.cudnn, "version", lambda: 91900),
+        mock.patch.object(torch.Tensor, "pin_memory", lambda tensor, *_: device.pin(tensor)),
+        mock.patch.object(torch.__future__, "_overwrite_module_params_on_conversion", True),
+        mock.patch.object(threading.Thread, "run", run_on_device),
+        _Mode(),
+    ):
+        yield device.log

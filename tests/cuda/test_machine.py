@@ -1,7 +1,5 @@
 """What is settled before a GPU computes, and what is said where its memory runs out."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

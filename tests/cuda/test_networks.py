@@ -4,8 +4,6 @@ Weights, thresholds and inputs are multiples of powers of two, so that sums are 
 bit for bit. Five steps of differential coding divide inexactly: CUDA's division by a Python number would show.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -28,19 +26,13 @@ def dyadic(*shape: int, seed: int, step: float = 1 / 8) -> torch.Tensor:
 
 def module(kind: str) -> nn.Module:
     """conv: ends in a ReLU; mlp: ends in a linear layer; hybrid: around a LayerNorm and a tanh."""
+    convolutions = [nn.Conv2d(2, 3, 3, stride=2), nn.ReLU(), nn.Conv2d(3, 3, 2), nn.ReLU(), nn.Flatten()]
     layers = {
-        "conv": [
-            nn.Conv2d(2, 3, 3, stride=2),
-            nn.ReLU(),
-            nn.Conv2d(3, 3, 2),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(12, 5),
-        ],
+        "conv": [*convolutions, nn.Linear(12, 5), nn.ReLU()],
         "mlp": [nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2)],
         "hybrid": [nn.Linear(4, 6), nn.LayerNorm(6), nn.Tanh(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2)],
     }[kind]
-    network = nn.Sequential(*layers, *([nn.ReLU()] if kind == "conv" else []))
+    network = nn.Sequential(*layers)
     with torch.no_grad():
         for seed, parameter in enumerate(network.parameters()):
             parameter.copy_(dyadic(*parameter.shape, seed=seed))
@@ -56,14 +48,8 @@ def converted(kind: str, neuron: str, coding: str, mode: str, dtype: str, device
     units = [len(layer.weight) for layer in network if isinstance(layer, (nn.Conv2d, nn.Linear))]
     spiking = {"conv": units, "mlp": units[:-1], "hybrid": units[1:-1]}[kind]
     thetas = [torch.tensor(([0.5, 1.0, 2.0, 0.0, 1.0] * count)[:count]) for count in spiking]
-    alpha = torch.tensor([0.5, 0.0, 1.0, 0.5])
-    options = {
-        "timesteps": STEPS[coding],
-        "n_thresholds": 4,
-        "dtype": dtype,
-        "crpi": snn.CRPI(alpha, mode),
-        "hybrid": True,
-    }
+    crpi = snn.CRPI(torch.tensor([0.5, 0.0, 1.0, 0.5]), mode)
+    options = {"timesteps": STEPS[coding], "n_thresholds": 4, "dtype": dtype, "crpi": crpi, "hybrid": True}
     return snn.convert(network, thetas, neuron, coding, **options).to(device)
 
 
@@ -91,9 +77,11 @@ def as_in_evaluation():
 
 
 # Every network and dtype, recorded or not, and every mode: kernels of all combinations would be compiled for minutes.
-PLAYED = [(kind, "residual", dtype, True) for kind in KINDS for dtype in ("float32", "float64", "bfloat16")]
-PLAYED += [("conv", "residual", dtype, False) for dtype in ("float32", "bfloat16")]
-PLAYED += [("conv", mode, "float32", True) for mode in ("random", "shuffled", "carry")]
+PLAYED = [
+    *((kind, "residual", dtype, True) for kind in KINDS for dtype in ("float32", "float64", "bfloat16")),
+    *(("conv", "residual", dtype, False) for dtype in ("float32", "bfloat16")),
+    *(("conv", mode, "float32", True) for mode in ("random", "shuffled", "carry")),
+]
 
 
 @pytest.mark.parametrize(("neuron", "coding"), PAIRS)
@@ -114,8 +102,8 @@ def test_a_decision_waits_twice_at_most_and_reading_an_episode_once(kind, mode):
         policy.act(observations(kind, 0).numpy())
         log.waits.clear()
         policy.act(observations(kind, 1).numpy(), np.array([0, 2]))
-        # Are the inputs finite, and what are the actions? The control shuffles on the host, layer by layer.
         layers = len(spiking.thresholds)
+        # Are the inputs finite, and what are the actions? The control shuffles on the host, layer by layer.
         assert log.waits.total() <= 2 + layers * (mode == "shuffled"), log.waits
         log.waits.clear()
         assert len(policy.activity(0)) == layers and log.waits.total() == 1, log.waits
@@ -136,8 +124,7 @@ def test_calibration_policy_and_files(tmp_path):
         assert log.waits.total() == 1
         snn.save(converted("conv", "if", "rate", "residual", "float32", CUDA), tmp_path / "spiking.safetensors")
         loaded = snn.load(tmp_path / "spiking.safetensors", CUDA)(inputs[0].to(CUDA)).cpu()
-    here = snn.load(tmp_path / "spiking.safetensors")(inputs[0])
-    assert torch.equal(loaded, here)
+    assert torch.equal(loaded, snn.load(tmp_path / "spiking.safetensors")(inputs[0]))
 
 
 def test_float32_is_not_tf32():

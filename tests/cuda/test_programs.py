@@ -1,7 +1,5 @@
 """Whole programs on the pretended device: what they write, and what the host waits for."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -13,9 +11,9 @@ from drqv2.snapshot import load_policy
 from scripts import selfcheck
 from tests.cli.command import ROOT, environment
 
-DISTILL = ("task=cartpole_swingup", "save_video=false", "use_tb=false", "max_decisions=20", "eval_workers=0")
-DISTILL += ("num_eval_episodes=1", "eval_every_frames=80", "num_teacher_frames=40", "num_train_frames=80")
-DISTILL += ("batch_size=4", "hidden_dim=16", "precision=published", "device=cuda")
+DISTILL = """task=cartpole_swingup save_video=false use_tb=false max_decisions=20 eval_workers=0 num_eval_episodes=1
+             eval_every_frames=80 num_teacher_frames=40 num_train_frames=80 batch_size=4 hidden_dim=16
+             precision=published device=cuda""".split()
 
 
 @pytest.fixture
@@ -68,10 +66,7 @@ def test_the_self_check_trains_and_converts(pretended, monkeypatch, capsys):
     moved = there | {"spikes": {"dc": [1.05 * n for n in there["spikes"]["dc"]]}}
     assert selfcheck.main("cuda:0") == 1
     said = capsys.readouterr().out
-    assert (
-        said.count("DIFFERS") == 1
-        and "spikes   dc           apart by 5.0e-02 of their size, bound 0.01: DIFFERS" in said
-    )
+    assert said.count("DIFFERS") == 1 and "spikes   dc           apart by 5.0e-02 of their size, bound 0.01: D" in said
 
 
 def test_a_policy_is_distilled(pretended):

@@ -1,13 +1,14 @@
 """The published DrQ-v2 pipeline, rebuilt from dm_control's own wrappers and renderer, as the tests' independent oracle.
 
-`python oracle.py OUT SEED REPEAT DECISIONS TASK,... TASK,...` writes observations, rewards and discounts to OUT (npz),
-from pixels for the first list of tasks and from state for the second, under random actions that are a function of the
-task's number of actuators.
+`python oracle.py OUT TASK/pixels TASK/state ...` writes observations, rewards and discounts of an episode of each to
+OUT (npz), under random actions that are a function of the task's number of actuators.
 """
 
 import sys
 
 import numpy as np
+
+SEED, REPEAT, DECISIONS = (0, 7, 3), 2, 3
 
 
 class Float32Actions:
@@ -32,13 +33,13 @@ def actions(count, dimension):
     return np.random.RandomState(dimension).uniform(-1, 1, (count, dimension)).astype(np.float32)
 
 
-def load(task, seed, kind):
+def load(task, kind):
     # Here, so that the tests can use `actions` without loading dm_control in their own way.
     from dm_control import manipulation, suite
     from dm_control.suite.wrappers import action_scale, pixels
 
     domain, name = task.split("_", 1)
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(SEED)
     if task == "reach_duplo":
         raw = manipulation.load(f"reach_duplo_{'vision' if kind == 'pixels' else 'features'}", seed=random)
         return action_scale.Wrapper(Float32Actions(raw), -1.0, 1.0), "front_close" if kind == "pixels" else None
@@ -59,13 +60,13 @@ def observe(step, key):
     return (picture[0] if picture.ndim == 4 else picture).copy()
 
 
-def roll_out(task, seed, repeat, decisions, kind):
-    environment, key = load(task, seed, kind)
+def roll_out(task, kind):
+    environment, key = load(task, kind)
     observations = [observe(environment.reset(), key)]
     rewards, discounts = [], []
-    for action in actions(decisions, environment.action_spec().shape[0]):
+    for action in actions(DECISIONS, environment.action_spec().shape[0]):
         reward, discount = 0.0, 1.0
-        for _ in range(repeat):
+        for _ in range(REPEAT):
             step = environment.step(action)
             reward += (step.reward or 0.0) * discount
             discount *= step.discount
@@ -74,19 +75,9 @@ def roll_out(task, seed, repeat, decisions, kind):
         observations.append(observe(step, key))
         rewards.append(reward)
         discounts.append(discount)
-    return np.stack(observations), np.array(rewards), np.array(discounts)
-
-
-def main(out, seed, repeat, decisions, pixels, state):
-    results = {}
-    for kind, tasks in (("pixels", pixels), ("state", state)):
-        for task in tasks.split(","):
-            parts = roll_out(task, [int(word) for word in seed.split(",")], int(repeat), int(decisions), kind)
-            results.update(
-                {f"{task}/{kind}/{n}": part for n, part in zip(("observations", "rewards", "discounts"), parts)}
-            )
-    np.savez(out, **results)
+    return {"observations": observations, "rewards": rewards, "discounts": discounts}
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    _, out, *cases = sys.argv
+    np.savez(out, **{f"{case}/{name}": part for case in cases for name, part in roll_out(*case.split("/")).items()})

@@ -1,20 +1,64 @@
 import hashlib
-import os
-import subprocess
-import sys
-from pathlib import Path
+import itertools
 
+import dm_env
 import numpy as np
 import pytest
+from dm_env import specs
 from hypothesis import given
 from hypothesis import strategies as st
 
 import envs
 from runtime.errors import UserError
 from tests.envs.oracle import actions
-from tests.envs.scripted import Scripted, install
+from tests.envs.test_gl import python
+from tests.envs.test_state import play
 
-ROOT = Path(__file__).resolve().parents[2]
+
+class Scripted(dm_env.Environment):
+    """A simulator with nothing inside: it returns the rewards and discounts it is told and notes the controls it gets.
+
+    `script`: (reward, discount) of each environment step; the last one ends the episode.
+    """
+
+    _step_limit = 1000
+    random_state = np.random.RandomState(0)  # drawn from by nobody
+
+    def __init__(self, script, low=-1.0, high=1.0):
+        self.script, self.controls = list(script), []
+        self.bounds = specs.BoundedArray((2,), float, low, high)
+
+    def action_spec(self):
+        return self.bounds
+
+    def observation_spec(self):
+        return {"time": specs.Array((), float), "pair": specs.Array((2,), float)}
+
+    def observation(self):
+        time = float(len(self.controls))
+        return {"time": time, "pair": np.array([time, -time])}
+
+    def reset(self):
+        self.controls = []
+        return dm_env.restart(self.observation())
+
+    def step(self, control):
+        reward, discount = self.script[len(self.controls)]
+        self.controls.append(control.copy())
+        last = len(self.controls) == len(self.script)
+        kind = dm_env.StepType.LAST if last else dm_env.StepType.MID
+        return dm_env.TimeStep(kind, reward, discount, self.observation())
+
+    def control_timestep(self):
+        return 0.01
+
+
+def scripted(script, action_repeat=2, **bounds):
+    """An environment whose simulator follows a script, and that simulator."""
+    simulator = Scripted(script, **bounds)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("envs.suite.load", lambda task, seed: simulator)
+        return envs.make("cheetah_run", obs="state", action_repeat=action_repeat), simulator
 
 
 def roll_out(environment, seed, decisions=3):
@@ -35,9 +79,7 @@ def roll_out(environment, seed, decisions=3):
     repeat=st.integers(1, 4),
 )
 def test_a_decision_sums_discounted_rewards_until_the_end(script, repeat):
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        install(monkeypatch, Scripted(script))
-        environment = envs.make("cheetah_run", obs="state", action_repeat=repeat)
+    environment, _ = scripted(script, repeat)
     environment.reset()
     for begin in range(0, len(script), repeat):
         rewards, discounts = np.array(script[begin : begin + repeat]).T
@@ -45,24 +87,21 @@ def test_a_decision_sums_discounted_rewards_until_the_end(script, repeat):
         step = environment.step(np.zeros(2, np.float32))
         assert step.reward == pytest.approx(float(rewards @ weights), abs=1e-12)
         assert step.discount == pytest.approx(float(np.prod(discounts)), abs=1e-12)
-        assert step.last == (begin + repeat >= len(script))
-        assert not step.capped
+        assert step.last == (begin + repeat >= len(script)) and not step.capped
     with pytest.raises(RuntimeError, match="over"):
         environment.step(np.zeros(2, np.float32))
 
 
-def test_the_action_is_repeated_and_scaled_to_the_bounds_of_the_task(monkeypatch):
-    simulator = install(monkeypatch, Scripted([(0.0, 1.0)] * 9, low=[-3.0, 0.25], high=[7.0, 0.5]))
-    environment = envs.make("cheetah_run", obs="state", action_repeat=3)
+def test_the_action_is_repeated_and_scaled_to_the_bounds_of_the_task():
+    environment, simulator = scripted([(0.0, 1.0)] * 9, 3, low=[-3.0, 0.25], high=[7.0, 0.5])
     environment.reset()
     for action, control in (([-1, -1], [-3, 0.25]), ([1, 1], [7, 0.5]), ([0, 0.5], [2, 0.4375])):
         environment.step(np.array(action, np.float32))
         np.testing.assert_allclose(simulator.controls[-3:], [control] * 3, rtol=1e-6)
 
 
-def test_state_is_the_flattened_observation_in_the_order_of_the_task(monkeypatch):
-    install(monkeypatch, Scripted([(0.0, 1.0)] * 4))
-    environment = envs.make("cheetah_run", obs="state")
+def test_state_is_the_flattened_observation_in_the_order_of_the_task():
+    environment, _ = scripted([(0.0, 1.0)] * 4)
     assert environment.observation_shape == (3,)
     assert environment.reset().observation.tolist() == [0, 0, 0]
     observation = environment.step(np.zeros(2, np.float32)).observation
@@ -85,38 +124,31 @@ def test_a_wrong_action_is_refused_and_changes_nothing(bad):
 
 
 @pytest.mark.parametrize(
-    "task, repeat, decisions",
-    [("cheetah_run", 2, 500), ("humanoid_stand", 2, 500), ("cartpole_swingup", 3, 334), ("reach_duplo", 2, 125)],
+    "task, repeat, cap, decisions, capped",
+    [
+        ("cheetah_run", 2, None, 500, False),
+        ("humanoid_stand", 2, None, 500, False),
+        ("cartpole_swingup", 3, None, 334, False),
+        ("reach_duplo", 2, 1, 1, True),
+        ("reach_duplo", 2, 7, 7, True),
+        ("reach_duplo", 2, 124, 124, True),
+        ("reach_duplo", 2, 125, 125, False),
+        ("reach_duplo", 2, 126, 125, False),
+    ],
 )
-def test_episode_length_is_the_environments_own(task, repeat, decisions):
-    environment = envs.make(task, obs="state", action_repeat=repeat)
+def test_an_episode_is_as_long_as_its_time_limit_or_max_decisions(task, repeat, cap, decisions, capped):
+    environment = envs.make(task, obs="state", action_repeat=repeat, max_decisions=cap)
     assert environment.max_episode_decisions == decisions
-    environment.reset((0, 0, 0))
-    count, step = 0, None
-    while step is None or not step.last:
-        step = environment.step(np.zeros(environment.action_dim, np.float32))
-        count += 1
-    assert count == decisions
-    assert step.discount == 1.0 and not step.capped  # a time limit is no true end
-
-
-@pytest.mark.parametrize("cap, capped", [(1, True), (7, True), (124, True), (125, False), (126, False)])
-def test_max_decisions_ends_episodes_and_says_so(cap, capped):
-    environment = envs.make("reach_duplo", obs="state", max_decisions=cap)
-    for _ in range(2 if cap < 10 else 1):  # the count starts anew
-        step = environment.reset((0, 0, 0))
-        decisions = 0
-        while not step.last:
-            step = environment.step(np.zeros(9, np.float32))
-            decisions += 1
-        assert decisions == min(cap, 125) and step.capped == capped and step.discount == 1.0
-    assert environment.max_episode_decisions == min(cap, 125)
+    for _ in range(1 + capped):  # the count starts anew
+        environment.reset((0, 0, 0))
+        steps = play(environment, itertools.repeat(np.zeros(environment.action_dim, np.float32)))
+        # Neither is a true end.
+        assert (len(steps), steps[-1].discount, steps[-1].capped) == (decisions, 1.0, capped)
 
 
 # --- seeds ------------------------------------------------------------------------------------------------------------
 
-SEEDED = [("cheetah_run", "pixels"), ("finger_turn_hard", "pixels"), ("reach_duplo", "pixels")]
-SEEDED += [
+SEEDED = [(task, "pixels") for task in ("cheetah_run", "finger_turn_hard", "reach_duplo")] + [
     (task, "state") for task in ("acrobot_swingup", "cup_catch", "humanoid_run", "quadruped_walk", "reach_duplo")
 ]
 
@@ -128,8 +160,8 @@ def in_a_fresh_process():
         "import envs; from tests.envs.test_environment import *\n"
         "for task, obs in reversed(SEEDED): print(roll_out(envs.make(task, obs=obs), (1, 2, 3)))"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    told = python(code)
+    assert told.returncode == 0, told.stderr
     return dict(zip(reversed(SEEDED), told.stdout.split(), strict=True))
 
 

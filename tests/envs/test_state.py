@@ -6,11 +6,18 @@ import pytest
 import envs
 from envs.tasks import is_gymnasium
 
-SEED = envs.episode_seed("report", 3, 5)
+SEED, OTHER = envs.episode_seed("report", 3, 5), envs.episode_seed("train", 1, 1)
 
 
 def make(task, **settings):
     return envs.make(task, obs="state", action_repeat=1 if is_gymnasium(task) else 2, **settings)
+
+
+def started(task, seed=SEED, **settings):
+    """With an episode begun."""
+    environment = make(task, **settings)
+    environment.reset(seed)
+    return environment
 
 
 def actions(environment, count, seed=0):
@@ -42,11 +49,9 @@ GYMNASIUM = ("HalfCheetah-v4", "Ant-v5", "Humanoid-v5", "Pusher-v5", "Reacher-v4
 @pytest.mark.parametrize("before", [0, 9])
 @pytest.mark.parametrize("task", SUITE + GYMNASIUM)
 def test_an_episode_goes_on_elsewhere_as_it_would_have_here(task, before):
-    here, there = make(task), make(task, seed=8)
+    here, there = started(task), started(task, OTHER)  # an episode with a target of its own
     given = actions(here, 30) * 0.3
-    here.reset(SEED)
     play(here, given[:before])
-    there.reset(envs.episode_seed("train", 1, 1))  # another episode, with a target of its own
     play(there, given[:3])
     state, observation = here.save_state(), here.state_observation
     expected = play(here, given[before:])
@@ -60,9 +65,8 @@ def test_an_episode_goes_on_elsewhere_as_it_would_have_here(task, before):
 
 
 def test_saving_and_branching_leave_an_episode_alone():
-    plain, branched, scratch = (envs.make("finger_spin", obs="state", max_decisions=30) for _ in range(3))
-    given = actions(plain, 30)
-    plain.reset(SEED), branched.reset(SEED)
+    plain, branched = (started("finger_spin", max_decisions=30) for _ in range(2))
+    scratch, given = make("finger_spin", max_decisions=30), actions(plain, 30)
     expected = play(plain, given)
     found = []
     for action in given:
@@ -75,8 +79,7 @@ def test_saving_and_branching_leave_an_episode_alone():
 
 @pytest.mark.parametrize("task", ["cartpole_swingup", "Reacher-v4"])
 def test_the_time_limit_and_the_end_come_along(task):
-    here, there = make(task), make(task)
-    here.reset(SEED)
+    here, there = started(task), make(task)
     action = np.zeros(here.action_dim, np.float32)
     for _ in range(here.max_episode_decisions - 1):
         assert not here.step(action).last
@@ -90,7 +93,7 @@ def test_the_time_limit_and_the_end_come_along(task):
 def test_a_frame_stack_comes_along():
     here, there = (envs.make("reacher_easy") for _ in range(2))
     given = actions(here, 8)
-    here.reset(SEED), there.reset(envs.episode_seed("train", 1, 1))
+    here.reset(SEED), there.reset(OTHER)
     observation = play(here, given[:4])[-1].observation
     np.testing.assert_array_equal(there.restore_state(here.save_state()), observation)
     assert_equal(play(there, given[4:]), play(here, given[4:]))
@@ -98,15 +101,12 @@ def test_a_frame_stack_comes_along():
 
 
 def test_coordinates_know_no_full_turns():
-    environment = envs.make("finger_spin", obs="state")
-    environment.reset(SEED)
+    environment = started("finger_spin")
     before = environment.save_state().coordinates
     environment._simulator.physics.named.data.qpos["hinge"] += 2 * np.pi
-    after = environment.save_state().coordinates
-    np.testing.assert_allclose(after, before, atol=1e-12)
-    quadruped = envs.make("quadruped_walk", obs="state")
-    quadruped.reset(SEED)
-    before = quadruped.save_state().coordinates
-    quadruped._simulator.physics.data.qpos[3:7] *= -1  # the same orientation
+    np.testing.assert_allclose(environment.save_state().coordinates, before, atol=1e-12)
+    quadruped = started("quadruped_walk")
+    before, physics = quadruped.save_state().coordinates, quadruped._simulator.physics
+    physics.data.qpos[3:7] *= -1  # the same orientation
     np.testing.assert_allclose(quadruped.save_state().coordinates, before, atol=1e-12)
-    assert len(before) == 3 + 9 + (quadruped._simulator.physics.model.nq - 7) + quadruped._simulator.physics.model.nv
+    assert len(before) == 3 + 9 + (physics.model.nq - 7) + physics.model.nv

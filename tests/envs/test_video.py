@@ -13,22 +13,17 @@ def frames(count, height=64, width=96):
         yield frame
 
 
-def test_what_is_written_can_be_read_back(tmp_path):
+@pytest.mark.parametrize("size, written", [((64, 96), (64, 96)), ((33, 47), (34, 48))])
+def test_what_is_written_can_be_read_back_also_of_odd_sizes(tmp_path, size, written):
     path = tmp_path / "new folder" / "a.mp4"
-    write_video(path, frames(5), fps=25)
+    write_video(path, frames(5, *size), fps=25)
     with imageio.get_reader(path) as reader:
         assert reader.get_meta_data()["fps"] == 25
-        read = list(reader.iter_data())
-    assert len(read) == 5
-    for frame, expected in zip(read, frames(5)):
-        assert np.abs(frame.astype(int) - expected).mean() < 8
+        read = np.stack(list(reader.iter_data()))
+    assert read.shape == (5, *written, 3)
+    if size == written:
+        assert (np.abs(read.astype(int) - np.stack(list(frames(5)))).mean((1, 2, 3)) < 8).all()
     assert [file.name for file in path.parent.iterdir()] == ["a.mp4"]
-
-
-def test_odd_sizes_work(tmp_path):
-    write_video(tmp_path / "odd.mp4", frames(2, 33, 47), fps=10)
-    with imageio.get_reader(tmp_path / "odd.mp4") as reader:
-        assert sum(1 for _ in reader) == 2
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):

@@ -1,9 +1,8 @@
 """The Python door: what it returns is what convert.py plays; its environment speaks Gymnasium; the notebook runs."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -52,9 +51,8 @@ def test_a_policy_of_ones_own_acts_as_convert_plays_it(folder, obs):
         returns = policy.returns(episodes=2)
         # Convolutions may sum in another order; twelve decisions don't make much of it.
         assert returns.shape == (2,) and returns[0] == pytest.approx(played(policy, 12), rel=1e-5)
-    assert not np.array_equal(ann.returns(2), spiking.returns(2)) and not np.array_equal(
-        ann.returns(2), ann.returns(2, 5)
-    )
+    for other in (spiking.returns(2), ann.returns(2, 5)):
+        assert not np.array_equal(ann.returns(2), other)
 
 
 def test_a_published_policy_is_loaded_and_converted(folder):
@@ -73,35 +71,29 @@ def test_an_episode_ends_at_its_time_limit_as_truncated(folder):
 
 
 def test_what_is_wrong_is_one_line(folder):
-    for call, line in (
-        (lambda: policies.load("cheetah"), "env_name=cheetah"),
-        (lambda: policies.load("walker_run", obs="state"), "env_name=walker_run"),
-        (
-            lambda: policies.load("cartpole_swingup", obs="state", chunks=1),
-            "chunks=1: unknown option; did you mean chunk",
-        ),
-        (lambda: policies.load("cartpole_swingup", obs="state").convert(alpha=3), "crpi.alpha=3"),
+    for task, options, line in (
+        ("cheetah", {}, "env_name=cheetah"),
+        ("walker_run", {}, "env_name=walker_run"),
+        ("cartpole_swingup", {"chunks": 1}, "chunks=1: unknown option; did you mean chunk"),
+        ("cartpole_swingup", {"crpi.alpha": 3}, "crpi.alpha=3"),
     ):
         with pytest.raises(UserError) as refusal:
-            call()
+            policies.load(task, obs="state").convert(**options)
         assert str(refusal.value).startswith(line) and "\n" not in str(refusal.value)
 
 
-def test_the_notebook_runs_from_its_first_cell_to_its_last(folder):
+def test_the_notebook_runs_from_its_first_cell_to_its_last(folder, monkeypatch):
     pytest.importorskip("gymnasium")
     notebook = json.loads((ROOT / "examples/policies.ipynb").read_text(encoding="utf-8"))
     (folder / "examples").mkdir()
-    names: dict[str, object] = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder / "examples")
-        for cell in notebook["cells"]:
-            if cell["cell_type"] == "code":
-                exec(compile("".join(cell["source"]), "notebook", "exec"), names)
-    returns = names["returns"]
-    assert isinstance(returns, dict) and list(returns) == ["ANN", "IF", "IF+CRPI α=0.5"]
-    # What the toolkit is about.
-    means = {name: float(np.mean(values)) for name, values in returns.items()}
-    assert means["IF"] < means["IF+CRPI α=0.5"] < means["ANN"]
+    monkeypatch.chdir(folder / "examples")
+    names: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "notebook", "exec"), names)
+    means = {name: float(np.mean(values)) for name, values in names["returns"].items()}
+    assert list(means) == ["ANN", "IF", "IF+CRPI α=0.5"]
+    assert means["IF"] < means["IF+CRPI α=0.5"] < means["ANN"]  # what the toolkit is about
     shown = "".join(
         text for cell in notebook["cells"] for out in cell.get("outputs", ()) for text in out.get("text", ())
     )

@@ -32,10 +32,8 @@ def imports(path):
 def test_imports_run_downwards(package):
     forbidden = (set(BELOW) | PROGRAMS) - BELOW[package] - {package}
     forbidden |= set() if package in ("cli", "policies") else {"hydra", "omegaconf"}
-    files = list((ROOT / package).rglob("*.py"))
-    assert files
-    for path in files:
-        assert not forbidden & set(imports(path)), path
+    found = {path: forbidden & set(imports(path)) for path in (ROOT / package).rglob("*.py")}
+    assert found and not any(found.values()), found
 
 
 def test_the_top_level_holds_programs_only():
@@ -51,12 +49,10 @@ def test_what_pip_installs_is_snn_alone_and_works_alone(tmp_path):
     subprocess.run([*pip, tmp_path / "source"], check=True)
     (wheel,) = tmp_path.glob("snn_crpi-*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
+        installed = {name for name in archive.namelist() if ".dist-info/" not in name}
         archive.extractall(tmp_path / "installed")
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"snn"}
-    assert "snn/py.typed" in names
-    missing = {path.relative_to(ROOT).as_posix() for path in (ROOT / "snn").rglob("*.py")} - set(names)
-    assert not missing
+    ours = {path.relative_to(ROOT).as_posix() for path in (ROOT / "snn").rglob("*.py")}
+    assert installed == ours | {"snn/py.typed"}
     code = (
         "import torch, snn; net = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2));"
         "x = torch.rand(5, 3); print(snn.__file__, snn.convert(net, snn.calibrate(net, [x])).__call__(x).shape)"
@@ -74,19 +70,11 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "checkpoints/README
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
-        if re.match(r"https?:", target):
-            continue
-        name, _, anchor = target.partition("#")
-        path = page.parent / name if name else page
-        assert path.exists(), f"{page.name}: {target}"
-        assert not anchor or anchor in anchors(path), f"{page.name}: {target}"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_programs_that_a_page_names_exist(page):
+def test_links_lead_somewhere_and_programs_exist(page):
     text = page.read_text(encoding="utf-8")
+    for name, anchor in re.findall(r"\]\((?!https?:)([^)\s#]*)#?([^)\s]*)\)", text):
+        path = page.parent / name if name else page
+        assert path.exists() and (not anchor or anchor in anchors(path)), f"{page.name}: {name}#{anchor}"
     files = set(re.findall(r"python ([\w/]+\.py)", text))
     files |= {name.replace(".", "/") for name in re.findall(r"python -m ([\w.]+)", text)} - {"venv", "pytest"}
     for name in files:

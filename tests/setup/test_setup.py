@@ -37,17 +37,17 @@ esac
 class Machine:
     """A clone in a folder with spaces, and a PATH with nothing but what is put there."""
 
+    version = "3.11.7"
+
     def __init__(self, folder):
         self.clone, self.bin, self.state = folder / "my clone", folder / "the tools", folder / "state"
-        for path in (self.clone / "scripts", self.bin, self.state):
+        for path in (self.clone / "scripts", self.clone / ".ci", self.bin, self.state):
             path.mkdir(parents=True)
-        shutil.copy(ROOT / "scripts/setup.sh", self.clone / "scripts")
-        for name in ("requirements.txt", "Makefile"):
-            shutil.copy(ROOT / name, self.clone)
+        for name in ("scripts/setup.sh", ".ci/run", "requirements.txt", "Makefile"):
+            shutil.copy(ROOT / name, self.clone / name)
         for name in NEEDED:
             (self.bin / name).symlink_to(shutil.which(name))
         self.log = folder / "log"
-        self.version = "3.11.7"
         self.tool("python3", PYTHON)
         self.have("network", "venv", "gl")
 
@@ -84,6 +84,7 @@ class Machine:
 
     @property
     def used(self):
+        """What the last set-up called."""
         return self.log.read_text()
 
 
@@ -92,21 +93,21 @@ def machine(tmp_path):
     return Machine(tmp_path)
 
 
-def test_a_second_run_asks_neither_pip_nor_the_network(machine):
+def test_later_runs_do_only_what_is_not_done_yet(machine):
     machine.set_up()
     assert machine.used.count("pip install") == 1 and "requirements.txt" in machine.used
     machine.lack("network", "gl")
     second = machine.set_up()
     assert (second.stdout, second.stderr) == ("", "")
     assert "pip install" not in machine.used and "gl.choose" not in machine.used and "-m venv" not in machine.used
-
-
-def test_changed_requirements_are_installed(machine):
-    machine.set_up()
+    machine.have("network", "gl")
     with open(machine.clone / "requirements.txt", "a") as file:
         file.write("six==1.17.0\n")
     machine.set_up()
     assert "pip install" in machine.used and "-m venv" not in machine.used
+    (machine.clone / ".venv/bin/python").unlink()
+    machine.set_up()
+    assert "-m venv --clear .venv" in machine.used
 
 
 def test_a_failed_install_is_tried_again(machine):
@@ -157,11 +158,13 @@ def test_root_gets_what_is_lacking(machine, lacking, having, used, unused):
     assert lacking != "gl" or "libegl1" in installed[0]
 
 
-def test_nothing_renders_even_after_installing(machine):
+def test_nothing_renders_even_after_installing_but_who_sets_mujoco_gl_has_decided(machine):
     machine.lack("gl")
     machine.as_root()
     assert "neither EGL nor OSMesa renders" in machine.set_up(code=1).stderr
     assert "libosmesa6" not in machine.used
+    machine.set_up(MUJOCO_GL="glfw")
+    assert "gl.choose" not in machine.used
 
 
 @pytest.mark.parametrize("sudo", [True, False])
@@ -173,19 +176,6 @@ def test_without_root_sudo_is_used_where_it_asks_nothing_else_one_line_says_what
     said = machine.set_up(code=int(not sudo)).stderr
     assert ("sudo env DEBIAN_FRONTEND=noninteractive apt-get install" in machine.used) == sudo
     assert sudo or said.count("\n") == 1 and "apt-get install libegl1" in said
-
-
-def test_who_sets_mujoco_gl_has_decided(machine):
-    machine.lack("gl")
-    machine.set_up(MUJOCO_GL="glfw")
-    assert "gl.choose" not in machine.used
-
-
-def test_a_venv_whose_python_is_gone_is_made_anew(machine):
-    machine.set_up()
-    (machine.clone / ".venv/bin/python").unlink()
-    machine.set_up()
-    assert "-m venv --clear .venv" in machine.used
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
@@ -211,8 +201,6 @@ def test_make_targets_set_up_first_and_work_in_a_path_with_spaces(machine, targe
 
 
 def test_ci_runs_checks_and_tests_from_anywhere(machine):
-    (machine.clone / ".ci").mkdir()
-    shutil.copy(ROOT / ".ci/run", machine.clone / ".ci")
     assert os.access(ROOT / ".ci/run", os.X_OK)
     machine.tool("make", '#!/bin/sh\necho "make $* in $(pwd)" >> "$LOG"\n[ "$1" = check ] || exit 7\n')
     ran = machine.set_up(words=("sh", "-c", f"cd /; '{machine.clone}/.ci/run'"), code=7)
