@@ -3,14 +3,12 @@
 A claim that *CRPI* changes something compares an α with α = 0 on the same episodes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
 
 from analysis.document import Chaos, Claim, Cosine, EpisodeMean, MethodRecord
-from analysis.estimates import paired, required
+from analysis.measure import paired, required
 from analysis.trial import FLIPPED, GAUSSIAN, ORDERED, SHUFFLED
 from evaluation import statistics
 
@@ -75,7 +73,7 @@ def of_method(method: MethodRecord, plain: MethodRecord, chaos: Chaos, unit: str
         (
             "growing drift",
             "the distance from the ANN's trajectory grows: log10 of last over first window",
-            growing(method.growth),
+            paired(last, method.growth[0], _log_ratio),
             "log10",
         ),
         (
@@ -150,11 +148,6 @@ def _claim(method: MethodRecord, name: str, text: str, value: EpisodeMean | None
     tested = value is not None and not (fails and len(value.values) < statistics.ENOUGH)
     p = statistics.difference(value.values).p if value is not None and tested else None
     return Claim(name=name, alpha=method.alpha, text=text, value=value, unit=unit, verdict=OPEN, p=p)
-
-
-def growing(growth: list[EpisodeMean]) -> EpisodeMean:
-    """log10 of the last window's distance over the first's, by episode."""
-    return paired(growth[-1], growth[0], _log_ratio)
 
 
 def _mean_distance(method: MethodRecord) -> np.ndarray:

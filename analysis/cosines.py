@@ -9,8 +9,6 @@ consistency  cos(δ_k, a_{k+1} − a^cf): the next error repeats (> 0) or undoes
 drift        cos(δ_k, a_{k+1} − a^ANN_{k+1}): both together
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ The file is an `Analysis` as JSON, field for field; its version counts changes o
 the fields' meaning. What doesn't exist is null. Sums of rewards are returns unless `capped`.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 from evaluation.result import ConversionRecord, PolicyRecord

@@ -1,19 +1,23 @@
-"""From records to numbers: what one method did on the report episodes, beside the ANN on the same ones."""
+"""From records to numbers: what one method did on the report episodes, beside the ANN on the same ones.
 
-from __future__ import annotations
+A quantity has one value per episode; its mean and its interval are over episodes. How far apart two trajectories from
+the same initial state are is told decision by decision.
+"""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from analysis import growth
-from analysis.cosines import of_shadow
-from analysis.document import Chaos, Disturbed, EpisodeMean, LayerErrors, Map, MethodRecord
-from analysis.estimates import cosine, cosines, curve, estimate, paired, required, rounded
+from analysis.cosines import NAMES, Cosines, of_episode, of_shadow
+from analysis.document import Chaos, Cosine, Curve, Disturbed, EpisodeMean, LayerErrors, Map, MethodRecord
 from analysis.layers import PARTS
 from analysis.trial import TrialRecord
+from evaluation import statistics
 
 _VISITED = 600  # states per policy in the map
+# A coordinate that the ANN's episodes hardly move would blow up whatever moves it.
+_STILL = 1e-6
 
 # One record per report episode, in their order.
 Episodes = Sequence[TrialRecord]
@@ -53,7 +57,15 @@ def method(
         action_error=curve([np.linalg.norm(record.errors, axis=1) for record in led]),
         reward=curve([record.rewards for record in led]),
         layers=[_layer(index, name, led) for index, name in enumerate(names)],
-        disturbed={kind: _disturbed(episodes, shadowed, unit) for kind, episodes in disturbed.items()},
+        disturbed={
+            kind: Disturbed(
+                reward_sum=reward_sums(episodes),
+                error=sizes(episodes),
+                cosines=cosines(episodes),
+                distance=curve(distances(episodes, shadowed, unit)),
+            )
+            for kind, episodes in disturbed.items()
+        },
     )
 
 
@@ -64,25 +76,24 @@ def chaos(moved: Episodes, ann: Episodes, unit: np.ndarray, windows: list[list[i
         reward_sum=reward_sums(moved),
         distance=curve(apart),
         growth=per_window(apart, windows),
-        unrelated=rounded(growth.unrelated([record.coordinates for record in ann], unit)),
+        unrelated=rounded(unrelated([record.coordinates for record in ann], unit)),
     )
 
 
 def state_map(policies: Mapping[str, Episodes], unit: np.ndarray) -> Map:
     """`policies`: by name, the one called "ANN" among them; the trajectories are those of the first report episode."""
-    centre, axes, shares = growth.principal_axes(
-        np.concatenate([record.coordinates for record in policies["ANN"]]), unit
+    states = {name: np.concatenate([record.coordinates for record in of_one]) for name, of_one in policies.items()}
+    centre, axes, shares = principal_axes(states["ANN"], unit)
+
+    def project(points: np.ndarray) -> list:
+        return np.round((points - centre) / unit @ axes.T, 3).tolist()
+
+    drawn = {name: np.linspace(0, len(some) - 1, min(_VISITED, len(some))).astype(int) for name, some in states.items()}
+    return Map(
+        shares=rounded(shares),
+        trajectories={name: project(episodes[0].coordinates) for name, episodes in policies.items()},
+        visited={name: project(states[name][places]) for name, places in drawn.items()},
     )
-
-    def project(states: np.ndarray) -> list:
-        return np.round((states - centre) / unit @ axes.T, 3).tolist()
-
-    visited = {}
-    for name, episodes in policies.items():
-        states = np.concatenate([record.coordinates for record in episodes])
-        visited[name] = project(states[np.linspace(0, len(states) - 1, min(_VISITED, len(states))).astype(int)])
-    trajectories = {name: project(episodes[0].coordinates) for name, episodes in policies.items()}
-    return Map(shares=rounded(shares), trajectories=trajectories, visited=visited)
 
 
 def reward_sums(episodes: Episodes) -> EpisodeMean:
@@ -100,7 +111,7 @@ def sizes(episodes: Episodes) -> EpisodeMean:
 
 
 def distances(some: Episodes, others: Episodes, unit: np.ndarray) -> list[np.ndarray]:
-    return [growth.distance(one.coordinates, other.coordinates, unit) for one, other in zip(some, others, strict=True)]
+    return [distance(one.coordinates, other.coordinates, unit) for one, other in zip(some, others, strict=True)]
 
 
 def per_window(apart: Sequence[np.ndarray], windows: list[list[int]]) -> list[EpisodeMean]:
@@ -114,15 +125,6 @@ def per_window(apart: Sequence[np.ndarray], windows: list[list[int]]) -> list[Ep
 def _bias(errors: np.ndarray) -> float:
     square = float((errors**2).sum(axis=1).mean())
     return float((errors.mean(axis=0) ** 2).sum()) / square if square > 0 else 0.0
-
-
-def _disturbed(episodes: Episodes, ann: Episodes, unit: np.ndarray) -> Disturbed:
-    return Disturbed(
-        reward_sum=reward_sums(episodes),
-        error=sizes(episodes),
-        cosines=cosines(episodes),
-        distance=curve(distances(episodes, ann, unit)),
-    )
 
 
 def _layer(index: int, name: str, led: Episodes) -> LayerErrors:
@@ -141,3 +143,104 @@ def _layer(index: int, name: str, led: Episodes) -> LayerErrors:
         sizes=dict(zip(PARTS, parts)),
         shares=dict(zip(PARTS, map(required, zip(*shares)))),
     )
+
+
+def estimate(values: Sequence[float | None]) -> EpisodeMean | None:
+    """Mean and 95 % t interval of one value per episode; episodes without one (None) are left out, and there is no
+    estimate where none is left."""
+    kept = [value for value in values if value is not None]
+    return required(kept) if kept else None
+
+
+def required(values: Sequence[float]) -> EpisodeMean:
+    """`estimate` of values that every episode has."""
+    kept = [float(value) for value in values]
+    low, high = statistics.difference(kept).interval or (None, None)
+    return EpisodeMean(mean=float(np.mean(kept)), low=low, high=high, values=kept)
+
+
+def curve(episodes: Sequence[np.ndarray]) -> Curve:
+    """By decision, over the decisions that all episodes [K] have. Rounded to six digits, for the file's sake."""
+    count = min(map(len, episodes))
+    values = np.stack([episode[:count] for episode in episodes])
+    mean, half = values.mean(axis=0), statistics.half_width(values)
+    return Curve(mean=rounded(mean), low=rounded(mean - half), high=rounded(mean + half))
+
+
+def cosine(episodes: Sequence[Cosines]) -> Cosine:
+    """Of all episodes together."""
+    return Cosine(
+        mean=estimate([episode.mean for episode in episodes]),
+        weighted=estimate([episode.weighted for episode in episodes]),
+        pairs=sum(episode.pairs for episode in episodes),
+        skipped=sum(episode.skipped for episode in episodes),
+    )
+
+
+def cosines(episodes: Sequence[TrialRecord]) -> dict[str, Cosine]:
+    """By name, of leaders that err and a shadow that is the ANN."""
+    by_episode = [of_episode(record) for record in episodes]
+    return {name: cosine([found[name] for found in by_episode]) for name in NAMES}
+
+
+def paired(
+    one: EpisodeMean, other: EpisodeMean, combine: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.subtract
+) -> EpisodeMean:
+    """Of `combine`, by default the difference one − other, episode by episode. Both must have all episodes."""
+    return required(combine(np.array(one.values), np.array(other.values)).tolist())
+
+
+def rounded(values: np.ndarray, digits: int = 6) -> list:
+    """As nested lists, each number to so many significant digits."""
+    values = np.asarray(values, np.float64)
+    with np.errstate(divide="ignore"):
+        magnitude = np.where(values == 0, 0, np.floor(np.log10(np.abs(values))))
+    factor = 10.0 ** (digits - 1 - magnitude)
+    return (np.round(values * factor) / factor).tolist()
+
+
+def scale(trajectories: Sequence[np.ndarray]) -> np.ndarray:
+    """The unit of each coordinate: its standard deviation over all states of the trajectories [K, S]; infinite for
+    coordinates that stand still, which then count for nothing."""
+    spread = np.concatenate(trajectories).std(axis=0)
+    return np.where(spread > _STILL, spread, np.inf)
+
+
+def distance(one: np.ndarray, other: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """[min K]: root mean square difference of the coordinates that move, in their units, at equal decision index."""
+    count = min(len(one), len(other))
+    moving = np.isfinite(unit)
+    if not moving.any():
+        return np.zeros(count)
+    difference = (one[:count, moving] - other[:count, moving]) / unit[moving]
+    return np.sqrt((difference**2).mean(axis=1))
+
+
+def unrelated(trajectories: Sequence[np.ndarray], unit: np.ndarray) -> np.ndarray:
+    """[min K]: mean distance of trajectories from different initial states: about as far apart as two can be."""
+    pairs = [distance(one, other, unit) for one, other in itertools.combinations(trajectories, 2)]
+    count = min(map(len, pairs))
+    return np.mean([pair[:count] for pair in pairs], axis=0)
+
+
+def windows_of(decisions: int) -> list[list[int]]:
+    """[first, last] decision of the windows that growth is summed up in, counted from 1: the first ten, on to a fifth,
+    to a half and to the end of an episode of `decisions`; fewer where it is short."""
+    places = (10, decisions // 5, decisions // 2, decisions)
+    ends = sorted({end for end in places if min(10, decisions) <= end <= decisions})
+    return [[start + 1, end] for start, end in zip([0, *ends], ends)]
+
+
+def principal_axes(states: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(centre [S], axes [2, S], shares [2]): the two directions in which `states` [n, S] vary most, in their units.
+
+    `shares`: of the variance. For a point: ((x − centre) / unit) @ axes.T. Where fewer than two coordinates move the
+    missing axes are zero.
+    """
+    centre = states.mean(axis=0)
+    _, lengths, axes = np.linalg.svd((states - centre) / unit, full_matrices=False)
+    shares = np.append(lengths**2, 0.0)[:2] / max(float((lengths**2).sum()), 1e-30)
+    axes = np.vstack([axes, np.zeros_like(axes)])[:2]
+    # A sign is arbitrary; this one makes pictures of repeated runs agree.
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
+    return centre, axes * np.where(largest < 0, -1.0, 1.0), shares

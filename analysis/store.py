@@ -1,7 +1,5 @@
 """Records of finished trials on disk."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """One analysis: load → calibrate → convert → choose α, twice → trials → `Analysis`."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -12,25 +10,23 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from analysis import claims, growth, measure
+from analysis import claims, measure
 from analysis.document import ANALYSIS, Analysis, Candidate, Choice
-from analysis.estimates import cosines, curve
-from analysis.plan import TrialPlan
 from analysis.play import Player
 from analysis.settings import AnalyzeSettings
 from analysis.store import TrialStore
-from analysis.trial import RECORDED, Trial, TrialRecord
+from analysis.trial import FLIPPED, RECORDED, ULP, Disturbance, Trial, TrialRecord
 from evaluation import alpha_selection
 from evaluation import result as results
-from evaluation.conversion import ConversionRun
+from evaluation.conversion import Conversion, ConversionRun
 from evaluation.progress import Progress
 from evaluation.rollout import Environments
 from runtime.versions import versions
 
-Say = Callable[[str], None]
 
-
-def run(settings: AnalyzeSettings, config: dict[str, Any], folder: Path, say: Say = tqdm.write) -> Analysis:
+def run(
+    settings: AnalyzeSettings, config: dict[str, Any], folder: Path, say: Callable[[str], None] = tqdm.write
+) -> Analysis:
     """Carries out an analysis and writes analysis.json to `folder`. `config`: the plain configuration, for the record.
 
     Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise.
@@ -68,6 +64,44 @@ def run(settings: AnalyzeSettings, config: dict[str, Any], folder: Path, say: Sa
     return analysis
 
 
+@dataclasses.dataclass(frozen=True)
+class TrialPlan:
+    """Names the trials of a conversion; at `layer_decisions` of a report episode the layers are taken apart."""
+
+    conversion: Conversion
+    layer_decisions: int
+
+    def led(self, alpha: float, stream: str = "report") -> list[Trial]:
+        """The converted network leads, the ANN is its shadow. On the calibration stream, which only the drift is taken
+        from, the layers are left whole."""
+        layer_decisions = self.layer_decisions if stream == "report" else 0
+        return [Trial(key, layer_decisions=layer_decisions) for key in self.conversion.keys(alpha, stream)]
+
+    def shadowed(self, alpha: float) -> list[Trial]:
+        """The ANN leads, the converted network is its shadow: the network counts in the trial's name, α and all."""
+        compute = self.conversion.run.compute
+        keys = [dataclasses.replace(key, compute=compute) for key in self.conversion.keys(None, "report")]
+        return [Trial(key, self.conversion.method, alpha) for key in keys]
+
+    def moved(self) -> list[Trial]:
+        """The ANN, each action one ulp away."""
+        return self._disturbed(None, ULP)
+
+    def disturbed(self, alpha: float) -> dict[str, list[Trial]]:
+        """The ANN disturbed by errors of the converted network under `alpha`: by those that it records when it leads,
+        each episode by those of the one after it; and by those that it makes on the way, with random signs."""
+        led = self.led(alpha)
+        sources = [trial.digest for trial in (*led[1:], led[0])]
+        recorded = {kind: self._disturbed(None, kind, sources) for kind in RECORDED}
+        return recorded | {FLIPPED: self._disturbed(alpha, FLIPPED)}
+
+    def _disturbed(self, alpha: float | None, kind: str, sources: Sequence[str | None] = ()) -> list[Trial]:
+        keys = self.conversion.keys(alpha, "report")
+        seed = self.conversion.run.settings.seed
+        pairs = zip(keys, sources or [None] * len(keys), strict=True)
+        return [Trial(key, disturbance=Disturbance(kind, source, seed)) for key, source in pairs]
+
+
 @dataclasses.dataclass
 class _Study:
     """The episodes of one analysis, and what is found in them."""
@@ -93,7 +127,7 @@ class _Study:
         candidates = [
             Candidate(
                 alpha=alpha,
-                cosines=cosines(records[alpha]),
+                cosines=measure.cosines(records[alpha]),
                 selection=[outcomes[key.digest].reward_sum for key in keys[alpha]],
             )
             for alpha in alphas
@@ -122,8 +156,8 @@ class _Study:
         records = self._play(undisturbed)
         records |= self._play(disturbed)
         ann = records[0.0, "shadowed"]
-        unit = growth.scale([record.coordinates for record in ann])
-        windows = [list(window) for window in growth.windows(min(len(record.rewards) for record in ann))]
+        unit = measure.scale([record.coordinates for record in ann])
+        windows = measure.windows_of(min(len(record.rewards) for record in ann))
         methods = [
             measure.method(
                 alpha,
@@ -142,7 +176,7 @@ class _Study:
         return {
             "capped": capped,
             "ann": measure.reward_sums(ann),
-            "ann_reward": curve([record.rewards for record in ann]),
+            "ann_reward": measure.curve([record.rewards for record in ann]),
             "methods": methods,
             "chaos": chaos,
             "windows": windows,

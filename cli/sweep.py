@@ -28,7 +28,7 @@ from cli.words import plain
 from evaluation.progress import counted, readable
 from report.__main__ import FOLDER
 from report.duration import Estimator
-from report.plan import PLAN, PlannedJob, SweepPlan
+from report.jobs import PLAN, PlannedJob, SweepPlan
 from runtime.errors import UserError
 
 

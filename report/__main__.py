@@ -5,8 +5,6 @@ python -m report results/sweeps/A results/sweeps/B --out results/both
 python -m report results/analysis                          the pages of analyses anew, and one overview of them all
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

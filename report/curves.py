@@ -1,7 +1,5 @@
 """Return against α: a curve per task, and one α for all tasks beside one for each."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 

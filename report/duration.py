@@ -1,7 +1,5 @@
 """How long a sweep will take, from its jobs' configurations alone: a guess before anything has run."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 

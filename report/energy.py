@@ -5,8 +5,6 @@ arrives at a synapse; a spike counts once, whatever its sign or magnitude. Its f
 observation, which no spike count covers: hence three sums.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

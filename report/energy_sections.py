@@ -1,7 +1,6 @@
 """The sections on energy: Table 4, counted from the spikes of the reported episodes, and every layer's part of it."""
 
-from __future__ import annotations
-
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,10 @@ from report.pages import Column, Entry, Section, Table, Text, count, head, numbe
 
 def per_decision(evidence: Evidence, obs: str, out: Path) -> Section | None:
     """Energy per decision of every method, or None where nothing was counted."""
-    costs: dict[ReportMethod, dict[str, Cost]] = {}
+    costs: dict[ReportMethod, dict[str, Cost]] = defaultdict(dict)
     for method, task in _counted(evidence, obs):
         layers, episodes = evidence.layers[method.network, task], evidence.episodes(method, task)
-        cost = energy.cost(method.network, evidence.macs(obs, task), layers, episodes)
-        costs.setdefault(method, {})[task] = cost
+        costs[method][task] = energy.cost(method.network, evidence.macs(obs, task), layers, episodes)
     if not costs:
         return None
     lead = Text(
@@ -39,18 +37,21 @@ def per_decision(evidence: Evidence, obs: str, out: Path) -> Section | None:
 
 def layers(evidence: Evidence, obs: str) -> Section | None:
     """SOPs and spikes of every layer."""
-    columns = [
-        *head("Method", "CRPI", "Task", "Layer"),
-        Column("Units"),
-        Column("Silent", "units that never fired in calibration"),
-        Column("θ", "range over the units that fired"),
-        Column("Spikes", "per unit and simulation step, in %"),
-        Column("SOPs", "per decision"),
-        Column("First step", "share of the SOPs at the first simulation step, in %"),
-        Column("Above θ", "share of mean input currents above θ, which spikes can't express, in %"),
-    ]
-    rows = [row for method, task in _counted(evidence, obs) for row in _layers(evidence, method, task)]
-    return section("Every layer", Table(f"layers_{obs}", columns, rows), folded=True)
+    table = Table(
+        f"layers_{obs}",
+        columns=[
+            *head("Method", "CRPI", "Task", "Layer"),
+            Column("Units"),
+            Column("Silent", "units that never fired in calibration"),
+            Column("θ", "range over the units that fired"),
+            Column("Spikes", "per unit and simulation step, in %"),
+            Column("SOPs", "per decision"),
+            Column("First step", "share of the SOPs at the first simulation step, in %"),
+            Column("Above θ", "share of mean input currents above θ, which spikes can't express, in %"),
+        ],
+        rows=[row for method, task in _counted(evidence, obs) for row in _layers(evidence, method, task)],
+    )
+    return section("Every layer", table, folded=True)
 
 
 def _counted(evidence: Evidence, obs: str) -> list[tuple[ReportMethod, str]]:
@@ -62,15 +63,6 @@ def _counted(evidence: Evidence, obs: str) -> list[tuple[ReportMethod, str]]:
 def _table(
     costs: dict[ReportMethod, dict[str, Cost]], means: dict[ReportMethod, Cost], preset: Preset, obs: str
 ) -> Table:
-    columns = [
-        *head("Method", "CRPI"),
-        Column("Tasks", "over which operations are averaged"),
-        Column("Operations", "ANN: multiply-accumulates; SNN: SOPs; per decision"),
-        Column("Spikes only, µJ", "the paper's way; for the ANN its multiply-accumulates"),
-        Column("Analog layer once, µJ"),
-        Column("Analog layer at every step, µJ"),
-        Column("% of the ANN", "spikes only / analog layer once / analog layer at every step"),
-    ]
     tasks = {task: cost for by_task in costs.values() for task, cost in by_task.items()}
     base = energy.mean(list(tasks.values()))
     comparable = preset.name == "paper" and tasks.keys() <= set(paper.TASKS)
@@ -89,10 +81,21 @@ def _table(
                 number(sums[0] / ann_joules, " / ".join(percent(joules / ann_joules) for joules in sums)),
             ]
         )
-    caption = f"Preset {preset.name}: {preset.source}."
-    if obs == "state" and comparable:
-        caption += " The paper's figures are of its network from pixels, ours here of a smaller one from states."
-    return Table(f"energy_{obs}_{preset.name}", columns, rows, caption)
+    larger = " The paper's figures are of its network from pixels, ours here of a smaller one from states."
+    return Table(
+        f"energy_{obs}_{preset.name}",
+        columns=[
+            *head("Method", "CRPI"),
+            Column("Tasks", "over which operations are averaged"),
+            Column("Operations", "ANN: multiply-accumulates; SNN: SOPs; per decision"),
+            Column("Spikes only, µJ", "the paper's way; for the ANN its multiply-accumulates"),
+            Column("Analog layer once, µJ"),
+            Column("Analog layer at every step, µJ"),
+            Column("% of the ANN", "spikes only / analog layer once / analog layer at every step"),
+        ],
+        rows=rows,
+        caption=f"Preset {preset.name}: {preset.source}." + (larger if obs == "state" and comparable else ""),
+    )
 
 
 def _beside(operations: float, joules: float, theirs: paper.Energy | None) -> list[Entry]:

@@ -4,8 +4,6 @@ A *stratum* is one policy (one training seed of one task). An episode is named b
 sweeps computed twice counts once, and so that methods can be paired; of two results the newer one speaks.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,13 +22,12 @@ Strata = dict[str, Episodes]  # by the policy file's SHA-256
 class Evidence:
     """Everything that finished, and the jobs that didn't.
 
-    `results`: of the finished ones. `reported`: (method, task) → (policy, base seed of the
-    environments) → the α and the episodes. `curves`: (network, mode, stream) → task → α → strata, for every α that was
-    played. `layers`: (network, task) → its spiking layers. `conflicts`: episodes that two results tell differently.
+    `reported`: (method, task) → (policy, base seed of the environments) → the α and the episodes.
+    `curves`: (network, mode, stream) → task → α → strata, for every α that was played. `layers`: (network, task) → its
+    spiking layers. `conflicts`: episodes that two results tell differently.
     """
 
     jobs: list[Job]
-    results: list[Result]
     reported: dict[tuple[ReportMethod, str], dict[tuple[str, int], tuple[float, Episodes]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
@@ -89,9 +86,8 @@ class Evidence:
 
 def gather(jobs: Iterable[Job]) -> Evidence:
     """Sorts the finished results' episodes by what they are evidence of; the oldest result first."""
-    kept = [job for job in jobs if job.status != "foreign"]
-    finished = [(job, job.result) for job in kept if job.status == "ok" and job.result]
-    evidence = Evidence(kept, [result for _, result in finished])
+    evidence = Evidence([job for job in jobs if job.status != "foreign"])
+    finished = [(job, job.result) for job in evidence.jobs if job.status == "ok" and job.result]
     for job, result in sorted(finished, key=lambda pair: pair[1].created):
         _add(evidence, job, result)
     return evidence

@@ -1,7 +1,5 @@
 """The figures of a report on returns."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -21,8 +19,6 @@ from report.method import ReportMethod, Variant
 from report.numbers import MethodRow
 from report.pages import Picture
 
-_CUT = "A bar that ends at the edge goes on beyond it; the table has its numbers."
-
 
 @plot.styled
 def ratios(rows: list[MethodRow], out: Path, name: str, obs: str) -> Picture | None:
@@ -30,7 +26,6 @@ def ratios(rows: list[MethodRow], out: Path, name: str, obs: str) -> Picture | N
     shown = [(row, row.apr) for row in rows if row.apr and not row.method.is_ann]
     if not shown:
         return None
-    alt = "Average performance ratio of each method with CRPI off and on, with intervals, beside the paper's"
     figure, panel = _marks([(row.method, apr) for row, apr in shown], 100)
     for place, (row, _) in enumerate(shown):
         if row.printed_apr is not None:
@@ -44,7 +39,13 @@ def ratios(rows: list[MethodRow], out: Path, name: str, obs: str) -> Picture | N
         label = "the paper's, same tasks" + (", from pixels" if obs == "state" else "")
         entries[label] = (plot.INK, "D")
     plot.key(figure, entries, columns=3)
-    return plot.save(figure, out, name, alt, _cut(apr for _, apr in shown))
+    return plot.save(
+        figure,
+        out,
+        name,
+        alt="Average performance ratio of each method with CRPI off and on, with intervals, beside the paper's",
+        caption=_cut(apr for _, apr in shown),
+    )
 
 
 @plot.styled
@@ -81,7 +82,6 @@ def timesteps_by_task(rows: list[MethodRow], tasks: list[str], out: Path, name: 
     if not lines or not shown:
         return None
     theirs = " Diamond: IF without CRPI in Xu et al. 2026, Figure 2." if paper.FIGURE2.keys() & set(shown) else ""
-    caption = f"Means over episodes; open: CRPI off.{theirs}"
     figure, panels = plot.panels(len(shown))
     for panel, task in zip(panels, shown):
         for label, of_line in lines.items():
@@ -93,7 +93,13 @@ def timesteps_by_task(rows: list[MethodRow], tasks: list[str], out: Path, name: 
         panel.set(title=task, xlabel="simulation steps T", ylabel="return, % of the ANN's")
         plot.reference(panel, y=100)
     plot.key(figure, columns=3)
-    return plot.save(figure, out, name, "Relative return against simulation steps, a panel per task", caption)
+    return plot.save(
+        figure,
+        out,
+        name,
+        "Relative return against simulation steps, a panel per task",
+        caption=f"Means over episodes; open: CRPI off.{theirs}",
+    )
 
 
 def operations(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
@@ -138,12 +144,6 @@ def profiles(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
         return None
     tasks = next(iter(by_neuron.values()))[0].counted
     thresholds = np.linspace(0, 1.2, 241)
-    alt = "Performance profiles: share of episodes whose relative return is above a threshold, a line per method"
-    caption = (
-        "Share of episodes whose return exceeds a given share of the ANN's mean return, mean over "
-        f"{', '.join(tasks)}; dashed: CRPI off. The higher, the better; where lines cross, neither method is better "
-        "throughout."
-    )
     figure, panels = plot.panels(len(by_neuron))
     for panel, of_neuron in zip(panels, by_neuron.values()):
         for index, network in enumerate(dict.fromkeys(row.method.network for row in of_neuron)):
@@ -154,7 +154,15 @@ def profiles(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
         plot.reference(panel, x=100)
         panel.set(xlabel="return, % of the ANN's", ylabel="episodes above, %", ylim=(0, 102))
         panel.legend(loc="lower left")
-    return plot.save(figure, out, name, alt, caption)
+    return plot.save(
+        figure,
+        out,
+        name,
+        alt="Performance profiles: share of episodes whose relative return is above a threshold, a line per method",
+        caption="Share of episodes whose return exceeds a given share of the ANN's mean return, mean over "
+        f"{', '.join(tasks)}; dashed: CRPI off. The higher, the better; where lines cross, neither method is better "
+        "throughout.",
+    )
 
 
 @plot.styled
@@ -173,11 +181,9 @@ def energy(costs: Mapping[ReportMethod, Cost], preset: Preset, out: Path, name: 
     """The ANN's energy per decision and the three sums of each network, on a logarithmic scale."""
     ways = ("ANN", "spikes only (the paper's way)", "+ analog layer once", "+ analog layer at every step")
     joules = zip(*(cost.joules(preset) for cost in costs.values()))
-    alt = f"Energy per decision of the ANN and of each spiking network, preset {preset.name}"
     figure, [panel] = plot.axes(plot.WIDTH, plot.lines(len(costs)))
     for index, (label, values) in enumerate(zip(ways, joules)):
-        microjoules = [1e6 * value for value in values]
-        panel.plot(microjoules, range(len(costs)), linestyle="", label=label, **plot.look(index))
+        panel.plot([1e6 * value for value in values], range(len(costs)), linestyle="", label=label, **plot.look(index))
     plot.labels(panel, [method.label for method in costs])
     panel.set_xscale("log")
     low, high = panel.get_xlim()
@@ -187,7 +193,9 @@ def energy(costs: Mapping[ReportMethod, Cost], preset: Preset, out: Path, name: 
     panel.grid(axis="x", color=plot.PALE, linewidth=0.6)
     panel.set_xlabel(f"energy per decision, µJ (preset {preset.name})")
     plot.key(figure)
-    return plot.save(figure, out, name, alt)
+    return plot.save(
+        figure, out, name, alt=f"Energy per decision of the ANN and of each spiking network, preset {preset.name}"
+    )
 
 
 def _comparable(rows: list[MethodRow]) -> list[MethodRow]:
@@ -258,4 +266,5 @@ def _most(values: Iterable[Estimate]) -> float:
 def _cut(values: Iterable[Estimate]) -> str:
     """A sentence where an interval goes on beyond the axis."""
     shown = list(values)
-    return _CUT if any(value.interval and 100 * value.interval.high > _most(shown) for value in shown) else ""
+    beyond = any(value.interval and 100 * value.interval.high > _most(shown) for value in shown)
+    return "A bar that ends at the edge goes on beyond it; the table has its numbers." if beyond else ""

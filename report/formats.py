@@ -1,7 +1,5 @@
 """How numbers are written: one minus sign, no sign before a zero, as many digits as mean something."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The sections on the jobs behind the numbers: gaps, runs cut short, videos, policies, provenance."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter, defaultdict
 
@@ -24,9 +22,12 @@ def summary(jobs: list[Job]) -> str:
 def gaps(jobs: list[Job]) -> Section | None:
     """Every job that didn't finish, with its cause; None where all did."""
     lacking = sorted((job for job in jobs if job.status != "ok"), key=lambda job: list(STATUSES).index(job.status))
-    rows = [[gap(job.status), *map(words, (job.task, *_names(job), job.reason, str(job.folder)))] for job in lacking]
-    columns = head("Status", "Task", "Method", "CRPI", "Why", "Folder")
-    return section("Jobs without a comparable result", Table("gaps", columns, rows))
+    table = Table(
+        "gaps",
+        columns=head("Status", "Task", "Method", "CRPI", "Why", "Folder"),
+        rows=[[gap(job.status), *map(words, (job.task, *_names(job), job.reason, str(job.folder)))] for job in lacking],
+    )
+    return section("Jobs without a comparable result", table)
 
 
 def _names(job: Job) -> tuple[str, str]:
@@ -39,53 +40,28 @@ def _names(job: Job) -> tuple[str, str]:
 def cut_short(jobs: list[Job]) -> Section | None:
     """Sums of rewards of the runs that max_decisions cut short; None where there are none."""
     rows = []
-    for job in jobs:
-        result = job.result
-        if job.status != "cut short" or not (result and result.ann):
-            continue
-        for rollouts in [result.ann, *(tried for tried in result.snn if tried.stream == "report")]:
+    for job, result in [(job, job.result) for job in jobs if job.status == "cut short" and job.result]:
+        for rollouts in filter(None, [result.ann, *(tried for tried in result.snn if tried.stream == "report")]):
             name = "ANN" if rollouts.alpha is None else f"{_names(job)[0]}, α={rollouts.alpha:g}"
             longest = max(episode.decisions for episode in rollouts.episodes)
             rows.append([*map(words, (job.task, job.obs, name)), count(longest), number(rollouts.mean_reward_sum())])
     if not rows:
         return None
-    columns = [
-        *head("Task", "Observation", "Method"),
-        Column("Decisions", "after which every episode was cut short"),
-        Column("Sum of rewards", "mean over the episodes; not a return"),
-    ]
     warning = Text(
         "max_decisions cut these episodes short. A sum of rewards over part of an episode is not a return, so these "
         "runs stand in no other table.",
         warning=True,
     )
+    columns = [
+        *head("Task", "Observation", "Method"),
+        Column("Decisions", "after which every episode was cut short"),
+        Column("Sum of rewards", "mean over the episodes; not a return"),
+    ]
     return section("Runs cut short", warning, Table("cut_short", columns, rows))
 
 
 def policies(evidence: Evidence) -> Section | None:
     """Which networks were converted; None where no job finished."""
-    columns = [
-        *head("Task", "Observation"),
-        Column("Training seed"),
-        Column("Frames", "environment steps of training"),
-        Column("Multiply-accumulates", "of the ANN, per decision"),
-        *head("SHA-256", "File"),
-    ]
-    rows = [
-        [
-            words(task),
-            words(obs),
-            number(policy.training_seed, str),
-            count(policy.frame),
-            count(sum(layer.macs for layer in policy.macs)),
-            words(sha[:12]),
-            words(policy.path, policy.route or ""),
-        ]
-        for sha, (obs, task, policy) in sorted(evidence.policies.items(), key=lambda item: (item[1][:2], item[0]))
-    ]
-    weak = [
-        Text(f"{task}: {policy.weak}", warning=True) for _, task, policy in evidence.policies.values() if policy.weak
-    ]
     seeds = Counter((task, obs, policy.training_seed) for obs, task, policy in evidence.policies.values())
     twice = [
         f"{task} ({obs}, training seed {seed})"
@@ -93,14 +69,38 @@ def policies(evidence: Evidence) -> Section | None:
         if seed is not None and times > 1
     ]
     text = f"Several files claim the same training seed: {', '.join(twice)}. They count as separate policies here."
-    claims = Text(text, warning=True) if twice else None
-    return section("Policies", claims, Table("policies", columns, rows), *weak, folded=True)
+    table = Table(
+        "policies",
+        columns=[
+            *head("Task", "Observation"),
+            Column("Training seed"),
+            Column("Frames", "environment steps of training"),
+            Column("Multiply-accumulates", "of the ANN, per decision"),
+            *head("SHA-256", "File"),
+        ],
+        rows=[
+            [
+                words(task),
+                words(obs),
+                number(policy.training_seed, str),
+                count(policy.frame),
+                count(sum(layer.macs for layer in policy.macs)),
+                words(sha[:12]),
+                words(policy.path, policy.route or ""),
+            ]
+            for sha, (obs, task, policy) in sorted(evidence.policies.items(), key=lambda item: (item[1][:2], item[0]))
+        ],
+    )
+    weak = [f"{task}: {policy.weak}" for _, task, policy in evidence.policies.values() if policy.weak]
+    warnings = [Text(warning, warning=True) for warning in weak]
+    return section("Policies", Text(text, warning=True) if twice else None, table, *warnings, folded=True)
 
 
 def provenance(evidence: Evidence) -> Section | None:
     """Versions, machines, seeds, and what it took."""
     facts: dict[str, set[str]] = defaultdict(set)
-    for result in evidence.results:
+    results = [job.result for job in evidence.jobs if job.status == "ok" and job.result]
+    for result in results:
         compute = {name: result.compute.get(name) for name in ("device", "threads", "dtype", "chunk", "renderer")}
         for name, value in {
             **result.versions,
@@ -111,12 +111,12 @@ def provenance(evidence: Evidence) -> Section | None:
         }.items():
             facts[name].add(str(value))
     seconds, computed, reused = (
-        sum(result.timing.get(name, 0) for result in evidence.results)
+        sum(result.timing.get(name, 0) for result in results)
         for name in ("seconds", "episodes_computed", "episodes_reused")
     )
+    facts["wall-clock time of the jobs"] = {f"{seconds:,.0f} s"}
+    facts["episodes"] = {f"{computed:,.0f} computed, {reused:,.0f} taken from earlier runs"}
     rows = [[words(name), Entry("; ".join(sorted(values)))] for name, values in facts.items()]
-    rows.append([words("wall-clock time of the jobs"), Entry(f"{seconds:,.0f} s")])
-    rows.append([words("episodes"), Entry(f"{computed:,.0f} computed, {reused:,.0f} taken from earlier runs")])
     text = (
         f"{evidence.conflicts} episodes stand in two results with different outcomes (other code, machine or "
         "settings); the newer result counts."

@@ -1,20 +1,27 @@
-"""Finds what there is to report: finished and failed jobs, and those that left nothing or half a file."""
+"""What a sweep set out to do, and what there is to report of it: finished and failed jobs, and those that left nothing
+or half a file.
 
-from __future__ import annotations
+sweep.json is written before a sweep's first job, so that a report can tell what is missing.
+"""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, ValidationError, model_validator
 
 from evaluation import result as results
-from evaluation.result import RESULT, Result
+from evaluation.result import RESULT, Result, finite
 from report import method
 from report.method import ReportMethod
-from report.plan import PLAN, PlannedJob, SweepPlan
 from runtime.errors import UserError
 from runtime.files import sha256_file
+from runtime.schema import Document, Record
+
+PLAN = "sweep.json"
 
 # From the best to the worst, each with its meaning; where several jobs were to fill one place in a table, the best one
 # speaks for it.
@@ -31,6 +38,45 @@ STATUSES = {
 # Options of convert.py that change none of a job's numbers.
 _BESIDE = ("store", "max_batch_bytes", "num_envs", "num_workers", "video", "save", "no_policy")
 _FOREIGN = "the sweep whose folder it lies in did not plan it; report on it by its own folder"
+
+
+class PlannedJob(Record):
+    """One job. `folder` is relative to the sweep's; `skipped`: why it will do nothing, None where it runs."""
+
+    folder: str
+    config: Annotated[dict[str, Any], BeforeValidator(finite)]
+    skipped: str | None = None
+
+
+class SweepPlan(Document):
+    """`command`: the words of the command line; `jobs`: in the order in which they run, each in a folder of its own."""
+
+    KIND: ClassVar[str] = "plan of a sweep"
+
+    version: Literal[1] = 1
+    command: list[str]
+    jobs: list[PlannedJob]
+
+    @classmethod
+    def of(cls, command: list[str], jobs: list[PlannedJob]) -> Self:
+        """Raises UserError for jobs that would overwrite each other's results, or write outside the sweep's folder."""
+        try:
+            return cls(command=command, jobs=jobs)
+        except ValidationError as error:
+            raise UserError(str(error.errors()[0]["ctx"]["error"])) from None
+
+    @model_validator(mode="after")
+    def _folders(self) -> Self:
+        folders = [PurePath(job.folder) for job in self.jobs]
+        shared = [f"{folder} ({times} jobs)" for folder, times in Counter(folders).items() if times > 1]
+        outside = [str(folder) for folder in folders if folder.is_absolute() or ".." in folder.parts]
+        if shared or outside:
+            words = f"the same folder for several jobs: {', '.join(shared)}" if shared else f"outside: {outside[0]}"
+            raise ValueError(
+                f"hydra.sweep.subdir: {words}; each job needs a folder of its own within the sweep's, such as "
+                "hydra.sweep.subdir='${hydra.job.num}'"
+            )
+        return self
 
 
 @dataclass(frozen=True)

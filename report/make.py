@@ -1,19 +1,28 @@
 """From folders of results to report.md, report.html, results.csv and figures."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from report import curves, energy_sections, episodes, figures, job_sections, numbers, pages, paper, return_sections
+from evaluation.result import EpisodeRecord, Result, RolloutRecord
+from report import curves, energy_sections, figures, job_sections, numbers, pages, paper, return_sections
 from report.evidence import Evidence, gather
 from report.jobs import collect
 from report.method import ann
 from report.pages import Page, Section, Table, Text, section
+from runtime.files import atomic_write
 
 CSV = "results.csv"
+# A row per episode.
+_COLUMNS = (
+    *("folder", "task", "obs", "policy_sha256", "training_seed", "frames", "method"),
+    *("neuron", "rule", "coding", "n_thresholds", "timesteps", "mode", "alpha", "alpha_how", "alpha_chosen"),
+    *("stream", "seed", "episode", "environment_seed", "return", "reward_sum", "decisions", "capped"),
+    *("spikes", "sops", "sops_per_decision"),
+)
 
 
 class Report(NamedTuple):
@@ -47,7 +56,7 @@ def make(folders: Sequence[str | Path], out: Path) -> Report:
     page = Page(title, lead, [part for part in sections if part])
     tables = [block for part in page.sections for block in part.blocks if isinstance(block, Table)]
     shown = [pages.for_terminal(table) for table in tables if table.name.startswith(("returns_", "controls_"))]
-    episodes.write(evidence, out / CSV)
+    _write_csv(evidence, out / CSV)
     return Report(pages.write(page, out), lines + shown)
 
 
@@ -75,3 +84,60 @@ def _observation(evidence: Evidence, obs: str, out: Path, several: bool) -> list
         energy_sections.layers(evidence, obs),
     ]
     return [part and replace(part, title=f"{part.title} ({obs})") for part in sections] if several else sections
+
+
+def _write_csv(evidence: Evidence, path: Path) -> None:
+    """Writes every episode of every finished or cut-short job. `return` is empty where max_decisions cut the episode
+    short; `alpha` and what follows from a spiking network are empty for the ANN. An ANN's episode that several jobs
+    share stands once, with the folder of the first."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_rows(evidence))
+    atomic_write(path, text.getvalue().encode())
+
+
+def _rows(evidence: Evidence) -> Iterator[dict[str, Any]]:
+    seen = set()
+    for job in evidence.jobs:
+        result = job.result
+        if result is None or result.ann is None or result.policy is None:
+            continue
+        for rollouts in [result.ann, *result.snn]:
+            for episode in rollouts.episodes:
+                key = (result.policy.sha256, tuple(episode.seed), episode.reward_sum)
+                if rollouts.alpha is not None or key not in seen:
+                    yield {"folder": str(job.folder), **_row(result, rollouts, episode)}
+                if rollouts.alpha is None:
+                    seen.add(key)
+
+
+def _row(result: Result, rollouts: RolloutRecord, episode: EpisodeRecord) -> dict[str, Any]:
+    policy, conversion, alpha = result.policy, result.conversion, result.alpha
+    assert policy and conversion and alpha
+    row: dict[str, Any] = {
+        "task": result.task,
+        "obs": result.obs,
+        "policy_sha256": policy.sha256,
+        "training_seed": policy.training_seed,
+        "frames": policy.frame,
+        "method": "ann",
+        "stream": rollouts.stream,
+        "seed": result.seeds["seed"],
+        "episode": episode.episode,
+        "environment_seed": "/".join(map(str, episode.seed)),
+        "return": episode.return_,
+        "reward_sum": episode.reward_sum,
+        "decisions": episode.decisions,
+        "capped": int(episode.capped),
+    }
+    if rollouts.alpha is not None:
+        row |= {
+            name: getattr(conversion, name) for name in _COLUMNS[_COLUMNS.index("neuron") : _COLUMNS.index("alpha")]
+        }
+        row |= {"method": f"{conversion.neuron}_{conversion.timesteps}", "alpha": rollouts.alpha}
+        row |= {"alpha_how": alpha.how, "alpha_chosen": int(rollouts.alpha == alpha.chosen)}
+    if episode.sops is not None and episode.spikes is not None:
+        sops = sum(map(sum, episode.sops))
+        row |= {"spikes": sum(map(sum, episode.spikes)), "sops": sops, "sops_per_decision": sops / episode.decisions}
+    return row

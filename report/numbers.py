@@ -1,7 +1,5 @@
 """The numbers of one place in a table, and of one row. Every statistic is `evaluation.statistics`'."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 

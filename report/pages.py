@@ -1,8 +1,6 @@
 """A page of tables, figures and text, and its two forms: Markdown with figures and videos beside it, and one HTML file
 that needs no other."""
 
-from __future__ import annotations
-
 import base64
 import os
 import re

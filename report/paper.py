@@ -1,7 +1,5 @@
 """The paper's own figures, to stand beside ours. They live in paper.json and nowhere else."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What all figures share: colours, axes, marks with their intervals, and files."""
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Mapping, Sequence

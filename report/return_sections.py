@@ -1,12 +1,10 @@
 """The sections on returns: Table 3 as the paper has it, return against α, CRPI beside its controls, and every place in
 detail."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from report import curves, figures, paper
-from report.curves import AlphaCurves
+from report.curves import AlphaCurves, OneAlpha
 from report.evidence import Evidence
 from report.formats import compact, ends, fine_percent, percent, plain, probability
 from report.numbers import Cell, MethodRow, compare
@@ -18,123 +16,130 @@ _HOW = {"off": "–", "given": "given", "honest": "selection episodes", "paper":
 def overview(obs: str, rows: list[MethodRow], tasks: list[str], out: Path) -> Section | None:
     """The paper's Table 3 beside ours, its limits, and its figure; `rows` starts with the ANN's."""
     spread = "mean return ± half a standard deviation (ddof 0, over all report episodes)"
-    columns = [
-        Column("Method", "neuron and simulation steps T", number=False),
-        Column("CRPI", "what is carried between decisions, and how α was chosen", number=False),
-        *(Column(task[:1].upper() + task[1:].replace("_", " "), f"{task}: {spread}") for task in tasks),
-        Column(
-            "APR %", "average performance ratio: mean over tasks of SNN return / ANN return, with its 95 % interval"
-        ),
-        Column(
-            "IQM %", "interquartile mean over all episodes, each relative to its task's ANN, with its 95 % interval"
-        ),
-        Column("CRPI's gain", "of the APR, paired over the same episodes, in %, with its 95 % interval"),
-        Column("P(gain) %", "probability that an episode earns more than one with CRPI off, with its 95 % interval"),
-    ]
-    body = [
-        [
-            words(row.method.network.label),
-            words(row.method.carried),
-            *(_return(row, task) for task in tasks),
-            _apr(row),
-            estimate(row.iqm, percent),
-            estimate(row.gain, percent, sign=True),
-            estimate(row.improvement, percent),
-        ]
-        for row in rows
-    ]
-    if obs == "pixels":
-        for name, timesteps, apr in paper.TRAINED_DIRECTLY:
-            blank = [Entry("") for _ in tasks]
-            theirs = Entry("", f"paper {apr:.2f}", apr / 100)
-            body.append([words(f"{name}, T={timesteps}"), words("trained directly"), *blank, theirs, *[Entry("")] * 3])
     origin = ", from pixels; ours here are from states" if obs == "state" else ""
-    caption = "Episode return, mean ± half a standard deviation (ddof 0); SOPs: synaptic operations per decision."
-    if paper.has(tasks):
-        caption += f" Lines headed “paper” are the paper's own figures{origin}."
-    table = Table(f"returns_{obs}", columns, body, caption)
+    theirs = f" Lines headed “paper” are the paper's own figures{origin}." if paper.has(tasks) else ""
+    table = Table(
+        f"returns_{obs}",
+        columns=[
+            Column("Method", "neuron and simulation steps T", number=False),
+            Column("CRPI", "what is carried between decisions, and how α was chosen", number=False),
+            *(Column(task[:1].upper() + task[1:].replace("_", " "), f"{task}: {spread}") for task in tasks),
+            Column(
+                "APR %", "average performance ratio: mean over tasks of SNN return / ANN return, with its 95 % interval"
+            ),
+            Column(
+                "IQM %", "interquartile mean over all episodes, each relative to its task's ANN, with its 95 % interval"
+            ),
+            Column("CRPI's gain", "of the APR, paired over the same episodes, in %, with its 95 % interval"),
+            Column(
+                "P(gain) %", "probability that an episode earns more than one with CRPI off, with its 95 % interval"
+            ),
+        ],
+        rows=[
+            [
+                words(row.method.network.label),
+                words(row.method.carried),
+                *(_return(row, task) for task in tasks),
+                _apr(row),
+                estimate(row.iqm, percent),
+                estimate(row.gain, percent, sign=True),
+                estimate(row.improvement, percent),
+            ]
+            for row in rows
+        ]
+        + [
+            [
+                words(f"{name}, T={timesteps}"),
+                words("trained directly"),
+                *(Entry("") for _ in tasks),
+                Entry("", f"paper {apr:.2f}", apr / 100),
+                *(Entry("") for _ in range(3)),
+            ]
+            for name, timesteps, apr in (paper.TRAINED_DIRECTLY if obs == "pixels" else [])
+        ],
+        caption="Episode return, mean ± half a standard deviation (ddof 0); SOPs: synaptic operations per decision."
+        + theirs,
+    )
     return section("Returns", table, *_limits(rows), figures.ratios(rows, out, f"apr_{obs}", obs))
 
 
 def _limits(rows: list[MethodRow]) -> list[Text]:
-    """What the table of returns can't say."""
-    texts = {
-        "An APR over some of the tasks can't be compared with one over all; the paper's is over the same tasks.": any(
-            row.counted and row.lacking for row in rows
-        ),
-        "* some of the policies or seeds that belong here are missing; see the jobs below.": any(
-            cell.reason and cell.status == "ok" for row in rows for cell in row.cells.values()
-        ),
-        "A task whose ANN earns nothing has no ratio: differences only, and doesn't count in an APR.": any(
-            cell.status == "ok" and cell.mean.value <= 0 for cell in rows[0].cells.values()
-        ),
-        "Where α was chosen on the reported episodes, as in the paper, the row is optimistic.": any(
-            row.method.variant.how == "paper" and row.counted for row in rows
-        ),
-    }
-    return [*_significance(rows), *(Text(text, warning=True) for text, holds in texts.items() if holds)]
-
-
-def _significance(rows: list[MethodRow]) -> list[Text]:
-    """How many gains on single tasks are significant, beside how many were tested; and what the marks mean."""
+    """What the table of returns can't say: how many gains on single tasks are significant, beside how many were tested,
+    what the marks mean, and what is missing."""
     compared = compare(rows)
-    cells = [cell for row in rows for cell in row.cells.values() if cell.status == "ok"]
-    texts = []
-    if compared:
-        apart = sum(p < 0.05 for p, _ in compared.values())
-        left = [
-            f"{method.label.replace('   ', ', ')} on {task}"
-            for (method, task), (_, adjusted) in compared.items()
-            if adjusted < 0.05
-        ]
-        texts.append(
+    apart = sum(p < 0.05 for p, _ in compared.values())
+    left = [
+        f"{method.label.replace('   ', ', ')} on {task}"
+        for (method, task), (_, adjusted) in compared.items()
+        if adjusted < 0.05
+    ]
+    finished = [cell for row in rows for cell in row.cells.values() if cell.status == "ok"]
+    texts = {
+        Text(
             f"Gains on single tasks: {len(compared)} could be tested, {apart} have a 95 % interval "
             f"without zero ({0.05 * len(compared):.1f} expected by chance); with Holm's adjustment for "
             f"{len(compared)} comparisons {len(left)} remain{': ' + '; '.join(left) if left else ''}."
-        )
-    if any(cell.mean.interval is None or cell.mean.mark or (cell.gain and cell.gain.mark) for cell in cells):
-        texts.append(
+        ): bool(compared),
+        Text(
             "Intervals are of 95 %, over episodes. “n=…”: fewer than ten episodes, among which a rare failure may "
             "be absent; none is given below three. “bimodal”: some episodes earn less than half of the mean, so that "
             "the interval depends on how many of them there happen to be; none is given for n < 10."
-        )
-    return [Text(text) for text in texts]
+        ): any(cell.mean.interval is None or cell.mean.mark or (cell.gain and cell.gain.mark) for cell in finished),
+        Text(
+            "An APR over some of the tasks can't be compared with one over all; the paper's is over the same tasks.",
+            warning=True,
+        ): any(row.counted and row.lacking for row in rows),
+        Text("* some of the policies or seeds that belong here are missing; see the jobs below.", warning=True): any(
+            cell.reason for cell in finished
+        ),
+        Text(
+            "A task whose ANN earns nothing has no ratio: differences only, and doesn't count in an APR.", warning=True
+        ): any(cell.status == "ok" and cell.mean.value <= 0 for cell in rows[0].cells.values()),
+        Text("Where α was chosen on the reported episodes, as in the paper, the row is optimistic.", warning=True): any(
+            row.method.variant.how == "paper" and row.counted for row in rows
+        ),
+    }
+    return [text for text, holds in texts.items() if holds]
 
 
 def over_alpha(evidence: Evidence, all_curves: list[AlphaCurves], obs: str, out: Path) -> Section | None:
     """Return against α, and one α for all tasks beside one for each."""
     if not all_curves:
         return None
-    columns = [
-        *head("Method", "Episodes", "α per task"),
-        Column("APR %, α per task", "on the episodes named"),
-        Column("One α", "the best for all tasks together, on the episodes named"),
-        Column("APR %, one α", "on the episodes named"),
-        Column("APR %, α = 0", "on the episodes named"),
-        Column("APR %, one α, reported episodes", "where all tasks played them with this α"),
-    ]
-    rows = []
-    for curve, choice in [(curve, choice) for curve in all_curves if (choice := curves.one_alpha(curve))]:
-        counts = sorted({point.n for points in curve.tasks.values() for point in points.values()})
-        several = " to ".join(str(end) for end in dict.fromkeys((counts[0], counts[-1])))
-        fresh = curves.reported_ratio(evidence, curve, choice.alpha)
-        rows.append(
-            [
-                words(curve.label),
-                words(f"{curve.which}, {several} per task and α"),
-                words(", ".join(f"{task} {alpha:g}" for task, alpha in choice.per_task.items())),
-                number(choice.apr_per_task, fine_percent),
-                number(choice.alpha, "{:g}".format),
-                *(number(ratio, fine_percent) for ratio in (choice.apr, choice.apr_off, fresh)),
-            ]
-        )
-    caption = (
-        "One α for all tasks beside one for each. Each APR but the last is measured on the episodes that the α was "
-        "chosen on, so that it is optimistic, the one with an α per task more so. The ANN's returns are those of the "
-        "report episodes."
+    table = Table(
+        f"one_alpha_{obs}",
+        columns=[
+            *head("Method", "Episodes", "α per task"),
+            Column("APR %, α per task", "on the episodes named"),
+            Column("One α", "the best for all tasks together, on the episodes named"),
+            Column("APR %, one α", "on the episodes named"),
+            Column("APR %, α = 0", "on the episodes named"),
+            Column("APR %, one α, reported episodes", "where all tasks played them with this α"),
+        ],
+        rows=[
+            _one_alpha(evidence, curve, choice)
+            for curve, choice in zip(all_curves, map(curves.one_alpha, all_curves))
+            if choice
+        ],
+        caption="One α for all tasks beside one for each. Each APR but the last is measured on the episodes that the α "
+        "was chosen on, so that it is optimistic, the one with an α per task more so. The ANN's returns are those of "
+        "the report episodes.",
     )
-    table = Table(f"one_alpha_{obs}", columns, rows, caption)
     return section("Return against α", figures.alphas(all_curves, out, f"alpha_{obs}"), table)
+
+
+def _one_alpha(evidence: Evidence, curve: AlphaCurves, choice: OneAlpha) -> list[Entry]:
+    counts = {point.n for points in curve.tasks.values() for point in points.values()}
+    several = " to ".join(map(str, sorted({min(counts), max(counts)})))
+    fresh = curves.reported_ratio(evidence, curve, choice.alpha)
+    return [
+        words(curve.label),
+        words(f"{curve.which}, {several} per task and α"),
+        words(", ".join(f"{task} {alpha:g}" for task, alpha in choice.per_task.items())),
+        number(choice.apr_per_task, fine_percent),
+        number(choice.alpha, "{:g}".format),
+        *(number(ratio, fine_percent) for ratio in (choice.apr, choice.apr_off, fresh)),
+    ]
 
 
 def controls(
@@ -146,24 +151,6 @@ def controls(
     shown = [row for row in rows if row.method.network in controlled and not row.method.variant.is_off]
     if not shown:
         return None
-    columns = [
-        *head("Method"),
-        Column("Carried", "CRPI's residual, or what a control carries instead", number=False),
-        *(
-            Column(task, "gain over plain conversion in returns, over the same episodes, with its 95 % interval")
-            for task in tasks
-        ),
-        Column("All, % of ANN", "mean gain relative to each task's ANN, with its 95 % interval"),
-    ]
-    body = [
-        [
-            words(row.method.network.label),
-            words(row.method.variant.short),
-            *(_cell_gain(row.cells[task]) for task in tasks),
-            estimate(row.gain, percent, sign=True),
-        ]
-        for row in shown
-    ]
     compared = compare(shown).values()
     apart, surviving = (sum(ps[index] < 0.05 for ps in compared) for index in (0, 1))
     lead = Text(
@@ -172,10 +159,31 @@ def controls(
         f"CRPI's residual. Gains on single tasks: {len(compared)} could be tested, {apart} have an interval without "
         f"zero, {surviving} with Holm's adjustment."
     )
+    table = Table(
+        f"controls_{obs}",
+        columns=[
+            *head("Method"),
+            Column("Carried", "CRPI's residual, or what a control carries instead", number=False),
+            *(
+                Column(task, "gain over plain conversion in returns, over the same episodes, with its 95 % interval")
+                for task in tasks
+            ),
+            Column("All, % of ANN", "mean gain relative to each task's ANN, with its 95 % interval"),
+        ],
+        rows=[
+            [
+                words(row.method.network.label),
+                words(row.method.variant.short),
+                *(_cell_gain(row.cells[task]) for task in tasks),
+                estimate(row.gain, percent, sign=True),
+            ]
+            for row in shown
+        ],
+    )
     return section(
         "CRPI beside its controls",
         lead,
-        Table(f"controls_{obs}", columns, body),
+        table,
         figures.controls(shown, out, f"controls_{obs}"),
         figures.alphas(all_curves, out, f"alpha_controls_{obs}") if all_curves else None,
     )
@@ -183,39 +191,44 @@ def controls(
 
 def details(obs: str, rows: list[MethodRow], tasks: list[str]) -> Section | None:
     """A row per method and task."""
-    columns = [
-        *head("Task", "Method", "CRPI"),
-        Column("Episodes", "report episodes, all policies together"),
-        Column("Policies", "training seeds"),
-        Column("Mean", "mean return"),
-        Column("½ std", "half a standard deviation over all report episodes, ddof 0"),
-        Column("95 % interval", "of the mean, within training seeds"),
-        Column("IQM", "interquartile mean, with its 95 % interval"),
-        Column("% of ANN", "mean return / the ANN's on the same environment seeds"),
-        Column("SOPs", "synaptic operations per decision"),
-        Column("CRPI's gain", "mean difference to CRPI off over the same episodes, with its 95 % interval"),
-        Column("p", "paired t test of that difference; below it with Holm's adjustment for all gains of this table"),
-        Column("α", "one per policy and seed of environments"),
-        Column("α from", "which episodes it was chosen on", number=False),
-        Column("Spread, environment", "standard deviation over environment seeds within a training seed"),
-        Column("Spread, training", "standard deviation of the training seeds' means; unknown with one"),
-        Column("Paper", "the paper's mean ± half a standard deviation, from pixels"),
-    ]
     # A task without any policy would fill the table with dashes; the table of returns shows it.
     absent = [task for task in tasks if all(row.cells[task].status == "skipped" for row in rows)]
     compared = compare(rows)
-    body = [
-        _detail(row, task, compared.get((row.method, task), (None, None))[1])
-        for task in tasks
-        if task not in absent
-        for row in rows
-    ]
+    table = Table(
+        f"details_{obs}",
+        columns=[
+            *head("Task", "Method", "CRPI"),
+            Column("Episodes", "report episodes, all policies together"),
+            Column("Policies", "training seeds"),
+            Column("Mean", "mean return"),
+            Column("½ std", "half a standard deviation over all report episodes, ddof 0"),
+            Column("95 % interval", "of the mean, within training seeds"),
+            Column("IQM", "interquartile mean, with its 95 % interval"),
+            Column("% of ANN", "mean return / the ANN's on the same environment seeds"),
+            Column("SOPs", "synaptic operations per decision"),
+            Column("CRPI's gain", "mean difference to CRPI off over the same episodes, with its 95 % interval"),
+            Column(
+                "p", "paired t test of that difference; below it with Holm's adjustment for all gains of this table"
+            ),
+            Column("α", "one per policy and seed of environments"),
+            Column("α from", "which episodes it was chosen on", number=False),
+            Column("Spread, environment", "standard deviation over environment seeds within a training seed"),
+            Column("Spread, training", "standard deviation of the training seeds' means; unknown with one"),
+            Column("Paper", "the paper's mean ± half a standard deviation, from pixels"),
+        ],
+        rows=[
+            _detail(row, task, compared.get((row.method, task), (None, None))[1])
+            for task in tasks
+            if task not in absent
+            for row in rows
+        ],
+    )
     note = Text(
         "Spread between training seeds and between environment seeds are kept apart: the first says how much "
         "another training run would differ, the second how much another start of the episode would."
     )
     lacking = Text(f"Not here for want of a policy: {', '.join(absent)}.") if absent else None
-    return section("Every method on every task", note, lacking, Table(f"details_{obs}", columns, body), folded=True)
+    return section("Every method on every task", note, lacking, table, folded=True)
 
 
 def _detail(row: MethodRow, task: str, adjusted: float | None) -> list[Entry]:

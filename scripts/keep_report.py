@@ -22,9 +22,9 @@ from PIL import Image
 
 from evaluation.result import RESULT
 from report.job_sections import VIDEO
+from report.jobs import PLAN
 from report.make import CSV, make
 from report.pages import FIGURES, escaped
-from report.plan import PLAN
 from runtime.errors import UserError
 
 MARKDOWN, JOBS, VIDEOS = "report.md", "jobs.tar.xz", "videos"

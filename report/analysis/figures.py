@@ -1,7 +1,5 @@
 """The figures of one analysis."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,18 +15,12 @@ from report.pages import Picture
 from report.plot import INK
 
 _STEPS = {"states": "#4b5a75", "actions": "#a86f00"}
-_PARTS = {"clipping": "#7a6f9b", "quantisation": "#56B4E9", "carry": "#E69F00", "unevenness": "#CC79A7"}
+PARTS = {"clipping": "#7a6f9b", "quantisation": "#56B4E9", "carry": "#E69F00", "unevenness": "#CC79A7"}
 
 
 @plot.styled
 def loss(analysis: Analysis, out: Path) -> Picture:
     """From the ANN's return to the converted network's, in two orders."""
-    alt = "From the ANN's return to the converted network's, split into what states and what actions cost"
-    caption = (
-        "How the ANN's return becomes the converted network's. The upper row first moves to the states that the "
-        "network visits, with the ANN's actions there (ANN|SNN), and then changes the actions; the lower row first "
-        "changes the actions in the ANN's states (SNN|ANN). Means over episodes."
-    )
     methods, ann = shown(analysis), analysis.ann.mean
     ends = [ann]
     figure, panels = plot.axes(plot.WIDTH, 1.1 + 1.6 * len(methods), len(methods), sharex=True)
@@ -36,10 +28,13 @@ def loss(analysis: Analysis, out: Path) -> Picture:
         own, ann_on_snn, snn_on_ann = method.reward_sum.mean, method.ann_on_snn.mean, method.snn_on_ann.mean
         ends += [own, ann_on_snn, snn_on_ann]
         # Each step on a line of its own: the second may lead back over the first.
-        _step(panel, -0.1, ann, ann_on_snn, "states")
-        _step(panel, 0.12, ann_on_snn, own, "actions")
-        _step(panel, 0.9, ann, snn_on_ann, "actions")
-        _step(panel, 1.12, snn_on_ann, own, "states")
+        for place, start, end, kind in (
+            (-0.1, ann, ann_on_snn, "states"),
+            (0.12, ann_on_snn, own, "actions"),
+            (0.9, ann, snn_on_ann, "actions"),
+            (1.12, snn_on_ann, own, "states"),
+        ):
+            _step(panel, place, start, end, kind)
         for x, line in ((ann, INK), (own, colour)):
             panel.axvline(x, color=line, linewidth=2, zorder=0)
         panel.set_title(name, color=colour)
@@ -47,15 +42,29 @@ def loss(analysis: Analysis, out: Path) -> Picture:
         plot.note(panel, "ANN", (ann, -0.6), INK, xytext=(4, -2), va="top")
     margin = 0.12 * (max(ends) - min(ends) or 1.0)
     panels[-1].set(xlim=(min(ends) - margin, max(ends) + margin), xlabel=unit(analysis))
-    return plot.save(figure, out, "loss", alt, caption)
+    return plot.save(
+        figure,
+        out,
+        "loss",
+        alt="From the ANN's return to the converted network's, split into what states and what actions cost",
+        caption="How the ANN's return becomes the converted network's. The upper row first moves to the states that "
+        "the network visits, with the ANN's actions there (ANN|SNN), and then changes the actions; the lower row first "
+        "changes the actions in the ANN's states (SNN|ANN). Means over episodes.",
+    )
 
 
 def _step(panel: Axes, place: float, start: float, end: float, kind: str) -> None:
     arrow = {"arrowstyle": "-|>", "color": _STEPS[kind], "linewidth": 4, "shrinkA": 0, "shrinkB": 0}
     panel.annotate("", (end, place), (start, place), arrowprops=arrow)
-    text = f"{kind} {signed(end - start)}"
     height = 7 if place % 1 > 0.5 else -16
-    plot.note(panel, text, ((start + end) / 2, place), _STEPS[kind], xytext=(0, height), ha="center")
+    plot.note(
+        panel,
+        f"{kind} {signed(end - start)}",
+        ((start + end) / 2, place),
+        _STEPS[kind],
+        xytext=(0, height),
+        ha="center",
+    )
 
 
 @plot.styled
@@ -64,7 +73,6 @@ def cosines(analysis: Analysis, out: Path) -> Picture:
     rows = [(name, colour, method.cosines, "o") for name, colour, method in shown(analysis)]
     noise = analysis.of(0.0).disturbed
     rows += [(f"ANN + {SHORT[kind]}", INKS[kind], noise[kind].cosines, "D") for kind in reversed(SHORT)]
-    alt = "Cosines of neighbouring action errors: correction, consistency and drift, by policy"
     caption = (
         "Do errors of neighbouring decisions point the same way? Large marks: means over episodes with their 95 % "
         f"interval; dots: episodes; grey bands: {paper.COSINES_SOURCE}. Diamonds: the ANN with noise of the same size "
@@ -74,7 +82,13 @@ def cosines(analysis: Analysis, out: Path) -> Picture:
     marks = [(place, cosines, colour, marker) for place, (_, colour, cosines, marker) in enumerate(rows)]
     figure = cosine_panels([row[0] for row in rows], marks)
     figure.axes[1].set_xlabel("cosine between the errors of neighbouring decisions")
-    return plot.save(figure, out, "cosines", alt, caption + sign)
+    return plot.save(
+        figure,
+        out,
+        "cosines",
+        alt="Cosines of neighbouring action errors: correction, consistency and drift, by policy",
+        caption=caption + sign,
+    )
 
 
 def cosine_panels(
@@ -102,18 +116,13 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
     if len(choice.candidates) < 2:
         return None
     alphas = [candidate.alpha for candidate in choice.candidates]
-    alt = "Correction, consistency and drift against α, beside the sum of rewards against α"
-    caption = (
-        "Two ways to choose α. Left, without any reward: the α with the least drift. Right, by return. Each on "
-        "episodes of its own, on which nothing else here is reported."
-    )
     figure, [panel, *others] = plot.axes(plot.WIDTH, 4, 1, 1 if choice.given else 2)
     for kind, colour in zip(TITLES, ("#56B4E9", "#CC79A7", INK)):
         drifts = {one.alpha: mean for one in choice.candidates if (mean := one.cosines[kind].mean)}
         low, high = zip(*(drift.ends for drift in drifts.values()))
         panel.fill_between([*drifts], low, high, color=colour, alpha=0.15)
-        means = [drift.mean for drift in drifts.values()]
-        panel.plot([*drifts], means, "o-", color=colour, markersize=4.5, label=TITLES[kind])
+        look = {"color": colour, "label": TITLES[kind], "markersize": 4.5}
+        panel.plot([*drifts], [drift.mean for drift in drifts.values()], "o-", **look)
     plot.reference(panel, y=0, style="-")
     _chosen(panel, choice.by_drift, "least drift")
     panel.set(title="calibration episodes", xlabel="α", ylabel="cosine")
@@ -127,15 +136,22 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
         _chosen(panel, choice.by_return, "most return")
         panel.set(title="selection episodes", xlabel="α", ylabel=unit(analysis))
     plot.key(figure, columns=3)
-    return plot.save(figure, out, "alpha", alt, caption)
+    return plot.save(
+        figure,
+        out,
+        "alpha",
+        alt="Correction, consistency and drift against α, beside the sum of rewards against α",
+        caption="Two ways to choose α. Left, without any reward: the α with the least drift. Right, by return. Each on "
+        "episodes of its own, on which nothing else here is reported.",
+    )
 
 
 def _chosen(panel: Axes, alpha: float, words: str) -> None:
     plot.reference(panel, x=alpha, ink=plot.CRPI, style="--")
     panel.margins(y=0.15)
     ha, x = ("right", -4) if alpha > 0.5 else ("left", 4)
-    place = {"xycoords": ("data", "axes fraction"), "xytext": (x, -3), "va": "top", "ha": ha}
-    plot.note(panel, f"{words}: α={alpha:g}", (alpha, 1), plot.CRPI, **place)
+    look = {"xycoords": ("data", "axes fraction"), "xytext": (x, -3), "va": "top", "ha": ha}
+    plot.note(panel, f"{words}: α={alpha:g}", (alpha, 1), plot.CRPI, **look)
 
 
 @plot.styled
@@ -143,12 +159,6 @@ def growth(analysis: Analysis, out: Path) -> Picture:
     """Distance from the ANN's trajectory, size of the action error, and reward, decision by decision."""
     methods, length = shown(analysis), len(analysis.ann_reward.mean)
     smooth, chaos = max(1, length // 50), analysis.chaos
-    alt = "Distance from the ANN's trajectory, action error and reward against the decision index"
-    caption = (
-        f"Paired trajectories. Bands: 95 % intervals over episodes; the lower two panels are running means over "
-        f"{smooth} decisions. The black line is the control for chaos: whatever lies above it is not the system's own "
-        "sensitivity to rounding. The dotted line is as far as two episodes with different initial states are apart."
-    )
     figure, [far, wrong, reward] = plot.axes(plot.WIDTH, 8.4, 3, height_ratios=[2, 1, 1])
     for name, colour, method in methods:
         _band(far, method.distance, colour, name)
@@ -157,8 +167,7 @@ def growth(analysis: Analysis, out: Path) -> Picture:
     plain_name, _, plain_snn = methods[0]
     for kind in ("flipped", "shuffled"):
         _band(far, plain_snn.disturbed[kind].distance, INKS[kind], f"ANN + {SHORT[kind]} ({plain_name})")
-    decisions = range(1, len(chaos.unrelated) + 1)
-    far.plot(decisions, chaos.unrelated, ":", color=plot.GREY, label="two unrelated episodes")
+    far.plot(range(1, len(chaos.unrelated) + 1), chaos.unrelated, ":", color=plot.GREY, label="two unrelated episodes")
     _band(far, chaos.distance, INK, "ANN, each action one ulp away")
     _band(reward, analysis.ann_reward, INK, smooth=smooth)
     visible = [value for value in chaos.distance.mean[1:] if value > 0]
@@ -179,7 +188,16 @@ def growth(analysis: Analysis, out: Path) -> Picture:
     )
     reward.set(title="Reward (black: ANN)", ylabel="per decision", xlabel="decision", xlim=(1, length))
     plot.key(figure)
-    return plot.save(figure, out, "growth", alt, caption)
+    return plot.save(
+        figure,
+        out,
+        "growth",
+        alt="Distance from the ANN's trajectory, action error and reward against the decision index",
+        caption=f"Paired trajectories. Bands: 95 % intervals over episodes; the lower two panels are running means "
+        f"over {smooth} decisions. The black line is the control for chaos: whatever lies above it is not the "
+        "system's own sensitivity to rounding. The dotted line is as far as two episodes with different initial states "
+        "are apart.",
+    )
 
 
 def _band(panel: Axes, curve: Curve, colour: str, label: str | None = None, smooth: int = 1) -> None:
@@ -199,11 +217,6 @@ def state_map(analysis: Analysis, out: Path) -> Picture:
     names = {"ANN": ("ANN", INK)}
     names |= {f"{method.alpha:g}": (name, colour) for name, colour, method in shown(analysis)}
     places = analysis.map
-    alt = "Trajectories and visited states in the plane of the ANN's two principal axes"
-    caption = (
-        "States in the plane in which the ANN's vary most (PCA of normalised states). First panel: the first report "
-        "episode of each policy. The others: states drawn evenly from all report episodes."
-    )
     figure, [paths, *panels] = plot.panels(len(names))
     for name, (words, colour) in names.items():
         paths.plot(*np.transpose(places.trajectories[name]), color=colour, linewidth=0.8, alpha=0.75, label=words)
@@ -217,18 +230,20 @@ def state_map(analysis: Analysis, out: Path) -> Picture:
     for panel in (paths, *panels):
         panel.set_xlabel(f"first axis, {100 * places.shares[0]:.0f} % of the variance")
     plot.key(figure, columns=4)
-    return plot.save(figure, out, "map", alt, caption)
+    return plot.save(
+        figure,
+        out,
+        "map",
+        alt="Trajectories and visited states in the plane of the ANN's two principal axes",
+        caption="States in the plane in which the ANN's vary most (PCA of normalised states). First panel: the first "
+        "report episode of each policy. The others: states drawn evenly from all report episodes.",
+    )
 
 
 @plot.styled
 def order(analysis: Analysis, out: Path) -> Picture:
     """Returns of the ANN with the converted network's errors in other orders, against the network itself."""
     methods = shown(analysis)
-    alt = "Returns of the ANN disturbed by errors of equal size, against the converted network's"
-    caption = (
-        "Size or correlation? The ANN with errors of the spiking network's size, arranged in other ways. If only the "
-        "correlation of errors mattered, the rows below the network's would lie near the ANN's."
-    )
     figure, panels = plot.axes(plot.WIDTH, 0.8 + 2.2 * len(methods), len(methods), sharex=True)
     for panel, (name, colour, method) in zip(panels, methods):
         rows = [("ANN", analysis.ann, INK), (name, method.reward_sum, colour)]
@@ -240,7 +255,14 @@ def order(analysis: Analysis, out: Path) -> Picture:
         plot.labels(panel, [row[0] for row in rows])
         panel.set_title(f"errors of {name}, root mean square {plain(method.error.mean)}", color=colour)
     panels[-1].set_xlabel(unit(analysis))
-    return plot.save(figure, out, "order", alt, caption)
+    return plot.save(
+        figure,
+        out,
+        "order",
+        alt="Returns of the ANN disturbed by errors of equal size, against the converted network's",
+        caption="Size or correlation? The ANN with errors of the spiking network's size, arranged in other ways. If "
+        "only the correlation of errors mattered, the rows below the network's would lie near the ANN's.",
+    )
 
 
 @plot.styled
@@ -250,16 +272,10 @@ def layers(analysis: Analysis, out: Path) -> Picture | None:
     if not methods:
         return None
     names = [layer.name.replace(".", ".\n", 1) for layer in methods[0][-1].layers]
-    alt = "Parts of each spiking layer's error, and cosines of neighbouring residual potentials"
-    caption = (
-        "Each layer on its own input: what clipping at the threshold, quantisation to T steps, CRPI's carry and the "
-        "uneven arrival of spikes contribute (bars; they add up vectorially to the dot), and what was wrong before "
-        "(triangle). Below: do the residual potentials of neighbouring decisions point the same way?"
-    )
     figure, [*panels, last] = plot.axes(plot.WIDTH, 2.4 * (len(methods) + 1) + 0.6, len(methods) + 1)
     for offset, (panel, (name, colour, method)) in enumerate(zip(panels, methods)):
         for place, layer in enumerate(method.layers):
-            bars = [(layer.sizes.get(part), line) for part, line in _PARTS.items()]
+            bars = [(layer.sizes.get(part), line) for part, line in PARTS.items()]
             for x, (size, line) in zip(place + 0.19 * (np.arange(len(bars)) - 1.5), bars):
                 if size is not None:
                     panel.bar(x, 100 * size.mean, 0.17, color=line)
@@ -281,7 +297,15 @@ def layers(analysis: Analysis, out: Path) -> Picture | None:
     for panel in (*panels, last):
         panel.set_xticks(range(len(names)), names)
         panel.set_xlim(-0.6, len(names) - 0.3)
-    entries = {part: (line, "s") for part, line in _PARTS.items()}
+    entries = {part: (line, "s") for part, line in PARTS.items()}
     entries |= {"whole error of the layer": (INK, "o"), "already wrong in its input": (plot.GREY, "v")}
     plot.key(figure, entries | {name: (colour, "o") for name, colour, _ in methods}, columns=3)
-    return plot.save(figure, out, "layers", alt, caption)
+    return plot.save(
+        figure,
+        out,
+        "layers",
+        alt="Parts of each spiking layer's error, and cosines of neighbouring residual potentials",
+        caption="Each layer on its own input: what clipping at the threshold, quantisation to T steps, CRPI's carry "
+        "and the uneven arrival of spikes contribute (bars; they add up vectorially to the dot), and what was wrong "
+        "before (triangle). Below: do the residual potentials of neighbouring decisions point the same way?",
+    )

@@ -1,7 +1,5 @@
 """Names and colours of an analysis' policies."""
 
-from __future__ import annotations
-
 from analysis.document import Analysis, MethodRecord
 from evaluation.summary import label as method_label
 from report import plot

@@ -1,15 +1,13 @@
 """Several analyses side by side: which claim holds for which policy."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from analysis.document import ANALYSIS, Analysis, MethodRecord
+from analysis.document import ANALYSIS, Analysis, EpisodeMean, MethodRecord
 from report import pages, paper, plot
 from report.analysis.figures import cosine_panels
 from report.analysis.labels import INKS, SHORT, TITLES, best, label, named
-from report.formats import signed
+from report.formats import plain, signed
 from report.jobs import existing
 from report.pages import Column, Entry, Page, Picture, Section, Table, Text, head, number, words
 
@@ -24,12 +22,11 @@ def collect(folders: Sequence[str | Path]) -> dict[Path, Analysis]:
     Raises UserError for a folder that doesn't exist, and where an analysis can't be read.
     """
     paths = sorted({path for folder in existing(folders) for path in folder.rglob(ANALYSIS)})
-    analyses = {path.parent: Analysis.read(path) for path in paths}
-    return dict(sorted(analyses.items(), key=lambda pair: _order(pair[1])))
-
-
-def _order(analysis: Analysis) -> tuple[str, str, str, int]:
-    return named(analysis), analysis.obs, analysis.conversion.neuron, analysis.conversion.timesteps
+    analyses = [(path.parent, Analysis.read(path)) for path in paths]
+    analyses.sort(
+        key=lambda pair: (named(pair[1]), pair[1].obs, pair[1].conversion.neuron, pair[1].conversion.timesteps)
+    )
+    return dict(analyses)
 
 
 def write(analyses: Sequence[Analysis], out: Path) -> Path:
@@ -48,11 +45,6 @@ def write(analyses: Sequence[Analysis], out: Path) -> Path:
 @plot.styled
 def cosines(analyses: Sequence[Analysis], out: Path) -> Picture:
     """Correction, consistency and drift of every policy: plain conversion, the best α, and the flipped errors."""
-    caption = (
-        f"Means over episodes with 95 % intervals. Grey bands: {paper.COSINES_SOURCE}. Where actions have one "
-        "dimension (cartpole) a cosine is a sign."
-    )
-    alt = "Correction, consistency and drift of every policy analysed"
     marks = []
     for place, analysis in enumerate(analyses):
         plain_snn, crpi = analysis.of(0.0), analysis.of(best(analysis))
@@ -63,17 +55,19 @@ def cosines(analyses: Sequence[Analysis], out: Path) -> Picture:
         ]
     figure = cosine_panels([_policy(analysis) for analysis in analyses], marks, dots=False)
     plot.key(figure, _KEY | {"ANN + errors of α = 0 with random signs": (INKS["flipped"], "D")}, columns=3)
-    return plot.save(figure, out, "overview_cosines", alt, caption)
+    return plot.save(
+        figure,
+        out,
+        "overview_cosines",
+        alt="Correction, consistency and drift of every policy analysed",
+        caption=f"Means over episodes with 95 % intervals. Grey bands: {paper.COSINES_SOURCE}. Where actions have one "
+        "dimension (cartpole) a cosine is a sign.",
+    )
 
 
 @plot.styled
 def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
     """Returns relative to the ANN's: the network, CRPI, and the ANN with the network's errors in other orders."""
-    caption = (
-        "Circles: the spiking networks. Diamonds: the ANN with errors as large as those of plain conversion, arranged "
-        "in other ways. Means over episodes with 95 % intervals. A policy whose ANN earns nothing is left out."
-    )
-    alt = "Returns of every policy analysed, relative to the ANN's"
     shown = [analysis for analysis in analyses if analysis.ann.mean > 0]
     figure, [panel] = plot.axes(plot.WIDTH, 1.2 + 0.6 * len(shown))
     for place, analysis in enumerate(shown):
@@ -88,7 +82,15 @@ def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
     plot.labels(panel, [_policy(analysis) for analysis in shown])
     panel.set_xlabel("return, % of the ANN's")
     plot.key(figure, _KEY | {f"ANN + {SHORT[kind]}": (line, "D") for kind, line in INKS.items()}, columns=3)
-    return plot.save(figure, out, "overview_returns", alt, caption)
+    return plot.save(
+        figure,
+        out,
+        "overview_returns",
+        alt="Returns of every policy analysed, relative to the ANN's",
+        caption="Circles: the spiking networks. Diamonds: the ANN with errors as large as those of plain conversion, "
+        "arranged in other ways. Means over episodes with 95 % intervals. A policy whose ANN earns nothing is left "
+        "out.",
+    )
 
 
 def _policy(analysis: Analysis) -> str:
@@ -114,9 +116,14 @@ def _verdicts(analyses: Sequence[Analysis]) -> Table:
         {claim.name: claim.verdict for claim in analysis.claims if claim.alpha == method.alpha}
         for _, analysis, method in columns
     ]
-    names = dict.fromkeys(claim.name for analysis in analyses for claim in analysis.claims)
-    rows = [[words(name), *(_sign(of_column.get(name, "")) for of_column in verdicts)] for name in names]
-    return Table("verdicts", head("claim", *(title for title, _, _ in columns)), rows)
+    return Table(
+        "verdicts",
+        columns=head("claim", *(title for title, _, _ in columns)),
+        rows=[
+            [words(name), *(_sign(of_column.get(name, "")) for of_column in verdicts)]
+            for name in dict.fromkeys(claim.name for analysis in analyses for claim in analysis.claims)
+        ],
+    )
 
 
 def _sign(verdict: str) -> Entry:
@@ -126,18 +133,23 @@ def _sign(verdict: str) -> Entry:
 def _numbers(analyses: Sequence[Analysis]) -> Table:
     sums = ("ANN", "SNN", "lost to states", "lost to actions", "states, actions first", "actions, actions first")
     others = ("correction", "consistency", "drift", "errors shuffled", "random signs", "Gaussian", "‖δ‖")
-    rows = []
-    for title, analysis, method in _columns(analyses):
-        lost = (analysis.ann, method.reward_sum, method.state, method.action, method.state_other, method.action_other)
-        drifts = (method.cosines[kind].mean for kind in TITLES)
-        noise = (method.disturbed[kind].reward_sum for kind in ("shuffled", "flipped", "gaussian"))
-        rows.append(
+    return Table(
+        "numbers",
+        columns=[*head("policy"), *map(Column, (*sums, *others))],
+        rows=[
             [
                 words(title),
-                *(number(value.mean) for value in lost),
-                *(number(value.mean if value else None, signed) for value in drifts),
-                *(number(value.mean) for value in (*noise, method.error)),
+                *map(_mean, (analysis.ann, method.reward_sum, method.state, method.action)),
+                *map(_mean, (method.state_other, method.action_other)),
+                *(_mean(method.cosines[kind].mean, signed) for kind in TITLES),
+                *(_mean(method.disturbed[kind].reward_sum) for kind in ("shuffled", "flipped", "gaussian")),
+                _mean(method.error),
             ]
-        )
-    columns = [*head("policy"), *map(Column, (*sums, *others))]
-    return Table("numbers", columns, rows, "Means over episodes; the intervals are in each analysis' own report.")
+            for title, analysis, method in _columns(analyses)
+        ],
+        caption="Means over episodes; the intervals are in each analysis' own report.",
+    )
+
+
+def _mean(value: EpisodeMean | None, write: Callable[[float], str] = plain) -> Entry:
+    return number(value.mean if value else None, write)

@@ -1,7 +1,5 @@
 """The page of one analysis: what each figure says, and the numbers behind it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,16 +84,19 @@ def _claims(analysis: Analysis) -> Table:
     methods = shown(analysis)
     claims = {(claim.name, claim.alpha): claim for claim in analysis.claims}
     texts = {claim.name: claim.text for claim in reversed(analysis.claims)}
-    rows = [
-        [words(name, texts[name]), *(_verdict(claims.get((name, method.alpha))) for *_, method in methods)]
-        for name in dict.fromkeys(claim.name for claim in analysis.claims)
-    ]
-    hint = "the small line says what must be positive"
-    columns = [Column("claim", hint, number=False), *head(*(name for name, *_ in methods))]
     meanings = "; ".join(f"{verdict}: {meaning}" for verdict, meaning in VERDICTS.items())
-    tested = f"{sum(claim.p is not None for claim in analysis.claims)} claims could be tested"
-    caption = f"{meanings}. {tested}; Holm's adjustment allows for their number."
-    return Table("claims", columns, rows, caption)
+    return Table(
+        "claims",
+        columns=[
+            Column("claim", "the small line says what must be positive", number=False),
+            *head(*(name for name, *_ in methods)),
+        ],
+        rows=[
+            [words(name, texts[name]), *(_verdict(claims.get((name, method.alpha))) for *_, method in methods)]
+            for name in dict.fromkeys(claim.name for claim in analysis.claims)
+        ],
+        caption=f"{meanings}. {_tested(analysis)} claims could be tested; Holm's adjustment allows for their number.",
+    )
 
 
 def _verdict(claim: Claim | None) -> Entry:
@@ -109,139 +110,150 @@ def _verdict(claim: Claim | None) -> Entry:
 
 
 def _loss(analysis: Analysis) -> Table:
-    columns = [
-        *head(""),
-        Column("ANN"),
-        Column("ANN|SNN", "the ANN's actions in the SNN's states, one decision each"),
-        Column("SNN|ANN", "the SNN's actions in the ANN's states"),
-        Column("SNN"),
-        Column("loss"),
-        Column("states", "ANN − ANN|SNN"),
-        Column("actions", "ANN|SNN − SNN"),
-        Column("actions first: states", "SNN|ANN − SNN"),
-        Column("actions", "ANN − SNN|ANN"),
-    ]
-    rows = []
-    for name, _, method in shown(analysis):
-        sums = (analysis.ann, method.ann_on_snn, method.snn_on_ann, method.reward_sum)
-        parts = (method.loss, method.state, method.action, method.state_other, method.action_other)
-        rows.append([words(name), *map(_mean, (*sums, *parts))])
-    caption = (
-        f"Mean {unit(analysis)}, and what is lost to states and to actions. X|Y: X's action tried out for one decision "
-        "in every state that Y visits. An action that looks good for one decision may still lead to bad states: that "
-        "is then the states' part."
+    return Table(
+        "loss",
+        columns=[
+            *head(""),
+            Column("ANN"),
+            Column("ANN|SNN", "the ANN's actions in the SNN's states, one decision each"),
+            Column("SNN|ANN", "the SNN's actions in the ANN's states"),
+            Column("SNN"),
+            Column("loss"),
+            Column("states", "ANN − ANN|SNN"),
+            Column("actions", "ANN|SNN − SNN"),
+            Column("actions first: states", "SNN|ANN − SNN"),
+            Column("actions", "ANN − SNN|ANN"),
+        ],
+        rows=[
+            [
+                words(name),
+                *map(_mean, (analysis.ann, method.ann_on_snn, method.snn_on_ann, method.reward_sum, method.loss)),
+                *map(_mean, (method.state, method.action, method.state_other, method.action_other)),
+            ]
+            for name, _, method in shown(analysis)
+        ],
+        caption=f"Mean {unit(analysis)}, and what is lost to states and to actions. X|Y: X's action tried out for one "
+        "decision in every state that Y visits. An action that looks good for one decision may still lead to bad "
+        "states: that is then the states' part.",
     )
-    return Table("loss", columns, rows, caption)
 
 
 def _cosines(analysis: Analysis) -> Table:
-    rows = []
+    leaders: dict[str, Mapping[str, Cosine]] = {}
     for name, _, method in shown(analysis):
-        rows.append(_leader(name, method.cosines))
-        rows.append(_leader(f"{name}, as the ANN's shadow", {"consistency": method.consistency_on_ann}))
+        leaders |= {name: method.cosines, f"{name}, as the ANN's shadow": {"consistency": method.consistency_on_ann}}
     for name, _, method in shown(analysis):
-        rows += [_leader(f"ANN + {SHORT[kind]} of {name}", noise.cosines) for kind, noise in method.disturbed.items()]
-    skipped = Column("skipped", "pairs of decisions without two directions to compare")
-    columns = [*head("leader"), *map(Column, TITLES.values()), skipped]
-    caption = (
-        "Means of cosines; below each, the same with large errors counting more: Σ⟨δ, ·⟩ / Σ‖δ‖‖·‖. As the ANN's "
-        "shadow the network computes in the ANN's states, where none of its errors took effect. Noise that would take "
-        "an action out of its range is subtracted instead, so at the bounds even independent noise keeps pointing "
-        "inwards: compare the network's consistency with the noise's."
+        leaders |= {f"ANN + {SHORT[kind]} of {name}": noise.cosines for kind, noise in method.disturbed.items()}
+    return Table(
+        "cosines",
+        columns=[
+            *head("leader"),
+            *map(Column, TITLES.values()),
+            Column("skipped", "pairs of decisions without two directions to compare"),
+        ],
+        rows=[[words(name), *_triple(of_one), _skipped(of_one)] for name, of_one in leaders.items()],
+        caption="Means of cosines; below each, the same with large errors counting more: Σ⟨δ, ·⟩ / Σ‖δ‖‖·‖. As the "
+        "ANN's shadow the network computes in the ANN's states, where none of its errors took effect. Noise that would "
+        "take an action out of its range is subtracted instead, so at the bounds even independent noise keeps pointing "
+        "inwards: compare the network's consistency with the noise's.",
     )
-    return Table("cosines", columns, rows, caption)
-
-
-def _leader(name: str, cosines: Mapping[str, Cosine]) -> list[Entry]:
-    skipped, pairs = max((cosine.skipped, cosine.pairs) for cosine in cosines.values())
-    return [words(name), *_triple(cosines), number(skipped, f"{skipped:,} of {pairs:,}")]
 
 
 def _triple(cosines: Mapping[str, Cosine]) -> list[Entry]:
     return [_cosine(cosines[name]) if name in cosines else Entry("–") for name in TITLES]
 
 
+def _skipped(cosines: Mapping[str, Cosine]) -> Entry:
+    skipped, pairs = max((cosine.skipped, cosine.pairs) for cosine in cosines.values())
+    return number(skipped, f"{skipped:,} of {pairs:,}")
+
+
 def _choice(analysis: Analysis) -> Table:
-    columns = [Column("α"), *map(Column, TITLES.values()), Column(f"{unit(analysis)}, selection episodes")]
-    rows = [
-        [
-            number(candidate.alpha, "{:g}".format),
-            *_triple(candidate.cosines),
-            number(sum(candidate.selection) / len(candidate.selection) if candidate.selection else None),
-        ]
-        for candidate in analysis.choice.candidates
-    ]
     return Table(
         "choice",
-        columns,
-        rows,
-        "On the calibration episodes, and on the selection episodes; neither kind is reported on elsewhere.",
+        columns=[Column("α"), *map(Column, TITLES.values()), Column(f"{unit(analysis)}, selection episodes")],
+        rows=[
+            [
+                number(candidate.alpha, "{:g}".format),
+                *_triple(candidate.cosines),
+                number(sum(candidate.selection) / len(candidate.selection) if candidate.selection else None),
+            ]
+            for candidate in analysis.choice.candidates
+        ],
+        caption="On the calibration episodes, and on the selection episodes; neither kind is reported on elsewhere.",
     )
 
 
 def _growth(analysis: Analysis) -> Table:
-    columns = [*head("decisions"), *(Column(f"{first}–{last}") for first, last in analysis.windows)]
-    rows = [[words(name), *map(_mean, method.growth)] for name, _, method in shown(analysis)]
-    rows.append([words("ANN, each action one ulp away"), *map(_mean, analysis.chaos.growth)])
+    rows = {name: method.growth for name, _, method in shown(analysis)}
+    rows["ANN, each action one ulp away"] = analysis.chaos.growth
     far = [analysis.chaos.unrelated[first - 1 : last] for first, last in analysis.windows]
-    rows.append([words("two unrelated episodes"), *(number(sum(part) / len(part) if part else None) for part in far)])
     return Table(
-        "growth", columns, rows, "Mean distance from the ANN's trajectory, in standard deviations of the ANN's states."
+        "growth",
+        columns=[*head("decisions"), *(Column(f"{first}–{last}") for first, last in analysis.windows)],
+        rows=[
+            *([words(name), *map(_mean, distances)] for name, distances in rows.items()),
+            [words("two unrelated episodes"), *(number(sum(part) / len(part) if part else None) for part in far)],
+        ],
+        caption="Mean distance from the ANN's trajectory, in standard deviations of the ANN's states.",
     )
 
 
 def _order(analysis: Analysis) -> Table:
-    columns = [*head(""), Column("SNN"), *(Column(f"ANN + {SHORT[kind]}", hint) for kind, hint in NOISES.items())]
     rows = []
     for name, _, method in shown(analysis):
         policies: list[MethodRecord | Disturbed] = [method, *(method.disturbed[kind] for kind in NOISES)]
         rows.append([words(name), *(_mean(policy.reward_sum) for policy in policies)])
         rows.append([words(f"{name}: size of the errors"), *(_mean(policy.error) for policy in policies)])
     return Table(
-        "order", columns, rows, f"Mean {unit(analysis)}, and the root mean square of ‖δ‖ that was actually added."
+        "order",
+        columns=[*head(""), Column("SNN"), *(Column(f"ANN + {SHORT[kind]}", hint) for kind, hint in NOISES.items())],
+        rows=rows,
+        caption=f"Mean {unit(analysis)}, and the root mean square of ‖δ‖ that was actually added.",
     )
 
 
 def _layers(analysis: Analysis) -> Table:
-    parts = ("clipping", "quantisation", "carry", "unevenness")
-    columns = [
-        *head("layer"),
-        Column("error", "% of the activations' root mean square"),
-        Column("inherited", "% of the activations' root mean square"),
-        *(Column(part, "% of the squared error") for part in parts),
-        Column("residuals", "cosine of neighbouring decisions"),
-    ]
-    rows = [
-        [
-            words(f"{layer.name}, {name}"),
-            *(_mean(size, percent) for size in (layer.error, layer.inherited, *map(layer.shares.get, parts))),
-            _mean(layer.residuals),
-        ]
-        for name, _, method in shown(analysis)
-        for layer in method.layers
-    ]
-    caption = (
-        "Error and inherited error in % of the activations' root mean square; the four parts in % of the squared "
-        "error, where they add up to 100 and may be negative."
+    return Table(
+        "layers",
+        columns=[
+            *head("layer"),
+            Column("error", "% of the activations' root mean square"),
+            Column("inherited", "% of the activations' root mean square"),
+            *(Column(part, "% of the squared error") for part in figures.PARTS),
+            Column("residuals", "cosine of neighbouring decisions"),
+        ],
+        rows=[
+            [
+                words(f"{layer.name}, {name}"),
+                *(
+                    _mean(size, percent)
+                    for size in (layer.error, layer.inherited, *map(layer.shares.get, figures.PARTS))
+                ),
+                _mean(layer.residuals),
+            ]
+            for name, _, method in shown(analysis)
+            for layer in method.layers
+        ],
+        caption="Error and inherited error in % of the activations' root mean square; the four parts in % of the "
+        "squared error, where they add up to 100 and may be negative.",
     )
-    return Table("layers", columns, rows, caption)
 
 
 def _provenance(analysis: Analysis) -> Table:
-    policy, conversion, timing = analysis.policy, analysis.conversion, analysis.timing
+    policy, conversion = analysis.policy, analysis.conversion
     trained = [] if policy.frame is None else [f"{policy.frame:,} frames"]
     trained += [] if policy.training_seed is None else [f"training seed {policy.training_seed}"]
     source = ", ".join([f"sha256 {policy.sha256}", *(trained or ["training not recorded"])])
     how = f"{conversion.rule}, {conversion.coding}, n_thresholds {conversion.n_thresholds}, T {conversion.timesteps}"
-    episodes = "{trials_played:.0f} played, {trials_reused:.0f} reused, {seconds:.0f} s".format(**timing)
-    machine = {name: analysis.compute[name] for name in ("device", "threads", "dtype", "chunk", "renderer")}
+    computed = ("device", "threads", "dtype", "chunk", "renderer")
     facts = {
         "created": analysis.created,
         "policy": f"{policy.path} ({source})",
         "conversion": f"{how}, mode {conversion.mode}, thresholds sha256 {conversion.thresholds_sha256}",
         "seeds": _listed(analysis.seeds),
-        "episodes": episodes,
-        "computed on": _listed(machine),
+        "episodes": "{trials_played:.0f} played, {trials_reused:.0f} reused, {seconds:.0f} s".format(**analysis.timing),
+        "computed on": _listed({name: analysis.compute[name] for name in computed}),
         "versions": _listed(analysis.versions),
     }
     return Table("provenance", head("", ""), [[words(name), words(text)] for name, text in facts.items()])
@@ -283,22 +295,25 @@ def summary(analysis: Analysis) -> list[str]:
 
 def _conclusion(analysis: Analysis) -> str:
     """What the claims say together, in sentences; none from episodes without an interval."""
-    if all(claim.p is None for claim in analysis.claims):
+    if not _tested(analysis):
         return f"{analysis.episodes} episodes are too few for any verdict; num_eval_episodes=10 gives one."
     claims = {(claim.name, claim.alpha): claim for claim in analysis.claims}
     plain_name, alpha = label(analysis, 0.0), best(analysis)
     loss = claims["loss", 0.0]
     if loss.verdict != "holds" or loss.value is None:
-        return f"No significant loss by {plain_name}, so there is nothing to explain ({_tested(analysis)})."
+        return f"No significant loss by {plain_name}, so there is nothing to explain ({_counts(analysis)})."
     parts = [texts.get(claims[name, 0.0].verdict, texts["open"]) for name, texts in _CONCLUSIONS.items()]
     lost = _with_interval(loss.value)
     sentences = [f"{plain_name} loses {lost} of the ANN's {unit(analysis)}.", "; ".join(parts) + "."]
     if (raises := claims.get(("CRPI raises return", alpha))) and raises.value:
         change = _with_interval(raises.value, sign=True)
         sentences.append(f"{label(analysis, alpha)}: {change}, {_CHANGES.get(raises.verdict, 'not significant')}.")
-    return f"{' '.join(sentences)} ({_tested(analysis)})"
+    return f"{' '.join(sentences)} ({_counts(analysis)})"
 
 
-def _tested(analysis: Analysis) -> str:
-    tested = sum(claim.p is not None for claim in analysis.claims)
-    return f"{analysis.episodes} episodes, {tested} claims tested, Holm's adjustment; the page has them all"
+def _counts(analysis: Analysis) -> str:
+    return f"{analysis.episodes} episodes, {_tested(analysis)} claims tested, Holm's adjustment; the page has them all"
+
+
+def _tested(analysis: Analysis) -> int:
+    return sum(claim.p is not None for claim in analysis.claims)

@@ -14,19 +14,15 @@ from tests.analysis.factories import record
 def by_hand(some):
     """Eqs. 31-33, one pair at a time."""
     found = {name: [] for name in cosines.NAMES}
-    for k in range(len(some.actions) - 1):
-        delta = np.array(some.actions[k], float) - some.reference[k]
-        next_action, counterfactual, after = (
-            np.array(a, float) for a in (some.actions[k + 1], some.reference[k + 1], some.after[k])
-        )
-        for name, other in zip(
-            cosines.NAMES, (counterfactual - after, next_action - counterfactual, next_action - after)
-        ):
-            if name != "consistency" and not some.branched[k]:
-                continue
-            norms = np.sqrt(sum(delta**2)) * np.sqrt(sum(other**2))
-            if min(np.sqrt(sum(delta**2)), np.sqrt(sum(other**2))) >= 1e-8:
-                found[name].append((sum(delta * other) / norms, sum(delta * other), norms))
+    actions, reference, after = (np.array(a, float) for a in (some.actions, some.reference, some.after))
+    for k in range(len(actions) - 1):
+        delta, counterfactual = actions[k] - reference[k], reference[k + 1]
+        others = (counterfactual - after[k], actions[k + 1] - counterfactual, actions[k + 1] - after[k])
+        for name, other in zip(cosines.NAMES, others):
+            sizes = np.sqrt(sum(delta**2)), np.sqrt(sum(other**2))
+            if min(sizes) >= 1e-8 and (name == "consistency" or some.branched[k]):
+                product, norms = sum(delta * other), sizes[0] * sizes[1]
+                found[name].append((product / norms, product, norms))
     return found
 
 
@@ -41,22 +37,14 @@ def test_against_the_definitions(seed, actions, decisions):
 
 
 def test_pairs_without_a_direction_or_a_branch_are_skipped_and_counted():
-    some = record(6)
-    reference = some.reference.copy()
-    reference[2] = some.actions[2]  # no error at decision 2: it is the first of one pair and the second of another
-    branched = np.array([True, True, True, False, True, True])
-    some = dataclasses.replace(some, reference=reference, branched=branched)
+    some = record(6, branched=np.array([True, True, True, False, True, True]))
+    some.reference[2] = some.actions[2]  # no error at decision 2: it is the first of one pair, the second of another
     found = cosines.of_episode(some)
-    assert (found["consistency"].pairs, found["consistency"].skipped) == (5, 2)
-    assert (found["drift"].pairs, found["drift"].skipped) == (5, 2)
+    assert {(found[name].pairs, found[name].skipped) for name in ("consistency", "drift")} == {(5, 2)}
     for name, pairs in by_hand(some).items():
         assert found[name].mean == pytest.approx(np.mean([pair[0] for pair in pairs]))
-
-
-def test_where_nothing_errs_there_is_no_cosine():
-    some = record(5)
-    found = cosines.of_episode(dataclasses.replace(some, reference=some.actions))
-    assert found["drift"] == cosines.Cosines(None, None, 4, 4)
+    some.reference[:] = some.actions
+    assert cosines.of_episode(some)["drift"] == cosines.Cosines(None, None, 5, 5), "where nothing errs there is none"
 
 
 @pytest.mark.parametrize("sign", [1, -1])

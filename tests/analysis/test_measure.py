@@ -5,13 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.stats
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from analysis import claims, measure
 from analysis.document import EpisodeMean
-from analysis.estimates import curve, estimate, paired, rounded
 from analysis.layers import NUMBERS, PARTS
+from analysis.measure import curve, estimate, paired, rounded
 from analysis.trial import FLIPPED, RECORDED
 from tests.analysis.factories import record
+
+GENERATOR = np.random.default_rng(3)
+WALKS = [GENERATOR.normal(size=(40, 3)).cumsum(axis=0) * [1.0, 100.0, 0.0] + [0, 0, 7.0] for _ in range(4)]
 
 UNIT = np.ones(3)
 WINDOWS = [[1, 2], [3, 6]]
@@ -105,8 +110,7 @@ def test_estimates_are_t_intervals_of_the_episodes_that_have_a_value():
 
 
 def test_a_curve_is_a_mean_within_its_interval():
-    generator = np.random.default_rng(0)
-    runs = [generator.normal(size=9) + np.arange(9) for _ in range(6)]
+    runs = [np.random.default_rng(seed).normal(size=9) + np.arange(9) for seed in range(6)]
     found = curve([*runs[:5], runs[5][:7]])
     assert len(found.mean) == 7
     np.testing.assert_allclose(found.mean, np.mean([run[:7] for run in runs], axis=0), rtol=1e-5)
@@ -182,4 +186,56 @@ def test_claims_of_a_loss_that_is_the_states():
 
 @pytest.mark.parametrize("first, last, expected", [((1e-3, 1e-2), (1.0, 1.0), [3.0, 2.0]), ((0.0,), (0.0,), [0.0])])
 def test_drift_claims_compare_first_and_last_window(first, last, expected):
-    assert claims.growing([means(*first), means(*last)]).values == pytest.approx(expected)
+    some = method().model_copy(update={"growth": [means(*first), means(*last)]})
+    unmoved = CHAOS.model_copy(update={"growth": [means(*last)]})
+    told = {one.name: one.value for one in claims.of_method(some, some, unmoved, "return")}
+    assert told["growing drift"].values == pytest.approx(expected)
+
+
+def test_a_distance_is_counted_in_the_spread_of_each_coordinate_that_moves():
+    unit = measure.scale(WALKS)
+    spread = np.concatenate(WALKS).std(axis=0)
+    one, other = WALKS[0].copy(), WALKS[1][:30].copy()
+    other[:, 2] = 9.0  # stands still in all that the unit was taken from
+    found = measure.distance(one, other, unit)
+    assert found.shape == (30,)
+    for k in range(30):
+        squares = [((one[k, s] - other[k, s]) / spread[s]) ** 2 for s in (0, 1)]
+        assert found[k] == pytest.approx(np.sqrt(np.mean(squares)))
+    assert (measure.distance(one, one, unit) == 0).all()
+
+
+def test_where_nothing_moves_nothing_is_apart():
+    still = np.ones((5, 2))
+    assert (measure.distance(still, still + 1, measure.scale([still])) == 0).all()
+
+
+def test_unrelated_episodes_are_as_far_apart_as_their_pairs_on_average():
+    unit = measure.scale(WALKS)
+    pairs = [measure.distance(WALKS[i], WALKS[j], unit) for i in range(4) for j in range(i)]
+    np.testing.assert_allclose(measure.unrelated(WALKS, unit), np.mean(pairs, axis=0))
+
+
+@given(st.integers(1, 1200))
+@example(500)
+def test_windows_cover_an_episode_without_gap_or_overlap(decisions):
+    windows = measure.windows_of(decisions)
+    covered = [k for first, last in windows for k in range(first, last + 1)]
+    assert covered == list(range(1, decisions + 1)) and windows[0][1] == min(10, decisions) and len(windows) <= 4
+    assert decisions != 500 or windows == [[1, 10], [11, 100], [101, 250], [251, 500]]
+
+
+def test_principal_axes_are_the_covariances_eigenvectors():
+    states = np.concatenate(WALKS)[:, :2] @ np.array([[1.0, 0.3, 2.0], [0.0, 1.0, -1.0]])
+    unit = np.array([1.0, 2.0, 5.0])
+    centre, axes, shares = measure.principal_axes(states, unit)
+    values, vectors = np.linalg.eigh(np.cov(((states - states.mean(axis=0)) / unit).T))
+    np.testing.assert_allclose(np.abs(axes @ vectors[:, [2, 1]]), np.eye(2), atol=1e-9)
+    np.testing.assert_allclose(shares, values[[2, 1]] / values.sum(), atol=1e-9)
+    assert (np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1) > 0).all()
+
+
+def test_a_single_coordinate_has_one_axis():
+    _, axes, shares = measure.principal_axes(np.arange(5.0)[:, None], np.ones(1))
+    np.testing.assert_allclose(axes, [[1], [0]])
+    np.testing.assert_allclose(shares, [1, 0])

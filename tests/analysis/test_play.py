@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import envs
-from analysis.plan import TrialPlan
 from analysis.play import Player
 from analysis.settings import AnalyzeSettings
 from analysis.store import TrialStore
+from analysis.study import TrialPlan
 from analysis.trial import DISTURBANCES, FLIPPED, GAUSSIAN, RECORDED, SHUFFLED, Trial
 from evaluation.conversion import ConversionRun
 from evaluation.episode_store import ANN

@@ -1,7 +1,5 @@
 """Results as convert.py writes them, with returns that a test chooses."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 
@@ -17,9 +15,8 @@ from evaluation.result import (
 )
 from report import method
 from report.evidence import Evidence, gather
-from report.jobs import Job
+from report.jobs import PLAN, Job, PlannedJob, SweepPlan
 from report.method import Network
-from report.plan import PLAN, PlannedJob, SweepPlan
 
 CONFIG = {
     "env_name": "cartpole_swingup",

@@ -26,9 +26,15 @@ def cell(*results, variant=HONEST):
     return row(evidence(*results), variant).cells[CARTPOLE]
 
 
+ONE = honest([100.0, 300.0], [50.0, 70.0], [90.0, 150.0])
+CHANGED = honest([100.0, 300.0], [50.0, 70.0], [90.0, 151.0], created="2026-02-01")
+OLD = result([100.0] * 3, {0.0: [0.0] * 3, 0.8: [80.0] * 3}, alpha=[0.0, 0.8], chosen=0.8, created="2026-01-01")
+NEW = result([100.0] * 2, {0.0: [0.0] * 2, 0.2: [20.0] * 2}, alpha=[0.0, 0.2], chosen=0.2, created="2026-02-01")
+SEEDS = [honest([100.0], [0.0], [mean], seed=seed) for seed, mean in ((1, 10.0), (2, 30.0))]
+
+
 def test_one_policy():
-    one = honest([100.0, 300.0], [50.0, 70.0], [90.0, 150.0])
-    on, off = cell(one), cell(one, variant=OFF)
+    on, off = cell(ONE), cell(ONE, variant=OFF)
     assert (on.status, on.mean.n, on.policies, on.alphas) == ("ok", 2, 1, (0.4,))
     assert (on.mean.value, on.half_std, on.ratio) == (120.0, 15.0, 0.6)
     assert on.gain.value == pytest.approx(60.0)
@@ -80,25 +86,21 @@ def test_no_gain_over_other_episodes():
     assert found.cells[CARTPOLE].gain is None and found.gain is None
 
 
-def test_episodes_that_two_results_hold_count_once_and_of_two_outcomes_the_newer():
-    one = honest([100.0, 300.0], [50.0, 70.0], [90.0, 150.0])
-    changed = honest([100.0, 300.0], [50.0, 70.0], [90.0, 151.0], created="2026-02-01")
-    for results, conflicts, mean in (((one, one), 0, 120.0), ((one, changed), 1, 120.5), ((changed, one), 1, 120.5)):
-        assert evidence(*results).conflicts == conflicts
-        assert (cell(*results).mean.n, cell(*results).mean.value) == (2, mean)
-
-
-def test_the_newer_choice_of_alpha_replaces_the_older_with_its_episodes():
-    old = result([100.0] * 3, {0.0: [0.0] * 3, 0.8: [80.0] * 3}, alpha=[0.0, 0.8], chosen=0.8, created="2026-01-01")
-    new = result([100.0] * 2, {0.0: [0.0] * 2, 0.2: [20.0] * 2}, alpha=[0.0, 0.2], chosen=0.2, created="2026-02-01")
-    for order in ((old, new), (new, old)):
-        found = cell(*order)
-        assert (found.mean.value, found.mean.n, found.alphas) == (20.0, 2, (0.2,))
-
-
-def test_another_base_seed_adds_episodes():
-    found = cell(honest([100.0], [0.0], [10.0], seed=1), honest([100.0], [0.0], [30.0], seed=2))
-    assert (found.mean.value, found.mean.n, found.policies) == (20.0, 2, 1)
+@pytest.mark.parametrize(
+    "results, conflicts, mean, alpha",
+    [
+        ((ONE, ONE), 0, 120.0, 0.4),  # what two hold counts once
+        ((ONE, CHANGED), 1, 120.5, 0.4),  # of two outcomes the newer
+        ((CHANGED, ONE), 1, 120.5, 0.4),
+        ((OLD, NEW), 0, 20.0, 0.2),  # the newer choice of α replaces the older with its episodes
+        ((NEW, OLD), 0, 20.0, 0.2),
+        (SEEDS, 0, 20.0, 0.4),  # another base seed adds episodes
+    ],
+)
+def test_several_results_of_one_policy(results, conflicts, mean, alpha):
+    found = cell(*results)
+    assert (found.mean.value, found.mean.n, found.policies, found.alphas) == (mean, 2, 1, (alpha,))
+    assert evidence(*results).conflicts == conflicts
 
 
 def test_the_papers_way_is_a_row_of_its_own():
