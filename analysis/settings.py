@@ -1,8 +1,6 @@
 """The options of an analysis, checked before anything is read, computed or written."""
 
-from __future__ import annotations
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from evaluation.settings import ConversionSettings
 from runtime.schema import Whole
@@ -14,14 +12,9 @@ class AnalyzeSettings(ConversionSettings):
     `layer_decisions`: decisions per episode at which the layers are taken apart.
     """
 
+    # Errors of one episode are replayed in another, and an interval over one episode says nothing.
+    num_eval_episodes: Whole = Field(ge=2)
     layer_decisions: Whole = Field(ge=0)
-
-    @model_validator(mode="after")
-    def _enough(self) -> AnalyzeSettings:
-        if self.num_eval_episodes < 2:
-            # Errors of one episode are replayed in another, and an interval over one episode says nothing.
-            raise ValueError(f"num_eval_episodes={self.num_eval_episodes}: an analysis needs at least 2")
-        return self
 
     @property
     def compared(self) -> tuple[float, ...]:

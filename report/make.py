@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,18 +44,21 @@ def make(folders: Sequence[str | Path], out: Path) -> Report:
     kinds = evidence.observations()
     if paper.has(task for obs in kinds for task in evidence.tasks(obs)):
         lead.append(Text(f"Lines headed “paper” are not ours: {paper.SOURCE}."))
-    sections = [part for obs in kinds for part in _observation(evidence, obs, out, several=len(kinds) > 1)]
-    sections += [
+    sections = [
+        *(part for obs in kinds for part in _observation(evidence, obs, out, several=len(kinds) > 1)),
         job_sections.gaps(jobs),
         job_sections.cut_short(jobs),
         job_sections.videos(jobs),
         job_sections.policies(evidence),
         job_sections.provenance(evidence),
     ]
-    title = "Conversion of policies to spiking networks"
-    page = Page(title, lead, [part for part in sections if part])
-    tables = [block for part in page.sections for block in part.blocks if isinstance(block, Table)]
-    shown = [pages.for_terminal(table) for table in tables if table.name.startswith(("returns_", "controls_"))]
+    page = Page("Conversion of policies to spiking networks", lead, [part for part in sections if part])
+    shown = [
+        pages.for_terminal(block)
+        for part in page.sections
+        for block in part.blocks
+        if isinstance(block, Table) and block.name.startswith(("returns_", "controls_"))
+    ]
     _write_csv(evidence, out / CSV)
     return Report(pages.write(page, out), lines + shown)
 
@@ -97,19 +100,18 @@ def _write_csv(evidence: Evidence, path: Path) -> None:
     atomic_write(path, text.getvalue().encode())
 
 
-def _rows(evidence: Evidence) -> Iterator[dict[str, Any]]:
-    seen = set()
+def _rows(evidence: Evidence) -> Iterable[dict[str, Any]]:
+    rows: dict[Hashable, dict[str, Any]] = {}
     for job in evidence.jobs:
         result = job.result
         if result is None or result.ann is None or result.policy is None:
             continue
         for rollouts in [result.ann, *result.snn]:
+            played = () if rollouts.alpha is None else (job.folder, rollouts.alpha, rollouts.stream)
             for episode in rollouts.episodes:
-                key = (result.policy.sha256, tuple(episode.seed), episode.reward_sum)
-                if rollouts.alpha is not None or key not in seen:
-                    yield {"folder": str(job.folder), **_row(result, rollouts, episode)}
-                if rollouts.alpha is None:
-                    seen.add(key)
+                key = (result.policy.sha256, tuple(episode.seed), episode.reward_sum, *played)
+                rows.setdefault(key, {"folder": str(job.folder), **_row(result, rollouts, episode)})
+    return rows.values()
 
 
 def _row(result: Result, rollouts: RolloutRecord, episode: EpisodeRecord) -> dict[str, Any]:

@@ -102,27 +102,24 @@ def mark(
     panel.plot(scale * np.array(episodes), place + spread, ".", color=ink, alpha=0.3, markersize=4, markeredgewidth=0)
     if value.interval:
         panel.plot([scale * end for end in value.interval], [place, place], color=ink, linewidth=2.2)
-    look: Any = {"markersize": 7 if marker == "o" else 5, "markeredgecolor": "white", "markeredgewidth": 0.8}
-    panel.plot(scale * value.value, place, marker, color=ink, **look)
+    size = 7 if marker == "o" else 5
+    panel.plot(
+        scale * value.value, place, marker, color=ink, markersize=size, markeredgecolor="white", markeredgewidth=0.8
+    )
 
 
 def reference(panel: Axes, x: float | None = None, y: float | None = None, ink: str = GREY, style: str = ":") -> None:
     """A thin line at a value that others are compared with."""
-    if x is not None:
-        panel.axvline(x, color=ink, linewidth=1, linestyle=style, zorder=0)
-    if y is not None:
-        panel.axhline(y, color=ink, linewidth=1, linestyle=style, zorder=0)
+    for draw, value in ((panel.axvline, x), (panel.axhline, y)):
+        if value is not None:
+            draw(value, color=ink, linewidth=1, linestyle=style, zorder=0)
 
 
 def key(figure: Figure, entries: Mapping[str, tuple[str, str]] | None = None, columns: int = 2) -> None:
-    """A legend below everything: name → (colour, marker), or else of all that is labelled."""
-    if entries is None:
-        handles = {name: handle for panel in figure.axes for handle, name in zip(*panel.get_legend_handles_labels())}
-    else:
-        panel = figure.axes[0]
-        handles = {
-            name: panel.plot([], [], marker, color=ink, linestyle="")[0] for name, (ink, marker) in entries.items()
-        }
+    """A legend below everything: of all that is labelled, and of `entries`: name → (colour, marker)."""
+    for name, (ink, marker) in (entries or {}).items():
+        figure.axes[0].plot([], [], marker, color=ink, linestyle="", label=name)
+    handles = {name: handle for panel in figure.axes for handle, name in zip(*panel.get_legend_handles_labels())}
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(columns, len(handles)))
 
 

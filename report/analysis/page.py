@@ -45,23 +45,26 @@ def write(analysis: Analysis, out: Path) -> Path:
     disk refuses."""
     conversion, choice, policy = analysis.conversion, analysis.choice, named(analysis)
     neuron = conversion.neuron.upper()
-    lead = [
+    agree = "agree" if choice.by_drift == choice.by_return else "disagree"
+    lead = {
         Text(
             f"{policy} from {'pixels' if analysis.obs == 'pixels' else 'state'}, {neuron} neurons, "
             f"T={conversion.timesteps}: {analysis.episodes} report episodes, seed {analysis.seeds['seed']}. Square "
             "brackets: 95 % t intervals over episodes."
-        )
-    ]
-    if not choice.given:
-        agree = "agree" if choice.by_drift == choice.by_return else "disagree"
-        chosen = f"α={choice.by_return:g} by return, α={choice.by_drift:g} by least drift, which needs no rewards"
-        lead.append(Text(f"The two ways of choosing α {agree}: {chosen}."))
-    warnings = {
-        "max_decisions cut the episodes short. A sum of rewards over part of an episode is not a return, and says "
-        "nothing about the conversion.": analysis.capped,
-        "Actions have one dimension: each cosine between two errors is only a sign, +1 or −1.": analysis.actions == 1,
+        ): True,
+        Text(
+            f"The two ways of choosing α {agree}: α={choice.by_return:g} by return, α={choice.by_drift:g} by least "
+            "drift, which needs no rewards."
+        ): not choice.given,
+        Text(
+            "max_decisions cut the episodes short. A sum of rewards over part of an episode is not a return, and says "
+            "nothing about the conversion.",
+            warning=True,
+        ): analysis.capped,
+        Text(
+            "Actions have one dimension: each cosine between two errors is only a sign, +1 or −1.", warning=True
+        ): analysis.actions == 1,
     }
-    lead += [Text(text, warning=True) for text, holds in warnings.items() if holds]
     over_alpha, layers = figures.over_alpha(analysis, out), figures.layers(analysis, out)
     sections = [
         section("Claims", _claims(analysis)),
@@ -77,7 +80,8 @@ def write(analysis: Analysis, out: Path) -> Path:
         section("Provenance", _provenance(analysis), folded=True),
     ]
     title = f"Why {policy} loses return: error amplification under {neuron}, T={conversion.timesteps}"
-    return pages.write(Page(title, lead, [part for part in sections if part]), out)
+    texts = [text for text, holds in lead.items() if holds]
+    return pages.write(Page(title, texts, [part for part in sections if part]), out)
 
 
 def _claims(analysis: Analysis) -> Table:

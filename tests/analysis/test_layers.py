@@ -48,11 +48,9 @@ def test_the_parts_add_up_to_the_error_under_crpi_too(rule, coding):
     assert (found[:, :, 3 + PARTS.index("carry")] > 0).any(), "CRPI moves the start"
     for index, layer in enumerate(seen.layers):
         mean = layer.currents.mean(0).clamp(min=0)
-        np.testing.assert_allclose(found[:, index, 0], (mean**2).flatten(1).mean(1))
-        np.testing.assert_allclose(found[:, index, 1], ((layer.decoded - mean) ** 2).flatten(1).mean(1))
-        np.testing.assert_allclose(found[:, index, 2], ((mean - layer.ann) ** 2).flatten(1).mean(1))
         above = (mean - CASE.theta(index, mean)).clamp(min=0)
-        np.testing.assert_allclose(found[:, index, 3], (above**2).flatten(1).mean(1))
+        squares = [(part**2).flatten(1).mean(1) for part in (mean, layer.decoded - mean, mean - layer.ann, above)]
+        np.testing.assert_allclose(found[:, index, :4], torch.stack(squares, 1))
 
 
 def test_cosines_of_neighbouring_residuals_by_row_and_layer():

@@ -10,7 +10,7 @@ from analysis.play import Player
 from analysis.settings import AnalyzeSettings
 from analysis.store import TrialStore
 from analysis.study import TrialPlan
-from analysis.trial import DISTURBANCES, FLIPPED, GAUSSIAN, RECORDED, SHUFFLED, Trial
+from analysis.trial import DISTURBANCES, FLIPPED, ORDERED, RECORDED, SHUFFLED, Trial
 from evaluation.conversion import ConversionRun
 from evaluation.episode_store import ANN
 from evaluation.rollout import Environments
@@ -120,15 +120,12 @@ def test_disturbed_leaders_do_what_the_ann_would_and_more(house):
     sources = [*errors[1:], errors[0]]
     plan = house.plan.disturbed(0.6)
     assert set(plan) == {*RECORDED, FLIPPED}
-    for kind in RECORDED:
-        records = house.play(plan[kind])
-        assert all((np.abs(record.errors) > 0).all() and record.branched.any() for record in records)
-        for record, source in zip(records, sources):
-            added = np.abs(record.errors)
-            if kind == SHUFFLED:
-                added, source = np.sort(added, axis=0), np.sort(source, axis=0)
-            if kind != GAUSSIAN:
-                np.testing.assert_allclose(added, source, atol=1e-6)
+    played = {kind: house.play(plan[kind]) for kind in RECORDED}
+    for record in (record for records in played.values() for record in records):
+        assert (np.abs(record.errors) > 0).all() and record.branched.any()
+    for ordered, shuffled, source in zip(played[ORDERED], played[SHUFFLED], sources):
+        np.testing.assert_allclose(np.abs(ordered.errors), source, atol=1e-6)
+        np.testing.assert_allclose(np.sort(np.abs(shuffled.errors), 0), np.sort(source, 0), atol=1e-6)
     for record in house.play(house.plan.moved()):
         np.testing.assert_array_equal(np.nextafter(record.reference, 0), record.actions)
         assert not record.branched.any()

@@ -27,7 +27,7 @@ def test_plain_conversion_is_always_compared(asked, compared):
 @pytest.mark.parametrize(
     "changes, said",
     [
-        (dict(num_eval_episodes=1), "num_eval_episodes=1"),
+        (dict(num_eval_episodes=1), "num_eval_episodes=1: must be an integer of at least 2"),
         (dict(layer_decisions=-1), "layer_decisions=-1"),
         (dict(layer_decisions=1.5), "layer_decisions=1.5"),
         (dict(layer_decisions=True), "layer_decisions=true"),

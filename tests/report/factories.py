@@ -127,8 +127,15 @@ def honest(ann, off, on, **changes):
 
 def failed(values, cause="no such thing"):
     """A run that failed."""
-    task, obs = values["env_name"], values["obs"]
-    return Result(status="failed", cause=cause, created="2026", config=values, versions={}, task=task, obs=obs)
+    return Result(
+        status="failed",
+        cause=cause,
+        created="2026",
+        config=values,
+        versions={},
+        task=values["env_name"],
+        obs=values["obs"],
+    )
 
 
 def evidence(*found: Result | Job) -> Evidence:
@@ -140,10 +147,10 @@ def evidence(*found: Result | Job) -> Evidence:
 
 def write_plan(folder: Path, configs: dict, skipped: dict | None = None) -> SweepPlan:
     """Writes sweep.json: job folder → configuration."""
-    jobs = [
-        PlannedJob(folder=name, config=values, skipped=(skipped or {}).get(name)) for name, values in configs.items()
-    ]
-    plan = SweepPlan(command=["+paper=table3"], jobs=jobs)
+    plan = SweepPlan(
+        command=["+paper=table3"],
+        jobs=[PlannedJob(folder=name, config=one, skipped=(skipped or {}).get(name)) for name, one in configs.items()],
+    )
     plan.write(folder / PLAN)
     return plan
 

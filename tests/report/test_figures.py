@@ -35,10 +35,8 @@ def test_an_interval_without_bound_does_not_set_the_scale(tmp_path, drawn, high,
 @pytest.mark.parametrize("ratios", [(0.5, 1.9), (1.9, 0.5)])
 def test_no_point_against_alpha_is_cut_off(tmp_path, drawn, ratios):
     """Panels share their axis; the first one's points once set it for all."""
-    curves = []
-    for timesteps, ratio in zip((8, 32), ratios):
-        tasks = {"a": {0.0: Estimate(ratio, Interval(0.9 * ratio, 1.1 * ratio), 2)}}
-        curves.append(AlphaCurves(network(SNN_ts=timesteps), "residual", "report", tasks))
+    points = [Estimate(ratio, Interval(0.9 * ratio, 1.1 * ratio), 2) for ratio in ratios]
+    curves = [AlphaCurves(network(), "residual", "report", {"a": {0.0: point}}) for point in points]
     figures.alphas(curves, tmp_path, "a")
     for axes in drawn[0].axes:
         bottom, top = axes.get_ylim()
