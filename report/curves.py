@@ -93,7 +93,12 @@ def _tasks(evidence: Evidence, network: Network, mode: str, stream: str) -> dict
         level = _ann_return(evidence, network, task)
         # A task whose ANN earns nothing has no ratio, and no place here.
         if level > 0 and len(shared := _shared(by_alpha)) >= 3:
-            curves[task] = {alpha: statistics.mean(_relative(shared[alpha], level)) for alpha in sorted(shared)}
+            curves[task] = {
+                alpha: statistics.mean(
+                    [[episode.reward_sum / level for episode in episodes.values()] for episodes in strata.values()]
+                )
+                for alpha, strata in sorted(shared.items())
+            }
     return curves
 
 
@@ -116,7 +121,3 @@ def _shared(by_alpha: dict[float, Strata]) -> dict[float, Strata]:
 def _ann_return(evidence: Evidence, network: Network, task: str) -> float:
     """Its mean."""
     return float(np.mean([episode.reward_sum for episode in evidence.episodes(ann(network.obs), task)]))
-
-
-def _relative(strata: Strata, level: float) -> list[list[float]]:
-    return [[episode.reward_sum / level for episode in episodes.values()] for episodes in strata.values()]

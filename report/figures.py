@@ -68,8 +68,14 @@ def alphas(all_curves: list[AlphaCurves], out: Path, name: str) -> Picture:
 def timesteps(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     """APR against T per neuron, dashed with CRPI off; None where no neuron has two values of T."""
     lines = _several_steps(_joined(_comparable(rows)))
-    alt = "Average performance ratio against simulation steps, a line per method"
-    return _against(lines, _steps, "simulation steps T per decision", out, name, alt)
+    return _against(
+        lines,
+        _steps,
+        "simulation steps T per decision",
+        out,
+        name,
+        alt="Average performance ratio against simulation steps, a line per method",
+    )
 
 
 @plot.styled
@@ -104,9 +110,14 @@ def timesteps_by_task(rows: list[MethodRow], tasks: list[str], out: Path, name: 
 
 def operations(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
     """APR against synaptic operations per decision, a point per method; None where nothing was counted."""
-    alt = "Average performance ratio against synaptic operations per decision, a point per method"
-    lines = _joined(_comparable(rows))
-    return _against(lines, lambda row: row.sops or 1.0, "synaptic operations per decision", out, name, alt)
+    return _against(
+        _joined(_comparable(rows)),
+        lambda row: row.sops or 1.0,
+        "synaptic operations per decision",
+        out,
+        name,
+        alt="Average performance ratio against synaptic operations per decision, a point per method",
+    )
 
 
 @plot.styled
@@ -117,8 +128,7 @@ def _against(
     if not lines:
         return None
     shown = [apr for of_line in lines.values() for row in of_line if (apr := row.apr)]
-    tasks = next(iter(lines.values()))[0].counted
-    caption = f"Over {', '.join(tasks)}; a method that lacks one of them is left out. Open: CRPI off. {_cut(shown)}"
+    tasks = ", ".join(next(iter(lines.values()))[0].counted)
     figure, [panel] = plot.axes(plot.WIDTH, 4.8)
     for label, of_line in lines.items():
         points = [(x(row), row.apr) for row in sorted(of_line, key=x) if row.apr]
@@ -130,6 +140,7 @@ def _against(
     panel.set(xlabel=xlabel, ylabel="average performance ratio, %")
     panel.set_ylim(0, min(panel.get_ylim()[1], _most(shown)))
     plot.key(figure, columns=3)
+    caption = f"Over {tasks}; a method that lacks one of them is left out. Open: CRPI off. {_cut(shown)}"
     return plot.save(figure, out, name, alt, caption.strip())
 
 

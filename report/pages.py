@@ -20,12 +20,12 @@ FIGURES = "figures"
 @dataclass(frozen=True)
 class Entry:
     """One place in a table. `note`: a second, smaller line, its parts separated by "; "; `sort`: what the column sorts
-    by (None: last, whatever the direction); `mark`: "" or why it holds no number ("failed", "missing", ...)."""
+    by (None: last, whatever the direction); `mark`: set apart, as where a number is missing."""
 
     text: str
     note: str = ""
     sort: float | str | None = None
-    mark: str = ""
+    mark: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def estimate(value: Estimate | None, write: Callable[..., str] = plain, sign: bo
 
 def gap(status: str, reason: str = "") -> Entry:
     """A place without a number: the status, never a zero."""
-    return Entry(status, mark=status, note=reason if len(reason) <= 60 else "")
+    return Entry(status, mark=True, note=reason if len(reason) <= 60 else "")
 
 
 def write(page: Page, out: Path, name: str = "report") -> Path:

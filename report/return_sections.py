@@ -274,7 +274,7 @@ def _return(row: MethodRow, task: str) -> Entry:
     value, text = _printed(row, task)
     theirs = f"paper {text}" if value is not None else ""
     if cell.status != "ok":
-        return Entry(cell.status, theirs, mark=cell.status)
+        return Entry(cell.status, theirs, mark=True)
     ours = f"{plain(cell.mean.value)} ± {plain(cell.half_std)}" + ("*" if cell.reason else "")
     chosen = f"α={_alphas(cell)}" if cell.alphas and row.method.variant.how != "given" else ""
     operations = "" if cell.sops is None else f"{compact(cell.sops)} SOPs"

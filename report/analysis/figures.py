@@ -73,11 +73,6 @@ def cosines(analysis: Analysis, out: Path) -> Picture:
     rows = [(name, colour, method.cosines, "o") for name, colour, method in shown(analysis)]
     noise = analysis.of(0.0).disturbed
     rows += [(f"ANN + {SHORT[kind]}", INKS[kind], noise[kind].cosines, "D") for kind in reversed(SHORT)]
-    caption = (
-        "Do errors of neighbouring decisions point the same way? Large marks: means over episodes with their 95 % "
-        f"interval; dots: episodes; grey bands: {paper.COSINES_SOURCE}. Diamonds: the ANN with noise of the same size "
-        "in place of the spiking network's errors (those at α = 0)."
-    )
     sign = " Actions have one dimension here, so each cosine is a sign." if analysis.actions == 1 else ""
     marks = [(place, cosines, colour, marker) for place, (_, colour, cosines, marker) in enumerate(rows)]
     figure = cosine_panels([row[0] for row in rows], marks)
@@ -87,7 +82,9 @@ def cosines(analysis: Analysis, out: Path) -> Picture:
         out,
         "cosines",
         alt="Cosines of neighbouring action errors: correction, consistency and drift, by policy",
-        caption=caption + sign,
+        caption="Do errors of neighbouring decisions point the same way? Large marks: means over episodes with their "
+        f"95 % interval; dots: episodes; grey bands: {paper.COSINES_SOURCE}. Diamonds: the ANN with noise of the same "
+        f"size in place of the spiking network's errors (those at α = 0).{sign}",
     )
 
 
@@ -121,8 +118,8 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
         drifts = {one.alpha: mean for one in choice.candidates if (mean := one.cosines[kind].mean)}
         low, high = zip(*(drift.ends for drift in drifts.values()))
         panel.fill_between([*drifts], low, high, color=colour, alpha=0.15)
-        look = {"color": colour, "label": TITLES[kind], "markersize": 4.5}
-        panel.plot([*drifts], [drift.mean for drift in drifts.values()], "o-", **look)
+        means = [drift.mean for drift in drifts.values()]
+        panel.plot([*drifts], means, "o-", color=colour, markersize=4.5, label=TITLES[kind])
     plot.reference(panel, y=0, style="-")
     _chosen(panel, choice.by_drift, "least drift")
     panel.set(title="calibration episodes", xlabel="α", ylabel="cosine")

@@ -22,11 +22,12 @@ def collect(folders: Sequence[str | Path]) -> dict[Path, Analysis]:
     Raises UserError for a folder that doesn't exist, and where an analysis can't be read.
     """
     paths = sorted({path for folder in existing(folders) for path in folder.rglob(ANALYSIS)})
-    analyses = [(path.parent, Analysis.read(path)) for path in paths]
-    analyses.sort(
-        key=lambda pair: (named(pair[1]), pair[1].obs, pair[1].conversion.neuron, pair[1].conversion.timesteps)
-    )
-    return dict(analyses)
+    analyses = {path.parent: Analysis.read(path) for path in paths}
+    return dict(sorted(analyses.items(), key=lambda pair: _order(pair[1])))
+
+
+def _order(analysis: Analysis) -> tuple[str, str, str, int]:
+    return named(analysis), analysis.obs, analysis.conversion.neuron, analysis.conversion.timesteps
 
 
 def write(analyses: Sequence[Analysis], out: Path) -> Path:
@@ -127,7 +128,7 @@ def _verdicts(analyses: Sequence[Analysis]) -> Table:
 
 
 def _sign(verdict: str) -> Entry:
-    return Entry(_SIGNS.get(verdict, ""), mark=verdict if verdict == "contrary" else "")
+    return Entry(_SIGNS.get(verdict, ""), mark=verdict == "contrary")
 
 
 def _numbers(analyses: Sequence[Analysis]) -> Table:

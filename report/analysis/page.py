@@ -109,8 +109,8 @@ def _verdict(claim: Claim | None) -> Entry:
     if claim.value is None:
         return Entry(claim.verdict, "no pair of errors had a direction")
     unit = "" if claim.unit in ("cosine", "return", "sum of rewards") else f" {claim.unit}"
-    mark = "contrary" if claim.verdict == "contrary" else ""
-    return Entry(claim.verdict, f"{_with_interval(claim.value, sign=True)}{unit}", claim.value.mean, mark)
+    note = f"{_with_interval(claim.value, sign=True)}{unit}"
+    return Entry(claim.verdict, note, claim.value.mean, mark=claim.verdict == "contrary")
 
 
 def _loss(analysis: Analysis) -> Table:
