@@ -49,7 +49,8 @@ class PlannedJob(Record):
 
 
 class SweepPlan(Document):
-    """`command`: the words of the command line; `jobs`: in the order in which they run, each in a folder of its own."""
+    """sweep.json. `command`: the words of the command line; `jobs`: in the order in which they run, each in a folder of
+    its own."""
 
     KIND: ClassVar[str] = "plan of a sweep"
 
