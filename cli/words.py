@@ -129,9 +129,9 @@ def check(program: str, words: list[str]) -> list[Override]:
         overrides = [part for override in overrides for part in _gymnasium(override)]
     # Gymnasium's tasks are always observed from state.
     named = [override for override in overrides if override.key_or_group == "env_name"]
-    if named and not any(override.key_or_group == "obs" for override in overrides):
-        if all(tasks.is_gymnasium(str(value)) for value in _values(named[-1])):
-            overrides += OverridesParser.create().parse_overrides(["obs=state"])
+    observed = any(override.key_or_group == "obs" for override in overrides)
+    if named and not observed and all(tasks.is_gymnasium(str(value)) for value in _values(named[-1])):
+        overrides += OverridesParser.create().parse_overrides(["obs=state"])
     return overrides
 
 

@@ -80,7 +80,7 @@ class VectorEnv:
             "max_decisions": max_decisions,
             "render_device": render_device,
         }
-        self.task, self.obs, self.num_envs = task, obs, num_envs
+        self.num_envs = num_envs
         self.num_workers = min(num_envs, len(os.sched_getaffinity(0)) if num_workers is None else num_workers)
         self._state = np.full(num_envs, _OVER)
         self._pending: deque[tuple[np.ndarray, list[_Part]]] = deque()

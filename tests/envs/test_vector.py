@@ -27,23 +27,19 @@ def test_equals_single_environments(task, obs, workers):
     with VectorEnv(task, num_envs=count, obs=obs, num_workers=workers, max_decisions=decisions) as vector:
         actions = np.random.RandomState(0).uniform(-1, 1, (decisions, count, vector.action_dim)).astype(np.float32)
         vector.reset(range(count), seeds(count))
-        observations, outcomes = [vector.observations.copy()], []
+        observations, outcomes = [vector.observations.copy()], np.zeros((decisions, count, 4))
         for number in range(decisions):
             # Any order of indices, and all or some of them, must give the same.
             order = np.random.RandomState(number).permutation(count)
-            parts = [order[:2], order[2:]] if number % 2 else [order]
-            row = {}
-            for part in parts:
-                outcome = vector.step(part, actions[number][part])
-                row |= {index: values for index, *values in zip(part, *(field.tolist() for field in outcome))}
-            outcomes.append([tuple(row[index]) for index in range(count)])
+            for part in (order[:2], order[2:]) if number % 2 else (order,):
+                outcomes[number, part] = np.stack(vector.step(part, actions[number][part]), axis=1)
             observations.append(vector.observations.copy())
         shown = vector.render([2, 0], 60, 80)
     for index in range(count):
         alone = single(task, obs, seeds(count)[index], actions[:, index], max_decisions=decisions)
         np.testing.assert_array_equal([rows[index] for rows in observations], alone[0])
-        assert [row[index] for row in outcomes] == alone[1]
-    assert outcomes[-1][0][2:] == (True, True)  # last because capped
+        np.testing.assert_array_equal(outcomes[:, index], alone[1])
+    assert outcomes[-1, :, 2:].all()  # last because capped
     environment = envs.make(task, obs="state")
     assert (vector.action_dim, vector.max_episode_decisions) == (environment.action_dim, decisions)
     environment.reset(seeds(count)[2])
