@@ -14,7 +14,7 @@ import numpy as np
 
 from evaluation.episode_store import ANN, EpisodeKey, Hashed, Method, code_fingerprint
 
-# Raised when the meaning of a trial's fields or of its record changes.
+# One more whenever a trial's fields or its record change their meaning.
 TRIAL_VERSION = 1
 # The code that decides a record, besides that which decides the episode's course.
 _CODE = ("analysis/trial.py", "analysis/play.py", "analysis/disturbance.py", "analysis/layers.py")

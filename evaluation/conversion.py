@@ -55,8 +55,7 @@ class ConversionRun:
         packages = (*_PACKAGES, "gymnasium") if is_gymnasium(self.policy.task) else _PACKAGES
         self.compute = Compute(
             device=_hardware(self.device),
-            # How many share a convolution on the processor moves its last digits; on a GPU none of them has a part in
-            # it.
+            # A convolution's last digits depend on how many threads of the processor share it; a GPU's don't.
             threads=torch.get_num_threads() if self.device.type == "cpu" else 0,
             dtype=settings.dtype,
             chunk=settings.chunk,
@@ -65,8 +64,7 @@ class ConversionRun:
             packages=tuple((name, versions()[name]) for name in packages),
             code=code_fingerprint(),
         )
-        # What only the spiking network knows of leaves the keys of the ANN's episodes alone: every conversion shares
-        # them.
+        # Options of the spiking network alone stay out of the keys of the ANN's episodes, which all conversions share.
         self.ann_compute = dataclasses.replace(self.compute, dtype=None, max_batch_bytes=0)
         self.ann = ANNPolicy(self.policy.network, self.device, self.policy.squash)
         self.environments = Environments(self.make_envs, settings.num_envs)

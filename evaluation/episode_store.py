@@ -31,7 +31,7 @@ from runtime.errors import UserError
 from runtime.files import atomic_write
 from runtime.schema import Record
 
-# Raised when the meaning of a key's fields or of its stored outcome changes.
+# One more whenever a key's fields or its stored outcome change their meaning.
 KEY_VERSION = 2
 
 # The code that decides an episode's course, files and folders, and what in those folders does not. A change in it

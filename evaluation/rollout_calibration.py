@@ -39,9 +39,10 @@ Thresholds = list[Tensor]  # one per ReLU, as snn.calibrate makes them
 # the last digits are another machine's from the first decision on, and where a task amplifies errors so is the
 # trajectory.
 DTYPE = torch.float64
-# Raised when the meaning of the settings or what is measured under them changes: what files carry is then not used.
+# One more whenever the settings, or what is measured under them, change their meaning: what older files carry is
+# then not used.
 VERSION = 1
-# Releases that decide what the ANN sees and does. (Numba only works for spiking networks.)
+# Packages whose release decides what the ANN sees and does. (Numba only works for spiking networks.)
 _DECIDE = ("torch", "numpy", "mujoco", "dm_control")
 # Where thresholds can come from. Those kept on disk are of rollouts too.
 FROM_FILE, FROM_ROLLOUTS = "policy file", "rollouts"
