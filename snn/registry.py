@@ -18,10 +18,9 @@ class Registry(Generic[T]):
         self._option, self._title, self._own = option, title, own
         self._known: dict[str, T] = {}
 
-    def register(self, definition: T) -> T:
+    def register(self, definition: T) -> None:
         """Make a definition known under its name (an equal name is replaced)."""
         self._known[definition.name] = definition
-        return definition
 
     def all(self) -> dict[str, T]:
         """Every known definition by its name."""

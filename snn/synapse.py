@@ -19,19 +19,20 @@ _POOLING = ("flatten", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_p
 class Synapse:
     """A chain of linear operations from one source, without bias, and what follows from them.
 
-    zeros    [1, ...] an input of zeros, on the device and in the dtype of all but weights
-    dtype    precision of weights and inputs
-    scale    if given, one factor per input channel (unit), multiplied into the weights
-    analog   does it take values that are the same at all steps, not spikes?
-    bias     [units out] current that flows without any input
-    largest  values per environment that the largest intermediate or final result holds
-    of_events  as `snn.cpu.events.prepared` gives it; None: it takes spikes at full length
+    zeros        [1, ...] an input of zeros, on the device and in the dtype of all but weights
+    dtype        precision of weights and inputs
+    scale        if given, one factor per input channel (unit), multiplied into the weights
+    analog       does it take values that are the same at all steps, not spikes?
+    bias         [units out] current that flows without any input
+    largest      values per environment that the largest intermediate or final result holds
+    owns_result  is the result never the input itself, so that it may be overwritten?
+    of_events    as `snn.cpu.events.prepared` gives it; None: it takes spikes at full length
     """
 
     def __init__(
         self, ops: Sequence[Op], zeros: Tensor, dtype: torch.dtype, scale: Tensor | None = None, analog: bool = False
     ) -> None:
-        self.dtype, self._ops = dtype, ops
+        self.dtype, self.owns_result = dtype, any(op.weighted for op in ops)
         self._in_shape: Shape = tuple(zeros.shape[1:])
         self._steps: list[tuple[Op, Tensor | None]] = []
         x, shape = zeros, self._in_shape
@@ -48,11 +49,6 @@ class Synapse:
         self.of_events: Callable[[events.Events], Tensor] | None = None
         if not analog and dtype is zeros.dtype and len(self._steps) == 1:
             self.of_events = events.prepared(*self._steps[0], zeros.device, self._in_shape, tuple(x.shape[1:]))
-
-    @property
-    def owns_result(self) -> bool:
-        """Is the result never the input itself, so that it may be overwritten?"""
-        return any(op.weighted for op in self._ops)
 
     def __call__(self, sources: dict[int, Tensor]) -> Tensor:
         """W x of the only source's [N, units in] -> [N, units out], both in memory order, contiguous."""

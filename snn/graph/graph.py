@@ -103,10 +103,6 @@ class Graph(Container, Movable):
         """The ReLUs, or what stands in their places, in order."""
         return [value for value in self.values if self.op(value).kind == "relu"]
 
-    def is_layer(self, value: int) -> bool:
-        """Has it weights, or is it a ReLU or what stands for one?"""
-        return self.op(value).weighted or self.op(value).kind == "relu"
-
     @property
     def weighted(self) -> list[Op]:
         return [op for value in self.values if (op := self.op(value)).weighted]
@@ -227,19 +223,18 @@ def between(graph: Graph, start: int, phase: Phase) -> tuple[list[int], list[int
 
 def analog_inside(graph: Graph) -> Iterator[Op]:
     """Operations that are neither linear nor a ReLU, and neither on the observation nor behind the last layer."""
-    after: set[int] = set()  # values that layers with weights reach
+    layers = {value for value in graph.values if graph.op(value).weighted or graph.op(value).kind == "relu"}
+    after, before = set(layers), set[int]()  # values that layers reach, and those that reach layers
     for value in graph.values:
-        if graph.is_layer(value) or any(i in after for i in graph.inputs(value)):
+        if after.intersection(graph.inputs(value)):
             after.add(value)
-    before: set[int] = set()  # values that reach such layers
     for value in reversed(graph.values):
-        if graph.is_layer(value) or value in before:
+        if value in layers or value in before:
             before.update(graph.inputs(value))
-    for value in graph.values:
+    for value in sorted(after - layers):
         op = graph.op(value)
-        if not graph.is_layer(value) and not op.linear and graph.inputs(value)[0] in after:
-            if op.kind not in SQUASHING or value in before:
-                yield op
+        if not op.linear and (op.kind not in SQUASHING or value in before):
+            yield op
 
 
 def check(graph: Graph, hybrid: bool) -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from snn.cpu import events, kernels
 from snn.cpu.events import Events
-from snn.errors import ConversionError
 from snn.graph.operations import Op
 from snn.layout import flatten, unflatten
 from snn.synapse import Synapse
@@ -140,8 +139,3 @@ POOL = {"kernel_size": [2, 2], "stride": [2, 2], "padding": [0, 0], "ceil_mode":
 def test_what_is_computed_by_events(eventful, ops, options):
     options = {"in_shape": (4, 8, 8), "dtype": torch.float32} | options
     assert (Synapse(ops, torch.zeros(1, *options.pop("in_shape")), **options).of_events is not None) == eventful
-
-
-def test_a_shape_that_does_not_fit_is_still_named():
-    with pytest.raises(ConversionError, match="'c' can't take an input"):
-        Synapse([_convolution(W, padding=[0, 0])], torch.zeros(1, 4, 2, 2), torch.float32)

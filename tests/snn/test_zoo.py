@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import torch
 
 import snn
 from snn.graph.tracing import trace
@@ -62,4 +61,3 @@ def test_is_refused_with_the_reason(name):
         thresholds = snn.calibrate(module, [inputs(entry, 4, 1)], hybrid=hybrid)
         snn.convert(module, thresholds, hybrid=hybrid, **options)
     assert "\n" not in str(refusal.value)
-    torch.manual_seed(0)
