@@ -27,14 +27,14 @@ except KeyboardInterrupt:
 @program.main("distill")
 def main(config: dict[str, Any], _: Path) -> None:
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
-    from drqv2 import snapshot
     from drqv2.distiller import Distiller
     from drqv2.settings import DistillSettings
+    from drqv2.snapshot import load_policy
     from drqv2.stored_thresholds import weights_sha256
     from evaluation import policy_choice
 
-    teacher = snapshot.load_policy(
-        snapshot.find(config["task_name"], "state", config["teacher"], str(config["root"]), "teacher")
+    teacher = load_policy(
+        policy_choice.find(config["task_name"], "state", config["teacher"], str(config["root"]), "teacher")
     )
     facts = [f"{teacher.frame:,} frames" if teacher.frame else None, policy_choice.last_evaluation(teacher)]
     print(f"teacher {teacher.path} ({', '.join(filter(None, facts))})", flush=True)

@@ -157,7 +157,8 @@ def _trained(task: str, count: int) -> tuple:
     import torch
 
     import envs
-    from drqv2.snapshot import find_shipped, load_policy
+    from drqv2.snapshot import load_policy
+    from evaluation.policy_choice import find_shipped
 
     network = load_policy(find_shipped(task, "pixels")).network
     environment = envs.make(task, seed=1)
@@ -175,8 +176,9 @@ def our_evaluation(
 ) -> tuple[float, float]:
     """Decisions per second of a whole convert.py run without its calibration, and its peak memory in GB. The policy's
     weights are random, or of the one that ships."""
-    from drqv2.snapshot import find_shipped, policy_meta, write_policy
+    from drqv2.snapshot import policy_meta, write_policy
     from evaluation import result as results
+    from evaluation.policy_choice import find_shipped
 
     with tempfile.TemporaryDirectory() as folder:
         policy = find_shipped(TASK, obs) if trained else Path(folder) / "policy.pt"

@@ -65,7 +65,8 @@ class EpisodeFiles:
     def __init__(self, folder: Path, element_shape: tuple[int, ...], packed: bool, file_bytes: int) -> None:
         self.folder = folder
         self._element_shape, self._packed, self.file_bytes = element_shape, packed, file_bytes
-        self._mapped: dict[int, np.ndarray] = {}
+        # The bytes, uint8 [N], of each file. To be let go before the next `append`, which maps the newest anew.
+        self.mapped: dict[int, np.ndarray] = {}
         folder.mkdir(parents=True, exist_ok=True)
         # Never into a file that a snapshot might name.
         self._number = max((int(path.stem) for path in self._paths()), default=-1) + 1
@@ -100,9 +101,9 @@ class EpisodeFiles:
 
     def open(self, rows: Iterable[Row]) -> None:
         """Maps what `rows` name, which must be whole; the next episode is appended behind the last of them."""
-        self._mapped.clear()
+        self.mapped.clear()
         for row in rows:
-            if row.file not in self._mapped:
+            if row.file not in self.mapped:
                 self._map(row.file)
             self._number, self._end = row.file, _aligned(row.offset + row.bytes)
 
@@ -119,14 +120,10 @@ class EpisodeFiles:
             return f"{path}: cut off in the episode at byte {row.offset}"
         return "" if zlib.crc32(contents) == row.crc32 else f"{path}: the episode at byte {row.offset} is damaged"
 
-    def mapped(self, number: int) -> np.ndarray:
-        """The bytes, uint8 [N], of data file `number`. To be let go before the next `append`, which maps it anew."""
-        return self._mapped[number]
-
     def observations(self, row: Row) -> np.ndarray | PackedFrames:
         """An episode's observations, as a view of the mapped file."""
         shape = (row.decisions + 1, *self._element_shape)
-        stored = self._mapped[row.file][observation_offset(row) : row.offset + row.bytes]
+        stored = self.mapped[row.file][observation_offset(row) : row.offset + row.bytes]
         if self._packed:
             ends = 8 * shape[0]
             return PackedFrames(shape, stored[ends:], stored[:ends].view(np.int64))
@@ -135,7 +132,7 @@ class EpisodeFiles:
     def read(self, row: Row) -> StoredEpisode:
         """A whole episode, as views of the mapped file."""
         length, size = row.decisions, row.action_size
-        numbers = self._mapped[row.file][row.offset :][: 4 * length * (size + 2)].view(np.float32)
+        numbers = self.mapped[row.file][row.offset :][: 4 * length * (size + 2)].view(np.float32)
         action, reward, discount = np.split(numbers, [length * size, length * (size + 1)])
         return StoredEpisode(self.observations(row), action.reshape(length, size), reward, discount)
 
@@ -143,11 +140,11 @@ class EpisodeFiles:
         """Deletes all data files but those of these numbers and the one that is written to."""
         for path in self._paths():
             if (number := int(path.stem)) not in numbers | {self._number}:
-                self._mapped.pop(number, None)
+                self.mapped.pop(number, None)
                 path.unlink(missing_ok=True)
 
     def _map(self, number: int) -> None:
-        self._mapped[number] = np.asarray(np.memmap(data_file(self.folder, number), np.uint8, "r"))
+        self.mapped[number] = np.asarray(np.memmap(data_file(self.folder, number), np.uint8, "r"))
 
     def _paths(self) -> list[Path]:
         return [path for path in self.folder.glob("*.episodes") if path.stem.isdecimal()]

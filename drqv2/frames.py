@@ -40,13 +40,8 @@ def pack(frames: np.ndarray) -> PackedFrames:
     return PackedFrames(frames.shape, np.frombuffer(b"".join(parts), np.uint8), ends)
 
 
-def window_length(span: int) -> int:
-    """The most frames that decoding a window of `span` frames takes: it begins at the whole frame before it."""
-    return span + KEY - 1
-
-
 def unpack_window(frames: PackedFrames, first: int, last: int, out: np.ndarray) -> int:
-    """Decodes the frames `first` ... `last`, from the whole frame before `first` on, into `out` uint8 [≥ window, ...].
+    """Decodes the frames `first` ... `last`, from the whole frame before `first` on (up to KEY - 1 more), into `out`.
 
     Returns the number of the frame at out[0].
     """

@@ -1,9 +1,4 @@
-"""Compiled assembly of a batch from episodes in memory: rows of states; images, stacked and shifted in one pass.
-
-contents: what holds the episodes, uint8 [N] or float32 [N]. starts: int64 [B], the place in it at which each sample's
-episode begins (or would, if only a window of it is there). steps: int64 [B], the decisions whose observations are
-wanted. rows: int64 [B], where in `out` they go.
-"""
+"""Compiled assembly of a batch of pictures from episodes in memory: stacked and shifted in one pass."""
 
 from __future__ import annotations
 
@@ -24,12 +19,13 @@ def gather_shifted(
     shifts: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Stacks of `stack` frames ending at `steps`, shifted as DrQ-v2's random-shift augmentation does.
+    """Stacks of `stack` frames ending at the decisions `steps`, shifted as DrQ-v2's random-shift augmentation does.
 
-    Before an episode's start its first frame repeats.
+    contents: what holds the episodes, uint8 [N]; starts: int64 [B], where in it each sample's episode begins (or would,
+    if only a window of it is there), before which its first frame repeats.
     shifts: int64 [B, 2], (down, right) in 0..2·pad, of the crop inside the image padded by `pad` with its border
     pixels (Yarats et al. 2021, Section 3.1: bilinear interpolation at whole-pixel shifts is this crop).
-    out: uint8 [≥ B, stack·channels, size, size], oldest frame first.
+    out: uint8 [≥ B, stack·channels, size, size], oldest frame first; rows: int64 [B], where in it they go.
     """
     channels, size = out.shape[1] // stack, out.shape[2]
     frame_bytes = channels * size * size
@@ -49,13 +45,3 @@ def gather_shifted(
                     target[low:high] = source[low + right : high + right]
                     target[:low] = source[0]
                     target[high:] = source[size - 1]
-
-
-# Not parallel: a batch of rows is copied in microseconds, and a second thread's waiting would take a core from others.
-@jit()
-def gather_rows(contents: np.ndarray, starts: np.ndarray, steps: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
-    """States [D] of the decisions `steps`; out: float32 [≥ B, D]."""
-    width = out.shape[1]
-    for b in range(len(steps)):
-        start = starts[b] + steps[b] * width
-        out[rows[b]] = contents[start : start + width]

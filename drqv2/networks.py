@@ -44,32 +44,27 @@ class PixelEncoder(nn.Module):
         It spares two passes over the largest tensor of an update, forwards and backwards. No convolution pads,
         which is what makes folding the offset into the bias exact.
         """
-        first, *others = self.convnet
+        first = self.convnet[0]
         assert isinstance(first, nn.Conv2d) and first.bias is not None
         weight, bias = first.weight / 255.0, first.bias - 0.5 * first.weight.sum((1, 2, 3))
-        features = F.conv2d(observation, weight, bias, stride=(2, 2))
-        for layer in others:
-            features = layer(features)
+        features = self.convnet[1:](F.conv2d(observation, weight, bias, stride=(2, 2)))
         return features.reshape(features.shape[0], -1)
 
 
-class StateEncoder(nn.Module):
+class StateEncoder(nn.Identity):
     """Passes flat state observations [B, D] on unchanged, so that agents need no second code path."""
 
     def __init__(self, observation_shape: tuple[int, ...]) -> None:
         super().__init__()
         (self.repr_dim,) = observation_shape
 
-    def forward(self, observation: Tensor) -> Tensor:
-        return observation
-
 
 def _trunk(kind: str, repr_dim: int, feature_dim: int) -> nn.Sequential:
-    if kind == "relu":
-        return nn.Sequential(nn.Linear(repr_dim, feature_dim), nn.ReLU(inplace=True))
-    if kind == "layernorm_tanh":
-        return nn.Sequential(nn.Linear(repr_dim, feature_dim), nn.LayerNorm(feature_dim), nn.Tanh())
-    raise ValueError(f"actor_trunk={kind}: use relu or layernorm_tanh")
+    behind: dict[str, list[nn.Module]] = {
+        "relu": [nn.ReLU(inplace=True)],
+        "layernorm_tanh": [nn.LayerNorm(feature_dim), nn.Tanh()],
+    }
+    return nn.Sequential(nn.Linear(repr_dim, feature_dim), *behind[kind])
 
 
 def _mlp(inputs: int, hidden_dim: int, outputs: int) -> nn.Sequential:
@@ -135,11 +130,8 @@ def make_policy(
 
 def orthogonal_(module: nn.Module) -> None:
     """DrQ-v2's initialisation: orthogonal weights (ReLU gain for convolutions), zero biases; for `module.apply`."""
-    if isinstance(module, nn.Linear):
-        nn.init.orthogonal_(module.weight)
-    elif isinstance(module, nn.Conv2d):
-        nn.init.orthogonal_(module.weight, nn.init.calculate_gain("relu"))
-    else:
-        return
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
+    if isinstance(module, (nn.Linear, nn.Conv2d)):
+        gain = nn.init.calculate_gain("relu" if isinstance(module, nn.Conv2d) else "linear")
+        nn.init.orthogonal_(module.weight, gain)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

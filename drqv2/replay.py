@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from drqv2.episode_files import DamagedEpisode, EpisodeFiles, Row, StoredEpisode, data_file, observation_offset
-from drqv2.frames import PackedFrames, pack, unpack_window, window_length
-from drqv2.gather import gather_rows, gather_shifted
+from drqv2.frames import KEY, PackedFrames, pack, unpack_window
+from drqv2.gather import gather_shifted
 from drqv2.randomness import Purpose, generator
 from drqv2.segments import read_segment, segment_path
 
@@ -186,7 +186,9 @@ class Replay:
             if pixels:
                 gather_shifted(contents, starts, wanted, rows, stack, SHIFT_PAD, shifts[rows], out)
             else:
-                gather_rows(contents[: len(contents) // 4 * 4].view(np.float32), starts // 4, wanted, rows, out)
+                width = out.shape[1]
+                numbers = contents[: len(contents) // 4 * 4].view(np.float32)
+                out[rows] = numbers[(starts // 4 + wanted * width)[:, None] + np.arange(width)]
         return np.split(out, len(steps))
 
     def _sources(
@@ -198,11 +200,11 @@ class Replay:
             files = self._rows[episode, _FILE]
             for number in np.unique(files):
                 rows = np.flatnonzero(files == number)
-                yield self._files.mapped(number), self._observation_offset[episode[rows]], rows
+                yield self._files.mapped[number], self._observation_offset[episode[rows]], rows
             return
         first = np.maximum(first, 0)
         span = int((last - first).max()) + 1
-        windows = np.empty((len(first), window_length(span), *self.settings.element_shape), np.uint8)
+        windows = np.empty((len(first), span + KEY - 1, *self.settings.element_shape), np.uint8)
 
         def fill(b: int) -> int:
             number = episode[b]

@@ -62,7 +62,9 @@ class TrainingRun(abc.ABC):
             "action_repeat": s.action_repeat,
             "render_device": s.render.device,
         }
-        self.env = envs.make(s.task_name, seed=s.seed, max_decisions=self._episode_decisions(), **make)
+        # Episodes to learn from may be cut shorter than those of an evaluation.
+        decisions = min(filter(None, (s.max_decisions, getattr(s, "episode_decisions", None))), default=None)
+        self.env = envs.make(s.task_name, seed=s.seed, max_decisions=decisions, **make)
         element = (3, *self.env.observation_shape[1:]) if self._pixels else self.env.observation_shape
         capacity = min(s.replay_buffer_size, s.num_train_steps)
         folder = Path(s.root) / s.task_name / s.name
@@ -70,12 +72,11 @@ class TrainingRun(abc.ABC):
         self.room = check_room(folder, capacity * bytes_per_decision(element, packed, self.env.action_dim))
         self._config = s.model_dump()
         self.run_dir = RunDir(folder, self._config)
-        nstep, discount = self._returns()
+        # A student's lessons are single decisions.
+        returns = (getattr(s, "nstep", 1), getattr(s, "discount", 1.0))
         self.replay = Replay(
             self.run_dir.path / "replay",
-            ReplaySettings(
-                self.env.observation_shape, element, capacity, s.batch_size, nstep, discount, s.seed, packed
-            ),
+            ReplaySettings(self.env.observation_shape, element, capacity, s.batch_size, *returns, s.seed, packed),
         )
         self.agent = self._make_learner()
         self.evaluator = Evaluator(
@@ -121,14 +122,6 @@ class TrainingRun(abc.ABC):
     @abc.abstractmethod
     def _first_update_step(self) -> int:
         """The decision from which on there are updates."""
-
-    def _returns(self) -> tuple[int, float]:
-        """Rewards per n-step return and the discount per decision of the transitions in the replay buffer."""
-        return 1, 1.0
-
-    def _episode_decisions(self) -> int | None:
-        """After how many decisions a training episode is cut short."""
-        return self.settings.max_decisions
 
     # ---- the loop ----
 
@@ -215,14 +208,14 @@ class TrainingRun(abc.ABC):
         self.replay.add(episode)
         self.agent.include(observations, episode.action)
         self.episode += 1
-        row = self._row(sum(t.reward for t in steps), len(actions), steps[-1].capped)
         times["physics_ms"] -= times["render_ms"]
-        row |= {"buffer_size": len(self.replay), "fps": len(actions) * s.action_repeat / (time.monotonic() - begun)}
-        row |= {
-            name: 1e3 * times[name] / max(1, len(losses if name in ("sample_ms", "update_ms") else actions))
-            for name in TIMES
+        counts = {"sample_ms": max(1, len(losses)), "update_ms": max(1, len(losses))}
+        row = self._row(sum(t.reward for t in steps), len(actions), steps[-1].capped) | {
+            "buffer_size": len(self.replay),
+            "fps": len(actions) * s.action_repeat / (time.monotonic() - begun),
+            **{name: 1e3 * times[name] / counts.get(name, len(actions)) for name in TIMES},
+            **self._mean_losses(losses),
         }
-        row |= self._mean_losses(losses)
         self.logger.log("train", row)
         if (self.step - self._last_snapshot_step) * s.action_repeat >= s.snapshot_every_frames:
             self._write_snapshot()

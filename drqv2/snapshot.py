@@ -8,7 +8,6 @@ programs' files (`drqv2.foreign`). A policy file may carry its calibration.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +32,6 @@ from runtime.files import sha256_file
 
 SNAPSHOT, POLICY = "snapshot.pt", "policy.pt"
 VERSION, _POLICY_VERSION = 2, 1  # of snapshots, whose replay lies in data files since 2; every version is read
-CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
-SHIPPED_FOLDERS = {"pixels": ("pixels", "distilled"), "state": ("state",)}  # in CHECKPOINTS, the preferred first
-AS_GOOD = 0.9  # of the better policy's return
 
 
 @dataclass(frozen=True)
@@ -249,90 +245,19 @@ def _published_task(path: Path, task: str | None) -> str:
 
 
 def _check_description(policy: Any) -> None:
-    """Raises ValueError or KeyError where a description holds other kinds of values than `policy_meta` writes."""
-    if not isinstance(policy, dict):
-        raise ValueError("no description")
-    for key in ("frame_stack", "action_repeat", "action_dim", "feature_dim", "hidden_dim", "frame"):
-        if type(policy[key]) is not int or policy[key] < (key != "frame"):
+    """Raises ValueError, KeyError or TypeError for other kinds of values than `policy_meta` writes."""
+    sizes = ("frame_stack", "action_repeat", "action_dim", "feature_dim", "hidden_dim")
+    shape, task, pixels = policy["observation_shape"], policy["task"], policy["obs"] == "pixels"
+    fits = {key: type(policy[key]) is int and policy[key] >= 1 for key in sizes} | {
+        "frame": type(policy["frame"]) is int and policy["frame"] >= 0,
+        "obs": policy["obs"] in ("pixels", "state"),
+        "observation_shape": isinstance(shape, list)
+        and all(type(n) is int and n > 0 for n in shape)
+        and (len(shape) == 3 and shape[0] == 3 * policy["frame_stack"] if pixels else len(shape) == 1),
+        # It is printed: a name can't break the line or steer the terminal.
+        "task": isinstance(task, str) and (task.isidentifier() or is_gymnasium(task)) and len(task) < 100,
+        "config": isinstance(policy["config"], dict),
+    }
+    for key, good in fits.items():
+        if not good:
             raise ValueError(f"{key} {policy[key]!r:.40}")
-    shape = policy["observation_shape"]
-    if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
-        raise ValueError(f"observation_shape {shape!r:.40}")
-    if policy["obs"] not in ("pixels", "state") or len(shape) != (3 if policy["obs"] == "pixels" else 1):
-        raise ValueError(f"obs {policy['obs']!r:.40} of shape {shape!r:.40}")
-    if policy["obs"] == "pixels" and shape[0] != 3 * policy["frame_stack"]:
-        raise ValueError(f"{shape[0]} channels for frame_stack {policy['frame_stack']!r:.40}")
-    # Both are printed: a name can't break the line or steer the terminal.
-    task = policy["task"]
-    if not (isinstance(task, str) and (task.isidentifier() or is_gymnasium(task)) and len(task) < 100):
-        raise ValueError("task")
-    if not isinstance(policy["config"], dict):
-        raise ValueError("config")
-
-
-def find(
-    task: str, obs: str, snapshot: str | Path | None = None, root: str | Path = "exp_local", option: str = "snapshot"
-) -> Path:
-    """The file to convert: `snapshot` if given, else root/<task>/snapshot.pt (the published layout), else the
-    newest run of this task and observation kind under root/<task>/, else the checkpoint that ships.
-
-    Raises UserError that says where it looked and how to train one; `option` is what the caller's user calls
-    `snapshot`.
-    """
-    if snapshot is not None:
-        path = Path(snapshot)
-        if path.is_dir():
-            path = path / (POLICY if (path / POLICY).exists() else SNAPSHOT)
-            if not path.is_file():
-                there = ", ".join(sorted(file.name for file in Path(snapshot).glob("*.pt"))) or "no .pt file"
-                raise UserError(f"{option}={snapshot}: holds neither {POLICY} nor {SNAPSHOT}; it holds {there}")
-        if not path.is_file():
-            raise UserError(f"{option}={snapshot}: no such file; give a snapshot.pt, a policy.pt or a run folder")
-        return path
-    folder, shipped = Path(root) / task, find_shipped(task, obs)
-    published = folder / SNAPSHOT
-    if obs == "pixels" and published.is_file():
-        return published
-    runs = [run / SNAPSHOT for run in folder.glob("*") if (run / SNAPSHOT).is_file()]
-    for path in sorted(runs, key=lambda p: p.stat().st_mtime, reverse=True):
-        if _obs_of(path) == obs:
-            return path
-    if shipped is not None:
-        return shipped
-    preset = "" if obs == "pixels" and not is_gymnasium(task) else " preset=state"
-    raise UserError(
-        f"{'task' if option == 'teacher' else 'env_name'}={task}: no trained policy ({obs}); looked for {published}, "
-        f"{folder}/*/{SNAPSHOT} and {CHECKPOINTS}; "
-        f"train one with: python train.py task={task}{preset}"
-    )
-
-
-def shipped_entries() -> dict[str, dict[str, Any]]:
-    """What is recorded of every policy that ships, by <folder>/<task> in CHECKPOINTS; empty where none does."""
-    try:
-        return json.loads((CHECKPOINTS / "checkpoints.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-
-
-def find_shipped(task: str, obs: str) -> Path | None:
-    """The policy of a task that ships, None where none does.
-
-    From pixels the one that learned from pixels, unless the distilled one returns much more.
-    """
-    entries = shipped_entries()
-    names = [f"{folder}/{task}" for folder in SHIPPED_FOLDERS[obs] if f"{folder}/{task}" in entries]
-    if not names:
-        return None
-    best = max(entries[name]["mean"] for name in names)
-    return CHECKPOINTS / f"{next(name for name in names if entries[name]['mean'] >= AS_GOOD * best)}.pt"
-
-
-def _obs_of(path: Path) -> str | None:
-    """The observation kind of a run, or None where its snapshot can't be read (a newer broken run hides no older
-    one).
-    """
-    try:
-        return read_snapshot(path)[0]["policy"]["obs"]
-    except (ArchiveError, KeyError, TypeError):
-        return None

@@ -31,6 +31,7 @@ SAME = (
     "actor_trunk",
     "normalize_observations",
     "replay_compression",
+    "state_weight",
 )
 
 
@@ -56,16 +57,10 @@ def begin(folder: Path, source: Path, config: dict[str, Any]) -> None:
         if _program(before) != _program(config):
             raise UserError(f"start_from={source}: a run of {_program(before)}; {right}")
         for key in SAME:
-            if option(config, key) != option(before, key):
-                raise UserError(
-                    f"{key}={option(config, key)}: the run of start_from={source} has "
-                    f"{option(before, key)}; give the same"
-                )
-        # With a state_weight the replay's lessons hold states and the snapshot a layer that predicts them.
-        predicts, weight = option(before, "state_weight"), option(config, "state_weight")
-        if bool(predicts) != bool(weight):
-            fitting = "a number above 0" if predicts else "0"
-            raise UserError(f"state_weight={weight}: the run of start_from={source} has {predicts}; give {fitting}")
+            stored, wanted = option(before, key), option(config, key)
+            # With any state_weight lessons hold states and the snapshot a layer that tells them.
+            if stored != wanted and not (key == "state_weight" and stored and wanted):
+                raise UserError(f"{key}={wanted}: the run of start_from={source} has {stored}; give the same")
         (folder / "replay").mkdir(exist_ok=True)
         for name in file_names(meta["replay"]):
             shutil.copyfile(source / "replay" / name, folder / "replay" / name)

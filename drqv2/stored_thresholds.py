@@ -8,7 +8,6 @@ measured on.
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,8 +95,6 @@ def unpacked(
             raise _damaged(path, f"isn't float32 of shape ({width},) in layer {number}")
         if not bool((torch.isfinite(theta) & (theta >= 0)).all()):
             raise _damaged(path, f"holds a negative value, NaN or infinity in layer {number}")
-    if not (isinstance(described["weights"], str) and re.fullmatch("[0-9a-f]{64}", described["weights"])):
-        raise _damaged(path, "doesn't say which weights it belongs to")
     if described["weights"] != weights_sha256(network.state_dict()):
         raise _damaged(path, "belongs to other weights")
     return StoredCalibration(thresholds, described["settings"], described["made"], described["weights"])
@@ -114,10 +111,8 @@ def _widths(network: nn.Module) -> list[int]:
     """Channels or units of each ReLU, in order: those of the layer before it."""
     widths, width = [], 0
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            width = module.out_channels
-        elif isinstance(module, nn.Linear):
-            width = module.out_features
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            width = len(module.weight)
         elif isinstance(module, nn.ReLU):
             widths.append(width)
     return widths

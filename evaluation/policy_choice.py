@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from drqv2 import logger, snapshot
-from drqv2.snapshot import CHECKPOINTS, LoadedPolicy
+from drqv2 import logger
+from drqv2.snapshot import POLICY, SNAPSHOT, LoadedPolicy, load_policy, read_snapshot
+from envs.tasks import is_gymnasium
 from evaluation.settings import ConversionSettings, ConvertSettings
+from runtime.archives import ArchiveError
 from runtime.errors import UserError
 
+CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+SHIPPED_FOLDERS = {"pixels": ("pixels", "distilled"), "state": ("state",)}  # in CHECKPOINTS, the preferred first
+AS_GOOD = 0.9  # of the better policy's return
 SHIPPED = "shipped"  # snapshot=shipped
 # An ANN that earns less than this part of what the shipped policy earns shows little of a conversion.
 _WEAK = 0.8
@@ -27,15 +34,77 @@ def find_policy(settings: ConversionSettings) -> tuple[Path, str]:
         if not named.is_dir():
             raise UserError(f"env_name={settings.env_name} run={settings.run}: no such run, looked for {named}")
     if named == SHIPPED:
-        named = snapshot.find_shipped(settings.env_name, settings.obs)
+        named = find_shipped(settings.env_name, settings.obs)
         if named is None:
             raise UserError(f"snapshot=shipped: no policy of {settings.env_name} ({settings.obs}) ships; leave it out")
-    path = snapshot.find(settings.env_name, settings.obs, named, root)
+    path = find(settings.env_name, settings.obs, named, root)
     if path.is_relative_to(CHECKPOINTS):
         route = "it ships with the toolkit"
     elif named is None:
         route = f"newest run in {root / settings.env_name}; snapshot=shipped takes the one that ships"
     return path, route
+
+
+def find(
+    task: str, obs: str, snapshot: str | Path | None = None, root: str | Path = "exp_local", option: str = "snapshot"
+) -> Path:
+    """The policy's file: `snapshot` if given, else root/<task>/snapshot.pt (the published layout), else the newest run
+    of this task and observation kind under root/<task>/, else the checkpoint that ships.
+
+    Raises UserError that says where it looked and how to train one; `option` is what the caller's user calls
+    `snapshot`.
+    """
+    if snapshot is not None:
+        path = Path(snapshot)
+        if path.is_dir():
+            path = path / (POLICY if (path / POLICY).exists() else SNAPSHOT)
+            if not path.is_file():
+                there = ", ".join(sorted(file.name for file in Path(snapshot).glob("*.pt"))) or "no .pt file"
+                raise UserError(f"{option}={snapshot}: holds neither {POLICY} nor {SNAPSHOT}; it holds {there}")
+        if not path.is_file():
+            raise UserError(f"{option}={snapshot}: no such file; give a snapshot.pt, a policy.pt or a run folder")
+        return path
+    folder = Path(root) / task
+    published = folder / SNAPSHOT
+    if obs == "pixels" and published.is_file():
+        return published
+    runs = sorted(folder.glob(f"*/{SNAPSHOT}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    found = next((path for path in runs if _obs_of(path) == obs), None) or find_shipped(task, obs)
+    if found is None:
+        preset = "" if obs == "pixels" and not is_gymnasium(task) else " preset=state"
+        raise UserError(
+            f"{'task' if option == 'teacher' else 'env_name'}={task}: no trained policy ({obs}); looked for "
+            f"{published}, {folder}/*/{SNAPSHOT} and {CHECKPOINTS}; "
+            f"train one with: python train.py task={task}{preset}"
+        )
+    return found
+
+
+def _obs_of(path: Path) -> str | None:
+    """The observation kind of a run; None where its snapshot can't be read: a broken run hides no older one."""
+    try:
+        return read_snapshot(path)[0]["policy"]["obs"]
+    except (ArchiveError, KeyError, TypeError):
+        return None
+
+
+def shipped_entries() -> dict[str, dict[str, Any]]:
+    """What is recorded of every policy that ships, by <folder>/<task> in CHECKPOINTS; empty where none does."""
+    try:
+        return json.loads((CHECKPOINTS / "checkpoints.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+
+
+def find_shipped(task: str, obs: str) -> Path | None:
+    """The policy of a task that ships, None where none does.
+
+    From pixels the one that learned from pixels, unless the distilled one returns much more.
+    """
+    entries = shipped_entries()
+    means = {name: entries[name]["mean"] for kind in SHIPPED_FOLDERS[obs] if (name := f"{kind}/{task}") in entries}
+    good = [name for name, mean in means.items() if mean >= AS_GOOD * max(means.values())]
+    return CHECKPOINTS / f"{good[0]}.pt" if good else None
 
 
 def why_skipped(settings: ConvertSettings) -> str | None:
@@ -50,7 +119,7 @@ def why_skipped(settings: ConvertSettings) -> str | None:
 
 def load(path: Path, settings: ConversionSettings) -> LoadedPolicy:
     """The policy in `path`. Raises UserError where it can't be read or is another one than `settings` say."""
-    policy = snapshot.load_policy(path, settings.env_name, settings.network)
+    policy = load_policy(path, settings.env_name, settings.network)
     if (policy.task, policy.obs) != (settings.env_name, settings.obs):
         raise UserError(
             f"env_name={settings.env_name} obs={settings.obs}: {path} was trained on {policy.task} from {policy.obs}; "
@@ -69,7 +138,7 @@ def last_evaluation(policy: LoadedPolicy) -> str | None:
 
     A run's eval.csv tells, up to the policy's own frame; of a policy that ships checkpoints.json does.
     """
-    for entry in snapshot.shipped_entries().values():
+    for entry in shipped_entries().values():
         if entry["sha256"] == policy.sha256:
             return f"returned {entry['mean']:.0f} over {len(entry['returns'])} episodes when it was shipped"
     try:
@@ -82,10 +151,10 @@ def last_evaluation(policy: LoadedPolicy) -> str | None:
 
 def weakness(policy: LoadedPolicy, returns: list[float]) -> str | None:
     """A warning, where the ANN's `returns` are far below those of the policy that ships for its task; else None."""
-    path = snapshot.find_shipped(policy.task, policy.obs)
+    path = find_shipped(policy.task, policy.obs)
     if path is None or not returns:
         return None
-    mean = snapshot.shipped_entries()[f"{path.parent.name}/{path.stem}"]["mean"]
+    mean = shipped_entries()[f"{path.parent.name}/{path.stem}"]["mean"]
     if np.mean(returns) >= _WEAK * mean:
         return None
     return (

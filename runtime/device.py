@@ -40,9 +40,8 @@ def resolve_precision(name: str, device: torch.device) -> str:
     """ "fp32", "tf32" or "bf16" for `name`: one of them, "published" or "auto".
 
     published  tf32 on a GPU that has it, else fp32: what torch did by itself when DrQ-v2 was published
-    auto       bf16 where `device` multiplies it in hardware, else fp32. Elsewhere torch computes in bf16 too, many
-    times
-               slower than in float32.
+    auto       bf16 where `device` multiplies it in hardware, else fp32: elsewhere torch computes in bf16 too, many
+               times slower than in float32
     Raises UserError for tf32 where `device` doesn't have it.
     """
     has_tf32 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)

@@ -12,7 +12,6 @@ import os
 from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
-SWITCH = "SNN_KEEP_LARGE_BLOCKS"
 
 
 def keep_large_blocks() -> None:
@@ -20,7 +19,7 @@ def keep_large_blocks() -> None:
 
     Does nothing on other C libraries, and where the environment variable SNN_KEEP_LARGE_BLOCKS is 0.
     """
-    if os.environ.get(SWITCH, "1") != "0":
+    if os.environ.get("SNN_KEEP_LARGE_BLOCKS", "1") != "0":
         with suppress(OSError, AttributeError):  # no such library, no such function in it
             libc = ctypes.CDLL("libc.so.6")
             for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20)):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-POLICY = "OMP_WAIT_POLICY"
-
 
 def wait_asleep() -> None:
     """Has OpenMP's threads sleep until there is work, unless OMP_WAIT_POLICY says otherwise.
@@ -14,4 +12,4 @@ def wait_asleep() -> None:
     run in threads of their own between torch's operations: a decision took 1.4 times as long (docs/performance.md).
     Read by OpenMP when torch is imported, so it must be called before.
     """
-    os.environ.setdefault(POLICY, "passive")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -16,16 +16,20 @@ _PACKAGES = ("torch", "numpy", "numba", "mujoco", "dm_control", "gymnasium", "hy
 @functools.cache
 def versions() -> dict[str, str]:
     """Name → version of Python, the packages that results depend on, this project's commit, system and processor."""
-    known = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            known[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            known[package] = "absent"
-    known["commit"] = _commit()
-    known["platform"] = platform.platform()
-    known["processor"] = _processor()
-    return known
+    return {
+        "python": platform.python_version(),
+        **{package: _version(package) for package in _PACKAGES},
+        "commit": _commit(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
 
 
 def _commit() -> str:

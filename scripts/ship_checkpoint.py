@@ -29,18 +29,11 @@ import snn
 from cli.words import composed
 from drqv2 import logger
 from drqv2.networks import PolicyNetwork
-from drqv2.snapshot import (
-    AS_GOOD,
-    CHECKPOINTS,
-    load_policy,
-    policy_meta,
-    shipped_entries,
-    store_calibration,
-    write_policy,
-)
+from drqv2.snapshot import load_policy, policy_meta, store_calibration, write_policy
 from envs.tasks import is_gymnasium
 from evaluation import statistics
 from evaluation.conversion import ConversionRun
+from evaluation.policy_choice import AS_GOOD, CHECKPOINTS, shipped_entries
 from evaluation.settings import ConvertSettings
 from report import paper
 from report.formats import fixed, interval

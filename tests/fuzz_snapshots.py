@@ -12,7 +12,6 @@ Exit code 1 for anything else: a traceback, another policy than the one in the f
 
 from __future__ import annotations
 
-import argparse
 import functools
 import os
 import resource
@@ -31,6 +30,8 @@ import numpy as np
 import torch
 
 import snn
+from benchmarks.contenders import markdown
+from benchmarks.contenders import options as command_line
 from drqv2.snapshot import load_policy, write_policy, write_snapshot
 from drqv2.stored_thresholds import weights_sha256
 from runtime.errors import UserError
@@ -55,13 +56,10 @@ def write_published(folder: Path, *kinds: str) -> None:
 def write_bases(folder: Path, published: Path) -> None:
     """The whole files that others are made from; `published`: where `write_published` wrote."""
     meta = policy_files.description()
-    network = policy_files.network(meta)
-    write_policy(folder / "policy.pt", meta, network.state_dict())
-    tensors = dict(network.state_dict()) | {
-        "critic.weight": torch.ones(50),
-        "optimizer.actor.0.step": torch.tensor(3.0),
-    }
-    write_snapshot(folder / "snapshot.pt", {"policy": meta, "step": 5}, tensors)
+    weights = policy_files.network(meta).state_dict()
+    write_policy(folder / "policy.pt", meta, weights)
+    more = {"critic.weight": torch.ones(50), "optimizer.actor.0.step": torch.tensor(3.0)}
+    write_snapshot(folder / "snapshot.pt", {"policy": meta, "step": 5}, weights | more)
     shutil.copy(published / "relu/cartpole_swingup/snapshot.pt", folder / "published.pt")
 
 
@@ -83,15 +81,12 @@ def identity(path: Path, kind: str = "") -> dict:
     """What a loaded policy, or a network where `kind` says so, does, in short. Raises UserError, ConversionError."""
     if kind.startswith("network"):
         network = snn.load(path)
-        thresholds = [theta.tolist() for theta in network.thresholds]
-        decided = network(torch.linspace(-1, 1, 144).view(2, 2, 6, 6)).tolist()
         return {
             "said": repr(network),
-            "thresholds": thresholds,
-            "decided": decided,
+            "thresholds": [theta.tolist() for theta in network.thresholds],
+            "decided": network(torch.linspace(-1, 1, 144).view(2, 2, 6, 6)).tolist(),
             "options": [network.carry.seed, network.max_batch_bytes],
         }
-
     policy = load_policy(path)
     return {
         "weights": weights_sha256(policy.network.state_dict()),
@@ -141,11 +136,12 @@ def memory(key: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--of", choices=("snapshots", "networks"), default="snapshots")
-    options = parser.parse_args()
+    options = command_line(
+        __doc__,
+        count={"type": int, "default": 1000, "help": "files"},
+        seed={"type": int, "default": 0, "help": "another seed makes other files"},
+        of={"choices": ("snapshots", "networks"), "default": "snapshots", "help": "what they are files of"},
+    )
     generators = hostile.GENERATORS if options.of == "snapshots" else hostile_networks.GENERATORS
     with tempfile.TemporaryDirectory() as name:
         here, folder = Path(name) / "here", Path(name) / "cartpole_swingup"  # a published agent's task is its folder
@@ -156,7 +152,7 @@ def main() -> None:
         write_network(folder)
         start = functools.partial(ProcessPoolExecutor, 1, get_context("spawn"), prepare, (folder,))
         bases, pool = read_bases(folder, *(("network",) if options.of == "networks" else BASES)), start()
-        answers: dict[str, list[tuple[str, str, float, float]]] = defaultdict(list)
+        answers: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
         for number in range(options.count):
             kind, path = list(generators)[number % len(generators)], folder / f"{number}.pt"
             path.write_bytes(generators[kind](bases, np.random.default_rng([options.seed, number])))
@@ -169,20 +165,19 @@ def main() -> None:
             # What the file itself takes, read once and copied a few times, is no blow-up.
             if ran or seconds > LONGEST or grown > 150 + 5 * path.stat().st_size / 2**20:
                 outcome = "FAULT"
-            answers[kind].append((outcome, said, seconds, grown))
+            answers[kind].append((outcome, seconds, grown))
             if outcome == "FAULT":
                 print(f"{kind} number {number}: {said!r}, {seconds:.1f} s, {grown:.0f} MB, {ran}", flush=True)
             path.unlink()
         pool.shutdown()
-    print("| kind | files | refused | unchanged | faults | longest, s | most memory, MB |")
-    print("|---|---|---|---|---|---|---|")
-    faults = 0
+    rows, faults = [], 0
     for kind, group in answers.items():
-        outcomes, _, seconds, grown = zip(*group)
+        outcomes, seconds, grown = zip(*group)
         counts = [outcomes.count(outcome) for outcome in ("refused", "unchanged", "FAULT")]
         faults += counts[-1]
-        print(f"| {kind} | {len(group)} | {' | '.join(map(str, counts))} | {max(seconds):.2f} | {max(grown):.0f} |")
-    print(f"{options.count} files, {faults} faults")
+        rows.append([kind, *map(str, (len(group), *counts)), f"{max(seconds):.2f}", f"{max(grown):.0f}"])
+    head = ["kind", "files", "refused", "unchanged", "faults", "longest, s", "most memory, MB"]
+    print(markdown(head, rows), f"{options.count} files, {faults} faults", sep="\n")
     sys.exit(1 if faults else 0)
 
 

@@ -9,7 +9,6 @@ aside) or any tensor of the last snapshot differ.
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
@@ -19,64 +18,52 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.contenders import options
 from tests.cli.command import run, start
-from tests.cli.test_train import STATE, episodes, rows, weights
+from tests.cli.test_train import STATE, episodes, rows
+from tests.drqv2.runs import same
+from tests.processes import wait_for
 
 FOLDER = "exp_local/cartpole_swingup/state_seed1"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=12)
-    parser.add_argument("--frames", type=int, default=1600)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    words = (*STATE, f"num_train_frames={options.frames}")
-    rng = np.random.default_rng(options.seed)
-    with tempfile.TemporaryDirectory() as name:
-        whole, killed = Path(name) / "whole", Path(name) / "killed"
-        whole.mkdir()
-        killed.mkdir()
-        begun = time.monotonic()
+    given = options(
+        __doc__,
+        kills={"type": int, "default": 12, "help": "at most so many"},
+        frames={"type": int, "default": 1600, "help": "length of the run"},
+        seed={"type": int, "default": 0, "help": "of the moments"},
+    )
+    words, rng = (*STATE, f"num_train_frames={given.frames}"), np.random.default_rng(given.seed)
+    with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as killed:
         process = start("train.py", *words, cwd=whole)
         wait_for_lock(process, whole)
-        first = time.monotonic()
+        begun = time.monotonic()
         process.output(timeout=None)
-        span = time.monotonic() - first
-        print(f"uninterrupted: {time.monotonic() - begun:.1f} s, of which training {span:.1f} s", flush=True)
-        kills = lost = 0
-        while kills < options.kills:
+        span = time.monotonic() - begun
+        print(f"uninterrupted: {span:.1f} s", flush=True)
+        for kill in range(given.kills):
             process = start("train.py", *words, cwd=killed)
-            before = episodes(killed / FOLDER)
             wait_for_lock(process, killed)
             # A part of the whole, so that it takes about that many kills to get to the end.
-            time.sleep(rng.uniform(0, 2 * span / options.kills))
+            time.sleep(rng.uniform(0, 2 * span / given.kills))
             if process.poll() is not None:
                 break
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            kills += 1
-            half = [path.name for path in (killed / FOLDER).rglob("*.tmp")]
-            lost += bool(half)
-            caught = f", caught writing {', '.join(half)}" if half else ""
-            print(f"kill {kills}: {before} → {episodes(killed / FOLDER)} episodes{caught}", flush=True)
+            half = ", ".join(path.name for path in Path(killed, FOLDER).rglob("*.tmp")) or "no file"
+            print(f"kill {kill + 1}, of {episodes(Path(killed, FOLDER))} episodes, while writing {half}", flush=True)
         run("train.py", *words, cwd=killed)
-        same = all(
-            rows(whole / FOLDER / f"{kind}.csv") == rows(killed / FOLDER / f"{kind}.csv") for kind in ("train", "eval")
-        )
-        want, got = weights(whole / FOLDER), weights(killed / FOLDER)
-        same = same and want.keys() == got.keys() and all(bool((want[name] == got[name]).all()) for name in want)
-        end = "the same, bit for bit" if same else "ANOTHER"
-        print(f"{kills} kills, {lost} of them while a file was being written; the end is {end}")
-    sys.exit(0 if same else 1)
+        ends = [Path(root, FOLDER) for root in (whole, killed)]
+        alike = same(*ends) and all(rows(ends[0] / name) == rows(ends[1] / name) for name in ("train.csv", "eval.csv"))
+        print("the end is", "the same, bit for bit" if alike else "ANOTHER")
+    sys.exit(0 if alike else 1)
 
 
-def wait_for_lock(process, folder: Path) -> None:
+def wait_for_lock(process, root: str) -> None:
     """Until the process has taken its run folder: imports are over, and it reads or writes there from now on."""
-    lock, deadline = folder / FOLDER / "run.lock", time.monotonic() + 300
-    while process.poll() is None and not (lock.exists() and lock.read_text() == f"process {process.pid}"):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    lock, taken = Path(root, FOLDER, "run.lock"), f"process {process.pid}"
+    wait_for(lambda: process.poll() is not None or (lock.exists() and lock.read_text() == taken), seconds=300)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ policies is there, and nothing may be left beside it.
 import pytest
 
 from cli import words
-from drqv2.snapshot import CHECKPOINTS
+from evaluation.policy_choice import CHECKPOINTS
 from tests.cli.command import run, run_here
 
 # (program, words, what the line must hold, its parts divided by " … "); the exit code is 2

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from drqv2.snapshot import CHECKPOINTS, load_policy
+from drqv2.snapshot import load_policy
 from evaluation import result as results
 from evaluation.conversion import ConversionRun
+from evaluation.policy_choice import CHECKPOINTS
 from evaluation.settings import ConvertSettings
 from runtime.files import sha256_file
 from scripts.ship_checkpoint import training_seconds

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -11,8 +10,9 @@ import imageio.v3 as iio
 import pytest
 import torch
 
-from drqv2.snapshot import load_policy, read_snapshot
+from drqv2.snapshot import load_policy
 from tests.cli.command import run, start
+from tests.drqv2.runs import same
 from tests.processes import wait_for
 
 STATE = ("task=cartpole_swingup", "obs=state", "preset=debug", "deterministic=true", "use_tb=false")
@@ -26,10 +26,6 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def frames(found: list[dict[str, str]]) -> list[int]:
     return [int(row["frame"]) for row in found]
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return read_snapshot(folder / "snapshot.pt")[1]
 
 
 def episodes(run: Path) -> int:
@@ -78,9 +74,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_had_been(whole_run, tm
     assert kills >= 3
     for name in ("train.csv", "eval.csv"):
         assert rows(folder / name) == rows(whole_run / name)
-    want, got = weights(whole_run), weights(folder)
-    assert want.keys() == got.keys()
-    assert all(torch.equal(want[name], got[name]) for name in want)
+    assert same(whole_run, folder)
 
 
 def test_a_second_process_in_the_same_folder_is_refused_while_the_first_lives(tmp_path):
@@ -99,15 +93,6 @@ def test_a_second_process_in_the_same_folder_is_refused_while_the_first_lives(tm
         assert first.output(143).stdout.splitlines()[-1] == "stopped by SIGTERM"
     finally:
         first.send_signal(signal.SIGKILL)
-
-
-def test_a_damaged_snapshot_gives_way_to_the_one_before_it(whole_run, tmp_path):
-    folder = tmp_path / "exp_local/cartpole_swingup/state_seed1"
-    shutil.copytree(whole_run, folder)
-    os.truncate(folder / "snapshot.pt", (whole_run / "snapshot.pt").stat().st_size - 1000)
-    done = run("train.py", *STATE, cwd=tmp_path)
-    assert "trying the snapshot before it" in done.stdout and "resuming at frame" in done.stdout
-    assert rows(folder / "train.csv") == rows(whole_run / "train.csv")
 
 
 def test_a_run_on_pixels_renders_resumes_and_makes_videos(tmp_path):

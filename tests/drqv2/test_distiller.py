@@ -76,12 +76,6 @@ def lesson(random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     return observation, torch.from_numpy(random.uniform(-1, 1, (6, 2)).astype(np.float32))
 
 
-def learn(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
 def numpy_policy(policy, state: np.ndarray) -> np.ndarray:
     """The state policy's action in float64, written out."""
     weights = {name: value.double().numpy() for name, value in policy.network.state_dict().items()}
@@ -139,43 +133,33 @@ def test_the_teacher_acts_first_and_labels_every_state_that_comes(tmp_path, teac
     np.testing.assert_allclose(logged, rewards, rtol=1e-5)  # actions are clipped to just inside (-1, 1)
 
 
-def test_updates_equal_plain_regression_on_the_teachers_actions(teacher):
-    random = np.random.default_rng(3)
-    student = make_student(teacher, seed=5, lr_schedule="linear(1e-3,1e-4,4)")
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_updates_equal_regression_on_the_actions_and_by_its_weight_on_the_normalised_states(teacher, weight):
+    random = np.random.default_rng(4)
+    student = make_student(teacher, seed=5, lr_schedule="linear(1e-3,1e-4,4)", state_weight=weight)
+    seen = random.normal([1, -2, 5], [0.5, 3.0, 0.01], (2, 40, 3)).astype(np.float32)
+    for states in seen:
+        student.include(states, np.hstack([np.ones((40, 2), np.float32), states]))
+    center, deviation = seen.mean((0, 1), np.float64), np.maximum(seen.std((0, 1), np.float64), 0.1)
     plain = copy.deepcopy(PolicyNetwork(student.encoder, student.actor))
-    optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
+    head = copy.deepcopy(student.networks["state_head"]) if weight else torch.nn.Linear(50, 3)
+    optimizer = torch.optim.Adam([*plain.parameters(), *head.parameters()])
     for step, lr in enumerate((1e-3, 7.75e-4, 5.5e-4, 3.25e-4, 1e-4)):
         observation, action = lesson(random)
-        optimizer.param_groups[0]["lr"] = lr
-        want = F.mse_loss(torch.tanh(plain(observation)), action)
-        learn(optimizer, want)
-        got = student.update({"observation": observation, "action": action}, step, 0)["imitation_loss"]
-        assert float(got) == pytest.approx(want.item(), rel=1e-4)
-
-
-def test_with_a_state_weight_updates_equal_regression_on_the_actions_and_the_normalised_states(teacher):
-    random = np.random.default_rng(4)
-    student, without = (make_student(teacher, seed=5, state_weight=weight) for weight in (0.7, 0.0))
-    episodes = [random.normal([1, -2, 5], [0.5, 3.0, 0.01], (40, 3)).astype(np.float32) for _ in range(2)]
-    for states in episodes:
-        student.include(states, np.hstack([np.ones((40, 2), np.float32), states]))
-    states = np.concatenate(episodes).astype(np.float64)
-    center, deviation = states.mean(0), np.maximum(states.std(0), 0.1)
-    plain = copy.deepcopy(PolicyNetwork(student.encoder, student.actor))
-    head = copy.deepcopy(student.networks["state_head"])
-    optimizer = torch.optim.Adam([*plain.parameters(), *head.parameters()], lr=1e-3)
-    for step in range(4):
-        observation, action = lesson(random)
-        state = random.normal(center, deviation, (6, 3))
+        normal = torch.from_numpy(random.standard_normal((6, 3), np.float32))
+        state = normal * torch.from_numpy(deviation).float() + torch.from_numpy(center).float()
         features = plain.actor.trunk(plain.encoder(observation))
-        want = F.mse_loss(torch.tanh(plain.actor.policy(features)), action)
-        told = F.mse_loss(head(features), torch.from_numpy(((state - center) / deviation).astype(np.float32)))
-        learn(optimizer, want + 0.7 * told)
-        both = torch.cat([action, torch.from_numpy(state).float()], 1)
-        got = student.update({"observation": observation, "action": both}, step, 0)
-        assert float(got["imitation_loss"]) == pytest.approx(want.item(), rel=1e-4)
-        assert float(got["state_loss"]) == pytest.approx(told.item(), rel=1e-4)
-    assert policy_weights(student.state()).keys() == policy_weights(without.state()).keys()
+        imitation = F.mse_loss(torch.tanh(plain.actor.policy(features)), action)
+        told = F.mse_loss(head(features), normal)
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.zero_grad()
+        (imitation + weight * told).backward()
+        optimizer.step()
+        rows = torch.cat([action, state], 1) if weight else action
+        got = student.update({"observation": observation, "action": rows}, step, 0)
+        want = {"imitation_loss": imitation.item()} | ({"state_loss": told.item()} if weight else {})
+        assert {name: value.item() for name, value in got.items()} == pytest.approx(want, rel=1e-4)
+    assert policy_weights(student.state()).keys() == plain.state_dict().keys()
 
 
 def test_with_a_state_weight_the_state_that_the_teacher_saw_is_stored_behind_its_action(tmp_path, teacher):

@@ -26,8 +26,9 @@ def interrupted(tmp_path_factory) -> Path:
     trainer = Trainer(train_settings(root))
     step = trainer.env.step
     trainer.env.step = lambda action: step(action) if trainer.step < 105 else signal.raise_signal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as interrupt:
         trainer.run()
+    assert interrupt.value.__notes__ == ["at frame 210; the same command goes on from frame 200"]
     return root
 
 

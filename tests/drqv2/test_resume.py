@@ -52,19 +52,6 @@ def test_a_run_stopped_and_resumed_ends_as_a_whole_one(tmp_path, changes):
     assert not same(whole, folder(tmp_path / "without", task_name="finger_spin"))
 
 
-def test_ctrl_c_tells_the_frame_and_that_of_the_snapshot(tmp_path):
-    episodes = iter(range(100))
-
-    def stop() -> bool:
-        if next(episodes) == 3:
-            raise KeyboardInterrupt
-        return False
-
-    with pytest.raises(KeyboardInterrupt) as interrupt:
-        trainer(tmp_path, snapshot_every_frames=40, num_train_frames=400).run(stop)
-    assert interrupt.value.__notes__ == ["at frame 60; the same command goes on from frame 40"]
-
-
 # ---- a process killed between two files ----
 
 

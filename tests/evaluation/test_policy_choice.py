@@ -1,0 +1,47 @@
+"""Which file is converted: the one that is named, the newest run, or what ships."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from drqv2.snapshot import write_snapshot
+from evaluation import policy_choice
+from evaluation.policy_choice import find, find_shipped
+from runtime.errors import UserError
+from runtime.files import write_json
+from tests.drqv2.policy_files import description
+
+
+@pytest.mark.parametrize(
+    "learned, distilled, found",
+    [(None, 856.0, "distilled"), (500.0, None, "pixels"), (770.0, 856.0, "distilled"), (771.0, 856.0, "pixels")],
+)
+def test_the_pixel_policy_that_ships_is_the_learned_one_where_it_is_as_good(
+    tmp_path, monkeypatch, learned, distilled, found
+):
+    monkeypatch.setattr(policy_choice, "CHECKPOINTS", tmp_path)
+    assert find_shipped("a_task", "pixels") is None
+    means = {"pixels/a_task": learned, "distilled/a_task": distilled, "state/b_task": 1.0}
+    write_json(tmp_path / "checkpoints.json", {name: {"mean": mean} for name, mean in means.items() if mean})
+    assert find_shipped("a_task", "pixels") == tmp_path / found / "a_task.pt"
+    assert find_shipped("a_task", "state") is None
+
+
+def test_find_prefers_the_given_file_then_the_published_layout_then_the_newest_run(tmp_path):
+    with pytest.raises(UserError, match="python train.py task=humanoid_walk"):
+        find("humanoid_walk", "pixels", root=tmp_path)
+    folder = tmp_path / "humanoid_walk"
+    for name, obs in (("old", "pixels"), ("new", "pixels"), ("newest", "state")):
+        write_snapshot(folder / name / "snapshot.pt", {"policy": description(obs=obs)}, {})
+        time.sleep(0.01)
+    assert find("humanoid_walk", "pixels", root=tmp_path) == folder / "new" / "snapshot.pt"
+    assert find("humanoid_walk", "state", root=tmp_path) == folder / "newest" / "snapshot.pt"
+    (folder / "snapshot.pt").write_bytes(b"published")
+    assert find("humanoid_walk", "pixels", root=tmp_path) == folder / "snapshot.pt"
+    given = folder / "old" / "snapshot.pt"
+    assert find("humanoid_walk", "pixels", snapshot=given, root=tmp_path) == given
+    assert find("humanoid_walk", "pixels", snapshot=given.parent, root=tmp_path) == given
+    with pytest.raises(UserError, match="snapshot="):
+        find("humanoid_walk", "pixels", snapshot=tmp_path / "absent.pt", root=tmp_path)
