@@ -34,6 +34,7 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 from benchmarks.contenders import ROOT, configuration, markdown, options
+from drqv2 import logger
 from drqv2.settings import TrainSettings
 from drqv2.trainer import Trainer
 from evaluation import run
@@ -117,8 +118,8 @@ def killed_training(seconds: float, descriptors: int, note: Callable[[dict[str, 
             raise SystemExit(f"train.py ended by itself with {process.returncode}; see train.log")
         process.send_signal(signal.SIGTERM if moments.random() < 1 / 6 else signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
-    with open("exp_local/cartpole_swingup/pixels_seed1/train.csv", newline="", encoding="utf-8") as file:
-        episodes = [int(row["episode"]) for row in csv.DictReader(file)]
+    table = Path("exp_local/cartpole_swingup/pixels_seed1/train.csv")
+    episodes = [episode for (episode,) in logger.read(table, "episode")]
     whole = episodes == list(range(1, len(episodes) + 1))
     return f"{starts} starts, {kills} kills, {len(episodes)} episodes, each {'once' if whole else 'NOT ONCE'}"
 

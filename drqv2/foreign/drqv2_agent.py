@@ -48,14 +48,10 @@ _TRUNKS = {"ReLU": "relu", "LayerNorm": "layernorm_tanh"}
 _STAND_INS = {name: type(name.rpartition(".")[2], (), {"__doc__": f"Stands in for {name}."}) for name in _CLASSES}
 
 
-def _plain_dictionary(*_: Any) -> OrderedDict:
-    # The optimisers' defaultdict: torch's unpickler fills no dictionary of any other kind.
-    return OrderedDict()
-
-
 _REGISTERED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     *((stand_in, name) for name, stand_in in _STAND_INS.items()),
-    (_plain_dictionary, "collections.defaultdict"),
+    # The optimisers': torch's unpickler fills no dictionary of any other kind than OrderedDict.
+    (lambda *_: OrderedDict(), "collections.defaultdict"),
 ]
 # Pickles of protocol 2 spell builtins as Python 2 did.
 _NAMES = {name.replace("builtins.", "__builtin__.") for name in (*_CLASSES, *_SAFE_WITH_TORCH)}

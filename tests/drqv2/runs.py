@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import torch
 
+from drqv2 import logger
 from drqv2.settings import TrainSettings
 from drqv2.snapshot import read_snapshot
 from drqv2.trainer import Trainer
@@ -50,8 +50,7 @@ def same(one: Path, other: Path) -> bool:
 
 def column(table: Path, name: str) -> list[float]:
     """A column of train.csv or eval.csv; NaN where nothing stands."""
-    with open(table, encoding="utf-8", newline="") as file:
-        return [float(row[name] or "nan") for row in csv.DictReader(file)]
+    return [value for (value,) in logger.read(table, name)]
 
 
 def contents(run_folder: Path) -> dict[Path, bytes]:

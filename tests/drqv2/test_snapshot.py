@@ -14,9 +14,14 @@ from tests.drqv2.policy_files import description, network
 NETWORK = network(description())
 
 
-def test_a_policy_comes_back_bit_for_bit_and_opens_without_pickle_rights(tmp_path):
-    path = tmp_path / "policy.pt"
-    write_policy(path, description(), NETWORK.state_dict())
+@pytest.fixture
+def path(tmp_path):
+    """A policy's file."""
+    write_policy(tmp_path / "policy.pt", description(), NETWORK.state_dict())
+    return tmp_path / "policy.pt"
+
+
+def test_a_policy_comes_back_bit_for_bit_and_opens_without_pickle_rights(path):
     loaded = load_policy(path)
     observation = torch.randn(3, 5)
     torch.testing.assert_close(loaded.network(observation), NETWORK(observation), rtol=0, atol=0)
@@ -25,8 +30,7 @@ def test_a_policy_comes_back_bit_for_bit_and_opens_without_pickle_rights(tmp_pat
     assert set(torch.load(path, weights_only=True)) == {"format", "version", "checksum", "meta", "tensors"}
 
 
-def test_half_precision_files_are_loaded_as_float32_with_the_rounded_values(tmp_path):
-    path = tmp_path / "policy.pt"
+def test_half_precision_files_are_loaded_as_float32_with_the_rounded_values(path):
     write_policy(path, description(), NETWORK.state_dict(), dtype=torch.float16)
     for name, value in load_policy(path).network.state_dict().items():
         assert value.dtype == torch.float32
@@ -41,9 +45,7 @@ def test_a_snapshot_can_be_read_as_a_policy(tmp_path):
     torch.testing.assert_close(load_policy(path).network(observation), NETWORK(observation), rtol=0, atol=0)
 
 
-def test_every_cut_and_every_flipped_weight_is_noticed(tmp_path):
-    path = tmp_path / "policy.pt"
-    write_policy(path, description(), NETWORK.state_dict())
+def test_every_cut_and_every_flipped_weight_is_noticed(path):
     whole = path.read_bytes()
     places = [whole.index(weight.numpy().tobytes()) for weight in NETWORK.state_dict().values()]
     flipped = [whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :] for place in places]

@@ -53,12 +53,8 @@ def test_what_is_stored_comes_back_bit_for_bit_and_the_weights_stay(tmp_path, ob
     assert meta["policy"] == before[0]["policy"]
     for name, value in before[1].items():
         assert tensors[name].dtype == torch.float16 and torch.equal(tensors[name], value)
-
-
-def test_another_takes_its_place(tmp_path):
-    path = write(tmp_path / "policy.pt")
-    store_calibration(path, calibration(path))
-    second = dataclasses.replace(calibration(path), settings={"steps": 10})
+    # Another takes its place.
+    second = dataclasses.replace(calibration(path, widths), settings={"steps": 10})
     store_calibration(path, second)
     found = load_policy(path).calibration
     assert found.settings == {"steps": 10} and all(map(torch.equal, found.thresholds, second.thresholds))
