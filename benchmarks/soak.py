@@ -118,8 +118,8 @@ def killed_training(seconds: float, descriptors: int, note: Callable[[dict[str, 
             raise SystemExit(f"train.py ended by itself with {process.returncode}; see train.log")
         process.send_signal(signal.SIGTERM if moments.random() < 1 / 6 else signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
-    table = Path("exp_local/cartpole_swingup/pixels_seed1/train.csv")
-    episodes = [episode for (episode,) in logger.read(table, "episode")]
+    path = Path("exp_local/cartpole_swingup/pixels_seed1/train.csv")
+    episodes = [episode for (episode,) in logger.read(path, "episode")]
     whole = episodes == list(range(1, len(episodes) + 1))
     return f"{starts} starts, {kills} kills, {len(episodes)} episodes, each {'once' if whole else 'NOT ONCE'}"
 

@@ -7,6 +7,8 @@ import errno
 import os
 import resource
 import shutil
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,13 @@ def make_episode(random: np.random.Generator, length: int, element: tuple[int, .
     return StoredEpisode(observation, action, random.standard_normal(length, dtype=np.float32), discount)
 
 
+def filled(folder: Path, made: ReplaySettings, episodes: Iterable[StoredEpisode]) -> Replay:
+    replay = Replay(folder, made)
+    for episode in episodes:
+        replay.add(episode)
+    return replay
+
+
 def stacked(episode: StoredEpisode, step: int, stack: int) -> np.ndarray:
     return np.concatenate([episode.observation[max(0, step - k)] for k in reversed(range(stack))])
 
@@ -53,14 +62,10 @@ def test_windows_equal_brute_force(tmp_path_factory, seed, lengths, nstep, kind,
     element, stack = ((3, 12, 12), 3) if pixels else ((4,), 1)
     observation_shape = (9, 12, 12) if pixels else (4,)
     gamma = 0.9
-    replay = Replay(
-        tmp_path_factory.mktemp("replay"),
-        ReplaySettings(observation_shape, element, 100, 16, nstep, gamma, seed, kind == "packed frames", file_bytes),
-    )
+    made = ReplaySettings(observation_shape, element, 100, 16, nstep, gamma, seed, kind == "packed frames", file_bytes)
     random = np.random.default_rng(seed)
     episodes = [make_episode(random, n, element, terminal=bool(i % 2)) for i, n in enumerate(lengths)]
-    for episode in episodes:
-        replay.add(episode)
+    replay = filled(tmp_path_factory.mktemp("replay"), made, episodes)
     assert replay.sampleable == any(len(e) >= nstep or e.discount[-1] == 0 for e in episodes)
     if not replay.sampleable:
         return
@@ -87,14 +92,10 @@ def test_windows_equal_brute_force(tmp_path_factory, seed, lengths, nstep, kind,
 
 
 def test_every_window_is_drawn_equally_often(tmp_path):
-    replay = Replay(tmp_path, ReplaySettings((4,), (4,), 10**6, 1000, 2, 0.99, 3))
     random = np.random.default_rng(0)
-    for length in (3, 6, 1):
-        replay.add(make_episode(random, length, (4,), False))
-    counts: dict[tuple[float, float], int] = {}
-    for update in range(70):
-        for key in map(tuple, replay.sample(update)["action"]):
-            counts[key] = counts.get(key, 0) + 1
+    episodes = [make_episode(random, length, (4,), False) for length in (3, 6, 1)]
+    replay = filled(tmp_path, ReplaySettings((4,), (4,), 10**6, 1000, 2, 0.99, 3), episodes)
+    counts = Counter(key for update in range(70) for key in map(tuple, replay.sample(update)["action"]))
     # 2 windows in the episode of 3, 5 in that of 6, none in that of 1; each expected 10,000 times of 70,000.
     assert len(counts) == 7
     assert all(abs(n - 10_000) < 500 for n in counts.values())
@@ -102,11 +103,8 @@ def test_every_window_is_drawn_equally_often(tmp_path):
 
 def states(folder: Path, lengths: list[int], capacity: int = 2000, file_bytes: int = 1000) -> Replay:
     """A replay of episodes of 4 numbers a state: an episode of 5 decisions takes 184 bytes."""
-    replay = Replay(folder, ReplaySettings((4,), (4,), capacity, 8, 1, 0.99, 0, file_bytes=file_bytes))
-    random = np.random.default_rng(0)
-    for length in lengths:
-        replay.add(make_episode(random, length, (4,), False))
-    return replay
+    random, made = np.random.default_rng(0), ReplaySettings((4,), (4,), capacity, 8, 1, 0.99, 0, file_bytes=file_bytes)
+    return filled(folder, made, (make_episode(random, length, (4,), False) for length in lengths))
 
 
 def test_oldest_episodes_leave_and_their_files_go_once_no_snapshot_needs_them(tmp_path):
@@ -128,11 +126,9 @@ def test_oldest_episodes_leave_and_their_files_go_once_no_snapshot_needs_them(tm
 def test_restored_buffer_draws_the_same_batches_and_goes_on_alike(tmp_path, kind, file_bytes):
     element, stacked_ = ((4,), (4,)) if kind == "state" else ((3, 8, 8), (9, 8, 8))
     made = ReplaySettings(stacked_, element, 20, 8, 3, 0.99, 5, kind == "packed frames", file_bytes)
-    replay = Replay(tmp_path / "replay", made)
     random = np.random.default_rng(1)
     episodes = [make_episode(random, length, element, False) for length in (7, 9, 5, 12)]
-    for episode in episodes[:2]:
-        replay.add(episode)
+    replay = filled(tmp_path / "replay", made, episodes[:2])
     index, batch = replay.index(), replay.sample(11)
     replay.add(make_episode(random, 30, element, False))  # after the snapshot: must be forgotten
     newest = max((tmp_path / "replay").iterdir())
@@ -142,9 +138,7 @@ def test_restored_buffer_draws_the_same_batches_and_goes_on_alike(tmp_path, kind
     assert again.restore(index) == []
     for name, array in again.sample(11).items():
         np.testing.assert_array_equal(array, batch[name])
-    whole = Replay(tmp_path / "whole", made)
-    for episode in episodes[:2]:
-        whole.add(episode)
+    whole = filled(tmp_path / "whole", made, episodes[:2])
     for episode in episodes[2:]:
         again.add(episode)
         whole.add(episode)
