@@ -20,7 +20,7 @@ from drqv2.episode_files import DamagedEpisode, EpisodeFiles, Row, StoredEpisode
 from drqv2.frames import KEY, PackedFrames, pack, unpack_window
 from drqv2.gather import gather_shifted
 from drqv2.randomness import Purpose, generator
-from drqv2.segments import read_segment, segment_path
+from drqv2.old_replays import read_segment, segment_path
 
 SHIFT_PAD = 4
 PACKED_RATIO = 2  # quadruped_walk, whose background moves most, packs to 9.9 kB of 21.2 while it walks; others to less

@@ -119,6 +119,7 @@ def test_no_point_of_tensorboard_comes_twice(tmp_path):
 
 
 def test_weights_and_biases_gets_what_the_tables_hold(tmp_path, monkeypatch):
+    import wandb
     from wandb.proto.wandb_internal_pb2 import Record
     from wandb.sdk.internal.datastore import DataStore
 
@@ -126,6 +127,7 @@ def test_weights_and_biases_gets_what_the_tables_hold(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     for frames in (40, 80):  # a run and its resumption
         trainer(tmp_path, use_wandb=True, num_train_frames=frames).run()
+    wandb.teardown()  # its service may still be writing
     place, returns = run_folder(tmp_path), {}
     paths = sorted(place.glob("wandb/offline-run-*/run-*.wandb"))
     assert [path.stem for path in paths] == [f"run-{(place / 'wandb_id').read_text()}"] * 2
