@@ -10,8 +10,6 @@ episodes are kept: after Ctrl-C the same command goes on where it was. cfgs/anal
 docs/analysis.md what the figures show.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

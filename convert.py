@@ -11,8 +11,6 @@ Finished episodes are kept: after Ctrl-C the same command goes on where it was. 
 option means, evaluation/result.py what stands in result.json.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -7,8 +7,6 @@ The run folder, its snapshots and CSVs are those of train.py, and convert.py fin
 Running the same command again resumes the run. cfgs/distill.yaml says what each option means.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -8,8 +8,6 @@
 Running the same command again resumes the run. cfgs/train.yaml says what each option means.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -13,8 +13,6 @@ Shuffled and ordered errors are another episode's, because errors replayed in th
 they began in would only play that episode again.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from analysis.trial import GAUSSIAN, SHUFFLED

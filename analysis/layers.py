@@ -12,8 +12,6 @@ These four add up to the layer's own error. What its input already lacks, max(Ī
 layers' before it and is kept apart as `inherited`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

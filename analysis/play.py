@@ -5,8 +5,6 @@ so that the episode itself goes on bit for bit as if nobody looked (`evaluation.
 runs in its own row of network calls of fixed shape, as episodes do: company changes nothing.
 """
 
-from __future__ import annotations
-
 import functools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence

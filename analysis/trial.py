@@ -4,8 +4,6 @@ A *leader* acts in the episode; a *shadow* is asked at every observation of the 
 its action is tried out for one decision in a branch of the episode.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What the benchmarks share: contenders that take turns on one machine, and tables that say which machine it was."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import importlib

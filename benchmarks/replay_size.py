@@ -8,8 +8,6 @@ of 256: on the clock, with all cores (what a learner would wait without prefetch
 baseline is an fp32 update on such a batch, taking turns with them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import statistics
 import tempfile

@@ -16,8 +16,6 @@ Timed, each side in a process of its own that waits while the other works:
 - an evaluation of a state policy at T = 8, ours alone, in decisions per second; and the memory of 11 α × 10 episodes.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os

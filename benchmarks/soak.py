@@ -16,8 +16,6 @@ process; at the end train.csv must hold every episode once.
 Ctrl-C ends it early with the table of what was seen. samples.csv in the folder holds every sample.
 """
 
-from __future__ import annotations
-
 import csv
 import gc
 import io

@@ -12,8 +12,6 @@ Two things are timed, each in a process of its own that waits while the others w
 "peer, tuned" is the peer with this project's allocator setting (runtime/malloc.py), which is most of the gap on glibc.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os

@@ -6,8 +6,6 @@ sweep in a traceback while others still run. tests/cli/test_launchers.py kills s
 requirements.txt pins.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

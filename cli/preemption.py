@@ -1,7 +1,5 @@
 """A scheduler's signals: SIGTERM, and the one by which submitit's jobs learn that they are preempted or out of time."""
 
-from __future__ import annotations
-
 import os
 import signal
 from contextlib import suppress

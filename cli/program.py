@@ -4,8 +4,6 @@ Exit codes: 0 done; 1 a job of a sweep failed, wherever it ran; 2 the command li
 130 stopped by Ctrl-C, 143 by SIGTERM; anything unforeseen keeps its traceback, because it is a fault of the program.
 """
 
-from __future__ import annotations
-
 import errno
 import functools
 import os

@@ -4,8 +4,6 @@ Hydra composes and launches the jobs. They are planned here first, so that a rep
 Hydra's launchers bring back is gathered here, wherever the jobs ran: in this process, in others, on other machines.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import time

@@ -1,8 +1,6 @@
 """Printing: no run ends because its reader is gone or its encoding lacks a letter, and each line of a sweep's jobs
 names its job."""
 
-from __future__ import annotations
-
 import errno
 import io
 import os

@@ -1,7 +1,5 @@
 """The outcome of a search over convert.py's options: its best trial, and the command that reports on other episodes."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from importlib import metadata

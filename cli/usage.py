@@ -1,7 +1,5 @@
 """--help and --version: a program's own docstring, and its options with the sentences beside them in cfgs/."""
 
-from __future__ import annotations
-
 from cli import words
 from runtime.versions import versions
 

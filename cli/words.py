@@ -4,8 +4,6 @@ Hydra would misread some, answer others with a page, and notice a misspelt task 
 parser (hydra.core.override_parser) splits each word.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib.util
 import re

@@ -4,8 +4,6 @@ Yarats et al. 2021, "Mastering Visual Continuous Control", Equations 1-3. Random
 (`drqv2.randomness`), so that an update is a function of its batch, its noise and the weights.
 """
 
-from __future__ import annotations
-
 import copy
 
 import numpy as np

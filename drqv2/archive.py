@@ -4,8 +4,6 @@ A file is a torch zip archive holding {"format", "version", "checksum", "meta", 
 read with torch.load(weights_only=True).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

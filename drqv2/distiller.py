@@ -6,8 +6,6 @@ Section 3.1). The student never sees a reward, and a state only as something to 
 says so.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -10,8 +10,6 @@ keeps 10⁶ decisions of 84×84 RGB at 21 GB instead of 63.5 GB raw, and at a fr
 (drqv2.frames).
 """
 
-from __future__ import annotations
-
 import os
 import zlib
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Returns of a policy over whole episodes, for the learning curve."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

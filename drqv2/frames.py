@@ -5,8 +5,6 @@ with Zstandard. On DeepMind Control tasks most pixels don't change from one deci
 docs/tables/speed.md has the bytes and the milliseconds that KEY and LEVEL were chosen by.
 """
 
-from __future__ import annotations
-
 import threading
 from dataclasses import dataclass
 

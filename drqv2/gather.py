@@ -1,7 +1,5 @@
 """Compiled assembly of a batch of pictures from episodes in memory: stacked and shifted in one pass."""
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

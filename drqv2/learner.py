@@ -3,8 +3,6 @@
 Subclasses add what they learn with: DrQ-v2's critics (`drqv2.agent`) or a teacher's actions (`drqv2.student`).
 """
 
-from __future__ import annotations
-
 import abc
 from collections import defaultdict
 from typing import Any

@@ -1,7 +1,5 @@
 """Console lines, train.csv, eval.csv, TensorBoard and Weights & Biases, as DrQ-v2's users know them."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import datetime

@@ -5,8 +5,6 @@ conversion needs (Xu et al. 2026, Section 7.1); `layernorm_tanh` is the original
 trunk is always the original one: it is never converted.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -4,8 +4,6 @@ States mix units: in finger_spin positions are below 1 and the spinner turns at 
 normalisation sees little but the largest. It is off by default because DrQ-v2, on pixels, has nothing of the kind.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -4,8 +4,6 @@ Layout of a file: 8 bytes magic, 4 bytes header length (little endian), JSON hea
 to 4096, payload. The header names each array's dtype, shape and offset, and the CRC-32 of the payload.
 """
 
-from __future__ import annotations
-
 import json
 import zlib
 from pathlib import Path

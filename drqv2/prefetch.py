@@ -1,7 +1,5 @@
 """Samples the next update's batch while the environment and the networks work."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 

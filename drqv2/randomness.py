@@ -4,8 +4,6 @@ No generator state exists, so none has to be saved: prefetching, interrupting an
 what is drawn for step or update number N.
 """
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 import numpy as np

@@ -4,8 +4,6 @@ Only finished episodes are sampled. The list of episodes that make up the buffer
 snapshot: a run that is cut off goes on with exactly the episodes that its snapshot knew.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
@@ -19,8 +17,8 @@ import numpy as np
 from drqv2.episode_files import DamagedEpisode, EpisodeFiles, Row, StoredEpisode, data_file, observation_offset
 from drqv2.frames import KEY, PackedFrames, pack, unpack_window
 from drqv2.gather import gather_shifted
-from drqv2.randomness import Purpose, generator
 from drqv2.old_replays import read_segment, segment_path
+from drqv2.randomness import Purpose, generator
 
 SHIFT_PAD = 4
 PACKED_RATIO = 2  # quadruped_walk, whose background moves most, packs to 9.9 kB of 21.2 while it walks; others to less

@@ -1,7 +1,5 @@
 """Checks that the replay that a run will fill fits on this machine, before hours are spent."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The run folder: who holds it, which configuration it belongs to, and which files a resumed run continues from."""
 
-from __future__ import annotations
-
 import fcntl
 import itertools
 import json

@@ -3,8 +3,6 @@
 What is learned, and who acts, is said by subclasses: `drqv2.trainer` (DrQ-v2) and `drqv2.distiller` (DAgger).
 """
 
-from __future__ import annotations
-
 import abc
 import errno
 import math

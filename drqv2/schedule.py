@@ -1,7 +1,5 @@
 """Schedules of exploration noise and step sizes, in DrQ-v2's notation (Yarats et al. 2021, Section 3.1)."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass

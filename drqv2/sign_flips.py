@@ -6,8 +6,6 @@ Flipping the entries' signs at random in every batch, in an observation and its 
 DrQ-v2's random shifts are to images (Yarats et al. 2021, Section 3.1): values and actions come out the same for both.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

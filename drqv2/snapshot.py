@@ -5,8 +5,6 @@ holds the learner, its optimisers and the trainer's progress as well, and can be
 programs' files (`drqv2.foreign`). A policy file may carry its calibration.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ For what can't be a schedule, such as learning another 100,000 frames with less 
 train.py go on from runs of train.py, those of distill.py from those of distill.py.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

@@ -5,8 +5,6 @@ business of whoever measured it (`evaluation.rollout_calibration`); here it is b
 measured on.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path

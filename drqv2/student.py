@@ -6,8 +6,6 @@ An action of one or two numbers says little about what a picture shows. With `st
 trunk's output has to tell the whole state, an auxiliary task (Jaderberg et al. 2017) that the policy is saved without.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor, nn

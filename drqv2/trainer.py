@@ -1,7 +1,5 @@
 """Training by DrQ-v2 (Yarats et al. 2021): the agent explores and learns from its own rewards."""
 
-from __future__ import annotations
-
 import numpy as np
 
 import envs

@@ -5,8 +5,6 @@ Importing this package loads neither dm_control nor Gymnasium nor OpenGL: the ba
 made.
 """
 
-from __future__ import annotations
-
 from envs.environment import Environment, State, TimeStep
 from envs.seeds import STREAMS, episode_seed
 from envs.tasks import TASKS

@@ -3,8 +3,6 @@
 Semantics follow facebookresearch/drqv2, dmc.py, with one difference: a terminal discount of 0 stays 0.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

@@ -4,8 +4,6 @@ dm_control and mujoco read MUJOCO_GL when they are imported, so nothing in `envs
 `choose` runs first and leaves its answer in the environment, where worker processes find it as well.
 """
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import os

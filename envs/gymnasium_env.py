@@ -3,8 +3,6 @@
 The other direction, Gymnasium's tasks in this package, is `envs.gymnasium_task`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import gymnasium

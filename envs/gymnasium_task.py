@@ -1,7 +1,5 @@
 """Tasks of Gymnasium as simulators: Box observations, one bounded Box of actions, a time limit of their own."""
 
-from __future__ import annotations
-
 import copy
 import importlib
 import warnings

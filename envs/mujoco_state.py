@@ -1,7 +1,5 @@
 """Everything that the next step of a MuJoCo simulation depends on, and states of one task as comparable vectors."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ Training, evaluation, calibration, α selection, reports and videos each draw fr
 so that no number is ever reported on an episode that something was chosen or fitted on.
 """
 
-from __future__ import annotations
-
 from runtime.errors import UserError
 
 STREAMS: tuple[str, ...] = ("train", "eval", "calibration", "selection", "report", "video")

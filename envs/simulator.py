@@ -1,7 +1,5 @@
 """What steps a task: a simulator of dm_control (`envs.suite`) or of Gymnasium (`envs.gymnasium_task`)."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np

@@ -4,8 +4,6 @@ environments.
 Source of names and cameras: facebookresearch/drqv2, dmc.py.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import os

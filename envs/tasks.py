@@ -2,8 +2,6 @@
 spelling.
 """
 
-from __future__ import annotations
-
 import re
 
 from runtime.did_you_mean import did_you_mean

@@ -1,7 +1,5 @@
 """Frames → an mp4 that browsers play."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import tempfile

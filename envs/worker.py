@@ -4,8 +4,6 @@ A worker is a process, whose other end is `envs.worker_process`, or lives in the
 neither torch nor the program that started it, and ends when its parent closes the socket or dies.
 """
 
-from __future__ import annotations
-
 import math
 import mmap
 import os

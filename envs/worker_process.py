@@ -1,7 +1,5 @@
 """The caller's side of a worker (`envs.worker`): starting it, requests, the cause of its death, ending it."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import signal

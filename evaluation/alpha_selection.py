@@ -6,8 +6,6 @@ section 7): the figure is optimistic, because the same episodes choose and repor
 the report episodes, asked for or not: CRPI's gain is measured by it. Knows no torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

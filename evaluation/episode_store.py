@@ -8,8 +8,6 @@ other's files: a machine that doesn't see a new file yet computes that episode a
 middle of a write leaves a hidden `.tmp` file, which nobody reads.
 """
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import functools

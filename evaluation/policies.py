@@ -1,7 +1,5 @@
 """What acts in an environment: the ANN and every converted network look the same to rollouts, videos and analysis."""
 
-from __future__ import annotations
-
 import copy
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Which policy a run is about, where it comes from, and whether it fits the options and is worth converting."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -6,8 +6,6 @@ their seed and take no part in this. A *lane* is one such batch: `chunk` rows an
 so that the workers step the environments of one while the network serves another; a lane without work costs nothing.
 """
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections import deque

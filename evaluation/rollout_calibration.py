@@ -6,8 +6,6 @@ calibration stream of environment seeds, which no reported or selection episode 
 there, so that every machine sees the same episodes and gets the same θ (pixels aside, where the renderer is another).
 """
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import hashlib

@@ -1,7 +1,5 @@
 """What convert.py does: a conversion with its result (`convert`), or one trial of a search over options (`tune`)."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator

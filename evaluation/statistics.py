@@ -5,8 +5,6 @@ docs/report.md says which interval stands where, and why. All are of 95 %. Episo
 blindly: a *stratum* is one (task, training seed), whose episodes vary around a mean of their own.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace

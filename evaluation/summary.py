@@ -1,7 +1,5 @@
 """The result as a table for the terminal."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from evaluation.progress import counted

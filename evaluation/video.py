@@ -1,7 +1,5 @@
 """Several policies side by side from the same initial state, with return so far and spike rate written above each."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path

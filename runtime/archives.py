@@ -7,8 +7,6 @@ pickle's instructions are read here first, and nothing is carried out. What to m
 business.
 """
 
-from __future__ import annotations
-
 import errno
 import io
 import pickletools

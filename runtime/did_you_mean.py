@@ -1,7 +1,5 @@
 """Suggestions for a misspelt word."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -4,8 +4,6 @@ All that is asked of the file system is that renaming a file within a folder is 
 BeeGFS and the like do: neither locks nor links are used.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

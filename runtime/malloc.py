@@ -5,8 +5,6 @@ a page fault per 4 KiB: 2.9 times the time of a batch-256 DrQ-v2 update. Set SNN
 leave the allocator as it is (memory use then falls back between peaks).
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """How torch's threads wait between two parallel loops."""
 
-from __future__ import annotations
-
 import os
 
 

@@ -13,8 +13,6 @@ A validator of one field raises ValueError("must ..."), to which the option and 
 model, for options that contradict each other, raises ValueError with the whole line.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a result was computed with: package versions, this project's commit, the machine."""
 
-from __future__ import annotations
-
 import functools
 import platform
 import re

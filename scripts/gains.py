@@ -6,8 +6,6 @@ A line per task and method: the chosen α against α = 0 over the same report ep
 Holm's adjustment for all lines that could be tested (evaluation/statistics.py).
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 from collections import defaultdict

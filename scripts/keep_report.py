@@ -8,8 +8,6 @@ small, and a later report can be made over these jobs and others, long after the
 takes the jobs of a report that was kept before into the new one. Their videos lie in videos/.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import shutil

@@ -12,8 +12,6 @@ OUT's name with .csv holds the numbers: task, run, kind (evaluation | training),
 return, and of the published seeds mean, lowest and highest at that frame.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import itertools

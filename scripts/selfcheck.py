@@ -7,8 +7,6 @@ neuron, on both. Sums in another order move the last digits, and so a spike now 
 a fault of the GPU, its driver or this program. No real GPU has run this yet: its report is worth an issue either way.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tempfile

@@ -12,8 +12,6 @@ so that convert.py needn't. It is used only under the very settings and releases
 after a change of these, --calibrate makes it anew. That leaves weights and returns as they are.
 """
 
-from __future__ import annotations
-
 import argparse
 import functools
 import shutil

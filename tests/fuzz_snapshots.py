@@ -10,8 +10,6 @@ memory.
 Exit code 1 for anything else: a traceback, another policy than the one in the file, code that ran, a process that died.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 import resource

@@ -7,8 +7,6 @@ hit an episode, an update, an evaluation, the replay or a snapshot being written
 aside) or any tensor of the last snapshot differ.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

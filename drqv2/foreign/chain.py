@@ -1,7 +1,5 @@
 """From the layers that a foreign file holds to a policy network on the task's own observations and actions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

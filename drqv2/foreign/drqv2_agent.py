@@ -5,8 +5,6 @@ included. Every class in it becomes an inert stand-in that holds attributes and 
 torch.load(weights_only=True) can read it; a class that isn't on the list is refused by name before that.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path

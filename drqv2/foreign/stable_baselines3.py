@@ -5,8 +5,6 @@ the statistics lie in a vecnormalize.pkl, in the zip, in a folder of its name be
 it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

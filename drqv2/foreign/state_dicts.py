@@ -1,7 +1,5 @@
 """State dicts with one line's worth of knowledge about them: which layers act, and how actions are squashed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, NamedTuple
 

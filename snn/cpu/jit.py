@@ -1,7 +1,5 @@
 """numba.njit, whose compiled code is kept on disk for the next process wherever that can be done."""
 
-from __future__ import annotations
-
 import functools
 import sys
 import tempfile

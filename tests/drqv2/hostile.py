@@ -3,8 +3,6 @@
 A base is a whole file: "policy" and "snapshot" of this project, "published" as the published repositories write.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import pickle

@@ -1,7 +1,5 @@
 """A small policy of states, [5] → two actions, for files of it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Runs of training that take a second, and what is looked at in them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

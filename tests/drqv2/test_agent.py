@@ -1,7 +1,5 @@
 """The learner against a plain restatement of DrQ-v2's update, and the image shifts against bilinear resampling."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Distillation: what is stored as a lesson, what is learned from it, who acts, and what it refuses."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from pathlib import Path

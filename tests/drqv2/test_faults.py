@@ -1,7 +1,5 @@
 """What a real machine does to a training run: bytes go bad, the disk fills up, numbers stop being finite."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

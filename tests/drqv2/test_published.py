@@ -1,7 +1,5 @@
 """The published agents: whole pickled objects, read without running anything in them."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """Runs that earlier versions began go on as they would have there; recorded/README.md says how they were made."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

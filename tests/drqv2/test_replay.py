@@ -1,7 +1,5 @@
 """Replay against brute force: every window by hand from the raw episodes, shifts by padding and slicing."""
 
-from __future__ import annotations
-
 import builtins
 import errno
 import os

@@ -1,7 +1,5 @@
 """What a process leaves that ends at any moment, and what the next one makes of it."""
 
-from __future__ import annotations
-
 import builtins
 import errno
 import fcntl

@@ -1,7 +1,5 @@
 """Weights on disk: what goes in comes out, and a damaged or hostile file is one clear line and runs nothing."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """A calibration in a policy's file: what goes in comes out, with its weights alone, and damage is one clear line."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pytest

@@ -1,7 +1,5 @@
 """Which file is converted: the one that is named, the newest run, or what ships."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

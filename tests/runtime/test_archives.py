@@ -1,7 +1,5 @@
 """What is seen in a torch file before it is read; test_hostile.py and test_hostile_files.py try far more."""
 
-from __future__ import annotations
-
 import struct
 import zipfile
 

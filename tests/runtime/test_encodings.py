@@ -1,7 +1,5 @@
 """Files are UTF-8 whatever the locale is: every text file that the source opens is opened as such."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Damaged and hostile files of saved networks; the base is a safetensors file with JSON in its header."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

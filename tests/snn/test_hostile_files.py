@@ -1,7 +1,5 @@
 """A few of the files that tests/fuzz_snapshots.py --of networks makes by the thousand: one line each, nothing runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Kernels where numba may write nowhere, or only to a full disk."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
