@@ -1,6 +1,7 @@
 """Trials with real environments and networks: the leader's episode is untouched, and the branches are what they say."""
 
 import dataclasses
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ class House:
         return Player(self.conversion, self.branches, TrialStore(folder / "analysis", self.lines.append))
 
     def play(self, trials):
-        with self.run, self.branches:
+        with self.run, closing(self.branches):
             found = self.player.run(trials)
         return [found[trial.digest] for trial in trials]
 
