@@ -101,7 +101,8 @@ def find_shipped(task: str, obs: str) -> Path | None:
     """
     entries = shipped_entries()
     means = {name: entries[name]["mean"] for kind in SHIPPED_FOLDERS[obs] if (name := f"{kind}/{task}") in entries}
-    good = [name for name, mean in means.items() if mean >= AS_GOOD * max(means.values())]
+    best = max(means.values(), default=0.0)
+    good = [name for name, mean in means.items() if best - mean <= (1 - AS_GOOD) * abs(best)]
     return CHECKPOINTS / f"{good[0]}.pt" if good else None
 
 

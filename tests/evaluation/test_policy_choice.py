@@ -14,7 +14,15 @@ from tests.drqv2.policy_files import description
 
 @pytest.mark.parametrize(
     "learned, distilled, found",
-    [(None, 856.0, "distilled"), (500.0, None, "pixels"), (770.0, 856.0, "distilled"), (771.0, 856.0, "pixels")],
+    [
+        (None, 856.0, "distilled"),
+        (500.0, None, "pixels"),
+        (770.0, 856.0, "distilled"),
+        (771.0, 856.0, "pixels"),
+        (None, -100.0, "distilled"),
+        (-111.0, -100.0, "distilled"),
+        (-109.0, -100.0, "pixels"),
+    ],
 )
 def test_the_pixel_policy_that_ships_is_the_learned_one_where_it_is_as_good(
     tmp_path, monkeypatch, learned, distilled, found
