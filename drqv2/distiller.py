@@ -40,6 +40,10 @@ class Distiller(TrainingRun):
     def _make_learner(self) -> Student:
         return Student(self.settings, self.env.observation_shape, self.env.action_dim, self.device, self._state_dim)
 
+    def _episode_decisions(self) -> int | None:
+        # Only for the episodes learned from: evaluation plays whole ones.
+        return min(filter(None, (self.settings.max_decisions, self.settings.episode_decisions)), default=None)
+
     def _first_update_step(self) -> int:
         return self.settings.num_teacher_frames // self.settings.action_repeat
 

@@ -60,9 +60,7 @@ class TrainingRun(abc.ABC):
             "action_repeat": s.action_repeat,
             "render_device": s.render.device,
         }
-        # Episodes to learn from may be cut shorter than those of an evaluation.
-        decisions = min(filter(None, (s.max_decisions, getattr(s, "episode_decisions", None))), default=None)
-        self.env = envs.make(s.task_name, seed=s.seed, max_decisions=decisions, **make)
+        self.env = envs.make(s.task_name, seed=s.seed, max_decisions=self._episode_decisions(), **make)
         element = (3, *self.env.observation_shape[1:]) if self._pixels else self.env.observation_shape
         capacity = min(s.replay_buffer_size, s.num_train_steps)
         folder = Path(s.root) / s.task_name / s.name
@@ -70,11 +68,11 @@ class TrainingRun(abc.ABC):
         self.room = check_room(folder, capacity * bytes_per_decision(element, packed, self.env.action_dim))
         self._config = s.model_dump()
         self.run_dir = RunDir(folder, self._config)
-        # A student's lessons are single decisions.
-        returns = (getattr(s, "nstep", 1), getattr(s, "discount", 1.0))
         self.replay = Replay(
             self.run_dir.path / "replay",
-            ReplaySettings(self.env.observation_shape, element, capacity, s.batch_size, *returns, s.seed, packed),
+            ReplaySettings(
+                self.env.observation_shape, element, capacity, s.batch_size, *self._returns(), s.seed, packed
+            ),
         )
         self.agent = self._make_learner()
         self.evaluator = Evaluator(
@@ -120,6 +118,14 @@ class TrainingRun(abc.ABC):
     @abc.abstractmethod
     def _first_update_step(self) -> int:
         """The decision from which on there are updates."""
+
+    def _returns(self) -> tuple[int, float]:
+        """Rewards per n-step return and the discount per decision of the transitions in the replay buffer."""
+        return 1, 1.0
+
+    def _episode_decisions(self) -> int | None:
+        """After how many decisions a training episode is cut short."""
+        return self.settings.max_decisions
 
     # ---- the loop ----
 

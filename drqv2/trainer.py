@@ -27,6 +27,9 @@ class Trainer(TrainingRun):
             )
         return DrQV2Agent(s, shape, self.env.action_dim, self.device)
 
+    def _returns(self) -> tuple[int, float]:
+        return self.settings.nstep, self.settings.discount
+
     def _first_update_step(self) -> int:
         return self.settings.num_seed_frames // self.settings.action_repeat
 

@@ -96,9 +96,12 @@ class WorkerProcess:
         self._process.wait()
 
     def _death(self) -> WorkerError:
-        code = self._process.wait(timeout=10)
-        cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        if code == -signal.SIGKILL:
-            cause += " (out of memory? use fewer environments)"
+        try:
+            code = self._process.wait(timeout=10)
+            cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            if code == -signal.SIGKILL:
+                cause += " (out of memory? use fewer environments)"
+        except subprocess.TimeoutExpired:
+            cause = "closed its connection"
         doing = next(iter(self._unanswered.values()), "waiting")
         return WorkerError(f"environment worker {self._number} (process {self.pid}) {cause} during {doing}")

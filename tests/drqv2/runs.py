@@ -47,7 +47,7 @@ def same(one: Path, other: Path) -> bool:
 
 
 def column(table: Path, name: str) -> list[float]:
-    """A column of train.csv or eval.csv; NaN where nothing stands."""
+    """A column of train.csv or eval.csv, of the rows that have a value there."""
     return [value for (value,) in logger.read(table, name)]
 
 
