@@ -130,4 +130,5 @@ def look(index: int) -> dict[str, Any]:
 
 def note(panel: Axes, text: str, place: tuple[float, float], ink: str = GREY, **options: Any) -> None:
     """A few words beside a point, moved by `xytext` points."""
-    panel.annotate(text, place, textcoords="offset points", color=ink, fontsize=8.5, **options)
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # so that no line crosses them
+    panel.annotate(text, place, textcoords="offset points", color=ink, fontsize=8.5, bbox=behind, **options)
