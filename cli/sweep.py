@@ -114,7 +114,9 @@ def swept(master: DictConfig, overrides: list[Override]) -> dict[str, list[str]]
         elif override.is_discrete_sweep():
             values[name] = [f"{name}={value}" for value in override.sweep_string_iterator()]
         else:
-            raise UserError(f"{word(override)}: an interval needs a sweeper that optimises, such as +sweep=tune has")
+            raise UserError(
+                f"{word(override)}: an interval needs a sweeper that optimises, such as that of +sweep=tune"
+            )
     return values
 
 
