@@ -185,8 +185,8 @@ def page(index: dict[str, dict[str, Any]]) -> str:
         "",
         "Made by `python -m scripts.ship_checkpoint`. Weights are stored as float16 and loaded as float32. Each return "
         f"is the mean over {EPISODES} episodes of the rounded weights, on environment seeds that neither training "
-        f"nor conversion uses (stream `report`, seed {SEED}), with its 95 % interval. Each file contains its calibration "
-        "under convert.py's default settings; convert.py reports whether it uses it.",
+        f"nor conversion uses (stream `report`, seed {SEED}), with its 95 % interval. Each file contains its "
+        "calibration under convert.py's default settings; convert.py reports whether it uses it.",
         "",
         "| policy | return | paper's ANN | ratio | seed | frames | hours |",
         "|---|---|---|---|---|---|---|",
