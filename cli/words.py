@@ -218,6 +218,4 @@ def _check_plugin(word: str, name: str, value: str) -> None:
     ):
         raise UserError(f"{word}: this plugin of Hydra's is not installed; pip install -r requirements.txt")
     if value == "submitit_slurm" and shutil.which("srun") is None:
-        raise UserError(
-            f"{word}: no srun is found here; start it on a Slurm cluster, or choose joblib or submitit_local"
-        )
+        raise UserError(f"{word}: no srun is found here; run it on a Slurm cluster, or choose joblib or submitit_local")
