@@ -1,13 +1,12 @@
-"""Asks of a converted policy why it loses return: whether its errors grow from decision to decision, and why.
+"""Measures why a converted policy loses return: whether its errors grow from decision to decision, and why.
 
     python analyze.py env_name=quadruped_walk SNN_ts=16                    IF neurons, α = 0 beside the best α
     python analyze.py env_name=quadruped_walk obs=state neuron=snm SNN_ts=8
     python analyze.py env_name=quadruped_walk crpi.alpha=0.5               α = 0 beside this one
     python analyze.py -m env_name=cartpole_swingup,reacher_easy obs=state SNN_ts=16,32
 
-Leaves analysis.json (analysis/document.py says what stands in it), report.md and report.html with figures. Finished
-episodes are kept: after Ctrl-C the same command goes on where it was. cfgs/analyze.yaml says what each option means,
-docs/analysis.md what the figures show.
+Writes analysis.json (described in analysis/document.py), report.md and report.html with figures. Finished episodes are
+kept: after Ctrl-C the same command resumes. cfgs/analyze.yaml explains the options, docs/analysis.md the figures.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Converts a trained DrQ-v2 policy to a spiking network and rolls both out.
+"""Converts a trained policy to a spiking network and compares the returns of both.
 
     python convert.py env_name=quadruped_walk SNN_ts=32                    IF neurons with CRPI, beside the ANN
     python convert.py env_name=quadruped_walk SNN_ts=8 neuron=snm          another neuron: if, snm, mt, dc
@@ -7,8 +7,8 @@
     python convert.py -m +paper=table3 budget=quick                        the paper's Table 3 (docs/report.md)
     python convert.py +sweep=tune env_name=cheetah_run SNN_ts=2            options searched by Optuna (docs/cluster.md)
 
-Finished episodes are kept: after Ctrl-C the same command goes on where it was. cfgs/convert.yaml says what each
-option means, evaluation/result.py what stands in result.json.
+Finished episodes are kept: after Ctrl-C the same command resumes. cfgs/convert.yaml explains the options,
+evaluation/result.py the contents of result.json.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""Distils a pixel policy from a trained state policy of the same task: pixels at the price of rendering, without a GPU.
+"""Distils a pixel policy from a trained state policy of the same task, in about an hour without a GPU.
 
-    python distill.py task=reacher_easy                    from the newest state run, else the policy that ships
+    python distill.py task=reacher_easy                    from the newest state run, else the shipped policy
     python distill.py task=reacher_easy teacher=policy.pt  from another teacher
 
-The run folder, its snapshots and CSVs are those of train.py, and convert.py finds the run in the same place.
-Running the same command again resumes the run. cfgs/distill.yaml says what each option means.
+Writes the same run folder, snapshots and CSVs as train.py, where convert.py finds them. Running the same command again
+resumes the run. cfgs/distill.yaml explains the options.
 """
 
 import sys

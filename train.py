@@ -1,11 +1,11 @@
-"""Trains a DrQ-v2 agent on a DeepMind Control task and writes snapshots that convert.py reads.
+"""Trains a DrQ-v2 agent on a task of DeepMind Control or Gymnasium and writes snapshots that convert.py reads.
 
-    python train.py task=cheetah_run                 from pixels, as published
-    python train.py task=cheetah_run preset=cpu      from pixels, for a machine without a GPU
-    python train.py task=cartpole_swingup preset=state   from the task's state, without a renderer
-    python train.py task=cheetah_run seed=2          another seed, in a run folder of its own
+    python train.py task=cheetah_run                    from pixels, as published
+    python train.py task=cheetah_run preset=cpu         from pixels, for a machine without a GPU
+    python train.py task=cheetah_run preset=state       from the task's state, without a renderer
+    python train.py task=cheetah_run seed=2             another seed, in its own run folder
 
-Running the same command again resumes the run. cfgs/train.yaml says what each option means.
+Running the same command again resumes the run. cfgs/train.yaml explains the options.
 """
 
 import sys

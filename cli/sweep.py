@@ -114,7 +114,9 @@ def swept(master: DictConfig, overrides: list[Override]) -> dict[str, list[str]]
         elif override.is_discrete_sweep():
             values[name] = [f"{name}={value}" for value in override.sweep_string_iterator()]
         else:
-            raise UserError(f"{word(override)}: an interval needs a sweeper that optimises, such as +sweep=tune has")
+            raise UserError(
+                f"{word(override)}: an interval needs a sweeper that optimises, such as that of +sweep=tune"
+            )
     return values
 
 
@@ -153,7 +155,7 @@ def _announce(sweep: SweepPlan, folder: Path) -> list[float]:
         f"{counted(len(estimates), 'job')}, at most {counted(sum(e.episodes for e in estimates), 'episode')} of "
         f"{counted(sum(e.decisions for e in estimates), 'decision')}: roughly "
         f"{readable(sum(e.seconds for e in estimates))} on two cores. "
-        "Finished episodes are kept; after a break the same command goes on.",
+        "Finished episodes are kept; run the same command again to resume.",
         flush=True,
     )
     return [estimate.seconds if estimate else 0.0 for estimate in each]

@@ -153,12 +153,12 @@ def _check(program: str, word: str, words: list[str]) -> Override:
             f"{word.strip()}: ends with a carriage return; does it come from a file with Windows line endings?"
         )
     if word.startswith("~"):
-        raise UserError(f"{word}: no option can be left out; to change it write {name.lstrip('~')}=value")
+        raise UserError(f"{word}: options can't be removed; to change this one write {name.lstrip('~')}=value")
     if "=" not in bare or (name, value) != (name.strip(), value.strip()):
         parts = re.split(r"[\s:=]+", bare.strip())
         raise UserError(f"{word}: write {'='.join(parts) if len(parts) == 2 else f'{parts[0]}=value'}")
     if not name or not value:
-        raise UserError(f"{word}: names no {'value' if name else 'option'}; write {name or 'name'}=value")
+        raise UserError(f"{word}: {'has no value' if name else 'names no option'}; write {name or 'name'}=value")
     renamed = TASK[program] if name in TASK.values() and word == bare else name
     try:
         [override] = OverridesParser.create().parse_overrides([word.replace(name, renamed, 1)])
@@ -218,6 +218,4 @@ def _check_plugin(word: str, name: str, value: str) -> None:
     ):
         raise UserError(f"{word}: this plugin of Hydra's is not installed; pip install -r requirements.txt")
     if value == "submitit_slurm" and shutil.which("srun") is None:
-        raise UserError(
-            f"{word}: no srun is found here; start it on a Slurm cluster, or choose joblib or submitit_local"
-        )
+        raise UserError(f"{word}: no srun is found here; run it on a Slurm cluster, or choose joblib or submitit_local")

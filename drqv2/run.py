@@ -139,8 +139,7 @@ class TrainingRun(abc.ABC):
         self._announce()
         if min(self.step, self._last_eval_step) >= s.num_train_steps:
             print(
-                f"finished: {self.run_dir.path} holds a run of {self._frame} frames; "
-                "set num_train_frames higher to go on"
+                f"finished: {self.run_dir.path} holds a run of {self._frame} frames; raise num_train_frames to continue"
             )
             return True
         bar = tqdm(total=s.num_train_frames, initial=self._frame, unit="frame", disable=None if s.progress else True)
@@ -156,7 +155,7 @@ class TrainingRun(abc.ABC):
             return finished
         except KeyboardInterrupt as interrupt:
             whole = self._last_snapshot_step * s.action_repeat
-            interrupt.add_note(f"at frame {self._frame:,}; the same command goes on from frame {whole:,}")
+            interrupt.add_note(f"at frame {self._frame:,}; the same command resumes from frame {whole:,}")
             raise
         except (UserError, OSError) as error:
             kept = "no snapshot was written yet"

@@ -64,7 +64,7 @@ class Progress:
         if left >= _LONG:
             self._say(
                 f"{self._episodes} episodes to go, up to {total:,} decisions at {rate:.0f} a second: about "
-                f"{readable(left)}. Finished episodes are kept; after a break the same command goes on."
+                f"{readable(left)}. Finished episodes are kept; run the same command again to resume."
             )
 
 

@@ -38,7 +38,7 @@ find_python() {
         fi
     done
     command -v "${PYTHON:-python3}" >/dev/null 2>&1 &&
-        fail "needs Python 3.11 or newer, found $("${PYTHON:-python3}" --version 2>&1); name another one: make PYTHON=/path/to/python3"
+        fail "needs Python 3.11 or newer, found $("${PYTHON:-python3}" --version 2>&1); name another one: make setup PYTHON=/path/to/python3"
     apt_install "needs Python 3.11 or newer" python3 python3-venv
     python=python3
     new_enough python3 || fail "needs Python 3.11 or newer, this system has $(python3 --version 2>&1)"

@@ -181,12 +181,12 @@ def bounded(returns: list[float]) -> str:
 def page(index: dict[str, dict[str, Any]]) -> str:
     """checkpoints/README.md."""
     lines = [
-        "# Checkpoints that ship",
+        "# Shipped policies",
         "",
-        "Made by `python -m scripts.ship_checkpoint`. Weights are float16, loaded as float32; each return is the mean "
-        f"over {EPISODES} episodes of the rounded weights as they ship, on environment seeds that training and "
-        f"conversions don't use (stream `report`, seed {SEED}), with its 95 % interval. Each file carries its "
-        "calibration under convert.py's default settings; convert.py says whether it uses it.",
+        "Made by `python -m scripts.ship_checkpoint`. Weights are stored as float16 and loaded as float32. Each return "
+        f"is the mean over {EPISODES} episodes of the rounded weights, on environment seeds that neither training "
+        f"nor conversion uses (stream `report`, seed {SEED}), with its 95 % interval. Each file contains its "
+        "calibration under convert.py's default settings; convert.py reports whether it uses it.",
         "",
         "| policy | return | paper's ANN | ratio | seed | frames | hours |",
         "|---|---|---|---|---|---|---|",
@@ -200,16 +200,17 @@ def page(index: dict[str, dict[str, Any]]) -> str:
         )
     lines += [
         "",
-        "*state* and *pixels* learned from states and from pixels by DrQ-v2 (`train.py`). *distilled* see pixels and "
-        "were taught by the state policy of the same task (`distill.py`), whose frames and hours come on top. "
-        "Of the two pixel policies of a task convert.py takes the one that learned if its return reaches "
-        f"{100 * AS_GOOD:.0f} % of the other's; `snapshot=checkpoints/distilled/cartpole_swingup.pt` names one. "
-        "The paper's agents learned from pixels for about 1M frames (two cores can't do that in a day): its figure "
-        "beside ours says how good a policy is, not that the settings are the same.",
+        "*state* and *pixels* policies learned from states and from pixels by DrQ-v2 (`train.py`). *distilled* "
+        "policies see pixels and imitate the state policy of the same task (`distill.py`), whose frames and hours come "
+        "on top. If a task has both kinds of pixel policy, convert.py takes the one that learned from pixels, provided "
+        f"its return is at least {100 * AS_GOOD:.0f} % of the other's; to choose one yourself: "
+        "`snapshot=checkpoints/distilled/cartpole_swingup.pt`. The paper's agents learned from pixels for about 1M "
+        "frames (one to two days on two cores): its return beside ours shows how good a policy is, not that the "
+        "settings are the same.",
         "",
         "![Learning curves](curves.png)",
         "",
-        "The curves' numbers: [curves](curves). The commands:",
+        "Numbers behind the curves: [curves](curves). How each was made:",
         "",
     ]
     for name, entry in index.items():

@@ -69,8 +69,8 @@ MISTAKES = [
     ("convert", "SNN_ts=32,64", "SNN_ts=32,64: to run each of these values add -m"),
     ("convert", "crpi.alpha=0.1,0.5", "add -m … crpi.alpha=[0.1,0.5]"),
     ("train", "seed=1,2", "seed=1,2 … add -m"),
-    ("convert", "-m SNN_ts=", "SNN_ts=: names no value; write SNN_ts=value"),
-    ("convert", "-m env_name=", "env_name=: names no value"),
+    ("convert", "-m SNN_ts=", "SNN_ts=: has no value; write SNN_ts=value"),
+    ("convert", "-m env_name=", "env_name=: has no value"),
     ("convert", "-m crpi.alpha=interval(0,1)", "interval … +sweep=tune"),
     # groups
     ("train", "task=cheetah-run", "task=cheetah-run … did you mean cheetah_run?"),

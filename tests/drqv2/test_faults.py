@@ -26,7 +26,7 @@ def interrupted(tmp_path_factory) -> Path:
     trainer.env.step = lambda action: step(action) if trainer.step < 105 else signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt) as interrupt:
         trainer.run()
-    assert interrupt.value.__notes__ == ["at frame 210; the same command goes on from frame 200"]
+    assert interrupt.value.__notes__ == ["at frame 210; the same command resumes from frame 200"]
     return root
 
 
