@@ -33,8 +33,9 @@ def _order(analysis: Analysis) -> tuple[str, str, str, int]:
 def write(analyses: Sequence[Analysis], out: Path) -> Path:
     """Writes overview.md, overview.html and their figures into `out`; returns the path of the page."""
     text = (
-        "Each column is a policy under one T. ✓ holds: the 95 % interval lies on the claim's side of zero; ✗ contrary: "
-        "on the other side; · open: zero is inside; – moot: there is no loss to explain; blank: no claim about this α."
+        "Each column is a policy under one T. ✓ holds: on the claim's side of zero, with a p below 0.05 after Holm's "
+        "adjustment for all claims of the policy's analysis; ✗ contrary: on the other side; · open: neither; – moot: "
+        "there is no loss to explain; blank: no claim about this α."
     )
     sections = [
         Section("Which claims hold", [_verdicts(analyses)]),

@@ -95,6 +95,7 @@ def test_an_overview_of_several(analysis, tmp_path, capsys):
     assert main([str(tmp_path / "in"), "--out", str(out)]) == 0
     assert str(out / "overview.html") in capsys.readouterr().out
     lines = (out / "overview.md").read_text().splitlines()
+    assert any("holds: " in line and "after Holm" in line for line in lines), "what analysis.claims goes by"
     [head], [loss] = ([line for line in lines if line.startswith(start)] for start in ("| claim", "| loss |"))
     assert head.index("T=2") < head.index("T=4")
     verdict = next(claim.verdict for claim in analysis.claims if (claim.name, claim.alpha) == ("loss", 0.0))
