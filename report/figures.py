@@ -66,7 +66,7 @@ def alphas(all_curves: list[AlphaCurves], out: Path, name: str) -> Picture:
 
 
 def timesteps(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
-    """APR against T per neuron, dashed with CRPI off; None where no neuron has two values of T."""
+    """APR against T per neuron and setting, dashed with CRPI off; None where none has two values of T."""
     lines = _several_steps(_joined(_comparable(rows)))
     return _against(
         lines,
@@ -124,7 +124,7 @@ def operations(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
 def _against(
     lines: dict[str, list[MethodRow]], x: Callable[[MethodRow], float], xlabel: str, out: Path, name: str, alt: str
 ) -> Picture | None:
-    """APR against a quantity of each method, a line per neuron and CRPI off or on."""
+    """APR against a quantity of each method, a line per neuron, setting, and CRPI off or on."""
     if not lines:
         return None
     shown = [apr for of_line in lines.values() for row in of_line if (apr := row.apr)]
@@ -217,11 +217,11 @@ def _comparable(rows: list[MethodRow]) -> list[MethodRow]:
 
 
 def _joined(rows: list[MethodRow]) -> dict[str, list[MethodRow]]:
-    """The rows that one line joins, by its label: one neuron, with CRPI off or on."""
+    """The rows that one line joins, by its label: one neuron in one setting, with CRPI off or on."""
     lines: dict[str, list[MethodRow]] = defaultdict(list)
     for row in rows:
         if isinstance(row.method.network.timesteps, int):
-            lines[f"{row.method.network.neuron.upper()}, {row.method.variant.short}"].append(row)
+            lines[f"{row.method.network.kind}, {row.method.variant.short}"].append(row)
     return lines
 
 
@@ -250,9 +250,9 @@ def _steps(row: MethodRow) -> float:
 
 
 def _look(label: str, labels: Iterable[str]) -> dict[str, Any]:
-    """A colour and a marker per neuron, dashed and open with CRPI off."""
-    neurons = list(dict.fromkeys(name.split(",")[0] for name in labels))
-    look = plot.look(neurons.index(label.split(",")[0])) | {"markersize": 5}
+    """A colour and a marker per neuron and setting, dashed and open with CRPI off."""
+    kinds = list(dict.fromkeys(name.split(", CRPI")[0] for name in labels))
+    look = plot.look(kinds.index(label.split(", CRPI")[0])) | {"markersize": 5}
     return look | ({"linestyle": "--", "markerfacecolor": "white"} if label.endswith("off") else {})
 
 

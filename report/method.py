@@ -40,6 +40,16 @@ class Network:
     @property
     def label(self) -> str:
         """Its name in tables: "IF, T=32", with whatever departs from the paper's settings; "ANN"."""
+        name = [self.neuron.upper(), f"T={self.timesteps}", *self._changes]
+        return "ANN" if self.neuron == "ann" else ", ".join(name)
+
+    @property
+    def kind(self) -> str:
+        """The same without T: "IF", "IF, θ at 99 %"."""
+        return ", ".join([self.neuron.upper(), *self._changes])
+
+    @property
+    def _changes(self) -> list[str]:
         kind = (self.rule, self.coding)
         changes = {
             f"{self.rule} rule, {self.coding} coding": _STANDARD.get(self.neuron, kind) != kind,
@@ -49,8 +59,7 @@ class Network:
             "hybrid": self.hybrid,
             str(self.dtype): self.dtype is not None,
         }
-        name = [self.neuron.upper(), f"T={self.timesteps}", *(text for text, is_so in changes.items() if is_so)]
-        return "ANN" if self.neuron == "ann" else ", ".join(name)
+        return [text for text, is_so in changes.items() if is_so]
 
     @property
     def is_standard(self) -> bool:
