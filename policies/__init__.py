@@ -118,7 +118,9 @@ def plot(returns: Mapping[str, np.ndarray], axis: Axes | None = None) -> Axes:
     axis.bar(list(returns), [float(np.mean(values)) for values in returns.values()], color="0.85")
     for place, values in enumerate(returns.values()):
         axis.plot(place + np.linspace(-0.2, 0.2, len(values)), values, "o", color=f"C{place}", markersize=4)
-    axis.set(ylabel="return", ylim=(0, None))
+    axis.set(ylabel="return")
+    if all(np.min(values) >= 0 for values in returns.values()):
+        axis.set_ylim(bottom=0)
     axis.spines[["top", "right"]].set_visible(False)
     return axis
 

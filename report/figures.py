@@ -60,7 +60,9 @@ def alphas(all_curves: list[AlphaCurves], out: Path, name: str) -> Picture:
         plot.reference(panel, y=100)
         panel.set(xlabel="α", ylabel="return, % of the ANN's")
     # The axis is shared: set on a panel before the others are drawn, its end would cut their points off.
-    panels[0].set_ylim(bottom=0)
+    _from_zero(
+        panels[0], [point for curves in all_curves for of_task in curves.tasks.values() for point in of_task.values()]
+    )
     plot.key(figure, columns=3)
     return plot.save(figure, out, name, "Relative return against α, one curve per task")
 
@@ -138,7 +140,8 @@ def _against(
         _steps_axis(panel, lines)
     plot.reference(panel, y=100)
     panel.set(xlabel=xlabel, ylabel="average performance ratio, %")
-    panel.set_ylim(0, min(panel.get_ylim()[1], _most(shown)))
+    panel.set_ylim(top=min(panel.get_ylim()[1], _most(shown)))
+    _from_zero(panel, shown)
     plot.key(figure, columns=3)
     caption = f"Over {tasks}; a method that lacks one of them is left out. Open: CRPI off. {_cut(shown)}"
     return plot.save(figure, out, name, alt, caption.strip())
@@ -266,6 +269,12 @@ def _curve(panel: Axes, points: Iterable[tuple[float, Estimate]], **look: Any) -
     means = np.array([estimate.value for estimate in estimates])
     ends = np.array([estimate.interval or (estimate.value, estimate.value) for estimate in estimates])
     panel.errorbar(x, 100 * means, 100 * np.abs(ends.T - means), elinewidth=0.8, **look)
+
+
+def _from_zero(panel: Axes, values: Iterable[Estimate]) -> None:
+    """Has the vertical axis begin at 0, unless a value lies below, as returns of Gymnasium's tasks may."""
+    if all(value.value >= 0 for value in values):
+        panel.set_ylim(bottom=0)
 
 
 def _most(values: Iterable[Estimate]) -> float:

@@ -82,6 +82,12 @@ def test_what_is_wrong_is_one_line(folder):
         assert str(refusal.value).startswith(line) and "\n" not in str(refusal.value)
 
 
+def test_a_plot_shows_returns_below_zero():
+    for values, bottom in (([-3.0, 5.0], -3.0), ([3.0, 5.0], 0.0)):
+        low = policies.plot({"ANN": np.array(values)}).get_ylim()[0]
+        assert low == 0.0 if bottom == 0.0 else low < bottom
+
+
 def test_the_notebook_runs_from_its_first_cell_to_its_last(folder, monkeypatch):
     pytest.importorskip("gymnasium")
     notebook = json.loads((ROOT / "examples/policies.ipynb").read_text(encoding="utf-8"))

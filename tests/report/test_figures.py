@@ -57,3 +57,14 @@ def test_no_point_against_alpha_is_cut_off(tmp_path, drawn, ratios):
     for axes in drawn[0].axes:
         bottom, top = axes.get_ylim()
         assert bottom == 0 and 209 <= top <= 300
+
+
+def test_no_return_below_zero_is_cut_off(tmp_path, drawn):
+    """As of Gymnasium's tasks, where a policy that fails may earn less than nothing."""
+    points = [Estimate(ratio, None, 10) for ratio in (-0.5, 0.9)]
+    rows = [
+        MethodRow(ReportMethod(network(SNN_ts=steps)), {}, ("a",), apr=point) for steps, point in zip((4, 8), points)
+    ]
+    figures.timesteps(rows, tmp_path, "t")
+    figures.alphas([AlphaCurves(network(), "residual", "report", {"a": dict(zip((0.0, 1.0), points))})], tmp_path, "a")
+    assert all(figure.axes[0].get_ylim()[0] < -50 for figure in drawn)
