@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from analysis import study
-from analysis.document import ANALYSIS
+from analysis.cosines import NAMES as NAMES_OF_COSINES
+from analysis.document import ANALYSIS, Analysis, Candidate, Choice, Cosine, EpisodeMean
 from analysis.settings import AnalyzeSettings
 from report.__main__ import main
-from report.analysis import page
+from report.analysis import figures, page
 from tests.analysis.test_settings import config
 from tests.analysis.test_study import TINY
 from tests.evaluation.conftest import write_small_policy
@@ -84,6 +85,17 @@ def test_without_layers_or_a_choice_the_pages_do_without_them(analysis, tmp_path
     page.write(analysis.model_copy(update={"methods": methods, "choice": choice}), tmp_path)
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == NAMES - {"layers"}
     assert "Layer by layer" not in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_against_alpha_where_no_pair_of_errors_had_a_direction(tmp_path, given):
+    """As after max_decisions=1, where no decision has a successor."""
+    nothing = Cosine(mean=None, weighted=None, pairs=0, skipped=0)
+    tried = [Candidate(alpha=a, cosines=dict.fromkeys(NAMES_OF_COSINES, nothing), selection=[1.0]) for a in (0.0, 0.5)]
+    choice = Choice(candidates=tried, by_drift=0.0, by_return=0.5, given=given)
+    ann = EpisodeMean(mean=1.0, low=None, high=None, values=[1.0])
+    figures.over_alpha(Analysis.model_construct(choice=choice, ann=ann, capped=True), tmp_path)
+    assert (tmp_path / "figures" / "alpha.png").is_file()
 
 
 def test_an_overview_of_several(analysis, tmp_path, capsys):
