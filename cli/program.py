@@ -143,7 +143,8 @@ def _task(job: Job, on_failure: OnFailure | None, progress: SweepProgress | None
                 if progress:
                     print(f"failed: {failure.cause}", flush=True)
                 if on_failure is not None:
-                    on_failure(values, run_dir, failure.cause)
+                    with suppress(OSError):  # a full disk takes no record either: the report calls the job missing
+                        on_failure(values, run_dir, failure.cause)
                 return failure
             finally:
                 _remove_empty(run_dir)
