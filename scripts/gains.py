@@ -4,8 +4,8 @@
 
 A line per task (headed by the policy's label), method and way of choosing α: that α against α = 0 over the same report
 episodes, by a paired t interval, with Holm's adjustment for all lines that could be tested (evaluation/statistics.py).
-Files of older reports lack the columns label, calibration_steps, percentile, hybrid and dtype: a note below the table
-says so where jobs that differ in these alone were taken for one.
+Files of older reports lack the columns label, calibration_steps, percentile, hybrid and dtype: a task's policies are
+then pooled as training seeds, and a note below the table says so where jobs of other settings were taken for one.
 """
 
 import argparse
