@@ -38,11 +38,11 @@ def lines(rows: Iterable[dict[str, str]]) -> list[str]:
     conflicts = 0
     for row in rows:
         if row["stream"] == "report" and row["method"] != "ann" and row["return"]:
-            key, alpha, how = (_task(row), _method(row)), row["alpha"].removesuffix(".0"), row["alpha_how"]
-            sides = [without[key]] if float(row["alpha"]) == 0 else []
+            method, alpha, how = (_task(row), _method(row)), row["alpha"].removesuffix(".0"), row["alpha_how"]
+            sides = [without[method]] if float(row["alpha"]) == 0 else []
             if row["alpha_chosen"] == "1":
                 carried = f"{row['mode']}, optimistic α" if how == "paper" else row["mode"]
-                key = (*key, carried, alpha if how == "given" else "")
+                key = (*method, carried, alpha if how == "given" else "")
                 alphas[key].add(alpha)
                 sides.append(chosen[key])
             for side in sides:
