@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluation import alpha_selection
-from evaluation.result import Result
+from evaluation.result import ConversionRecord, Result
 
 # How methods stand in tables: the paper's order, then any other neuron by name.
 _ORDER = ("ann", "if", "snm", "mt", "dc")
@@ -165,16 +165,23 @@ def of_result(result: Result) -> list[ReportMethod]:
     """What a finished job computed."""
     conversion, alpha = result.conversion, result.alpha
     assert conversion and alpha
+    return of_conversion(
+        result.obs, conversion, {"alpha": alpha.requested, "mode": conversion.mode, "select": alpha.how}
+    )
+
+
+def of_conversion(obs: str, conversion: ConversionRecord, crpi: dict[str, Any]) -> list[ReportMethod]:
+    """The methods of a conversion under these options of crpi."""
     neuron = {name: getattr(conversion, name) for name in ("rule", "coding", "n_thresholds")}
     return of_config(
         {
-            "obs": result.obs,
+            "obs": obs,
             "neuron": neuron | {"name": conversion.neuron},
             "SNN_ts": conversion.timesteps,
             "calibration": conversion.calibration,
             "hybrid": conversion.hybrid,
             "dtype": conversion.dtype,
-            "crpi": {"alpha": alpha.requested, "mode": conversion.mode, "select": alpha.how},
+            "crpi": crpi,
         }
     )
 

@@ -8,13 +8,14 @@ from PIL import Image
 
 from analysis import study
 from analysis.cosines import NAMES as NAMES_OF_COSINES
-from analysis.document import ANALYSIS, Analysis, Candidate, Choice, Cosine, EpisodeMean
+from analysis.document import ANALYSIS, Analysis, Candidate, Choice, Cosine, EpisodeMean, MethodRecord
 from analysis.settings import AnalyzeSettings
 from report.__main__ import main
-from report.analysis import figures, page
+from report.analysis import figures, overview, page
 from tests.analysis.test_settings import config
 from tests.analysis.test_study import TINY
 from tests.evaluation.conftest import write_small_policy
+from tests.report.factories import result
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,23 @@ def test_against_alpha_where_no_pair_of_errors_had_a_direction(tmp_path, given):
     ann = EpisodeMean(mean=1.0, low=None, high=None, values=[1.0])
     figures.over_alpha(Analysis.model_construct(choice=choice, ann=ann, capped=True), tmp_path)
     assert (tmp_path / "figures" / "alpha.png").is_file()
+
+
+def test_no_two_policies_of_an_overview_have_one_name():
+    """Of one task and T, they may differ in their observations, neuron or thresholds."""
+    choice = Choice(candidates=[], by_drift=0.5, by_return=0.5, given=True)
+    settings = [{"obs": "pixels"}, {}, {"neuron": "snm"}, {"calibration": {"steps": 5000, "percentile": 99.0}}]
+    analyses = [
+        Analysis.model_construct(
+            task=one.task, obs=one.obs, config={}, choice=choice, conversion=one.conversion, methods=methods
+        )
+        for methods in [[MethodRecord.model_construct(alpha=alpha) for alpha in (0.0, 0.5)]]
+        for one in (result([1.0], {0.0: [1.0]}, **{"obs": "state"} | changes) for changes in settings)
+    ]
+    columns = [title for title, _, _ in overview._columns(analyses)]
+    assert columns[:2] == [f"cartpole_swingup, pixels, {name}, T=2" for name in ("IF", "IF+CRPI α=0.5")]
+    assert columns[-1] == "cartpole_swingup, state, IF+CRPI α=0.5, T=2, θ at 99 %" and len(set(columns)) == 8
+    assert len({overview._policy(analysis) for analysis in analyses}) == 4
 
 
 def test_an_overview_of_several(analysis, tmp_path, capsys):
