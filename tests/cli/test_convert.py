@@ -72,6 +72,14 @@ def test_a_wrong_value_and_a_fault_of_the_program_leave_a_sweeps_other_jobs_alon
     assert "6 jobs: 2 cut short by max\\_decisions, 4 failed." in report.read_text()
 
 
+def test_a_sweep_says_what_failed_behind_a_result(cwd):
+    (cwd / "swept/0/spiking.safetensors").mkdir(parents=True)
+    words = ("-m", *TINY, "obs=state", "crpi.alpha=0", "save=true", "hydra.sweep.dir=swept")
+    done = run("convert.py", *words, cwd=cwd)
+    [line] = [line for line in done.stdout.splitlines() if "result.json is complete" in line]
+    assert line.startswith("[1/1] ") and "spiking.safetensors: not written" in line
+
+
 def test_a_failure_that_can_not_be_recorded_leaves_the_sweep_its_report(cwd, capsys, monkeypatch):
     """As on a full disk: here the first job's result.json is a folder."""
     (cwd / "swept/0/result.json").mkdir(parents=True)
