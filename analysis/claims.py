@@ -17,8 +17,9 @@ _LEVEL = 1 - statistics.LEVEL
 # Claims that explain a loss: without one there is nothing to explain.
 _OF_A_LOSS = ("state-dominated", "not magnitude", "memory without feedback")
 
-# A claim that is not yet tested: name, what must be positive in words, its value, and the value's unit.
-Draft = tuple[str, str, EpisodeMean | None, str]
+# A claim that is not yet tested: name, what must be positive in words, its value, the value's unit and, where that is a
+# difference of returns, those that the network's own are compared with.
+Draft = tuple[str, str, EpisodeMean | None, str, EpisodeMean | None]
 
 
 def of_analysis(methods: Sequence[MethodRecord], chaos: Chaos, unit: str) -> list[Claim]:
@@ -56,37 +57,43 @@ def of_method(method: MethodRecord, plain: MethodRecord, chaos: Chaos, unit: str
     states_first = paired(method.state, method.action)
     actions_first = paired(method.state_other, method.action_other)
     correction, last = method.cosines["correction"].mean, method.growth[-1]
+    ann = paired(method.loss, method.reward_sum, np.add)
     drafts: list[Draft] = [
-        ("loss", "the conversion costs return: ANN − SNN", method.loss, unit),
+        ("loss", "the conversion costs return: ANN − SNN", method.loss, unit, ann),
         (
             "state-dominated, states first",
             "states cost more than actions: (ANN − ANN|SNN) − (ANN|SNN − SNN)",
             states_first,
             unit,
+            ann,
         ),
         (
             "state-dominated, actions first",
             "the same in the other order: (SNN|ANN − SNN) − (ANN − SNN|ANN)",
             actions_first,
             unit,
+            ann,
         ),
         (
             "growing drift",
             "the distance from the ANN's trajectory grows: log10 of last over first window",
             paired(last, method.growth[0], _log_ratio),
             "log10",
+            None,
         ),
         (
             "beyond chaos",
             "in the last window it exceeds that of one ulp: log10 of the ratio",
             paired(last, chaos.growth[-1], _log_ratio),
             "log10",
+            None,
         ),
         (
             "counter-correction",
             "the ANN steers against the deviation: −correction",
             correction and required([-value for value in correction.values]),
             "cosine",
+            None,
         ),
     ]
     drafts += _of_plain(method, unit) if method.alpha == 0 else _of_crpi(method, plain, unit)
@@ -94,8 +101,8 @@ def of_method(method: MethodRecord, plain: MethodRecord, chaos: Chaos, unit: str
 
 
 def _of_plain(method: MethodRecord, unit: str) -> list[Draft]:
-    consistency, noise = method.cosines["consistency"], method.disturbed
-    beyond = _lower(consistency, noise[FLIPPED].cosines["consistency"])
+    consistency, noise, own = method.cosines["consistency"], method.disturbed, method.reward_sum
+    beyond = _lower(consistency, noise[FLIPPED].cosines["consistency"], len(own.values))
     orders = {
         GAUSSIAN: ("not magnitude: Gaussian", "errors as large, but independent, cost less: ANN + Gaussian − SNN"),
         SHUFFLED: ("not magnitude: shuffled", "the errors themselves in random order cost less: ANN + shuffled − SNN"),
@@ -103,26 +110,38 @@ def _of_plain(method: MethodRecord, unit: str) -> list[Draft]:
         ORDERED: ("memory without feedback", "another episode's errors, in order, cost less: ANN + ordered − SNN"),
     }
     return [
-        ("positive consistency", "neighbouring errors point the same way: consistency", consistency.mean, "cosine"),
+        (
+            "positive consistency",
+            "neighbouring errors point the same way: consistency",
+            consistency.mean,
+            "cosine",
+            None,
+        ),
         (
             "consistency beyond noise",
             "more than that of the same errors with random signs: consistency − theirs",
             beyond,
             "cosine",
+            None,
         ),
-        ("positive drift", "both together push the same way: drift", method.cosines["drift"].mean, "cosine"),
-        *((*words, paired(noise[kind].reward_sum, method.reward_sum), unit) for kind, words in orders.items()),
+        ("positive drift", "both together push the same way: drift", method.cosines["drift"].mean, "cosine", None),
+        *(
+            (*words, paired(noise[kind].reward_sum, own), unit, noise[kind].reward_sum)
+            for kind, words in orders.items()
+        ),
     ]
 
 
 def _of_crpi(method: MethodRecord, plain: MethodRecord, unit: str) -> list[Draft]:
+    own, before, flipped = method.reward_sum, plain.reward_sum, method.disturbed[FLIPPED].reward_sum
     return [
         *(
             (
                 f"CRPI lowers {kind}",
                 f"{kind} at α = 0 minus at this α",
-                _lower(plain.cosines[kind], method.cosines[kind]),
+                _lower(plain.cosines[kind], method.cosines[kind], len(own.values)),
                 "cosine",
+                None,
             )
             for kind in ("consistency", "drift")
         ),
@@ -131,20 +150,24 @@ def _of_crpi(method: MethodRecord, plain: MethodRecord, unit: str) -> list[Draft
             "mean distance from the ANN's trajectory, α = 0 over this α: log10",
             required(_log_ratio(_mean_distance(plain), _mean_distance(method)).tolist()),
             "log10",
+            None,
         ),
-        ("CRPI raises return", "SNN at this α − SNN at α = 0", paired(method.reward_sum, plain.reward_sum), unit),
+        ("CRPI raises return", "SNN at this α − SNN at α = 0", paired(own, before), unit, before),
         (
             "CRPI helps by order",
             "the same errors with random signs cost more: SNN − (ANN ± δ)",
-            paired(method.reward_sum, method.disturbed[FLIPPED].reward_sum),
+            paired(own, flipped),
             unit,
+            flipped,
         ),
     ]
 
 
-def _claim(method: MethodRecord, name: str, text: str, value: EpisodeMean | None, unit: str) -> Claim:
-    # Where some episodes fail, no interval of a few holds for any difference of returns.
-    fails = unit not in ("cosine", "log10") and statistics.bimodal(method.reward_sum.values)
+def _claim(
+    method: MethodRecord, name: str, text: str, value: EpisodeMean | None, unit: str, beside: EpisodeMean | None
+) -> Claim:
+    # Where some episodes of either side fail, no interval of a few holds for any difference of returns.
+    fails = beside is not None and any(statistics.bimodal(one.values) for one in (method.reward_sum, beside))
     tested = value is not None and not (fails and len(value.values) < statistics.ENOUGH)
     p = statistics.difference(value.values).p if value is not None and tested else None
     return Claim(name=name, alpha=method.alpha, text=text, value=value, unit=unit, verdict=OPEN, p=p)
@@ -160,8 +183,8 @@ def _log_ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.log10(np.maximum(one, 1e-12) / np.maximum(other, 1e-12))
 
 
-def _lower(one: Cosine, other: Cosine) -> EpisodeMean | None:
-    """one − other, episode by episode; None where an episode has no cosine."""
-    if one.mean is None or other.mean is None or len(one.mean.values) != len(other.mean.values):
+def _lower(one: Cosine, other: Cosine, episodes: int) -> EpisodeMean | None:
+    """one − other, episode by episode; None where one of so many episodes has no cosine."""
+    if one.mean is None or other.mean is None or not len(one.mean.values) == len(other.mean.values) == episodes:
         return None
     return paired(one.mean, other.mean)

@@ -33,7 +33,8 @@ from runtime.errors import UserError
 # What the file system refuses, which is a person's to mend and no fault of the program.
 _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 # Flags that Hydra answers by itself.
-_OF_HYDRA = {"-sc", "--shell-completion", "-c", "--cfg", "-i", "--info"}
+_COMPLETION = {"-sc", "--shell-completion"}
+_OF_HYDRA = {*_COMPLETION, "-c", "--cfg", "-i", "--info"}
 
 Job = Callable[[dict[str, Any], Path], float | None]
 OnFailure = Callable[[dict[str, Any], Path, str], None]
@@ -83,6 +84,11 @@ def _run(config_name: str, argv: list[str], job: Job, on_failure: OnFailure | No
     """Does what the command line asks; returns the exit code."""
     flags = {word.partition("=")[0] for word in argv if word.startswith("-")}
     if flags & _OF_HYDRA:
+        if not flags & _COMPLETION:
+            # As a run reads them, whose configuration is asked for.
+            given = [word for word in argv if "=" in word and not word.startswith("-")]
+            others = [word for word in argv if word not in given]
+            sys.argv[1:] = [*others, *map(sweep.word, words.check(config_name, given))]
         hydra.main(version_base="1.3", config_path=str(words.CONFIG_DIR), config_name=config_name)(lambda _: None)()
     elif "-h" in flags or "--help" in flags:
         print(usage.usage(config_name, sys.modules[job.__module__].__doc__ or ""))
@@ -143,7 +149,8 @@ def _task(job: Job, on_failure: OnFailure | None, progress: SweepProgress | None
                 if progress:
                     print(f"failed: {failure.cause}", flush=True)
                 if on_failure is not None:
-                    on_failure(values, run_dir, failure.cause)
+                    with suppress(OSError):  # a full disk takes no record either: the report calls the job missing
+                        on_failure(values, run_dir, failure.cause)
                 return failure
             finally:
                 _remove_empty(run_dir)

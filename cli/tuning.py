@@ -1,6 +1,7 @@
 """The outcome of a search over convert.py's options: its best trial, and the command that reports on other episodes."""
 
 import json
+import re
 import shlex
 from importlib import metadata
 from pathlib import Path
@@ -63,5 +64,15 @@ def words(config: dict[str, Any], alpha: float) -> list[str]:
     return [
         f"env_name={config['env_name']}",  # also where it is the default
         *([] if neuron == "if" else [f"neuron={neuron}"]),
-        *(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in changes.items()),
+        *(
+            f"{name}={_quoted(value) if isinstance(value, str) else json.dumps(value)}"
+            for name, value in changes.items()
+        ),
     ]
+
+
+def _quoted(text: str) -> str:
+    """As Hydra reads it: in quotes where it would take a comma for a sweep, or a sign or a space for what it is not."""
+    if re.fullmatch(r"[\w./:~+-]+", text):
+        return text
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + "\\'" * (found[2] == "'"), text) + "'"

@@ -154,7 +154,7 @@ def weakness(policy: LoadedPolicy, returns: list[float]) -> str | None:
     if path is None or not returns:
         return None
     mean = shipped_entries()[f"{path.parent.name}/{path.stem}"]["mean"]
-    if np.mean(returns) >= _WEAK * mean:
+    if mean - np.mean(returns) <= (1 - _WEAK) * abs(mean):
         return None
     return (
         f"weak ANN: it returns {np.mean(returns):.0f}, the policy that ships {mean:.0f}; what it loses in "

@@ -30,12 +30,13 @@ def convert(
     folder: Path,
     say: Callable[[str], None] = tqdm.write,
     show: Callable[[Result], None] = lambda result: None,
+    warn: Callable[[str], None] = tqdm.write,
 ) -> Result:
     """Converts, plays and writes the result to `folder`. `config`: the plain configuration, for the record. `show`
-    receives the result once it is written, before the video is made.
+    receives the result once it is written, before the video is made, and `warn` a line for whatever fails from then on.
 
     Raises UserError or snn.ConversionError for what a user can mend, and whatever a dead worker or a full disk raise.
-    What fails once result.json is written (showing it, the video, the network) is said and leaves the result as it is.
+    What fails once result.json is written (showing it, the video, the network) leaves the result as it is.
     """
     started = time.monotonic()
     if settings.video:
@@ -56,10 +57,10 @@ def convert(
     writers = {NETWORK: _save} if settings.save else {}
     if settings.video:
         writers[VIDEO] = video.comparison
-    with _afterwards("the result: not shown", say):
+    with _afterwards("the result: not shown", warn):
         show(result)
     for name, write in writers.items():
-        with _afterwards(f"{folder / name}: not written", say):
+        with _afterwards(f"{folder / name}: not written", warn):
             write(conversion, choice.chosen, folder / name)
             result.artefacts[name] = sha256_file(folder / name)
             results.write(result, folder)
@@ -100,13 +101,13 @@ def _mean(episodes: Episodes) -> float:
 
 
 @contextlib.contextmanager
-def _afterwards(failing: str, say: Callable[[str], None]) -> Iterator[None]:
+def _afterwards(failing: str, warn: Callable[[str], None]) -> Iterator[None]:
     """The result stays complete, whatever goes wrong in showing or illustrating it, a closed terminal included."""
     try:
         yield
     except Exception as error:
         with contextlib.suppress(Exception):
-            say(f"{failing} ({error!s:.200}); {results.RESULT} is complete")
+            warn(f"{failing} ({error!s:.200}); {results.RESULT} is complete")
 
 
 def tune(

@@ -56,13 +56,15 @@ class Policy:
     """
 
     def __init__(self, options: dict[str, Any], alpha: float | None):
-        self._options, self._alpha = options, alpha
+        self._alpha = alpha
         settings = _settings(options)
         self.name = "ANN" if alpha is None else label(settings.neuron.name, settings.crpi.mode, alpha)
         with ConversionRun(settings, say=quiet if alpha is not None else tqdm.write) as run:
             self._conversion = None if alpha is None else run.converted()
             self._policy = run.ann if self._conversion is None else self._conversion.spiking_policy(1)
         self.loaded: LoadedPolicy = run.policy  #: the file: its path, hash, frame and network
+        # This very file from now on, whatever becomes the newest run.
+        self._options = options | {"snapshot": str(run.policy.path), "run": None}
         self.reset()
 
     def convert(self, neuron: str = "if", timesteps: int = 32, alpha: float = 0.5, **options: Any) -> Policy:
@@ -74,15 +76,22 @@ class Policy:
             alpha: CRPI's α in [0, 2]; 0: plain conversion.
             options: as for `load`.
 
-        Raises UserError or snn.ConversionError, one line, for a policy or neuron that can't be converted.
+        Raises UserError or snn.ConversionError, one line, for a policy or neuron that can't be converted, or whose file
+        has changed.
         """
         changed = {"neuron": neuron, "SNN_ts": timesteps, "crpi.alpha": alpha} | options
-        return Policy(self._options | changed, float(alpha))
+        converted = Policy(self._options | changed, float(alpha))
+        self._check(converted.loaded)
+        return converted
 
     def returns(self, episodes: int = 10, seed: int = 1) -> np.ndarray:
-        """float64 [episodes]: sums of rewards over the episodes that convert.py reports under this seed."""
+        """float64 [episodes]: sums of rewards over the episodes that convert.py reports under this seed.
+
+        Raises UserError where the policy's file has changed, as that of a run that is still training does.
+        """
         settings = _settings(self._options | {"num_eval_episodes": episodes, "seed": seed})
         with ConversionRun(settings, say=quiet) as run, Progress(quiet) as progress:
+            self._check(run.policy)
             if self._conversion is None:
                 keys, rollouts = run.ann_keys("report"), run.rollouts()
             else:
@@ -90,6 +99,10 @@ class Policy:
                 keys, rollouts = conversion.keys(self._alpha, "report"), conversion.rollouts()
             outcomes = rollouts.run(keys, progress)
         return np.array([outcomes[key.digest].reward_sum for key in keys])
+
+    def _check(self, read: LoadedPolicy) -> None:
+        if read.path == self.loaded.path and read.sha256 != self.loaded.sha256:
+            raise UserError(f"{read.path}: has changed since it was loaded; load it again")
 
     def reset(self) -> None:
         """An episode starts: residues of earlier decisions are forgotten."""
@@ -118,7 +131,9 @@ def plot(returns: Mapping[str, np.ndarray], axis: Axes | None = None) -> Axes:
     axis.bar(list(returns), [float(np.mean(values)) for values in returns.values()], color="0.85")
     for place, values in enumerate(returns.values()):
         axis.plot(place + np.linspace(-0.2, 0.2, len(values)), values, "o", color=f"C{place}", markersize=4)
-    axis.set(ylabel="return", ylim=(0, None))
+    axis.set(ylabel="return")
+    if all(np.min(values) >= 0 for values in returns.values()):
+        axis.set_ylim(bottom=0)
     axis.spines[["top", "right"]].set_visible(False)
     return axis
 

@@ -73,7 +73,7 @@ def cost(
 
 
 def mean(costs: Sequence[Cost]) -> Cost:
-    """The mean over tasks, which may differ in their networks' widths."""
+    """The mean over policies or tasks, which may differ in their networks' widths."""
     macs, analog = (round(np.mean([getattr(cost, name) for cost in costs])) for name in ("macs", "analog"))
     return Cost(macs, analog, costs[0].analog_times, float(np.mean([cost.sops for cost in costs])))
 

@@ -1,10 +1,12 @@
 """The sections on energy: Table 4, counted from the spikes of the reported episodes, and every layer's part of it."""
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from evaluation.result import EpisodeRecord, LayerRecord
 from report import energy, figures, paper
 from report.energy import PRESETS, Cost, Preset
 from report.evidence import Evidence
@@ -17,8 +19,7 @@ def per_decision(evidence: Evidence, obs: str, out: Path) -> Section | None:
     """Energy per decision of every method, or None where nothing was counted."""
     costs: dict[ReportMethod, dict[str, Cost]] = defaultdict(dict)
     for method, task in _counted(evidence, obs):
-        layers, episodes = evidence.layers[method.network, task], evidence.episodes(method, task)
-        costs[method][task] = energy.cost(method.network, evidence.macs(obs, task), layers, episodes)
+        costs[method][task] = _cost(evidence, method, task)
     if not costs:
         return None
     lead = Text(
@@ -42,8 +43,8 @@ def layers(evidence: Evidence, obs: str) -> Section | None:
         columns=[
             *head("Method", "CRPI", "Task", "Layer"),
             Column("Units"),
-            Column("Silent", "units that never fired in calibration"),
-            Column("θ", "range over the units that fired"),
+            Column("Silent", "units that never fired in calibration; range over policies"),
+            Column("θ", "range over the units that fired, of all policies"),
             Column("Spikes", "per unit and simulation step, in %"),
             Column("SOPs", "per decision"),
             Column("First step", "share of the SOPs at the first simulation step, in %"),
@@ -58,6 +59,16 @@ def _counted(evidence: Evidence, obs: str) -> list[tuple[ReportMethod, str]]:
     # Controls are there for their returns; what they cost says nothing.
     methods = [method for method in evidence.methods(obs) if not method.variant.is_control]
     return [(method, task) for method in methods for task in evidence.tasks(obs) if evidence.strata(method, task)]
+
+
+def _cost(evidence: Evidence, method: ReportMethod, task: str) -> Cost:
+    """Of all policies of a task, which may be of different widths, over all decisions."""
+    layers, strata = evidence.layers[method.network, task], evidence.strata(method, task)
+    costs = [
+        energy.cost(method.network, evidence.policies[sha][2].macs, layers[sha], list(episodes.values()))
+        for sha, episodes in strata.items()
+    ]
+    return replace(energy.mean(costs), sops=energy.sops_per_decision(evidence.episodes(method, task)))
 
 
 def _table(
@@ -107,20 +118,40 @@ def _beside(operations: float, joules: float, theirs: paper.Energy | None) -> li
 
 
 def _layers(evidence: Evidence, method: ReportMethod, task: str) -> list[list[Entry]]:
-    episodes = evidence.episodes(method, task)
+    """Of a task's policies those with the same layers together."""
+    groups: dict[tuple[tuple[str, int], ...], list[str]] = defaultdict(list)
+    strata, layers = evidence.strata(method, task), evidence.layers[method.network, task]
+    for sha in strata:
+        groups[tuple((layer.name, layer.units) for layer in layers[sha])].append(sha)
+    return [
+        row
+        for group in groups.values()
+        for row in _alike(
+            method, task, [layers[sha] for sha in group], [one for sha in group for one in strata[sha].values()]
+        )
+    ]
+
+
+def _alike(
+    method: ReportMethod, task: str, policies: list[list[LayerRecord]], episodes: list[EpisodeRecord]
+) -> list[list[Entry]]:
+    """`policies`: the layers of each, of the same names and widths; `episodes`: of all."""
     decisions = sum(episode.decisions for episode in episodes)
     rows = []
-    for index, layer in enumerate(evidence.layers[method.network, task]):
+    for index, same in enumerate(zip(*policies, strict=True)):
+        layer, dead = same[0], sorted({one.dead for one in same})
+        low = min((one.theta_min for one in same if one.theta_min is not None), default=None)
+        high = max((one.theta_max for one in same if one.theta_max is not None), default=None)
         spikes = sum(sum(episode.spikes[index]) for episode in episodes if episode.spikes)
         sops = np.sum([episode.sops[index] for episode in episodes if episode.sops], axis=0)
         above = sum(e.decisions * e.above_threshold[index] for e in episodes if e.above_threshold) / decisions
-        theta = "–" if layer.theta_min is None else f"{layer.theta_min:.3g} to {layer.theta_max:.3g}"
+        theta = "–" if low is None else f"{low:.3g} to {high:.3g}"
         rows.append(
             [
                 *map(words, (method.network.label, method.carried, task, layer.name)),
                 count(layer.units),
-                count(layer.dead),
-                Entry(theta, sort=layer.theta_max),
+                number(dead[-1], " to ".join(f"{silent:,}" for silent in dict.fromkeys((dead[0], dead[-1])))),
+                Entry(theta, sort=high),
                 number(spikes / (layer.units * decisions * len(sops)), fine_percent),
                 count(round(sops.sum() / decisions)),
                 number(sops[0] / sops.sum() if sops.sum() else None, percent),

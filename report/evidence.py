@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluation.result import EpisodeRecord, LayerRecord, MacsRecord, PolicyRecord, Result, RolloutRecord
+from evaluation.result import EpisodeRecord, LayerRecord, PolicyRecord, Result, RolloutRecord
 from report import method
 from report.jobs import STATUSES, Job
 from report.method import Network, ReportMethod
@@ -23,8 +23,8 @@ class Evidence:
     """Everything that finished, and the jobs that didn't.
 
     `reported`: (method, task) → (policy, base seed of the environments) → the α and the episodes.
-    `curves`: (network, mode, stream) → task → α → strata, for every α that was played. `layers`: (network, task) → its
-    spiking layers. `conflicts`: episodes that two results tell differently.
+    `curves`: (network, mode, stream) → task → α → strata, for every α that was played. `layers`: (network, task) →
+    policy → its spiking layers. `conflicts`: episodes that two results tell differently.
     """
 
     jobs: list[Job]
@@ -34,7 +34,7 @@ class Evidence:
     curves: dict[tuple[Network, str, str], dict[str, dict[float, Strata]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
-    layers: dict[tuple[Network, str], list[LayerRecord]] = field(default_factory=dict)
+    layers: dict[tuple[Network, str], dict[str, list[LayerRecord]]] = field(default_factory=lambda: defaultdict(dict))
     policies: dict[str, tuple[str, str, PolicyRecord]] = field(default_factory=dict)
     conflicts: int = 0
 
@@ -67,10 +67,6 @@ class Evidence:
         """The same, of all policies together."""
         return [episode for episodes in self.strata(method, task).values() for episode in episodes.values()]
 
-    def macs(self, obs: str, task: str) -> list[MacsRecord]:
-        """The ANN's multiply-accumulates per layer; empty where no policy of the task finished."""
-        return next((policy.macs for kind, name, policy in self.policies.values() if (kind, name) == (obs, task)), [])
-
     def unfinished(self, method: ReportMethod, task: str) -> list[Job]:
         """The failed jobs that were to fill this place, unless another one did the same work; the most telling one
         first."""
@@ -97,7 +93,7 @@ def _add(evidence: Evidence, job: Job, result: Result) -> None:
     assert result.policy and result.ann and result.alpha and result.conversion
     sha, task, network = result.policy.sha256, job.task, job.methods[0].network
     evidence.policies[sha] = (result.obs, task, result.policy)
-    evidence.layers[network, task] = result.conversion.layers
+    evidence.layers[network, task][sha] = result.conversion.layers
     for rollouts in result.snn:
         assert rollouts.alpha is not None
         by_alpha = evidence.curves[network, result.conversion.mode, rollouts.stream].setdefault(task, {})

@@ -60,13 +60,15 @@ def alphas(all_curves: list[AlphaCurves], out: Path, name: str) -> Picture:
         plot.reference(panel, y=100)
         panel.set(xlabel="α", ylabel="return, % of the ANN's")
     # The axis is shared: set on a panel before the others are drawn, its end would cut their points off.
-    panels[0].set_ylim(bottom=0)
+    _from_zero(
+        panels[0], [point for curves in all_curves for of_task in curves.tasks.values() for point in of_task.values()]
+    )
     plot.key(figure, columns=3)
     return plot.save(figure, out, name, "Relative return against α, one curve per task")
 
 
 def timesteps(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
-    """APR against T per neuron, dashed with CRPI off; None where no neuron has two values of T."""
+    """APR against T per neuron and setting, dashed with CRPI off; None where none has two values of T."""
     lines = _several_steps(_joined(_comparable(rows)))
     return _against(
         lines,
@@ -124,7 +126,7 @@ def operations(rows: list[MethodRow], out: Path, name: str) -> Picture | None:
 def _against(
     lines: dict[str, list[MethodRow]], x: Callable[[MethodRow], float], xlabel: str, out: Path, name: str, alt: str
 ) -> Picture | None:
-    """APR against a quantity of each method, a line per neuron and CRPI off or on."""
+    """APR against a quantity of each method, a line per neuron, setting, and CRPI off or on."""
     if not lines:
         return None
     shown = [apr for of_line in lines.values() for row in of_line if (apr := row.apr)]
@@ -138,7 +140,8 @@ def _against(
         _steps_axis(panel, lines)
     plot.reference(panel, y=100)
     panel.set(xlabel=xlabel, ylabel="average performance ratio, %")
-    panel.set_ylim(0, min(panel.get_ylim()[1], _most(shown)))
+    panel.set_ylim(top=min(panel.get_ylim()[1], _most(shown)))
+    _from_zero(panel, shown)
     plot.key(figure, columns=3)
     caption = f"Over {tasks}; a method that lacks one of them is left out. Open: CRPI off. {_cut(shown)}"
     return plot.save(figure, out, name, alt, caption.strip())
@@ -217,11 +220,11 @@ def _comparable(rows: list[MethodRow]) -> list[MethodRow]:
 
 
 def _joined(rows: list[MethodRow]) -> dict[str, list[MethodRow]]:
-    """The rows that one line joins, by its label: one neuron, with CRPI off or on."""
+    """The rows that one line joins, by its label: one neuron in one setting, with CRPI off or on."""
     lines: dict[str, list[MethodRow]] = defaultdict(list)
     for row in rows:
         if isinstance(row.method.network.timesteps, int):
-            lines[f"{row.method.network.neuron.upper()}, {row.method.variant.short}"].append(row)
+            lines[f"{row.method.network.kind}, {row.method.variant.short}"].append(row)
     return lines
 
 
@@ -250,9 +253,9 @@ def _steps(row: MethodRow) -> float:
 
 
 def _look(label: str, labels: Iterable[str]) -> dict[str, Any]:
-    """A colour and a marker per neuron, dashed and open with CRPI off."""
-    neurons = list(dict.fromkeys(name.split(",")[0] for name in labels))
-    look = plot.look(neurons.index(label.split(",")[0])) | {"markersize": 5}
+    """A colour and a marker per neuron and setting, dashed and open with CRPI off."""
+    kinds = list(dict.fromkeys(name.split(", CRPI")[0] for name in labels))
+    look = plot.look(kinds.index(label.split(", CRPI")[0])) | {"markersize": 5}
     return look | ({"linestyle": "--", "markerfacecolor": "white"} if label.endswith("off") else {})
 
 
@@ -266,6 +269,12 @@ def _curve(panel: Axes, points: Iterable[tuple[float, Estimate]], **look: Any) -
     means = np.array([estimate.value for estimate in estimates])
     ends = np.array([estimate.interval or (estimate.value, estimate.value) for estimate in estimates])
     panel.errorbar(x, 100 * means, 100 * np.abs(ends.T - means), elinewidth=0.8, **look)
+
+
+def _from_zero(panel: Axes, values: Iterable[Estimate]) -> None:
+    """Has the vertical axis begin at 0, unless a value lies below, as returns of Gymnasium's tasks may."""
+    if all(value.value >= 0 for value in values):
+        panel.set_ylim(bottom=0)
 
 
 def _most(values: Iterable[Estimate]) -> float:

@@ -18,8 +18,9 @@ from runtime.files import atomic_write
 CSV = "results.csv"
 # A row per episode.
 _COLUMNS = (
-    *("folder", "task", "obs", "policy_sha256", "training_seed", "frames", "method"),
-    *("neuron", "rule", "coding", "n_thresholds", "timesteps", "mode", "alpha", "alpha_how", "alpha_chosen"),
+    *("folder", "task", "label", "obs", "policy_sha256", "training_seed", "frames", "method"),
+    *("neuron", "rule", "coding", "n_thresholds", "timesteps", "calibration_steps", "percentile", "hybrid", "dtype"),
+    *("mode", "alpha", "alpha_how", "alpha_chosen"),
     *("stream", "seed", "episode", "environment_seed", "return", "reward_sum", "decisions", "capped"),
     *("spikes", "sops", "sops_per_decision"),
 )
@@ -119,6 +120,7 @@ def _row(result: Result, rollouts: RolloutRecord, episode: EpisodeRecord) -> dic
     assert policy and conversion and alpha
     row: dict[str, Any] = {
         "task": result.task,
+        "label": result.config.get("label"),
         "obs": result.obs,
         "policy_sha256": policy.sha256,
         "training_seed": policy.training_seed,
@@ -134,9 +136,10 @@ def _row(result: Result, rollouts: RolloutRecord, episode: EpisodeRecord) -> dic
         "capped": int(episode.capped),
     }
     if rollouts.alpha is not None:
-        row |= {
-            name: getattr(conversion, name) for name in _COLUMNS[_COLUMNS.index("neuron") : _COLUMNS.index("alpha")]
-        }
+        names = ("neuron", "rule", "coding", "n_thresholds", "timesteps", "hybrid", "dtype", "mode")
+        row |= {name: getattr(conversion, name) for name in names}
+        row |= {"calibration_steps": conversion.calibration.get("steps")}
+        row |= {"percentile": conversion.calibration.get("percentile")}
         row |= {"method": f"{conversion.neuron}_{conversion.timesteps}", "alpha": rollouts.alpha}
         row |= {"alpha_how": alpha.how, "alpha_chosen": int(rollouts.alpha == alpha.chosen)}
     if episode.sops is not None and episode.spikes is not None:

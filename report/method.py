@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluation import alpha_selection
-from evaluation.result import Result
+from evaluation.result import ConversionRecord, Result
 
 # How methods stand in tables: the paper's order, then any other neuron by name.
 _ORDER = ("ann", "if", "snm", "mt", "dc")
@@ -40,6 +40,16 @@ class Network:
     @property
     def label(self) -> str:
         """Its name in tables: "IF, T=32", with whatever departs from the paper's settings; "ANN"."""
+        name = [self.neuron.upper(), f"T={self.timesteps}", *self._changes]
+        return "ANN" if self.neuron == "ann" else ", ".join(name)
+
+    @property
+    def kind(self) -> str:
+        """The same without T: "IF", "IF, θ at 99 %"."""
+        return ", ".join([self.neuron.upper(), *self._changes])
+
+    @property
+    def _changes(self) -> list[str]:
         kind = (self.rule, self.coding)
         changes = {
             f"{self.rule} rule, {self.coding} coding": _STANDARD.get(self.neuron, kind) != kind,
@@ -49,8 +59,7 @@ class Network:
             "hybrid": self.hybrid,
             str(self.dtype): self.dtype is not None,
         }
-        name = [self.neuron.upper(), f"T={self.timesteps}", *(text for text, is_so in changes.items() if is_so)]
-        return "ANN" if self.neuron == "ann" else ", ".join(name)
+        return [text for text, is_so in changes.items() if is_so]
 
     @property
     def is_standard(self) -> bool:
@@ -156,16 +165,23 @@ def of_result(result: Result) -> list[ReportMethod]:
     """What a finished job computed."""
     conversion, alpha = result.conversion, result.alpha
     assert conversion and alpha
+    return of_conversion(
+        result.obs, conversion, {"alpha": alpha.requested, "mode": conversion.mode, "select": alpha.how}
+    )
+
+
+def of_conversion(obs: str, conversion: ConversionRecord, crpi: dict[str, Any]) -> list[ReportMethod]:
+    """The methods of a conversion under these options of crpi."""
     neuron = {name: getattr(conversion, name) for name in ("rule", "coding", "n_thresholds")}
     return of_config(
         {
-            "obs": result.obs,
+            "obs": obs,
             "neuron": neuron | {"name": conversion.neuron},
             "SNN_ts": conversion.timesteps,
             "calibration": conversion.calibration,
             "hybrid": conversion.hybrid,
             "dtype": conversion.dtype,
-            "crpi": {"alpha": alpha.requested, "mode": conversion.mode, "select": alpha.how},
+            "crpi": crpi,
         }
     )
 

@@ -2,8 +2,10 @@
 
     python -m scripts.gains docs/tables/table3_pixels_quick/results.csv
 
-A line per task and method: the chosen α against α = 0 over the same report episodes, by a paired t interval, with
-Holm's adjustment for all lines that could be tested (evaluation/statistics.py).
+A line per task (headed by the policy's label), method and way of choosing α: that α against α = 0 over the same report
+episodes, by a paired t interval, with Holm's adjustment for all lines that could be tested (evaluation/statistics.py).
+Files of older reports lack the columns label, calibration_steps, percentile, hybrid and dtype: a task's policies are
+then pooled as training seeds, and a note below the table says so where jobs of other settings were taken for one.
 """
 
 import argparse
@@ -14,6 +16,9 @@ from pathlib import Path
 
 from evaluation import statistics
 from report.formats import interval, plain, probability
+
+# Columns that tell methods of one neuron and T apart, each with what the paper's methods have there.
+_SETTINGS = {"n_thresholds": "4", "calibration_steps": "5000", "percentile": "", "hybrid": "False", "dtype": ""}
 
 
 def main() -> None:
@@ -26,21 +31,29 @@ def main() -> None:
 
 def lines(rows: Iterable[dict[str, str]]) -> list[str]:
     """The table in Markdown. `rows`: of results.csv, in any order; what is counted twice counts once."""
-    # (task, method, mode) → [without CRPI, with it] → policy → environment seed → return, and the α that were chosen.
-    returns: dict[tuple[str, str, str], list[dict[str, dict[Hashable, float]]]]
-    returns = defaultdict(lambda: [defaultdict(dict), defaultdict(dict)])
-    alphas: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    # (task, method) → policy → environment seed → return without CRPI; (task, method, carried, α if given) → with it.
+    without: dict[tuple[str, ...], dict[str, dict[Hashable, float]]] = defaultdict(lambda: defaultdict(dict))
+    chosen: dict[tuple[str, ...], dict[str, dict[Hashable, float]]] = defaultdict(lambda: defaultdict(dict))
+    alphas: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    conflicts = 0
     for row in rows:
         if row["stream"] == "report" and row["method"] != "ann" and row["return"]:
-            key = (row["task"], row["method"], row["mode"])
-            for side, is_there in zip(returns[key], (float(row["alpha"]) == 0, row["alpha_chosen"] == "1")):
-                if is_there:
-                    side[row["policy_sha256"]][row["environment_seed"]] = float(row["return"])
+            method, alpha, how = (_task(row), _method(row)), row["alpha"].removesuffix(".0"), row["alpha_how"]
+            sides = [without[method]] if float(row["alpha"]) == 0 else []
             if row["alpha_chosen"] == "1":
-                alphas[key].add(row["alpha"].removesuffix(".0"))
-    gains = {
-        key: statistics.gain([on[sha] for sha in off], list(off.values())) for key, (off, on) in sorted(returns.items())
+                carried = f"{row['mode']}, optimistic α" if how == "paper" else row["mode"]
+                key = (*method, carried, alpha if how == "given" else "")
+                alphas[key].add(alpha)
+                sides.append(chosen[key])
+            for side in sides:
+                known, value = side[row["policy_sha256"]], float(row["return"])
+                conflicts += known.get(row["environment_seed"], value) != value
+                known[row["environment_seed"]] = value
+    returns = {
+        key: ({sha: {seed: without[key[:2]][sha][seed] for seed in of_one} for sha, of_one in on.items()}, on)
+        for key, on in sorted(chosen.items())
     }
+    gains = {key: statistics.gain(list(on.values()), list(off.values())) for key, (off, on) in returns.items()}
     # What was left at α = 0 is the same method and no comparison.
     tested = [key for key, gain in gains.items() if gain.p is not None and alphas[key] != {"0"}]
     adjusted = dict(zip(tested, statistics.holm([gains[key].p for key in tested])))
@@ -49,11 +62,23 @@ def lines(rows: Iterable[dict[str, str]]) -> list[str]:
         off, on = (
             statistics.mean([list(episodes.values()) for episodes in side.values()]).value for side in returns[key]
         )
-        words = [*key, str(gain.n), ", ".join(sorted(alphas[key])), f"{plain(off)} → {plain(on)}"]
+        words = [*key[:3], str(gain.n), ", ".join(sorted(alphas[key])), f"{plain(off)} → {plain(on)}"]
         words.append(f"{plain(gain.value, sign=True)} {interval(gain.interval, sign=True)} {gain.mark}".strip())
         words += [probability(p) if p is not None and key in tested else "–" for p in (gain.p, adjusted.get(key))]
         table.append(f"| {' | '.join(words)} |")
+    if conflicts:
+        table.append(f"\n{conflicts} episodes stand twice with different returns, of which the last counts.")
     return table
+
+
+def _task(row: dict[str, str]) -> str:
+    return " ".join(filter(None, (row.get("label"), row["task"])))
+
+
+def _method(row: dict[str, str]) -> str:
+    """ "if_4", "if_4, percentile=99.0"."""
+    changes = [f"{name}={value}" for name, usual in _SETTINGS.items() if (value := row.get(name)) and value != usual]
+    return ", ".join([row["method"], *changes])
 
 
 if __name__ == "__main__":

@@ -83,6 +83,11 @@ def keep(sweeps: list[Path], kept: list[Path], target: Path) -> None:
 
 def _restore(kept: Path, jobs: Path) -> None:
     with tarfile.open(kept / JOBS) as archive:
+        for name in sorted({name.partition("/")[0] for name in archive.getnames()}):
+            if (jobs / name).exists():
+                raise UserError(
+                    f"--beside {kept}: {name}: a sweep of this name is there already; they can't be told apart"
+                )
         archive.extractall(jobs, filter="data")
     for path in (kept / VIDEOS).rglob("*.mp4"):
         shutil.copy(path, jobs / path.relative_to(kept / VIDEOS).with_suffix("") / VIDEO)

@@ -106,7 +106,8 @@ def draw(panels: dict[str, Panel], out: Path) -> None:
     colours = dict(zip(names, itertools.cycle(plot.COLOURS)))
     for axis, (task, panel) in zip(axes, panels.items()):
         _draw(axis, panel, colours)
-        axis.set(title=task, xlabel="thousand frames", ylabel="return", ylim=(0, panel.top))
+        below = any(point.reward < 0 for _, points in panel.runs for point in points)  # in Gymnasium's tasks
+        axis.set(title=task, xlabel="thousand frames", ylabel="return", ylim=(None if below else 0, panel.top))
         axis.legend()
     for axis in axes[len(panels) :]:
         axis.remove()

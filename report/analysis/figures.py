@@ -116,6 +116,8 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
     figure, [panel, *others] = plot.axes(plot.WIDTH, 4, 1, 1 if choice.given else 2)
     for kind, colour in zip(TITLES, ("#56B4E9", "#CC79A7", INK)):
         drifts = {one.alpha: mean for one in choice.candidates if (mean := one.cosines[kind].mean)}
+        if not drifts:  # no pair of decisions had two directions to compare
+            continue
         low, high = zip(*(drift.ends for drift in drifts.values()))
         panel.fill_between([*drifts], low, high, color=colour, alpha=0.15)
         means = [drift.mean for drift in drifts.values()]

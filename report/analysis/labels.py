@@ -2,7 +2,8 @@
 
 from analysis.document import Analysis, MethodRecord
 from evaluation.summary import label as method_label
-from report import plot
+from report import method, plot
+from report.method import Network
 
 INKS = {"flipped": "#E69F00", "ordered": "#CC79A7", "shuffled": "#56B4E9", "gaussian": "#7a6f9b"}
 TITLES = {"correction": "ANN correction", "consistency": "SNN consistency", "drift": "SNN drift"}
@@ -23,6 +24,11 @@ SHORT = {
 def label(analysis: Analysis, alpha: float) -> str:
     """A converted network's name: "IF", "IF+CRPI α=0.4"; the controls by their mode's name."""
     return method_label(analysis.conversion.neuron, analysis.conversion.mode, alpha)
+
+
+def network(analysis: Analysis) -> Network:
+    """The converted network, whose label says what departs from the paper's settings."""
+    return method.of_conversion(analysis.obs, analysis.conversion, {})[0].network
 
 
 def named(analysis: Analysis) -> str:

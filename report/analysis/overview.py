@@ -6,7 +6,7 @@ from pathlib import Path
 from analysis.document import ANALYSIS, Analysis, EpisodeMean, MethodRecord
 from report import pages, paper, plot
 from report.analysis.figures import cosine_panels
-from report.analysis.labels import INKS, SHORT, TITLES, best, label, named
+from report.analysis.labels import INKS, SHORT, TITLES, best, label, named, network
 from report.formats import plain, signed
 from report.jobs import existing
 from report.pages import Column, Entry, Page, Picture, Section, Table, Text, head, number, words
@@ -33,8 +33,9 @@ def _order(analysis: Analysis) -> tuple[str, str, str, int]:
 def write(analyses: Sequence[Analysis], out: Path) -> Path:
     """Writes overview.md, overview.html and their figures into `out`; returns the path of the page."""
     text = (
-        "Each column is a policy under one T. ✓ holds: the 95 % interval lies on the claim's side of zero; ✗ contrary: "
-        "on the other side; · open: zero is inside; – moot: there is no loss to explain; blank: no claim about this α."
+        "Each column is a policy under one T. ✓ holds: on the claim's side of zero, with a p below 0.05 after Holm's "
+        "adjustment for all claims of the policy's analysis; ✗ contrary: on the other side; · open: neither; – moot: "
+        "there is no loss to explain; blank: no claim about this α."
     )
     sections = [
         Section("Which claims hold", [_verdicts(analyses)]),
@@ -95,14 +96,16 @@ def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
 
 
 def _policy(analysis: Analysis) -> str:
-    return f"{named(analysis).replace('_', ' ')}, {analysis.obs}, T={analysis.conversion.timesteps}"
+    return f"{named(analysis).replace('_', ' ')}, {analysis.obs}, {network(analysis).label}"
 
 
 def _columns(analyses: Sequence[Analysis]) -> list[tuple[str, Analysis, MethodRecord]]:
     """Each policy's plain conversion and its best α, where they differ."""
     return [
         (
-            f"{named(analysis)}, {label(analysis, alpha)}, T={analysis.conversion.timesteps}",
+            ", ".join(
+                [named(analysis), analysis.obs, label(analysis, alpha), *network(analysis).label.split(", ")[1:]]
+            ),
             analysis,
             analysis.of(alpha),
         )

@@ -162,6 +162,23 @@ def test_where_some_episodes_fail_no_difference_of_returns_is_judged_by_a_few():
     told = {one.name: one for one in claims.of_method(method(led=failing), method(), CHAOS, "return")}
     assert told["loss"].p is None and told["growing drift"].p is not None
     assert claims.judged([told["loss"]])[0].verdict == "open"
+    # It is no other way round: what the network is compared with fails.
+    told = {one.name: one for one in claims.of_method(method(0.5), method(led=failing), CHAOS, "return")}
+    assert told["CRPI raises return"].p is None and told["loss"].p is not None
+    noisy = method()
+    noisy.disturbed[FLIPPED].reward_sum = method(led=failing).reward_sum
+    told = {one.name: one for one in claims.of_method(noisy, noisy, CHAOS, "return")}
+    assert told["not magnitude: flipped"].p is None and told["not magnitude: shuffled"].p is not None
+
+
+def test_cosines_of_different_episodes_are_not_subtracted():
+    """The first episode has none on one side, the last on the other: as many values, but of other episodes."""
+    plain, better = method(), method(0.5)
+    plain.cosines["drift"].mean, better.cosines["drift"].mean = (
+        estimate(values) for values in ([None, 0.1, 0.5, 0.9], [0.1, 0.5, 0.9, None])
+    )
+    told = {one.name: one.value for one in claims.of_method(better, plain, CHAOS, "return")}
+    assert told["CRPI lowers drift"] is None and told["CRPI lowers consistency"] is not None
 
 
 def test_claims_of_a_loss_that_is_the_states():

@@ -72,6 +72,23 @@ def test_a_wrong_value_and_a_fault_of_the_program_leave_a_sweeps_other_jobs_alon
     assert "6 jobs: 2 cut short by max\\_decisions, 4 failed." in report.read_text()
 
 
+def test_a_sweep_says_what_failed_behind_a_result(cwd):
+    (cwd / "swept/0/spiking.safetensors").mkdir(parents=True)
+    words = ("-m", *TINY, "obs=state", "crpi.alpha=0", "save=true", "hydra.sweep.dir=swept")
+    done = run("convert.py", *words, cwd=cwd)
+    [line] = [line for line in done.stdout.splitlines() if "result.json is complete" in line]
+    assert line.startswith("[1/1] ") and "spiking.safetensors: not written" in line
+
+
+def test_a_failure_that_can_not_be_recorded_leaves_the_sweep_its_report(cwd, capsys, monkeypatch):
+    """As on a full disk: here the first job's result.json is a folder."""
+    (cwd / "swept/0/result.json").mkdir(parents=True)
+    words = ("-m", "snapshot=absent.pt", "SNN_ts=1,2", "hydra.sweep.dir=swept")
+    code, stderr = run_here("convert", words, cwd, capsys, monkeypatch)
+    assert code == 1 and stderr.count("absent.pt: no such file") == 2 and "hydra.run.dir" not in stderr
+    assert (cwd / "swept/report/report.html").is_file()
+
+
 @pytest.mark.parametrize(
     "sent, code, said", [("SIGINT", 130, "stopped by Ctrl-C"), ("SIGTERM", 143, "stopped by SIGTERM")]
 )

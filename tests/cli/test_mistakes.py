@@ -5,6 +5,7 @@ policies is there, and nothing may be left beside it.
 """
 
 import pytest
+import yaml
 
 from cli import words
 from evaluation.policy_choice import CHECKPOINTS
@@ -218,6 +219,14 @@ def test_the_task_goes_by_both_names_in_every_program(program):
         [one, several] = words.check(program, [f"{name}=walker_walk", f"{name}=walker_walk,cheetah_run"])
         assert one.input_line == f"{words.TASK[program]}=walker_walk"
         assert several.key_or_group == words.TASK[program] and several.is_sweep_override()
+
+
+@pytest.mark.parametrize("program, given", [("convert", "task=HalfCheetah-v4"), ("train", "env_name=Pusher-v5")])
+def test_the_configuration_that_is_shown_is_the_one_that_would_run(program, given, tmp_path):
+    shown = yaml.safe_load(run(f"{program}.py", "--cfg", "job", given, cwd=tmp_path).stdout)
+    assert shown["obs"] == "state" and given.partition("=")[2] in (shown.get("env_name"), shown.get("task_name"))
+    line = run(f"{program}.py", "--cfg", "job", "obs=state", "sed=2", cwd=tmp_path, code=2).stderr
+    assert line.startswith("error: sed=2: unknown option; did you mean seed")
 
 
 def test_what_is_no_mistake():

@@ -7,6 +7,8 @@ from pathlib import Path
 import imageio.v3 as imageio
 import pytest
 
+from report.plot import axes
+from scripts import plot_curves
 from tests.cli.command import Output, run
 
 
@@ -43,6 +45,16 @@ def test_every_line_of_both_logs_is_in_the_table_and_a_level_in_the_picture(tmp_
     assert lines == [["", name, *line, "", "", ""] for name in ("one", "two") for line in want]
     assert table(tmp_path / "line.csv") == [header, *lines]
     assert (imageio.imread(tmp_path / "plain.png") != imageio.imread(tmp_path / "line.png")).any()
+
+
+@pytest.mark.parametrize("worst, shown", [(-300.0, True), (0.0, False)])
+def test_returns_below_zero_are_drawn(tmp_path, monkeypatch, worst, shown):
+    figures = []
+    monkeypatch.setattr(plot_curves.plot, "axes", lambda *size: figures.append(axes(*size)) or figures[0])
+    points = [plot_curves.Point("evaluation", frame, 0.0, reward) for frame, reward in ((0, worst), (1000, 900.0))]
+    plot_curves.draw({"HalfCheetah-v4": plot_curves.Panel([("one", points)])}, tmp_path / "curves.png")
+    low = figures[0][1][0].get_ylim()[0]
+    assert low < worst if shown else low == 0
 
 
 def test_published_seeds_stand_beside_our_evaluations(tmp_path):

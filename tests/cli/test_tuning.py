@@ -42,3 +42,11 @@ def test_words_make_the_configuration_again(tmp_path):
     config = words.composed("convert", [*given, "tune=true"])
     found = tuning.words(config, 0.25)
     assert words.composed("convert", found) == {**config, "tune": False} and sorted(found) == sorted(given)
+
+
+@pytest.mark.parametrize(
+    "path", ["/runs/a,b.pt", "/my runs/lr=3 (best).pt", "/it's/one.pt", "/odd\\'s\\", "/runs/a.pt"]
+)
+def test_words_name_any_file(path):
+    config = words.composed("convert", ["tune=true"]) | {"snapshot": path, "tune": True}
+    assert words.composed("convert", tuning.words(config, 0.5))["snapshot"] == path

@@ -32,9 +32,9 @@ SMALL = dict(
 )
 
 
-def _run(policies, folder, obs="state", say=lambda line: None, show=lambda result: None, **changes):
+def _run(policies, folder, obs="state", say=lambda line: None, show=lambda result: None, warn=print, **changes):
     values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "keys")) | changes))
-    return programs.convert(ConvertSettings.from_dict(values), values, folder, say, show)
+    return programs.convert(ConvertSettings.from_dict(values), values, folder, say, show, warn)
 
 
 def _without_time(result):
@@ -116,7 +116,7 @@ def test_whatever_stops_a_video_or_a_network_the_result_stands(policies, tmp_pat
 
     monkeypatch.setattr("evaluation.video.write_video", lambda *_: 1 / 0)
     monkeypatch.setattr("evaluation.run.snn.save", lambda network, path: path.write_bytes(b"whole"))
-    result = _run(policies, tmp_path, say=lines.append, show=show, crpi__alpha=0.5, video=True, save=True)
+    result = _run(policies, tmp_path, warn=lines.append, show=show, crpi__alpha=0.5, video=True, save=True)
     [shown, line] = [line for line in lines if "result.json is complete" in line]
     assert "the terminal is closed" in shown and "video.mp4: not written" in line
     results.write_failure(result.config, "whatever came behind it", tmp_path)

@@ -1,6 +1,7 @@
 """Which file is converted: the one that is named, the newest run, or what ships."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,6 +34,18 @@ def test_the_pixel_policy_that_ships_is_the_learned_one_where_it_is_as_good(
     write_json(tmp_path / "checkpoints.json", {name: {"mean": mean} for name, mean in means.items() if mean})
     assert find_shipped("a_task", "pixels") == tmp_path / found / "a_task.pt"
     assert find_shipped("a_task", "state") is None
+
+
+@pytest.mark.parametrize(
+    "ships, returns, warns",
+    [(800.0, [650.0], False), (800.0, [630.0], True), (-10.0, [-10.0, -11.0], False), (-10.0, [-13.0], True)],
+)
+def test_a_policy_far_below_the_one_that_ships_is_weak(tmp_path, monkeypatch, ships, returns, warns):
+    """Also where returns are negative, of which 0.8 times one is a better one."""
+    monkeypatch.setattr(policy_choice, "CHECKPOINTS", tmp_path)
+    write_json(tmp_path / "checkpoints.json", {"state/Pendulum-v1": {"mean": ships}})
+    weak = policy_choice.weakness(SimpleNamespace(task="Pendulum-v1", obs="state"), returns)
+    assert (weak is not None) == warns
 
 
 def test_find_prefers_the_given_file_then_the_published_layout_then_the_newest_run(tmp_path):

@@ -62,6 +62,19 @@ def test_a_published_policy_is_loaded_and_converted(folder):
     assert ann.convert(timesteps=2).returns(1).shape == (1,)
 
 
+def test_a_policy_stays_the_one_that_was_loaded(folder):
+    """While others train, and while its own run goes on."""
+    path = write_small_policy(folder / "exp_local/cartpole_swingup/old/snapshot.pt")
+    ann = policies.load("cartpole_swingup", obs="state", **TINY | {"max_decisions": 2})
+    before = ann.returns(1)
+    write_small_policy(folder / "exp_local/cartpole_swingup/new/snapshot.pt", seed=1)
+    assert ann.convert(timesteps=2).loaded.path == path and np.array_equal(ann.returns(1), before)
+    write_small_policy(path, seed=2)
+    for use in (lambda: ann.returns(1), ann.convert):
+        with pytest.raises(UserError, match="has changed since it was loaded"):
+            use()
+
+
 def test_an_episode_ends_at_its_time_limit_as_truncated(folder):
     pytest.importorskip("gymnasium")
     env = policies.load("cartpole_swingup", obs="state").env()
@@ -80,6 +93,12 @@ def test_what_is_wrong_is_one_line(folder):
         with pytest.raises(UserError) as refusal:
             policies.load(task, obs="state").convert(**options)
         assert str(refusal.value).startswith(line) and "\n" not in str(refusal.value)
+
+
+def test_a_plot_shows_returns_below_zero():
+    for values, bottom in (([-3.0, 5.0], -3.0), ([3.0, 5.0], 0.0)):
+        low = policies.plot({"ANN": np.array(values)}).get_ylim()[0]
+        assert low == 0.0 if bottom == 0.0 else low < bottom
 
 
 def test_the_notebook_runs_from_its_first_cell_to_its_last(folder, monkeypatch):

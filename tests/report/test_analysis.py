@@ -7,13 +7,15 @@ import pytest
 from PIL import Image
 
 from analysis import study
-from analysis.document import ANALYSIS
+from analysis.cosines import NAMES as NAMES_OF_COSINES
+from analysis.document import ANALYSIS, Analysis, Candidate, Choice, Cosine, EpisodeMean, MethodRecord
 from analysis.settings import AnalyzeSettings
 from report.__main__ import main
-from report.analysis import page
+from report.analysis import figures, overview, page
 from tests.analysis.test_settings import config
 from tests.analysis.test_study import TINY
 from tests.evaluation.conftest import write_small_policy
+from tests.report.factories import result
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,34 @@ def test_without_layers_or_a_choice_the_pages_do_without_them(analysis, tmp_path
     assert "Layer by layer" not in (tmp_path / "report.md").read_text()
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_against_alpha_where_no_pair_of_errors_had_a_direction(tmp_path, given):
+    """As after max_decisions=1, where no decision has a successor."""
+    nothing = Cosine(mean=None, weighted=None, pairs=0, skipped=0)
+    tried = [Candidate(alpha=a, cosines=dict.fromkeys(NAMES_OF_COSINES, nothing), selection=[1.0]) for a in (0.0, 0.5)]
+    choice = Choice(candidates=tried, by_drift=0.0, by_return=0.5, given=given)
+    ann = EpisodeMean(mean=1.0, low=None, high=None, values=[1.0])
+    figures.over_alpha(Analysis.model_construct(choice=choice, ann=ann, capped=True), tmp_path)
+    assert (tmp_path / "figures" / "alpha.png").is_file()
+
+
+def test_no_two_policies_of_an_overview_have_one_name():
+    """Of one task and T, they may differ in their observations, neuron or thresholds."""
+    choice = Choice(candidates=[], by_drift=0.5, by_return=0.5, given=True)
+    settings = [{"obs": "pixels"}, {}, {"neuron": "snm"}, {"calibration": {"steps": 5000, "percentile": 99.0}}]
+    analyses = [
+        Analysis.model_construct(
+            task=one.task, obs=one.obs, config={}, choice=choice, conversion=one.conversion, methods=methods
+        )
+        for methods in [[MethodRecord.model_construct(alpha=alpha) for alpha in (0.0, 0.5)]]
+        for one in (result([1.0], {0.0: [1.0]}, **{"obs": "state"} | changes) for changes in settings)
+    ]
+    columns = [title for title, _, _ in overview._columns(analyses)]
+    assert columns[:2] == [f"cartpole_swingup, pixels, {name}, T=2" for name in ("IF", "IF+CRPI α=0.5")]
+    assert columns[-1] == "cartpole_swingup, state, IF+CRPI α=0.5, T=2, θ at 99 %" and len(set(columns)) == 8
+    assert len({overview._policy(analysis) for analysis in analyses}) == 4
+
+
 def test_an_overview_of_several(analysis, tmp_path, capsys):
     for timesteps in (4, 2):
         conversion = analysis.conversion.model_copy(update={"timesteps": timesteps})
@@ -95,6 +125,7 @@ def test_an_overview_of_several(analysis, tmp_path, capsys):
     assert main([str(tmp_path / "in"), "--out", str(out)]) == 0
     assert str(out / "overview.html") in capsys.readouterr().out
     lines = (out / "overview.md").read_text().splitlines()
+    assert any("holds: " in line and "after Holm" in line for line in lines), "what analysis.claims goes by"
     [head], [loss] = ([line for line in lines if line.startswith(start)] for start in ("| claim", "| loss |"))
     assert head.index("T=2") < head.index("T=4")
     verdict = next(claim.verdict for claim in analysis.claims if (claim.name, claim.alpha) == ("loss", 0.0))

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,12 @@ def test_kept_jobs_and_new_ones_make_one_report(kept, tmp_path):
     assert [(kept / f"videos/{name}/0.mp4").read_bytes() for name in ("one", "two")] == [b"first", b"second"]
     keep("--beside", kept, tmp_path / "again")
     assert (tmp_path / "again/report.md").read_text() == (kept / "report.md").read_text()
+
+
+def test_jobs_of_one_name_in_two_kept_reports_do_not_replace_each_other(kept, tmp_path):
+    shutil.copytree(kept, tmp_path / "other")
+    done = keep("--beside", kept, "--beside", tmp_path / "other", tmp_path / "both", code=1)
+    assert "other: one: a sweep of this name is there already" in done.stderr and not (tmp_path / "both").exists()
 
 
 @pytest.mark.parametrize("words", [("nowhere",), ("--beside", "nowhere"), ("--beside", "docs/table", "runs/one")])
