@@ -24,6 +24,7 @@ from omegaconf import DictConfig, open_dict
 from cli import lost_jobs, tuning
 from cli.words import plain
 from evaluation.progress import counted, readable
+from evaluation.result import TRIAL
 from report.__main__ import FOLDER
 from report.duration import Estimator
 from report.jobs import PLAN, PlannedJob, SweepPlan
@@ -92,7 +93,7 @@ def run(
         failures += _report(folder)
     elif master.get("tune"):
         print("\n".join(tuning.lines(folder)))
-    if search and (lost := int(master.hydra.sweeper.n_trials) - len([*folder.glob(f"*/{tuning.TRIAL}")])) > 0:
+    if search and (lost := int(master.hydra.sweeper.n_trials) - len([*folder.glob(f"*/{TRIAL}")])) > 0:
         failures.append(f"{counted(lost, 'trial')} failed")
     return failures
 

@@ -10,9 +10,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from cli.words import CONFIG_DIR, flat, read
+from evaluation.result import TRIAL
 from runtime.errors import UserError
-
-TRIAL = "trial.json"
 
 
 def is_search(config: DictConfig) -> bool:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from evaluation.conversion import Conversion, ConversionRun
     from snn import LayerInfo
 
-RESULT, RETURNS = "result.json", "returns.npy"
+RESULT, RETURNS, VIDEO, TRIAL = "result.json", "returns.npy", "video.mp4", "trial.json"
 Group = tuple[float | None, str]  # α, None for the ANN, and the stream
 Episodes = list[tuple[EpisodeKey, EpisodeOutcome]]
 _finished: set[Path] = set()  # finished results that this process wrote

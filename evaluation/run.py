@@ -16,12 +16,12 @@ from evaluation import result as results
 from evaluation.alpha_selection import AlphaRecord
 from evaluation.conversion import Conversion, ConversionRun
 from evaluation.progress import Progress
-from evaluation.result import Episodes, Group, Result
+from evaluation.result import TRIAL, VIDEO, Episodes, Group, Result
 from evaluation.rollout import Rollouts
 from evaluation.settings import ConvertSettings
 from runtime.files import sha256_file, write_json
 
-VIDEO, NETWORK, TRIAL = "video.mp4", "spiking.safetensors", "trial.json"
+NETWORK = "spiking.safetensors"
 
 
 def convert(

@@ -3,11 +3,11 @@
 import itertools
 from collections import Counter, defaultdict
 
+from evaluation.result import VIDEO
 from report.evidence import Evidence
 from report.jobs import STATUSES, Job
 from report.pages import Column, Entry, Section, Table, Text, Video, count, gap, head, number, section, words
 
-VIDEO = "video.mp4"
 # A page that embeds more than this opens slowly or not at all; the rest is named with its place on disk.
 MAX_VIDEO_BYTES = 60 * 2**20
 

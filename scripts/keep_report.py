@@ -18,8 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from evaluation.result import RESULT
-from report.job_sections import VIDEO
+from evaluation.result import RESULT, VIDEO
 from report.jobs import PLAN
 from report.make import CSV, make
 from report.pages import FIGURES, escaped
