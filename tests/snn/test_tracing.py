@@ -64,6 +64,10 @@ STATE = {
     "two linears": (lambda m, x: m.b(m.c(m.relu(m.a(x)))), {"c": nn.Linear(20, 20)}),
     "bare relu": (lambda m, x: m.b(m.relu(m.a(m.relu(x)))), {}),
     "scaling inside": (lambda m, x: m.b(m.relu(m.a(x)) * 2 - 1), {}),
+    "one unit widened by a bias": (
+        lambda m, x: m.b(m.c(m.relu(m.d(m.relu(m.a(x))) + m.w)) + m.w),
+        {"c": nn.Linear(20, 1), "d": nn.Linear(20, 1), "w": nn.Parameter(torch.linspace(-1, 1, 20))},
+    ),
     "added to itself": (lambda m, x: (lambda h: m.b(h + h))(m.relu(m.a(x))), {}),
     "batchnorm behind relu": (lambda m, x: m.b(m.n(m.relu(m.a(x)))), {"n": trained(nn.BatchNorm1d(20))}),
     "clamp": (lambda m, x: m.b(m.a(x.clamp(-1, 1)).clamp(min=0)), {}),
