@@ -155,8 +155,7 @@ def _network(description: dict[str, Any], tensors: dict[str, Tensor]) -> Spiking
     check(graph, hybrid=True)
     crpi = description["crpi"]
     if crpi is not None:
-        alpha = crpi["alpha"]
-        crpi = CRPI(torch.tensor(alpha) if isinstance(alpha, list) else alpha, crpi["mode"], crpi["seed"])
+        crpi = CRPI(crpi["alpha"], crpi["mode"], crpi["seed"])
     spec = neurons.make(
         description["rule"],
         description["coding"],
