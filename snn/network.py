@@ -163,6 +163,7 @@ class SpikingNetwork(Movable):
         super()._load_from_state_dict(*arguments, **options)
         self._forget_program()
 
+    @torch.inference_mode(False)
     def __deepcopy__(self, memo: dict[int, Any]) -> "SpikingNetwork":
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin

@@ -85,6 +85,9 @@ def test_inference_mode_inside_and_outside():
     assert torch.equal(spiking(X), expected) and torch.equal(made(X), expected)
     spiking.set_state(state)
     spiking.reset(first)
+    with torch.inference_mode():
+        twin, moved = copy.deepcopy(spiking), network().double()
+        assert torch.equal(twin(X), spiking(X)) and moved(X).dtype is torch.float64
 
 
 def test_state_dict_deepcopy_pickle_and_sequential():
