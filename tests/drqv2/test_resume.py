@@ -101,6 +101,9 @@ def test_a_run_killed_behind_its_last_evaluation_keeps_it(root):
 def test_no_point_of_tensorboard_comes_twice(tmp_path):
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
+    killed = trainer(tmp_path, use_tb=True)
+    killed._write_snapshot = lambda: None  # before its first
+    killed.run()
     trainer(tmp_path, use_tb=True).run()
     killed = trainer(tmp_path, use_tb=True, num_train_frames=100)
     killed._write_snapshot = lambda: None  # all that follows is forgotten
