@@ -61,6 +61,11 @@ class TrainingRun(abc.ABC):
             "render_device": s.render.device,
         }
         self.env = envs.make(s.task_name, seed=s.seed, max_decisions=self._episode_decisions(), **make)
+        if not self._pixels and len(self.env.observation_shape) != 1:
+            raise UserError(
+                f"task={s.task_name}: its observations are of shape {self.env.observation_shape}, but training from "
+                "states takes vectors; register it with Gymnasium's FlattenObservation around it"
+            )
         element = (3, *self.env.observation_shape[1:]) if self._pixels else self.env.observation_shape
         capacity = min(s.replay_buffer_size, s.num_train_steps)
         folder = Path(s.root) / s.task_name / s.name
