@@ -60,6 +60,16 @@ def test_neurons_alone_do_what_they_do_in_a_network(kind):
     assert neurons.carried is None
 
 
+def test_neurons_alone_begin_anew_under_another_carry_rule():
+    currents, fresh = torch.rand(3, 5, 4), snn.IF(torch.ones(4), snn.CRPI(0.7, "carry"))
+    neurons = snn.IF(torch.ones(4), snn.CRPI(0.7))
+    neurons(currents)
+    neurons.crpi = snn.CRPI(0.2)  # the same rule, which goes on
+    assert neurons.carried is not None
+    neurons.crpi = fresh.crpi
+    assert torch.equal(neurons(currents), fresh(currents))
+
+
 def test_crpi_is_attached_and_taken_off():
     spiking, plain = network(), network(crpi=None)
     first = plain(X)
@@ -213,6 +223,11 @@ MISTAKES = {
     "alpha nan": (lambda: snn.CRPI(float("nan")), "alpha=nan"),
     "alpha of two dimensions": (lambda: snn.CRPI([[0.5]]), r"alpha=\[\[0.5\]\]"),
     "alpha for too few": (lambda: network(crpi=snn.CRPI([0.1, 0.2]))(X), "2 values for 5 environments"),
+    "alpha for too few traced": (lambda: network(crpi=snn.CRPI([0.1, 0.2])).trace(X), "2 values for 5 environments"),
+    "alpha for too few currents": (
+        lambda: snn.IF(torch.ones(4), snn.CRPI([0.1, 0.2]))(torch.rand(3, 5, 4)),
+        "2 values for 5 environments",
+    ),
     "macs of a number": (lambda: snn.macs(DEEP, 4), "input_shape=4 must be sizes"),
     "a longer mask": (lambda: _decided().reset(torch.ones(9, dtype=torch.bool)), "mask.*5 environments"),
     "a mask of numbers": (lambda: _decided().reset([1, 0, 1, 0, 1]), "mask.*5 environments"),
