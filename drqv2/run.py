@@ -147,6 +147,7 @@ class TrainingRun(abc.ABC):
                 f"finished: {self.run_dir.path} holds a run of {self._frame} frames; "
                 "set num_train_frames higher to go on"
             )
+            self.close()
             return True
         bar = tqdm(total=s.num_train_frames, initial=self._frame, unit="frame", disable=None if s.progress else True)
         try:

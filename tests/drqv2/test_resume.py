@@ -188,6 +188,11 @@ def test_a_file_system_without_locks_is_said_with_the_remedy(root, monkeypatch):
     assert trainer(root, lock=False).step == 30
 
 
+def test_a_run_that_is_finished_already_lets_go_of_its_folder(root):
+    run = trainer(root)
+    assert run.run() and trainer(root).step == run.step == 30
+
+
 def test_a_precision_that_the_run_was_not_computed_in_is_asked_for(root, monkeypatch):
     monkeypatch.setattr("drqv2.run.resolve_precision", lambda name, device: "bf16" if name == "auto" else name)
     with pytest.raises(UserError, match=r"precision=bf16 \(was fp32\)"):
