@@ -91,6 +91,8 @@ def op_of(node: torch.fx.Node, source: nn.Module) -> Op | None:
         raise refused(title, name)
     build, defaults = _FORMS[kind]
     if node.op == "call_module":
+        if len(node.args) + len(node.kwargs) > 1:  # output_size of a transposed convolution
+            raise ConversionError(f"{title} '{name}' is given more than its input; set it when the module is made")
         given = {key: getattr(module, key, default) for key, default in defaults.items()}
     else:
         named = {_ALIASES.get(key, key): value for key, value in node.kwargs.items()}

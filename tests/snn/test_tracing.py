@@ -160,6 +160,11 @@ REFUSED = {
     "flatten over the batch": (lambda m, x: m.b(m.relu(m.a(x.flatten(-2)))), {}, "over the batch"),
     "flatten in between": (lambda m, x: m.b(m.relu(m.a(x.flatten(1, 2)))), {}, "end_dim=2; only end_dim=-1 converts"),
     "padding by reflection": (lambda m, x: m.b(m.relu(m.a(F.pad(x, (1, 1), "reflect")))), {}, "mode='reflect'"),
+    "a size told in the call": (
+        lambda m, x: m.t(m.relu(m.c(x)), output_size=x.shape[2:]),
+        {"c": nn.Conv2d(3, 4, 3, 2, 1), "t": nn.ConvTranspose2d(4, 2, 3, 2, 1)},
+        "ConvTranspose2d 't' is given more than its input",
+    ),
     "softplus cut early": (
         lambda m, x: m.s(m.b(m.relu(m.a(x)))),
         {"s": nn.Softplus(threshold=2)},
