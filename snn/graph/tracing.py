@@ -164,7 +164,8 @@ def _check_inplace(graph: torch.fx.Graph, source: nn.Module) -> None:
             raise ConversionError(f"'{node.name}' works in place and its result is not used; assign its result")
         kind = _function(node, source)
         # Dropout changes nothing in eval mode, and a second ReLU nothing behind the first.
-        after = () if kind.endswith("dropout") else (user for user in node.all_input_nodes[0].users if user not in seen)
+        changed = [] if kind.endswith("dropout") else node.all_input_nodes[:1]
+        after = (user for value in changed for user in value.users if user not in seen)
         if any(not is_shape(user) and not (kind == _function(user, source) == "relu") for user in after):
             raise ConversionError(
                 f"'{node.name}' works in place on what is used again after it; give it inplace=False, or a copy"
