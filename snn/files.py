@@ -98,7 +98,8 @@ def _structured(plain: Any) -> Outputs:
     ((kind, entries),) = plain.items()
     if kind == "dict":
         return {key: _structured(value) for key, value in entries}
-    return {"tuple": tuple, "list": list}[kind](map(_structured, entries))
+    values = [_structured(entry) for entry in entries]
+    return tuple(values) if kind == "tuple" else values
 
 
 def _sum(text: str, tensors: dict[str, Tensor]) -> str:
