@@ -73,13 +73,6 @@ class TrainingRun(abc.ABC):
         self.room = check_room(folder, capacity * bytes_per_decision(element, packed, self.env.action_dim))
         self._config = s.model_dump()
         self.run_dir = RunDir(folder, self._config)
-        self.replay = Replay(
-            self.run_dir.path / "replay",
-            ReplaySettings(
-                self.env.observation_shape, element, capacity, s.batch_size, *self._returns(), s.seed, packed
-            ),
-        )
-        self.agent = self._make_learner()
         self.evaluator = Evaluator(
             lambda: VectorEnv(
                 s.task_name,
@@ -98,6 +91,13 @@ class TrainingRun(abc.ABC):
         self._last_eval_step = -1
         self._eval_episodes = 0
         try:
+            self.replay = Replay(
+                self.run_dir.path / "replay",
+                ReplaySettings(
+                    self.env.observation_shape, element, capacity, s.batch_size, *self._returns(), s.seed, packed
+                ),
+            )
+            self.agent = self._make_learner()
             if s.start_from is not None:
                 start_from.begin(self.run_dir.path, Path(s.start_from), self._config)
             self._resume()

@@ -193,6 +193,17 @@ def test_a_run_that_is_finished_already_lets_go_of_its_folder(root):
     assert run.run() and trainer(root).step == run.step == 30
 
 
+def test_a_run_that_cannot_begin_says_so_in_a_line_and_lets_go_of_its_folder(tmp_path):
+    with pytest.raises(UserError, match=r"hidden_sign=\[9\]") as refusal:
+        trainer(tmp_path, hidden_sign=[9])
+    replay = run_folder(tmp_path) / "replay"
+    replay.rmdir(), replay.write_text("a file of the user's")
+    with pytest.raises(UserError, match=f"^{replay}: File exists$"):
+        trainer(tmp_path)
+    replay.unlink()
+    assert trainer(tmp_path).step == 0 and refusal.value is not None  # whose traceback still knows the run
+
+
 def test_a_precision_that_the_run_was_not_computed_in_is_asked_for(root, monkeypatch):
     monkeypatch.setattr("drqv2.run.resolve_precision", lambda name, device: "bf16" if name == "auto" else name)
     with pytest.raises(UserError, match=r"precision=bf16 \(was fp32\)"):
