@@ -80,6 +80,15 @@ def test_crpi_is_attached_and_taken_off():
     assert not all(torch.equal(spiking(X), first) for _ in range(2))
 
 
+def test_what_is_changed_counts_from_the_next_decision_on():
+    spiking, source = network(crpi=None), mlp(4, 6, 2, dtype=torch.float32)
+    neurons = spiking.module.get_submodule("1")
+    for _ in range(20):
+        assert torch.equal(spiking(X), snn.convert(source, [neurons.theta], timesteps=4)(X))
+        neurons.theta = neurons.theta * 0.5
+        neurons.theta = neurons.theta * 1.9  # which may get the id of what the network was built from
+
+
 def test_inference_mode_inside_and_outside():
     reference, spiking = network(), network()
     expected = [reference(X) for _ in range(2)]
