@@ -61,7 +61,7 @@ class Logger:
                 path.write_text(",".join(columns) + "\n", encoding="utf-8")
             self._files[kind] = self._stack.enter_context(open(path, "a", newline="", encoding="utf-8"))
         self._tb_folder = folder / "tb"
-        points = (sizes or {}).get("tb")
+        points = {} if sizes is None else sizes.get("tb")  # a run that begins leaves none of an attempt killed early
         if points is not None:
             for path in self._tb_folder.glob("events.*"):
                 os.truncate(path, points.get(path.name, 0))

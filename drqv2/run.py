@@ -61,6 +61,11 @@ class TrainingRun(abc.ABC):
             "render_device": s.render.device,
         }
         self.env = envs.make(s.task_name, seed=s.seed, max_decisions=self._episode_decisions(), **make)
+        if not self._pixels and len(self.env.observation_shape) != 1:
+            raise UserError(
+                f"task={s.task_name}: its observations are of shape {self.env.observation_shape}, but training from "
+                "states takes vectors; register it with Gymnasium's FlattenObservation around it"
+            )
         element = (3, *self.env.observation_shape[1:]) if self._pixels else self.env.observation_shape
         capacity = min(s.replay_buffer_size, s.num_train_steps)
         folder = Path(s.root) / s.task_name / s.name
@@ -68,13 +73,6 @@ class TrainingRun(abc.ABC):
         self.room = check_room(folder, capacity * bytes_per_decision(element, packed, self.env.action_dim))
         self._config = s.model_dump()
         self.run_dir = RunDir(folder, self._config)
-        self.replay = Replay(
-            self.run_dir.path / "replay",
-            ReplaySettings(
-                self.env.observation_shape, element, capacity, s.batch_size, *self._returns(), s.seed, packed
-            ),
-        )
-        self.agent = self._make_learner()
         self.evaluator = Evaluator(
             lambda: VectorEnv(
                 s.task_name,
@@ -93,6 +91,13 @@ class TrainingRun(abc.ABC):
         self._last_eval_step = -1
         self._eval_episodes = 0
         try:
+            self.replay = Replay(
+                self.run_dir.path / "replay",
+                ReplaySettings(
+                    self.env.observation_shape, element, capacity, s.batch_size, *self._returns(), s.seed, packed
+                ),
+            )
+            self.agent = self._make_learner()
             if s.start_from is not None:
                 start_from.begin(self.run_dir.path, Path(s.start_from), self._config)
             self._resume()
@@ -141,6 +146,7 @@ class TrainingRun(abc.ABC):
             print(
                 f"finished: {self.run_dir.path} holds a run of {self._frame} frames; raise num_train_frames to continue"
             )
+            self.close()
             return True
         bar = tqdm(total=s.num_train_frames, initial=self._frame, unit="frame", disable=None if s.progress else True)
         try:

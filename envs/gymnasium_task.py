@@ -94,12 +94,13 @@ class GymnasiumTask:
                 "which analyze.py needs; convert.py doesn't"
             )
         # What the task itself remembers, such as a goal: copies, so that later steps change nothing in them.
-        plain = {name: copy.copy(value) for name, value in vars(self._inner).items() if isinstance(value, _PLAIN)}
+        plain = _copies({name: value for name, value in vars(self._inner).items() if isinstance(value, _PLAIN)})
         return _Saved(self._before, self._random, plain, self._environment.get_wrapper_attr(_STEPS))
 
     def restore(self, saved: _Saved) -> None:
         import mujoco
 
+        self._inner.data.warning.number[:] = 0  # of an episode here that diverged
         mujoco_state.write(self._inner.model, self._inner.data, saved.before.physics)
         self._inner.np_random.bit_generator.state = saved.before.random
         if saved.before.control is None:
@@ -107,7 +108,7 @@ class GymnasiumTask:
         else:
             self._inner.step(saved.before.control)
         self._inner.np_random.bit_generator.state = saved.random
-        vars(self._inner).update(saved.attributes)
+        vars(self._inner).update(_copies(saved.attributes))
         self._before = saved.before
         self._environment.set_wrapper_attr(_STEPS, saved.steps)
 
@@ -197,6 +198,10 @@ def _box(task: str, what: str, space: Any, dimensions: tuple[int, ...]) -> Any:
         kind = f"a {type(space).__name__}" + (f" of shape {shape}" if shape else "")
         raise UserError(f"env_name={task}: its {what} are {kind}; a spiking policy needs a Box of numbers")
     return space
+
+
+def _copies(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: copy.copy(value) for name, value in attributes.items()}
 
 
 def _line(error: Exception) -> str:

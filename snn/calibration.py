@@ -75,7 +75,7 @@ def calibrate(
 def _compare(module: nn.Module, graph: Graph, x: Tensor, output: str | int | None) -> None:
     # A guard against what tracing can't see: code that changes tensors in place or depends on their values.
     try:
-        returned = copy.deepcopy(module).eval()(x)
+        returned = copy.deepcopy(module).eval()(x.clone())  # which it may change in place
     except RuntimeError as error:
         raise ConversionError(f"the module can't take a batch of shape {tuple(x.shape)}: {error}") from error
     expected = pytree.tree_leaves(returned if output is None else returned[output])

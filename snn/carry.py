@@ -139,6 +139,11 @@ class CRPI:
         """The same with another factor."""
         return CRPI(alpha, self.rule, self.seed)
 
+    def check(self, environments: int) -> None:
+        """Raises ConversionError if there are fewer alphas than environments."""
+        if isinstance(self.alpha, Tensor) and len(self.alpha) < environments:
+            raise ConversionError(f"alpha holds {len(self.alpha)} values for {environments} environments")
+
     def of(self, slots: np.ndarray) -> np.ndarray:
         """Alpha of each slot, float64; 0 for slots beyond those that have one."""
         if not isinstance(self.alpha, Tensor):

@@ -73,6 +73,7 @@ def thresholds(name: str, given: Any, dtype: torch.dtype | None = None) -> Tenso
 class Movable(nn.Module):
     """A module that `.to(...)` moves whole or not at all. Its tensors are buffers."""
 
+    @torch.inference_mode(False)  # whose tensors don't say when they are changed
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Movable":
         try:
             moved = {}

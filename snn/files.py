@@ -19,7 +19,7 @@ from snn import neuron as neurons
 from snn.carry import CRPI
 from snn.convert import assemble
 from snn.errors import ConversionError
-from snn.graph.graph import Container, Graph, check
+from snn.graph.graph import Container, Graph, Outputs, check
 from snn.graph.operations import Op
 from snn.network import DTYPES, SpikingNetwork
 
@@ -48,8 +48,7 @@ def save(spiking: SpikingNetwork, path: str | os.PathLike) -> None:
     description = {
         "nodes": nodes,
         "titles": {name: part._get_name() for name, part in graph.named_modules() if isinstance(part, Container)},
-        "outputs": graph.outputs,
-        "tuple": isinstance(graph.outputs, tuple),
+        "outputs": _plain(graph.outputs),
         "rule": neuron.rule.name,
         "coding": neuron.coding.name,
         "n_thresholds": neuron.n,
@@ -81,6 +80,26 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _plain(outputs: Outputs) -> Any:
+    """Outputs as JSON, which knows neither tuples nor keys that are no texts."""
+    if isinstance(outputs, dict):
+        return {"dict": [[key, _plain(value)] for key, value in outputs.items()]}
+    if isinstance(outputs, (tuple, list)):
+        return {"tuple" if isinstance(outputs, tuple) else "list": [_plain(value) for value in outputs]}
+    return outputs
+
+
+def _structured(plain: Any) -> Outputs:
+    """What `_plain` was given."""
+    if not isinstance(plain, dict):
+        return plain
+    ((kind, entries),) = plain.items()
+    if kind == "dict":
+        return {key: _structured(value) for key, value in entries}
+    values = [_structured(entry) for entry in entries]
+    return tuple(values) if kind == "tuple" else values
 
 
 def _sum(text: str, tensors: dict[str, Tensor]) -> str:
@@ -149,14 +168,16 @@ def _network(description: dict[str, Any], tensors: dict[str, Tensor]) -> Spiking
     if tensors_of:
         raise ConversionError("it holds tensors that no operation has")
     outputs = description["outputs"]
-    graph.outputs = tuple(outputs) if description["tuple"] else outputs
+    if "tuple" in description:  # of an earlier version, which told no tuple inside from a list, no key from its text
+        graph.outputs = tuple(outputs) if description["tuple"] else outputs
+    else:
+        graph.outputs = _structured(outputs)
     if not all(type(value) is int and 0 < value <= len(graph.nodes) for value in pytree.tree_leaves(graph.outputs)):
         raise ConversionError("its outputs are no values of the network")
     check(graph, hybrid=True)
     crpi = description["crpi"]
     if crpi is not None:
-        alpha = crpi["alpha"]
-        crpi = CRPI(torch.tensor(alpha) if isinstance(alpha, list) else alpha, crpi["mode"], crpi["seed"])
+        crpi = CRPI(crpi["alpha"], crpi["mode"], crpi["seed"])
     spec = neurons.make(
         description["rule"],
         description["coding"],

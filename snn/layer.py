@@ -75,6 +75,8 @@ class Program:
 
     def __init__(self, graph: Graph, in_shape: Shape, compute_dtype: torch.dtype) -> None:
         self.graph, self.in_shape = graph, in_shape
+        # Held so that whatever takes the place of one has another id: `Graph.versions` goes by ids.
+        self._made_of = [*graph.modules(), *graph.buffers()]
         self._low = compute_dtype if compute_dtype is torch.bfloat16 else None
         zeros = torch.zeros(1, *in_shape, device=graph.device, dtype=graph.dtype)
         self._zeros = {value: torch.zeros_like(x) for value, x in graph.ann(zeros).items()}

@@ -163,6 +163,7 @@ class SpikingNetwork(Movable):
         super()._load_from_state_dict(*arguments, **options)
         self._forget_program()
 
+    @torch.inference_mode(False)
     def __deepcopy__(self, memo: dict[int, Any]) -> "SpikingNetwork":
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
@@ -215,9 +216,8 @@ class SpikingNetwork(Movable):
         Raises ConversionError for a wrong shape, values that aren't finite, or a batch size that changed.
         """
         x, slots, program = self._checked(x, slots)
-        known, alpha = max(self._slots.count, int(slots.max()) + 1), self.carry.alpha
-        if isinstance(alpha, Tensor) and len(alpha) < known:
-            raise ConversionError(f"alpha holds {len(alpha)} values for {known} environments")
+        known = max(self._slots.count, int(slots.max()) + 1)
+        self.carry.check(known)
         ranges, steps = cut(program, self.timesteps, known, self.max_batch_bytes, self.chunk_rows)
         self._slots.grow(known, ranges[-1][1])
         simulation = Simulation(program, self.neuron, self.carry.rule, self.timesteps, self._slots, self._recorder)
@@ -255,6 +255,7 @@ class SpikingNetwork(Movable):
         x, slots as for a call. See `snn.Trace`, whose histories take 16 T bytes for each unit and row (float32).
         """
         x, slots, program = self._checked(x, slots)
+        self.carry.check(int(slots.max()) + 1)
         starts = {layer.value: self._slots.start(layer, slots) for layer in program.layers}
         return trace(program, self.neuron, self.carry.rule, self.timesteps, x, starts, self._alpha(slots, x))
 

@@ -46,8 +46,20 @@ class SpikingNeuron(Movable):
         super().__init__()
         self.register_buffer("theta", checks.thresholds("thresholds", theta).clone())
         self.spec = neurons.make(*self.pair, n) if spec is None else spec
-        self.crpi, self.ceiling = crpi, ceiling
+        self.ceiling = ceiling
         self.carried: Tensor | None = None
+        self.crpi = crpi
+
+    @property
+    def crpi(self) -> CRPI | None:
+        """See the class. With another carry rule than before every row stands at an episode's start."""
+        return self._crpi
+
+    @crpi.setter
+    def crpi(self, crpi: CRPI | None) -> None:
+        if self.carried is not None and (crpi or PLAIN).rule != (self._crpi or PLAIN).rule:
+            self.carried = None  # what one rule keeps means something else to another
+        self._crpi = crpi
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -70,6 +82,7 @@ class SpikingNeuron(Movable):
         carry, coding = self.crpi or PLAIN, self.spec.coding
         if carry.rule.control is not None:
             raise ConversionError(f"a layer alone can't play the control {carry.mode!r}; a network can")
+        carry.check(rows)
         alpha = torch.from_numpy(carry.of(np.arange(rows))).to(theta)
         v0 = initial(self.spec, carry.rule, theta, self.carried, alpha)
         shift = 0 * theta if bias is None else flatten(bias.to(theta)[None])[0]

@@ -90,7 +90,8 @@ class Slots:
         return {"count": self.count, "kept": kept, "controls": self.controls.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        kept = state["kept"]
+        # Before the first decision there are no layers yet.
+        kept = state["kept"] or [layer.theta.new_empty(0, layer.units) for layer in self._layers]
         if [entry.shape[1] for entry in kept] != [layer.units for layer in self._layers]:
             raise ValueError("it has other layers")
         self.controls.set_state(state["controls"])

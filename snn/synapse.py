@@ -148,7 +148,9 @@ def _ones(op: Op) -> Callable[..., Tensor]:
     """The operation with every weight 1, and sums for means (of pools that adapt, if their windows are equal)."""
     if op.weighted:
         return op.replaced(weight=torch.ones(op.weight.shape))
-    if op.kind in ("arith", "scale_shift"):
+    if op.kind == "arith":
+        return lambda x, bias=True: x + torch.zeros(op.value.shape)  # as wide as it makes what it is applied to
+    if op.kind == "scale_shift":
         return lambda x, bias=True: x
     if op.kind == "mean" or "pool" in op.kind:
         return lambda x, bias=True: _summed(op, x)

@@ -50,7 +50,8 @@ def is_shape(node: Any) -> bool:
         return True
     if node.target is getattr:
         return node.args[1] in ("shape", "ndim", "device", "dtype")
-    return node.op == "call_function" and any(is_shape(arg) for arg in node.all_input_nodes)
+    taken = node.all_input_nodes
+    return node.op == "call_function" and bool(taken) and all(map(is_shape, taken))
 
 
 def is_value(node: Any) -> bool:
@@ -90,6 +91,8 @@ def op_of(node: torch.fx.Node, source: nn.Module) -> Op | None:
         raise refused(title, name)
     build, defaults = _FORMS[kind]
     if node.op == "call_module":
+        if len(node.args) + len(node.kwargs) > 1:  # output_size of a transposed convolution
+            raise ConversionError(f"{title} '{name}' is given more than its input; set it when the module is made")
         given = {key: getattr(module, key, default) for key, default in defaults.items()}
     else:
         named = {_ALIASES.get(key, key): value for key, value in node.kwargs.items()}
@@ -303,7 +306,7 @@ _ROWS: list[tuple[Build, dict[str, Any], tuple[Any, ...]]] = [
     (_of("tanh"), {}, (nn.Tanh, F.tanh, torch.tanh, "tanh", "tanh_")),
     (_of("sigmoid"), {}, (nn.Sigmoid, F.sigmoid, torch.sigmoid, "sigmoid")),
     (_of("exp"), {}, (torch.exp, "exp")),
-    (_of("softplus", beta=(1,)), {"beta": 1}, (nn.Softplus, F.softplus)),
+    (_of("softplus", beta=(1,), threshold=(20,)), {"beta": 1, "threshold": 20}, (nn.Softplus, F.softplus)),
     (_of("layernorm"), {"normalized_shape": ..., **_WEIGHTS, "eps": 1e-5}, (nn.LayerNorm, F.layer_norm)),
     (_batchnorm, {}, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)),
     (_of("flatten", end_dim=(-1,)), {"start_dim": 0, "end_dim": -1}, (nn.Flatten, torch.flatten, "flatten")),

@@ -146,7 +146,7 @@ _ARITHMETIC: dict[str, Callable[..., Tensor]] = {
 def _arithmetic(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
     (x,), value, fn = inputs, op.value, op.args["fn"]
     if not bias and fn in ("add", "sub", "rsub"):
-        if value.dim() < x.dim():
+        if value.dim() < x.dim() and all(a in (1, b) for a, b in zip(value.shape[::-1], x.shape[::-1])):
             return -x if fn == "rsub" else x
         value = torch.zeros_like(value)  # it may widen what it is added to
     return _ARITHMETIC[fn](x, value)

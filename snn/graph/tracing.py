@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from snn.errors import ConversionError
 from snn.graph.graph import Graph, Outputs, check
-from snn.graph.nodes import NAMED_PARTS, is_value, label, op_of, refused
+from snn.graph.nodes import NAMED_PARTS, is_shape, is_value, label, op_of, refused
 from snn.graph.operations import Op
 
 
@@ -97,7 +97,7 @@ def _steps(graph: torch.fx.Graph, source: nn.Module, returned: Any) -> tuple[Ste
             numbered[node] = numbered[inputs[0]]
             continue
         if op.kind in ("add", "sub", "cat"):
-            operands: Any = node.args[0] if op.kind == "cat" else node.args
+            operands: Any = (*node.args, node.kwargs.get("tensors"))[0] if op.kind == "cat" else node.args
             inputs = list(operands)
         elif len(inputs) > 1:
             raise refused(label(node), node.name)
@@ -151,10 +151,28 @@ def _scaled(op: Op, scale: Tensor, shift: Tensor) -> Op:
 
 def _check_inplace(graph: torch.fx.Graph, source: nn.Module) -> None:
     # A graph shows no change in place: `F.relu_(h); return h` would trace as if the ReLU were not there.
+    seen = set[torch.fx.Node]()
     for node in graph.nodes:
+        seen.add(node)
         if node.op == "call_module":
             inplace = getattr(source.get_submodule(str(node.target)), "inplace", False)
         else:
             inplace = node.kwargs.get("inplace") or (label(node).endswith("_") and not label(node).startswith("_"))
-        if inplace and not node.users and node.op.startswith("call"):
+        if not inplace or not node.op.startswith("call"):
+            continue
+        if not node.users:
             raise ConversionError(f"'{node.name}' works in place and its result is not used; assign its result")
+        kind = _function(node, source)
+        # Dropout changes nothing in eval mode, and a second ReLU nothing behind the first.
+        changed = [] if kind.endswith("dropout") else node.all_input_nodes[:1]
+        after = (user for value in changed for user in value.users if user not in seen)
+        if any(not is_shape(user) and not (kind == _function(user, source) == "relu") for user in after):
+            raise ConversionError(
+                f"'{node.name}' works in place on what is used again after it; give it inplace=False, or a copy"
+            )
+
+
+def _function(node: torch.fx.Node, source: nn.Module) -> str:
+    """The name of what a node calls, in lower case: one for a module, its function and that in place."""
+    named = type(source.get_submodule(str(node.target))).__name__ if node.op == "call_module" else label(node)
+    return named.lower().rstrip("_")

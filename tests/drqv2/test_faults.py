@@ -6,6 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,7 @@ from drqv2.snapshot import load_policy, read_snapshot
 from drqv2.trainer import Trainer
 from runtime.errors import UserError
 from tests.configs import train_settings
+from tests.drqv2.foreign.test_state_dicts import Pictures
 from tests.drqv2.runs import column
 
 
@@ -198,3 +200,14 @@ def test_a_number_that_is_not_finite_stops_the_run_and_is_never_written(root, sp
     assert "\n" not in said and "stopped at step 1" in said
     assert f"the last snapshot, of frame {load_policy(snapshot).frame}, is in {snapshot}" in said
     assert all(torch.isfinite(value).all() for value in read_snapshot(snapshot)[1].values())
+
+
+def test_a_task_that_observes_arrays_is_no_task_to_train_on(tmp_path):
+    """Their float32 numbers would be sampled as if they were the bytes of pictures."""
+    gymnasium.register("Pictures-v0", Pictures, max_episode_steps=5, disable_env_checker=True)
+    try:
+        with pytest.raises(UserError, match=r"^task=Pictures-v0: .*\(3, 12, 12\), but .*FlattenObservation") as caught:
+            Trainer(train_settings(tmp_path, task_name="Pictures-v0", action_repeat=1))
+    finally:
+        del gymnasium.registry["Pictures-v0"]
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())

@@ -101,6 +101,9 @@ def test_a_run_killed_behind_its_last_evaluation_keeps_it(root):
 def test_no_point_of_tensorboard_comes_twice(tmp_path):
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
+    killed = trainer(tmp_path, use_tb=True)
+    killed._write_snapshot = lambda: None  # before its first
+    killed.run()
     trainer(tmp_path, use_tb=True).run()
     killed = trainer(tmp_path, use_tb=True, num_train_frames=100)
     killed._write_snapshot = lambda: None  # all that follows is forgotten
@@ -183,6 +186,22 @@ def test_a_file_system_without_locks_is_said_with_the_remedy(root, monkeypatch):
     ):
         trainer(root)
     assert trainer(root, lock=False).step == 30
+
+
+def test_a_run_that_is_finished_already_lets_go_of_its_folder(root):
+    run = trainer(root)
+    assert run.run() and trainer(root).step == run.step == 30
+
+
+def test_a_run_that_cannot_begin_says_so_in_a_line_and_lets_go_of_its_folder(tmp_path):
+    with pytest.raises(UserError, match=r"hidden_sign=\[9\]") as refusal:
+        trainer(tmp_path, hidden_sign=[9])
+    replay = run_folder(tmp_path) / "replay"
+    replay.rmdir(), replay.write_text("a file of the user's")
+    with pytest.raises(UserError, match=f"^{replay}: File exists$"):
+        trainer(tmp_path)
+    replay.unlink()
+    assert trainer(tmp_path).step == 0 and refusal.value is not None  # whose traceback still knows the run
 
 
 def test_a_precision_that_the_run_was_not_computed_in_is_asked_for(root, monkeypatch):

@@ -6,6 +6,7 @@ import warnings
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
 
 import envs
 from runtime.errors import UserError
@@ -94,14 +95,38 @@ def test_an_episode_is_a_function_of_its_seed():
 
 def test_a_simulation_that_diverges_is_one_line(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    environment = started("HalfCheetah-v4")
+    environment, rest = started("HalfCheetah-v4"), np.zeros(6, np.float32)
+    state, expected = environment.save_state(), started("HalfCheetah-v4").step(rest)
     environment._simulator._inner.data.qvel[:] = np.nan
     with pytest.raises(
         UserError, match=r"unstable at decision 0 of episode 5 of stream report, seed 3 \(.*\); run again"
     ):
-        environment.step(np.zeros(6, np.float32))
+        environment.step(rest)
+    environment.restore_state(state)
+    np.testing.assert_array_equal(environment.step(rest).observation, expected.observation)
     environment.reset(SEED)
     assert not list(tmp_path.iterdir()) and capfd.readouterr() == ("", "")  # MuJoCo's own log and words
+
+
+def test_a_state_is_the_same_however_often_it_is_gone_back_to():
+    class Counting(HopperEnv):
+        def __init__(self, **words):
+            self.steps = np.zeros(1)
+            super().__init__(**words)
+
+        def step(self, action):
+            self.steps += 1
+            return super().step(action)[0], self.steps[0], False, False, {}
+
+    gymnasium.register("Counting-v0", Counting, max_episode_steps=10)
+    environment = started("Counting-v0")
+    environment.step(np.zeros(3, np.float32))
+    state, rewards = environment.save_state(), []
+    for _ in range(3):
+        environment.restore_state(state)
+        rewards.append(environment.step(np.zeros(3, np.float32)).reward)
+    del gymnasium.registry["Counting-v0"]
+    assert rewards == [2, 2, 2]
 
 
 def test_pictures_have_the_size_asked_for():

@@ -88,8 +88,12 @@ def test_batch_size_may_change_after_reset():
 @pytest.mark.parametrize("mode", ["residual", "random", "shuffled", "carry"])
 def test_state_can_be_taken_and_put_back(mode):
     spiking = CASE.convert("snm", "rate", 6, 1.0, mode=mode)
-    spiking(X[0])
+    before = spiking.get_state()
+    fresh = spiking(X[0])
     state = spiking.get_state()
+    spiking(X[1])
+    spiking.set_state(before)
+    assert torch.equal(fresh, spiking(X[0]))
     first = spiking(X[1]), spiking(X[2])
     spiking.set_state(state)
     assert torch.equal(first[0], spiking(X[1])) and torch.equal(first[1], spiking(X[2]))

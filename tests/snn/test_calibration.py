@@ -10,6 +10,7 @@ from torch import nn
 import snn
 from snn.quantiles import Quantiles
 from tests.snn.helpers import inputs, mlp, sum_of
+from tests.snn.zoo import Net
 
 
 def test_maximum_over_batches_per_channel_and_unit():
@@ -78,6 +79,15 @@ def test_rarely_firing_unit_keeps_its_maximum():
     x = torch.full((10_000, 1), -1.0)
     x[17] = 3.0
     assert snn.calibrate(sum_of(1.0), [x], percentile=99.9)[0].tolist() == [3.0]
+
+
+def test_a_module_that_changes_its_input_in_place_gets_a_copy_of_it():
+    x = inputs(30, 4, dtype=torch.float32)
+    before, plain = x.clone(), mlp(4, 5, 1, dtype=torch.float32)
+    theta = snn.calibrate(nn.Sequential(nn.Hardtanh(-0.5, 0.5, inplace=True), plain), [x])[0]
+    assert torch.equal(x, before) and torch.equal(theta, snn.calibrate(plain, [x.clamp(-0.5, 0.5)])[0])
+    scaled = Net(lambda m, x: m.plain(x.mul_(2.0)), plain=plain)
+    assert torch.equal(snn.calibrate(scaled, [x])[0], snn.calibrate(plain, [2 * x])[0])
 
 
 def test_eval_mode_and_nothing_left_behind():

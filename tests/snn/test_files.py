@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils import _pytree as pytree
 
 import snn
 from tests.snn.helpers import inputs, mlp
 from tests.snn.hostile_networks import opened, whole_module, written
+from tests.snn.zoo import Net
 
 
 @pytest.mark.parametrize("dtype", [None, "float64", "bfloat16"])
-@pytest.mark.parametrize("alpha", [0.3, torch.tensor([0.0, 0.1, 0.5, 1.0])])
+@pytest.mark.parametrize("alpha", [0.3, [0.0, 0.1, 0.5, 1.0]])
 def test_round_trip(tmp_path, dtype, alpha):
     module, x = whole_module(), inputs(3, 4, 2, 6, 6, dtype=torch.float32)
     thresholds = snn.calibrate(module, [*x], hybrid=True)
@@ -41,6 +45,29 @@ def test_round_trip(tmp_path, dtype, alpha):
     assert (loaded.carry.seed, loaded.max_batch_bytes, loaded.chunk_rows) == (7, 10_000, 2)
     assert [layer.dead for layer in loaded.layers] == [layer.dead for layer in spiking.layers]
     assert os.listdir(tmp_path) == ["network.safetensors"]
+
+
+def test_outputs_come_back_in_the_structure_that_they_had(tmp_path):
+    def forward(m, x):
+        h = m.b(F.relu(m.a(x)))
+        return {0: h, "more": (h + 1.0, [h + 2.0, {"a": (h + 3.0,)}])}
+
+    path, x = tmp_path / "network.safetensors", inputs(2, 3, dtype=torch.float32)
+    spiking = snn.convert(Net(forward, a=nn.Linear(3, 4), b=nn.Linear(4, 2)), [torch.ones(4)])
+    snn.save(spiking, path)
+    h = spiking(x)[0]
+    expected = {0: h, "more": (h + 1.0, [h + 2.0, {"a": (h + 3.0,)}])}
+    torch.testing.assert_close(snn.load(path)(x), expected, rtol=0, atol=0)
+    assert pytree.tree_structure(snn.load(path)(x)) == pytree.tree_structure(expected)
+
+
+@pytest.mark.parametrize(("outputs", "is_tuple"), [(3, False), ([3, 2], True), ({"action": 3}, False)])
+def test_outputs_as_earlier_versions_wrote_them(saved, outputs, is_tuple):
+    description, tensors = opened(saved.read_bytes())
+    description |= {"outputs": outputs, "tuple": is_tuple}
+    saved.write_bytes(written(description, tensors))
+    returned = snn.load(saved)(torch.ones(1, 3))
+    assert type(returned) is (tuple if is_tuple else torch.Tensor if outputs == 3 else dict)
 
 
 @pytest.fixture

@@ -60,6 +60,16 @@ def test_neurons_alone_do_what_they_do_in_a_network(kind):
     assert neurons.carried is None
 
 
+def test_neurons_alone_begin_anew_under_another_carry_rule():
+    currents, fresh = torch.rand(3, 5, 4), snn.IF(torch.ones(4), snn.CRPI(0.7, "carry"))
+    neurons = snn.IF(torch.ones(4), snn.CRPI(0.7))
+    neurons(currents)
+    neurons.crpi = snn.CRPI(0.2)  # the same rule, which goes on
+    assert neurons.carried is not None
+    neurons.crpi = fresh.crpi
+    assert torch.equal(neurons(currents), fresh(currents))
+
+
 def test_crpi_is_attached_and_taken_off():
     spiking, plain = network(), network(crpi=None)
     first = plain(X)
@@ -68,6 +78,15 @@ def test_crpi_is_attached_and_taken_off():
     assert torch.equal(spiking(X), first) and torch.equal(spiking(X), first)
     spiking.crpi = snn.CRPI(0.5)
     assert not all(torch.equal(spiking(X), first) for _ in range(2))
+
+
+def test_what_is_changed_counts_from_the_next_decision_on():
+    spiking, source = network(crpi=None), mlp(4, 6, 2, dtype=torch.float32)
+    neurons = spiking.module.get_submodule("1")
+    for _ in range(20):
+        assert torch.equal(spiking(X), snn.convert(source, [neurons.theta], timesteps=4)(X))
+        neurons.theta = neurons.theta * 0.5
+        neurons.theta = neurons.theta * 1.9  # which may get the id of what the network was built from
 
 
 def test_inference_mode_inside_and_outside():
@@ -85,6 +104,9 @@ def test_inference_mode_inside_and_outside():
     assert torch.equal(spiking(X), expected) and torch.equal(made(X), expected)
     spiking.set_state(state)
     spiking.reset(first)
+    with torch.inference_mode():
+        twin, moved = copy.deepcopy(spiking), network().double()
+        assert torch.equal(twin(X), spiking(X)) and moved(X).dtype is torch.float64
 
 
 def test_state_dict_deepcopy_pickle_and_sequential():
@@ -210,6 +232,11 @@ MISTAKES = {
     "alpha nan": (lambda: snn.CRPI(float("nan")), "alpha=nan"),
     "alpha of two dimensions": (lambda: snn.CRPI([[0.5]]), r"alpha=\[\[0.5\]\]"),
     "alpha for too few": (lambda: network(crpi=snn.CRPI([0.1, 0.2]))(X), "2 values for 5 environments"),
+    "alpha for too few traced": (lambda: network(crpi=snn.CRPI([0.1, 0.2])).trace(X), "2 values for 5 environments"),
+    "alpha for too few currents": (
+        lambda: snn.IF(torch.ones(4), snn.CRPI([0.1, 0.2]))(torch.rand(3, 5, 4)),
+        "2 values for 5 environments",
+    ),
     "macs of a number": (lambda: snn.macs(DEEP, 4), "input_shape=4 must be sizes"),
     "a longer mask": (lambda: _decided().reset(torch.ones(9, dtype=torch.bool)), "mask.*5 environments"),
     "a mask of numbers": (lambda: _decided().reset([1, 0, 1, 0, 1]), "mask.*5 environments"),
