@@ -11,11 +11,11 @@ from analysis.play import Player
 from analysis.settings import AnalyzeSettings
 from analysis.store import TrialStore
 from analysis.study import TrialPlan
-from analysis.trial import DISTURBANCES, FLIPPED, ORDERED, RECORDED, SHUFFLED, Trial
+from analysis.trial import FLIPPED, ORDERED, RECORDED, SHUFFLED, Trial
 from evaluation.conversion import ConversionRun
 from evaluation.episode_store import ANN
 from evaluation.rollout import Environments
-from tests.analysis.test_settings import config
+from tests.configs import config
 
 SMALL = dict(
     env_name="cartpole_swingup",
@@ -35,7 +35,7 @@ class House:
     """A player and a plan over a small policy."""
 
     def __init__(self, policies, folder, obs="state", **changes):
-        values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder)) | changes))
+        values = config("analyze", **(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder)) | changes))
         settings = AnalyzeSettings.from_dict(values)
         self.run = ConversionRun(settings, say=lambda line: None)
         self.branches = Environments(self.run.make_envs, settings.num_envs)
@@ -172,14 +172,3 @@ def test_what_was_cut_off_goes_on_and_what_is_damaged_is_played_again(house, tmp
     for one, other in zip(house.play(trials), expected):
         assert_equal(one, other)
     assert (house.player.played, house.player.reused) == (3, 3) and len(house.lines) == 2
-
-
-def test_trials_have_names_of_their_own(house):
-    plan = house.plan
-    groups = [plan.moved(), plan.led(0.6, "calibration")]
-    for alpha in (0.6, 0.0):
-        groups += [plan.led(alpha), plan.shadowed(alpha), *plan.disturbed(alpha).values()]
-    trials = [trial for group in groups for trial in group]
-    assert len({trial.digest for trial in trials}) == len(trials)
-    assert {trial.disturbance.kind for trial in trials if trial.disturbance} == set(DISTURBANCES)
-    assert all(0 <= trial.row < 4 for trial in trials)

@@ -62,11 +62,3 @@ def test_a_record_that_cannot_have_been_counts_as_absent_however_well_it_is_sign
     store = TrialStore(tmp_path, lines.append)
     store.put(trial(), record(**impossible))
     assert store.get(trial()) is None and len(lines) == 1 and "played again" in lines[0]
-
-
-def test_plain_conversion_is_the_same_trial_under_every_mode():
-    other = dataclasses.replace(trial().key.method, mode="random", mode_seed=3)
-    for alpha, same in ((0.0, True), (0.5, False)):
-        one = trial(alpha)
-        renamed = dataclasses.replace(one, key=dataclasses.replace(one.key, method=other))
-        assert (one.digest == renamed.digest) == same

@@ -8,17 +8,18 @@ from analysis.settings import AnalyzeSettings
 from analysis.trial import FLIPPED, RECORDED
 from evaluation import run as programs
 from evaluation.settings import ConvertSettings
-from runtime.errors import UserError
 from tests.analysis.test_play import SMALL
-from tests.analysis.test_settings import config
-from tests.evaluation.conftest import write_small_policy
-from tests.evaluation.test_settings import config as convert_config
+from tests.configs import config
+from tests.drqv2.policy_files import write_small_policy
+from tests.refusals import refused
 
 TINY = SMALL | dict(num_eval_episodes=2, max_decisions=5, crpi__select_episodes=1, layer_decisions=1)
 
 
 def run(policies, folder, obs="state", **changes):
-    values = config(**(TINY | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "keys")) | changes))
+    values = config(
+        "analyze", **(TINY | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "keys")) | changes)
+    )
     return study.run(AnalyzeSettings.from_dict(values), values, folder, say=lambda line: None)
 
 
@@ -53,7 +54,7 @@ def test_the_episodes_are_those_that_convert_reports(policies, tmp_path):
     assert (choice.given, choice.by_return, [one.selection for one in choice.candidates]) == (True, 0.6, [[], []])
     changes = TINY | dict(obs="state", crpi__alpha=[0.0, 0.6], crpi__select="paper", store=str(tmp_path / "other"))
     del changes["layer_decisions"]
-    values = convert_config(**changes, snapshot=str(policies["state"]))
+    values = config("convert", **changes, snapshot=str(policies["state"]))
     result = programs.convert(ConvertSettings.from_dict(values), values, tmp_path / "result", lambda line: None)
     assert found.ann.values == [episode.reward_sum for episode in result.ann.episodes]
     for method in found.methods:
@@ -62,7 +63,7 @@ def test_the_episodes_are_those_that_convert_reports(policies, tmp_path):
 
 def test_a_hybrid_is_analysed_too(tmp_path):
     policies = {"state": write_small_policy(tmp_path / "policy.pt", trunk="layernorm_tanh")}
-    with pytest.raises(UserError, match="hybrid=true"):
+    with refused("hybrid=true"):
         run(policies, tmp_path / "a")
     found = run(
         policies,

@@ -9,7 +9,7 @@ import pytest
 from cli import sweep, words
 from evaluation import result as results
 from tests.cli.command import TINY, run, run_here, start
-from tests.evaluation.conftest import write_small_policy
+from tests.drqv2.policy_files import write_small_policy
 from tests.processes import wait_for
 
 WORDS = (*TINY, "obs=state", "crpi.select_episodes=1", "hydra.sweep.dir=swept")

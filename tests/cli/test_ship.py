@@ -15,7 +15,7 @@ from runtime.files import sha256_file
 from scripts.ship_checkpoint import training_seconds
 from tests.cli.command import Output, run
 from tests.configs import config
-from tests.evaluation.conftest import write_small_policy
+from tests.drqv2.policy_files import write_small_policy
 
 INDEX = json.loads((CHECKPOINTS / "checkpoints.json").read_text())
 

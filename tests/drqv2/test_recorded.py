@@ -11,9 +11,9 @@ from drqv2.resumption import RunDir
 from drqv2.settings import BEFORE_THE_OPTION, MAY_CHANGE
 from drqv2.snapshot import load_policy, read_snapshot
 from drqv2.trainer import Trainer
-from runtime.errors import UserError
 from tests.configs import CFGS, train_settings
 from tests.drqv2.runs import column
+from tests.refusals import refused
 
 RECORDED = Path(__file__).parent / "recorded"
 OPTIONS = {"name": "run", "num_train_frames": 240, "eval_every_frames": 80, "num_seed_frames": 40, "num_expl_steps": 20}
@@ -50,9 +50,7 @@ def test_a_new_run_may_start_from_it(root):
 
 def test_an_option_that_it_does_not_name_had_the_value_of_then(root):
     for name, value in (("normalize_observations", True), ("hidden_sign", [0]), ("replay_compression", "none")):
-        with pytest.raises(
-            UserError, match=rf"{name}=.* \(was {'zstd' if value == 'none' else BEFORE_THE_OPTION[name]}\)"
-        ):
+        with refused(rf"{name}=.* \(was {'zstd' if value == 'none' else BEFORE_THE_OPTION[name]}\)"):
             Trainer(train_settings(root, **OPTIONS | {name: value}))
 
 
@@ -79,5 +77,5 @@ def test_a_stored_auto_is_the_precision_that_the_snapshot_was_computed_in(root, 
     Trainer(train_settings(root, **OPTIONS)).close()
     path.write_text(stored)
     monkeypatch.setattr("drqv2.run.resolve_precision", lambda name, device: "bf16")
-    with pytest.raises(UserError, match="precision=bf16: the run was computed in fp32; give precision=fp32"):
+    with refused("precision=bf16: the run was computed in fp32; give precision=fp32"):
         Trainer(train_settings(root, **OPTIONS))

@@ -1,7 +1,5 @@
 """Replay against brute force: every window by hand from the raw episodes, shifts by padding and slicing."""
 
-import builtins
-import errno
 import os
 import resource
 import shutil
@@ -180,21 +178,6 @@ def test_descriptors_and_mappings_are_as_few_as_files_whatever_the_number_of_epi
 def test_data_files_grow_with_the_buffer_so_that_their_number_is_bounded(tmp_path):
     frames = ReplaySettings((9, 84, 84), (3, 84, 84), 10**8, 8, 3, 0.99, 0, packed=False)
     assert 10**8 * 3 * 84 * 84 / Replay(tmp_path, frames)._files.file_bytes < 65
-
-
-@pytest.mark.parametrize("code", [errno.EMFILE, errno.EIO, errno.EACCES])
-def test_a_file_that_cannot_be_read_now_is_not_taken_for_damaged(tmp_path, monkeypatch, code):
-    index = states(tmp_path, [5, 5]).index()
-
-    def refuse(path, *arguments, **words):
-        raise OSError(code, os.strerror(code), str(path))
-
-    again = states(tmp_path, [])
-    monkeypatch.setattr(builtins, "open", refuse)
-    for without_damaged in (False, True):
-        with pytest.raises(OSError) as caught:
-            again.restore(index, without_damaged)
-        assert caught.value.errno == code
 
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -1,4 +1,4 @@
-"""What a process leaves that ends at any moment, and what the next one makes of it."""
+"""What a process leaves that ends at any moment, what the next one makes of it, and runs that start from others."""
 
 import builtins
 import errno
@@ -15,9 +15,9 @@ import pytest
 from drqv2.snapshot import SNAPSHOT, load_policy
 from drqv2.trainer import Trainer
 from envs import seeds
-from runtime.errors import UserError
-from runtime.files import atomic_write
+from runtime.files import atomic_write, sha256_file
 from tests.drqv2.runs import column, contents, finished, folder, same, small
+from tests.refusals import refused
 
 
 def trainer(root: Path, **changes) -> Trainer:
@@ -145,7 +145,7 @@ def test_weights_and_biases_gets_what_the_tables_hold(tmp_path, monkeypatch):
 
 def test_weights_and_biases_without_package_or_account(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(UserError, match=r"^use_wandb=true: needs wandb.*pip install '\.\[wandb\]'$"):
+    with refused(r"^use_wandb=true: needs wandb.*pip install '\.\[wandb\]'$"):
         trainer(tmp_path, use_wandb=True)
 
 
@@ -167,7 +167,7 @@ def test_what_cannot_be_read_now_is_not_damaged(root, monkeypatch, code, name):
 
     monkeypatch.setattr(builtins, "open", refusing)
     remedy = "; allow more" if code == errno.EMFILE and name != SNAPSHOT else ""
-    with pytest.raises(UserError, match=f"{name}: {os.strerror(code)}{remedy}"):
+    with refused(f"{name}: {os.strerror(code)}{remedy}"):
         trainer(root)
     monkeypatch.undo()
     assert kept() == before and trainer(root).step == 30
@@ -178,16 +178,14 @@ def test_a_file_system_without_locks_is_said_with_the_remedy(root, monkeypatch):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(
-        UserError, match=r"lock=true: .*run.lock can't be locked .*\(No locks available\); give lock=false"
-    ):
+    with refused(r"lock=true: .*run.lock can't be locked .*\(No locks available\); give lock=false"):
         trainer(root)
     assert trainer(root, lock=False).step == 30
 
 
 def test_a_precision_that_the_run_was_not_computed_in_is_asked_for(root, monkeypatch):
     monkeypatch.setattr("drqv2.run.resolve_precision", lambda name, device: "bf16" if name == "auto" else name)
-    with pytest.raises(UserError, match=r"precision=bf16 \(was fp32\)"):
+    with refused(r"precision=bf16 \(was fp32\)"):
         trainer(root, precision="auto")
     assert trainer(root, precision="fp32").settings.precision == "fp32"
 
@@ -241,3 +239,58 @@ def test_how_often_and_how_long_is_evaluated_may_change_on_resume_and_no_seed_co
     numbers = evaluations(root, monkeypatch, num_train_frames=120, eval_every_frames=40, num_eval_episodes=3)
     assert frames(root) == [*before, 80, 120]
     assert numbers == list(range(2 * len(before), 2 * len(before) + 6))
+
+
+# ---- a run that starts where another stands ----
+
+
+@pytest.fixture
+def half(tmp_path):
+    return folder(tmp_path, name="half", num_train_frames=60)
+
+
+def learned(run_folder):
+    return [line.split(",")[:5] for line in (run_folder / "train.csv").read_text().splitlines()]
+
+
+def test_with_the_same_options_it_is_the_run_going_on(tmp_path, half):
+    whole, before = folder(tmp_path), contents(half)
+    went_on = folder(tmp_path, name="new", start_from=str(half))
+    assert same(whole, went_on) and learned(whole) == learned(went_on)
+    assert contents(half) == before
+    record = json.loads((went_on / "start_from.json").read_text())
+    assert record["snapshot_sha256"] == sha256_file(half / "snapshot.pt") and record["frame"] == 60
+    assert record["config"]["name"] == "half"
+
+
+def test_other_options_count_from_there_and_the_same_command_resumes(tmp_path, half):
+    changes = {"start_from": str(half), "lr": 1e-3, "stddev_schedule": 0.02}
+    whole = folder(tmp_path, name="whole", **changes)
+    folder(tmp_path, name="parts", num_train_frames=80, **changes)
+    assert same(whole, folder(tmp_path, name="parts", **changes))
+    assert not same(whole, folder(tmp_path, name="as_before", start_from=str(half)))
+    assert learned(whole)[:4] == learned(half)[:4]
+
+
+def test_what_was_cut_short_is_begun_again(tmp_path, half):
+    whole = folder(tmp_path, name="whole", start_from=str(half))
+    cut = whole.parent / "cut"
+    (cut / "replay").mkdir(parents=True)
+    for name in (".snapshot.pt.tmp", "replay/000000.episodes"):
+        (cut / name).write_bytes(b"half")
+    assert same(whole, folder(tmp_path, name="cut", start_from=str(half)))
+
+
+def test_a_run_that_does_not_fit_is_refused_and_nothing_is_left_that_would_count(tmp_path, half):
+    def refused(message, **changes):
+        with refused(message):
+            folder(tmp_path, **{"name": "new", "start_from": str(half)} | changes)
+
+    refused(r"hidden_dim=48: .*give the same", hidden_dim=48)
+    refused(r"task_name=finger_spin: .*has cartpole_swingup", task_name="finger_spin")
+    refused(r"start_from=.*has no snapshot.pt", start_from=str(tmp_path))
+    (half / "replay" / "000000.episodes").unlink()
+    refused(r"start_from=.*000000.episodes")
+    (half / "snapshot.pt").write_bytes(b"nonsense")
+    refused(r"start_from=.*can't be used")
+    assert not (half.parent / "new" / "snapshot.pt").exists()

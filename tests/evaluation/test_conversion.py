@@ -14,10 +14,10 @@ from evaluation import result as results
 from evaluation import run as programs
 from evaluation.conversion import ConversionRun
 from evaluation.settings import ConvertSettings
-from runtime.errors import UserError
 from runtime.files import sha256_file
-from tests.evaluation.conftest import write_small_policy
-from tests.evaluation.test_settings import config
+from tests.configs import config
+from tests.drqv2.policy_files import write_small_policy
+from tests.refusals import refused
 
 SMALL = dict(
     env_name="cartpole_swingup",
@@ -33,7 +33,9 @@ SMALL = dict(
 
 
 def _run(policies, folder, obs="state", say=lambda line: None, show=lambda result: None, **changes):
-    values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "keys")) | changes))
+    values = config(
+        "convert", **(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "keys")) | changes)
+    )
     return programs.convert(ConvertSettings.from_dict(values), values, folder, say, show)
 
 
@@ -132,7 +134,7 @@ def test_a_video_that_cannot_be_made_is_said_before_anything_is_played(
     policies, tmp_path, monkeypatch, name, value, said
 ):
     monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=said):
+    with refused(said):
         _run(policies, tmp_path, video=True)
     assert not list(tmp_path.iterdir())
 
@@ -184,7 +186,7 @@ P90 = {"calibration__percentile": 90.0, "seed": 4}
 )
 def test_a_stored_calibration_is_what_a_run_of_its_settings_would_have_computed(policies, tmp_path, obs, stored, asked):
     path = shutil.copy(policies[obs], tmp_path / "carries.pt")
-    values = config(**(SMALL | dict(obs=obs, snapshot=str(path), store=str(tmp_path / "own")) | stored))
+    values = config("convert", **(SMALL | dict(obs=obs, snapshot=str(path), store=str(tmp_path / "own")) | stored))
     with ConversionRun(ConvertSettings.from_dict(values), say=lambda line: None) as run:
         store_calibration(path, run.measured())
     lines, used = [], stored == asked

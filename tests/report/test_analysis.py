@@ -11,16 +11,16 @@ from analysis.document import ANALYSIS
 from analysis.settings import AnalyzeSettings
 from report.__main__ import main
 from report.analysis import page
-from tests.analysis.test_settings import config
 from tests.analysis.test_study import TINY
-from tests.evaluation.conftest import write_small_policy
+from tests.configs import config
+from tests.drqv2.policy_files import write_small_policy
 
 
 @pytest.fixture(scope="module")
 def analysis(tmp_path_factory):
     folder = tmp_path_factory.mktemp("analysis")
     path = write_small_policy(folder / "policy.pt")
-    values = config(**TINY | dict(obs="state", snapshot=str(path), store=str(folder / "cells")))
+    values = config("analyze", **TINY | dict(obs="state", snapshot=str(path), store=str(folder / "cells")))
     found = study.run(AnalyzeSettings.from_dict(values), values, folder, say=lambda line: None)
     # Two α to compare, whatever these few decisions chose.
     found.methods += [found.methods[0].model_copy(update={"alpha": 0.6})] if len(found.methods) == 1 else []

@@ -1,12 +1,13 @@
-"""The paper's figures in paper.json against each other: what they say must follow from what they print."""
+"""The paper's figures against each other, and energy from counts against sums by hand."""
 
 import pytest
 
 from evaluation import statistics
-from report import paper
+from evaluation.result import MacsRecord
+from report import energy, paper
 from report.energy import PRESETS
 from report.method import OFF, ReportMethod, Variant
-from tests.report.factories import network
+from tests.report.factories import MACS, layer, network, result
 
 ON = Variant("residual", "honest")
 
@@ -59,3 +60,32 @@ def test_table_4_follows_from_its_operations():
     spiking = [paper.energy(network(neuron=neuron, SNN_ts=steps)) for neuron, steps in (("if", 32), ("mt", 2))]
     for figure, joules in ((paper.ANN_ENERGY, preset.mac), *((figure, preset.sop) for figure in spiking)):
         assert figure.operations * joules * 1e6 == pytest.approx(figure.microjoules, rel=3e-3)
+
+
+# ---- energy; the counts themselves are proven in tests/snn ----
+
+
+PAPER, NM45 = PRESETS
+
+
+def _cost(neuron="if"):
+    found = result([1.0], {0.5: [1.0, 2.0]}, neuron=neuron, SNN_ts=3)
+    return energy.cost(network(neuron=neuron, SNN_ts=3), MACS, found.conversion.layers, found.of(0.5).episodes)
+
+
+@pytest.mark.parametrize("preset, mac, sop", [(PAPER, 12.5e-12, 77e-15), (NM45, 4.6e-12, 0.9e-12)])
+def test_the_ann_and_three_sums(preset, mac, sop):
+    spikes = 4.68 * sop
+    expected = (1520 * mac, spikes, spikes + 1000 * mac, spikes + 3 * 1000 * mac)
+    assert _cost().joules(preset) == pytest.approx(expected)
+
+
+def test_differential_coding_gets_its_input_once():
+    _, spikes_only, once, always = _cost("dc").joules(PAPER)
+    assert always == once > spikes_only
+
+
+def test_a_hybrid_has_analog_layers_behind_its_trunk_too():
+    macs = [MacsRecord(name=name, kind="linear", macs=1) for name in ("conv", "trunk", "hidden", "action")]
+    analog = energy.analog_layers(macs, [layer("conv", 5), layer("hidden", 5)])
+    assert [one.name for one in analog] == ["conv", "hidden"]

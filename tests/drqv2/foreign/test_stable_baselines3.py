@@ -17,6 +17,7 @@ import snn
 from drqv2.snapshot import load_policy
 from runtime.errors import UserError
 from tests.drqv2.foreign.test_state_dicts import observations
+from tests.refusals import refused
 
 TASK, INPUTS, ACTIONS, HIDDEN = "Hopper-v4", 11, 3, (24, 20)
 RELU = {"policy_kwargs": {":type:": "<class 'dict'>", "activation_fn": "<class 'torch.nn.modules.activation.ReLU'>"}}
@@ -172,9 +173,7 @@ def test_a_pickle_that_is_no_vecnormalize_runs_nothing(tmp_path, monkeypatch, co
     monkeypatch.chdir(tmp_path)
     (tmp_path / "vecnormalize.pkl").write_bytes(contents)
     path = write(tmp_path / "agent.zip", state_dict(Policies.sac()[0]))
-    with pytest.raises(
-        UserError, match=r"vecnormalize.pkl: not the VecNormalize statistics of a Box .*nothing was run"
-    ):
+    with refused(r"vecnormalize.pkl: not the VecNormalize statistics of a Box .*nothing was run"):
         load_policy(path, task=TASK)
     assert not (tmp_path / "ran").exists()
 
@@ -205,9 +204,9 @@ def without(names, part):
 )
 def test_what_cannot_be_converted_is_one_line(tmp_path, tensors, data, words):
     path = write(tmp_path / "agent.zip", tensors, data)
-    with pytest.raises(UserError, match=words) as refusal:
+    with refused(words) as refusal:
         load_policy(path, task=TASK)
-    assert str(refusal.value).startswith(str(path)) and "\n" not in str(refusal.value)
+    assert str(refusal.value).startswith(str(path))
 
 
 def test_damaged_zips_are_one_line(tmp_path):
@@ -218,10 +217,10 @@ def test_damaged_zips_are_one_line(tmp_path):
         with pytest.raises(UserError):
             load_policy(tmp_path / "cut.zip", task=TASK)
     foreign = write(tmp_path / "foreign.zip", {"a": Bomb()})
-    with pytest.raises(UserError, match=f"foreign.zip: policy.pth: refers to {os.mkdir.__module__}.mkdir"):
+    with refused(f"foreign.zip: policy.pth: refers to {os.mkdir.__module__}.mkdir"):
         load_policy(foreign, task=TASK)
     with zipfile.ZipFile(tmp_path / "packed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data", "{}")
         archive.writestr("policy.pth", bytes(10**6))
-    with pytest.raises(UserError, match="packed.zip: policy.pth: compressed"):
+    with refused("packed.zip: policy.pth: compressed"):
         load_policy(tmp_path / "packed.zip", task=TASK)

@@ -9,40 +9,10 @@ from torch import nn
 
 import snn
 from drqv2.snapshot import load_policy
-from runtime.errors import UserError
+from tests.refusals import refused
+from tests.snn.published import SpikingNeuron, decide
 
 TASK, INPUTS, ACTIONS = "Hopper-v4", 11, 3
-
-
-class SpikingNeuron(nn.Module):
-    """What MuJoCo/convert.py of ANN2SNN-CRPI converts with: its buffers lie in the published files, empty."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.rate, self.count = 0.0, 0
-        self.register_buffer("thre", torch.zeros(width))
-        self.register_buffer("act_buffer", torch.zeros(1, width))
-        self.membrane = self.start = self.fired = torch.zeros(1, width)
-
-    def measure(self, current):
-        self.act_buffer = torch.cat([self.act_buffer, F.relu(current)])
-        self.thre = self.act_buffer.max(dim=0).values
-        return F.relu(current)
-
-    def step(self, current):
-        if self.count == 0:
-            self.start = self.start + 0.5 * self.thre
-            self.membrane = self.start
-        self.membrane = self.membrane + current
-        fires = (self.membrane - self.thre) > 0
-        self.fired, self.count = self.fired + fires, self.count + 1
-        self.membrane = self.membrane - fires * self.thre
-        return fires * self.thre
-
-    def reset(self):
-        change = torch.maximum(self.membrane - self.start, -self.thre * self.fired)
-        self.start = torch.clamp(change * self.rate, -0.5 * self.thre, 0.5 * self.thre)
-        self.membrane, self.fired, self.count = self.start, torch.zeros_like(self.fired), 0
 
 
 class Actor(nn.Module):
@@ -61,16 +31,6 @@ class Actor(nn.Module):
 
     def forward(self, state, first=F.relu, second=F.relu):
         return torch.tanh(self.layers[2](second(self.layers[1](first(self.layers[0](state))))))
-
-    def spiking(self, state, timesteps):
-        """One decision of the published conversion, at batch 1."""
-        neurons = [self.neuron1, self.neuron2]
-        for neuron in neurons:
-            neuron.reset()
-        sums = torch.zeros(1, self.layers[2].in_features)
-        for _ in range(timesteps):
-            sums += neurons[1].step(self.layers[1](neurons[0].step(self.layers[0](state))))
-        return torch.tanh(self.layers[2](sums / timesteps))
 
 
 def observations(count, seed=0, inputs=INPUTS):
@@ -112,24 +72,23 @@ def test_a_known_layout_acts_here_as_it_did_there(tmp_path, layout):
 @pytest.mark.parametrize("timesteps, rate", [(4, 0.0), (8, 0.5), (16, 1.0)])
 def test_the_published_conversion_and_ours_agree_to_the_last_bit(tmp_path, layout, timesteps, rate):
     actor, _ = LAYOUTS[layout]
+    neurons = [actor.neuron1, actor.neuron2]
     torch.save(actor.state_dict(), tmp_path / "actor")
     network = load_policy(tmp_path / "actor", task=TASK).network
     with torch.no_grad():
         for observation in observations(200, seed=1):
             actor(observation, actor.neuron1.measure, actor.neuron2.measure)
         thresholds = snn.calibrate(network, list(observations(200, seed=1)))
-        for neuron, theta in zip((actor.neuron1, actor.neuron2), thresholds, strict=True):
+        for neuron, theta in zip(neurons, thresholds, strict=True):
             assert torch.equal(neuron.thre, theta)
             neuron.rate = rate
         ours = snn.convert(network, thresholds, "if", timesteps=timesteps, crpi=snn.CRPI(rate))
-        differences = []
         for episode in range(3):
             ours.reset()
-            for neuron in (actor.neuron1, actor.neuron2):
-                neuron.reset(), neuron.reset()  # as an episode's start and its first decision do
+            for neuron in neurons * 2:
+                neuron.reset()
             for observation in observations(25, seed=2 + episode):
-                differences.append((torch.tanh(ours(observation)) - actor.spiking(observation, timesteps)).abs().max())
-    assert max(differences) == 0.0
+                assert torch.equal(ours(observation), decide(actor.layers, neurons, observation, timesteps))
 
 
 def chain(path, *modules):
@@ -188,7 +147,7 @@ def test_convolutions_take_their_strides_from_the_line(tmp_path, monkeypatch):
         assert policy.observation_shape == (3, 12, 12)
         with torch.no_grad():
             assert torch.equal(policy.network(x), network(x))
-        with pytest.raises(UserError, match="network=relu-tanh-2: .* has 2 convolutions; give each one's stride"):
+        with refused("network=relu-tanh-2: .* has 2 convolutions; give each one's stride"):
             load_policy(tmp_path / "cnn.pth", task="Pictures-v0", network="relu-tanh-2")
     finally:
         gymnasium.registry.pop("Pictures-v0")
@@ -225,6 +184,5 @@ def tensors(**changes):
 )
 def test_what_is_no_policy_for_this_task_is_one_line(tmp_path, contents, task, network, words):
     torch.save(contents, tmp_path / "file.pt")
-    with pytest.raises(UserError, match=words) as refusal:
+    with refused(words):
         load_policy(tmp_path / "file.pt", task=task, network=network)
-    assert "\n" not in str(refusal.value)

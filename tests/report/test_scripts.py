@@ -1,4 +1,4 @@
-"""scripts/keep_report.py: a report in the documents, from whose jobs later ones can be made."""
+"""scripts/keep_report.py and scripts/gains.py: reports in the documents, and gains from what they keep."""
 
 import csv
 import hashlib
@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from evaluation import result as results
+from report.make import make
+from scripts import gains
 from tests.cli.command import ROOT, run
 from tests.report.factories import config, result, write_plan
 
@@ -68,3 +70,25 @@ def test_what_cannot_be_kept_leaves_the_documents_as_they_are(words, kept, tmp_p
     done = keep(*(word if word.startswith("--") else tmp_path / word for word in words), kept, code=1)
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
     assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()} == before
+
+
+# ---- gains from results.csv alone ----
+
+
+def test_gains_are_those_of_the_report_and_what_stands_twice_counts_once(tmp_path):
+    """One method with CRPI, on two tasks; on the second α = 0 was chosen."""
+    off, on = [400.0, 420.0, 390.0, 410.0], [500.0, 505.0, 499.0, 508.0]
+    results.write(result([600.0] * 4, {0.0: off, 0.5: on}, alpha=[0.0, 0.5], chosen=0.5), tmp_path / "0")
+    unchanged = result([600.0] * 4, {0.0: off}, alpha=[0.0, 0.5], chosen=0.0, env_name="finger_spin", sha="b")
+    results.write(unchanged, tmp_path / "1")
+    make([tmp_path], tmp_path / "out")
+    rows = list(csv.DictReader((tmp_path / "out" / "results.csv").read_text().splitlines()))
+    head, _, gain, none = gains.lines(rows)
+    assert gains.lines(rows * 2) == gains.lines(rows) and head.endswith("| p | Holm, of 1 |")
+    task, method, mode, n, alpha, means, value, p, adjusted = gain.strip("| ").split(" | ")
+    assert (task, method, mode, n, alpha, means) == ("cartpole_swingup", "if_2", "residual", "4", "0.5", "405 → 503")
+    ends = value.split(" ", 1)[1].removesuffix(" few")
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert f"{value.split()[0]} ({ends}; n=4)" in report, "the same interval stands in the report"
+    assert p == adjusted == "< 0.001"
+    assert none.split(" | ")[4:] == ["0", "405 → 405", "0.00 [0.00, 0.00] few", "–", "– |"]
