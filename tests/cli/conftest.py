@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.drqv2.foreign.test_state_dicts import Actor
+from tests.drqv2.foreign.test_foreign import Actor
 from tests.drqv2.policy_files import write_small_policy
 
 

@@ -32,6 +32,13 @@ def test_alpha_is_a_number_a_list_or_the_grid(value, expected):
     assert GRID == tuple(i / 10 for i in range(11))
 
 
+def test_a_whole_number_may_be_written_as_a_float_and_what_is_set_stays():
+    settings = ConvertSettings.from_dict(config("convert", calibration__steps=1e4))
+    assert type(settings.calibration.steps) is int and settings.calibration.steps == 10**4
+    with pytest.raises(ValueError, match="frozen"):
+        settings.seed = 3
+
+
 @pytest.mark.parametrize("asked, compared", [(0.5, (0.0, 0.5)), ([0.9, 0.3], (0.0, 0.3, 0.9)), (0, (0.0,))])
 def test_an_analysis_always_compares_plain_conversion(asked, compared):
     assert AnalyzeSettings.from_dict(config("analyze", crpi__alpha=asked)).compared == compared

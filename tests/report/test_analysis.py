@@ -11,7 +11,7 @@ from analysis.document import ANALYSIS
 from analysis.settings import AnalyzeSettings
 from report.__main__ import main
 from report.analysis import page
-from tests.analysis.test_study import TINY
+from tests.analysis.test_play import TINY
 from tests.configs import config
 from tests.drqv2.policy_files import write_small_policy
 

@@ -1,16 +1,11 @@
 """An environment's result is its own, whatever the batch, the chunks and the neighbours; and what can be seen of it."""
 
-import numpy as np
 import pytest
 import torch
 
-import snn
-from snn import simulate
-from snn.cpu import events
 from snn.device import batch_bytes
 from snn.layout import flatten
-from snn.recurrence import by_torch
-from tests.snn.helpers import DECISIONS, PAIRS, ROWS, case, inputs, mlp, same_activity
+from tests.snn.helpers import PAIRS, ROWS, case, same_activity
 
 CASE, FLAT = case(), case(conv=False)
 X = CASE.x
@@ -28,27 +23,6 @@ def test_small_chunks_change_nothing(rule, coding):
         for step in X:
             torch.testing.assert_close(cut(step), whole(step), rtol=0, atol=1e-9)
         same_activity(cut, whole)
-
-
-def test_fixed_chunk_makes_a_slot_independent_of_the_rest():
-    """Bit-identical in float32 for any company, as long as chunk, slot and threads stay the same."""
-    module = mlp(20, 300, 300, 4, dtype=torch.float32)
-    x = inputs(DECISIONS, 11, 20, seed=5, dtype=torch.float32)
-    thresholds = snn.calibrate(module, [*x])
-
-    def run(slots, noise):
-        spiking = snn.convert(module, thresholds, "mt", "differential", 8, crpi=snn.CRPI(0.5), chunk_rows=4)
-        spiking.reset(np.ones(11, dtype=bool))
-        out = []
-        for step in x:
-            step = step.clone()
-            step[[i for i in range(11) if i != 6]] += noise
-            out.append(dict(zip(slots, spiking(step[slots], slots=slots), strict=True))[6])
-        return torch.stack(out)
-
-    alone = run([6], 0.0)
-    for slots, noise in (([6, 0, 10], 0.0), (list(range(11)), 0.0), (list(range(11)), 1e3), ([7, 6, 5, 4], 3.0)):
-        assert torch.equal(run(slots, noise), alone)
 
 
 def test_slots_left_out_keep_their_state():
@@ -79,20 +53,6 @@ def test_state_can_be_taken_and_put_back(mode):
     first = spiking(X[1]), spiking(X[2])
     spiking.set_state(state)
     assert torch.equal(first[0], spiking(X[1])) and torch.equal(first[1], spiking(X[2]))
-
-
-@pytest.mark.parametrize("mode", ["residual", "shuffled"])
-@pytest.mark.parametrize(("rule", "coding"), PAIRS)
-def test_whole_network_by_torch_operations(rule, coding, mode, monkeypatch):
-    """What runs on other devices, run here: the same bits as the compiled way, over chunks of rows and steps."""
-    compiled, plain = (CASE.convert(rule, coding, 7, 0.6, mode=mode, max_batch_bytes=12_000) for _ in range(2))
-    compiled.record(), plain.record()
-    expected = [compiled(step) for step in X]
-    monkeypatch.setattr(events, "prepared", lambda *_: None)
-    monkeypatch.setattr(simulate, "advance", by_torch)
-    for step, y in zip(X, expected, strict=True):
-        assert torch.equal(plain(step), y)
-    same_activity(compiled, plain)
 
 
 # ---- residuals, and a trace of some environments ----
