@@ -14,7 +14,7 @@ from analysis.play import Player
 from analysis.settings import AnalyzeSettings
 from analysis.store import TrialStore
 from analysis.study import TrialPlan
-from analysis.trial import FLIPPED, ORDERED, RECORDED, SHUFFLED, Disturbance, Trial
+from analysis.trial import FLIPPED, ORDERED, RECORDED, SHUFFLED, Trial
 from evaluation import run as programs
 from evaluation.conversion import ConversionRun
 from evaluation.episode_store import ANN
@@ -82,11 +82,6 @@ def test_the_leaders_episode_is_untouched_by_branching(policies, tmp_path, monke
         assert one.branched.any() and not other.branched.any()
         for name in ("actions", "reference", "rewards", "coordinates", "residual_cosines", "layers"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
-    # And it is the episode that convert.py plays, bit for bit.
-    keys = [trial.key for trial in trials[:3]] + house.run.ann_keys("report")
-    with house.run:
-        outcomes = house.conversion.rollouts().run(keys)
-    assert [outcomes[key.digest].reward_sum for key in keys] == [float(record.rewards.sum()) for record in branched]
 
 
 @pytest.mark.parametrize("obs", ["state", "pixels"])
@@ -250,43 +245,6 @@ def test_a_hybrid_is_analysed_too(tmp_path):
 
 
 # ---- the store of trials ----
-
-
-def test_a_record_comes_back_as_it_was(tmp_path):
-    store = TrialStore(tmp_path, lambda line: None)
-    assert store.get(factories.trial()) is None
-    kept = factories.record(residual_cosines=np.full((6, 2), np.nan, np.float32))
-    store.put(factories.trial(), kept)
-    found = TrialStore(tmp_path, lambda line: None).get(factories.trial())
-    for field in dataclasses.fields(kept):
-        one, other = getattr(found, field.name), getattr(kept, field.name)
-        assert one.dtype == other.dtype
-        np.testing.assert_array_equal(one, other)
-    assert store.get(factories.trial(episode=1)) is None and store.get(factories.trial(layer_decisions=1)) is None
-    assert store.get(factories.trial(disturbance=Disturbance("ulp", None, 1))) is None
-
-
-@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "noise", "another's"])
-def test_a_damaged_file_counts_as_absent_and_is_said(tmp_path, damage):
-    lines = []
-    store = TrialStore(tmp_path, lines.append)
-    store.put(factories.trial(), factories.record())
-    store.put(factories.trial(episode=1), factories.record(seed=1))
-    path = store.path(factories.trial())
-    data = path.read_bytes()
-    middle = len(data) // 2
-    path.write_bytes(
-        {
-            "cut": data[:-100],
-            "empty": b"",
-            "flipped": data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :],
-            "noise": b"\xff\x00\x12",
-            "another's": store.path(factories.trial(episode=1)).read_bytes(),
-        }[damage]
-    )
-    assert store.get(factories.trial()) is None and len(lines) == 1 and str(path) in lines[0]
-    store.put(factories.trial(), factories.record())
-    assert store.get(factories.trial()) is not None
 
 
 @pytest.mark.parametrize(

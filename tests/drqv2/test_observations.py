@@ -11,10 +11,8 @@ import envs
 from drqv2 import sign_flips
 from drqv2.normalizer import FLOOR, ObservationNormalizer
 from drqv2.snapshot import load_policy
-from drqv2.trainer import Trainer
-from tests.drqv2.runs import finished, small
+from tests.drqv2.runs import finished
 from tests.drqv2.test_agent import make_agent, make_batch
-from tests.refusals import refused
 
 ROWS = hnp.arrays(np.float32, st.tuples(st.integers(1, 20), st.just(3)), elements=st.floats(-1000, 1000, width=32))
 
@@ -69,11 +67,6 @@ def test_a_run_includes_every_observation_that_it_learns_from_and_writes_a_polic
     assert np.abs(plain - want).max() > 1e-3  # without the fold it would be another policy
 
 
-def test_pixels_are_refused(tmp_path):
-    with refused(r"normalize_observations=true: .*obs=state"):
-        small(tmp_path, obs="pixels", normalize_observations=True)
-
-
 # ---- random flips ----
 
 
@@ -88,19 +81,15 @@ def batch_of(rows: int, dim: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 @given(st.sets(st.integers(0, 5), min_size=1), st.integers(0, 2**32 - 1), st.integers(0, 10**9))
 def test_rows_come_out_as_they_were_or_with_just_these_entries_negated(entries, seed, update):
-    before = batch_of(16, 6)
-    after = sign_flips.flip(before, sorted(entries), seed, update)
-    want = np.ones(6)
-    want[sorted(entries)] = -1
-    for name in ("observation", "next_observation"):
-        ratio = after[name] / before[name]
-        assert all((row == 1).all() or (row == want).all() for row in ratio)
-    for name in ("action", "reward"):
-        np.testing.assert_array_equal(after[name], before[name])
-    again = batch_of(16, 6)
+    before, passed = batch_of(16, 6), batch_of(16, 6)
+    after = sign_flips.flip(passed, sorted(entries), seed, update)
+    again = sign_flips.flip(before, sorted(entries), seed, update)
+    want = np.where(np.isin(np.arange(6), sorted(entries)), -1, 1)
     for name in before:
-        np.testing.assert_array_equal(before[name], again[name])  # what was given is left alone
-        np.testing.assert_array_equal(after[name], sign_flips.flip(again, sorted(entries), seed, update)[name])
+        np.testing.assert_array_equal(passed[name], before[name])  # what was given is left alone
+        np.testing.assert_array_equal(after[name], again[name])
+        signs = {tuple(row) for row in after[name] / before[name]}
+        assert signs <= {(1,) * 6, tuple(want)} if "observation" in name else signs == {(1,) * 6}
 
 
 def test_half_the_rows_are_flipped_in_an_observation_and_its_successor_apart():
@@ -118,19 +107,6 @@ def test_a_run_learns_from_flipped_batches(tmp_path):
         np.testing.assert_array_equal(np.abs(flipped[name][:, ENTRIES]), np.abs(plain[name][:, ENTRIES]))
         np.testing.assert_array_equal(np.delete(flipped[name], ENTRIES, 1), np.delete(plain[name], ENTRIES, 1))
         assert (flipped[name] != plain[name]).any()
-
-
-@pytest.mark.parametrize("value", [3, [], [1, 1], [-1], [0.5], [True], "2,3"])
-def test_anything_but_entries_is_refused(tmp_path, value):
-    with refused(r"hidden_sign=.*such as \[2,3\]"):
-        small(tmp_path, hidden_sign=value)
-
-
-def test_pixels_and_entries_that_the_state_lacks_are_refused(tmp_path):
-    with refused(r"hidden_sign: .*obs=state"):
-        small(tmp_path, obs="pixels", hidden_sign=ENTRIES)
-    with refused(r"hidden_sign=\[2, 9\]: the states of finger_spin have entries 0 to 8"):
-        Trainer(small(tmp_path, task_name="finger_spin", hidden_sign=[2, 9]))
 
 
 def test_the_spinner_turned_by_half_a_turn_looks_the_same_and_its_tip_changes_sign():

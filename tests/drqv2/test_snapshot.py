@@ -45,14 +45,6 @@ def test_half_precision_files_are_loaded_as_float32_with_the_rounded_values(path
         torch.testing.assert_close(value, NETWORK.state_dict()[name].half().float(), rtol=0, atol=0)
 
 
-def test_a_snapshot_can_be_read_as_a_policy(tmp_path):
-    path = tmp_path / "snapshot.pt"
-    tensors = dict(NETWORK.state_dict()) | {"critic.weight": torch.ones(2), "optimizer.actor.0.step": torch.tensor(3.0)}
-    write_snapshot(path, {"policy": description(), "step": 5}, tensors)
-    observation = torch.randn(3, 5)
-    torch.testing.assert_close(load_policy(path).network(observation), NETWORK(observation), rtol=0, atol=0)
-
-
 def test_every_cut_and_every_flipped_weight_is_noticed(path):
     whole = path.read_bytes()
     places = [whole.index(weight.numpy().tobytes()) for weight in NETWORK.state_dict().values()]

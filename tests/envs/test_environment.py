@@ -103,14 +103,6 @@ def test_the_action_is_repeated_and_scaled_to_the_bounds_of_the_task():
         np.testing.assert_allclose(simulator.controls[-3:], [control] * 3, rtol=1e-6)
 
 
-def test_state_is_the_flattened_observation_in_the_order_of_the_task():
-    environment, _ = scripted([(0.0, 1.0)] * 4)
-    assert environment.observation_shape == (3,)
-    assert environment.reset().observation.tolist() == [0, 0, 0]
-    observation = environment.step(np.zeros(2, np.float32)).observation
-    assert observation.tolist() == [2, 2, -2] and observation.dtype == np.float32
-
-
 @pytest.mark.parametrize("bad", [np.zeros(5), np.zeros((1, 6)), np.full(6, np.nan), np.array([0, 0, np.inf, 0, 0, 0])])
 def test_a_wrong_action_is_refused_and_changes_nothing(bad):
     environment = envs.make("cheetah_run", obs="state")

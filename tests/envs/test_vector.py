@@ -3,6 +3,7 @@ import pytest
 
 import envs
 from envs.vector import VectorEnv
+from tests.envs.test_state import play
 from tests.refusals import refused
 
 
@@ -10,13 +11,12 @@ def seeds(count, start=0):
     return [envs.episode_seed("eval", 1, start + number) for number in range(count)]
 
 
-def single(task, obs, seed, actions, **settings):
-    """Observations, rewards, discounts, lasts and capped flags of one environment on its own."""
-    environment = envs.make(task, obs=obs, **settings)
-    steps = [environment.reset(seed)]
-    steps += [environment.step(action) for action in actions]
+def single(settings, seed, actions):
+    """Observations and (reward, discount, last, capped) of one environment's episode on its own."""
+    environment = envs.make(**settings)
+    steps = [environment.reset(seed), *play(environment, actions)]
     environment.close()
-    return [step.observation for step in steps], [(s.reward, s.discount, s.last, s.capped) for s in steps[1:]]
+    return [step.observation for step in steps], [step[1:] for step in steps[1:]]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -30,66 +30,59 @@ def single(task, obs, seed, actions, **settings):
     ids=str,
 )
 def test_each_episode_is_that_of_an_environment_alone_and_its_state_crosses_processes(settings, workers):
-    alone, running, lengths = [envs.make(**settings) for _ in range(3)], [0, 1, 2], {}
-    given = np.random.default_rng(0).uniform(-1, 1, (500, 3, alone[0].action_dim)).astype(np.float32)
-    for environment, seed in zip(alone, seeds(3)):
-        environment.reset(seed)
     several = settings | {"num_envs": 3, "num_workers": workers}
     with VectorEnv(**several) as here, VectorEnv(**several) as there:
-        here.reset(running, seeds(3))
-        for count, actions in enumerate(given, 1):
-            if count == 6:
-                there.restore_state(running[::-1], here.save_state(running[::-1]))
-                np.testing.assert_array_equal(there.observations, here.observations)
-            outcome = here.step(running, actions[running])
-            if count >= 6:
-                np.testing.assert_array_equal(np.stack(outcome), np.stack(there.step(running, actions[running])))
-            for place, index in enumerate(list(running)):
-                step = alone[index].step(actions[index])
-                np.testing.assert_array_equal(here.observations[index], step.observation)
-                assert tuple(field[place] for field in outcome) == step[1:]
-                if step.last:
-                    lengths[index] = count
-                    running.remove(index)
+        given = np.random.default_rng(0).uniform(-1, 1, (500, 3, here.action_dim)).astype(np.float32)
+        alone = [single(settings, seed, given[:, index]) for index, seed in enumerate(seeds(3))]
+        here.reset(range(3), seeds(3))
+        for count, actions in enumerate(given):
+            running = [index for index, (_, outcomes) in enumerate(alone) if count < len(outcomes)]
             if not running:
                 break
+            if count == 5:
+                there.restore_state(running[::-1], here.save_state(running[::-1]))
+            outcome = here.step(running, actions[running])
+            for place, index in enumerate(running):
+                np.testing.assert_array_equal(here.observations[index], alone[index][0][count + 1])
+                assert tuple(field[place] for field in outcome) == alone[index][1][count]
+            if count >= 5:
+                np.testing.assert_array_equal(np.stack(outcome), np.stack(there.step(running, actions[running])))
+                np.testing.assert_array_equal(there.observations[running], here.observations[running])
         there.restore_state([1], here.save_state([0]))
         with pytest.raises(ValueError, match="environment 1 has no episode running"):
             there.step([1], given[0, :1])
-    ends = set(lengths.values())
-    assert len(lengths) == 3 and (ends == {settings["max_decisions"]} if "max_decisions" in settings else len(ends) > 1)
+    lengths = {len(outcomes) for _, outcomes in alone}
+    assert lengths == {settings.get("max_decisions")} or len(lengths) > 1
 
 
 @pytest.mark.parametrize("workers", [2, 0])
 def test_halves_overlap_and_outcomes_come_in_the_order_begun(workers):
-    count, decisions = 4, 5
-    first, second = [0, 3], [2, 1]
-    turns = [first, second] * decisions
-    with VectorEnv("cup_catch", num_envs=count, obs="state", num_workers=workers) as vector:
-        actions = np.random.RandomState(1).uniform(-1, 1, (decisions, count, 2)).astype(np.float32)
-        vector.reset(range(count), seeds(count))
-        rewards = np.zeros((decisions, count))
+    settings = {"task": "cup_catch", "obs": "state"}
+    decisions, first, second = 5, [0, 3], [2, 1]
+    actions = np.random.RandomState(1).uniform(-1, 1, (decisions + 1, 4, 2)).astype(np.float32)
+    rewards = np.zeros((decisions + 1, 4))
+    with VectorEnv(**settings, num_envs=4, num_workers=workers) as vector:
+        vector.reset(range(4), seeds(4))
         vector.step_async(first, actions[0][first])
-        for turn, half in enumerate(turns):
-            for other in turns[turn + 1 : turn + 2]:
-                vector.step_async(other, actions[(turn + 1) // 2][other])
-            rewards[turn // 2][half] = vector.step_wait().rewards
+        for number in range(decisions):
+            vector.step_async(second, actions[number][second])
+            rewards[number, first] = vector.step_wait().rewards
+            vector.step_async(first, actions[number + 1][first])
+            rewards[number, second] = vector.step_wait().rewards
         # A reset or a picture of one half does not mix with the other half's decision.
-        vector.step_async(second, actions[0][second])
-        vector.reset(first, seeds(2, start=50))
-        restarted = vector.observations[first].copy()
-        picture = vector.render([0], 30, 40)[0]
-        assert vector.step_wait().rewards.shape == (2,)
+        vector.reset(second, seeds(2, start=50))
+        restarted, picture = vector.observations[second].copy(), vector.render(second[:1], 30, 40)[0]
+        rewards[decisions, first] = vector.step_wait().rewards
         ended = vector.observations.copy()
-    for index in range(count):
-        alone = single("cup_catch", "state", seeds(count)[index], [*actions[:, index], actions[0][index]])
-        assert rewards[:, index].tolist() == [reward for reward, *_ in alone[1][:decisions]]
-        if index in second:
-            np.testing.assert_array_equal(ended[index], alone[0][-1])
-    for row, seed in enumerate(seeds(2, start=50)):
-        np.testing.assert_array_equal(restarted[row], single("cup_catch", "state", seed, [])[0][0])
-    environment = envs.make("cup_catch", obs="state")
-    environment.reset(seeds(1, start=50)[0])
+    for index, seed in enumerate(seeds(4)):
+        played = decisions + (index in first)
+        observations, outcomes = single(settings, seed, actions[:played, index])
+        assert rewards[:played, index].tolist() == [reward for reward, *_ in outcomes]
+        if index in first:
+            np.testing.assert_array_equal(ended[index], observations[-1])
+    environment = envs.make(**settings)
+    for row in (1, 0):
+        np.testing.assert_array_equal(restarted[row], environment.reset(seeds(2, start=50)[row]).observation)
     np.testing.assert_array_equal(picture, environment.render(30, 40))
 
 

@@ -56,15 +56,6 @@ def test_training_seeds_are_strata():
     assert tuple(found.mean.interval) == tuple(found.gain.interval) == (75.0, 75.0)
 
 
-def test_apr_is_the_mean_of_ratios_and_not_the_ratio_of_means():
-    tasks = (CARTPOLE, CHEETAH)
-    one, other = honest([1000.0], [10.0], [500.0]), honest([10.0], [1.0], [9.0], sha="b", env_name=CHEETAH)
-    found = row(evidence(one, other), tasks=tasks)
-    assert found.apr.value == pytest.approx(0.7)
-    assert found.gain.value == pytest.approx(np.mean([0.49, 0.8]))
-    assert found.counted == tasks and found.printed_apr is None
-
-
 def test_intervals_of_a_row_shrink_to_the_ratio_when_episodes_share_their_luck():
     luck = np.array([400.0, 500.0, 900.0, 600.0])
     found = row(evidence(honest(luck, luck / 4, luck / 2)))

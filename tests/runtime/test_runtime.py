@@ -11,7 +11,6 @@ import torch
 
 from runtime import archives, device, files, versions
 from tests.processes import python
-from tests.refusals import refused
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -46,12 +45,6 @@ def test_a_record_over_another_is_refused(tmp_path):
     path.write_bytes(whole)
     with pytest.raises(archives.ArchiveError, match="records overlap"):
         archives.inspect(path)
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "mps", "", "cpu:x"])
-def test_devices_that_are_not_there_are_refused_by_name(name):
-    with refused(f"device={name}"):
-        device.resolve(name)
 
 
 def test_devices():

@@ -211,31 +211,27 @@ def test_hooks_and_weights_that_are_computed_are_refused_not_dropped():
             snn.convert(module, [torch.ones(4)])
 
 
-def test_layernorm_tanh_trunk_as_a_hybrid():
+@pytest.mark.parametrize("coding", ["rate", "differential"])
+def test_layernorm_tanh_trunk_as_a_hybrid(coding):
     """Rate -> decoded mean -> LayerNorm/Tanh -> constant current: equal to the two halves run on their own."""
     torch.manual_seed(5)
     front = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 10)).double()
     middle = nn.Sequential(nn.LayerNorm(10), nn.Tanh()).double()
     back = nn.Sequential(nn.Linear(10, 30), nn.ReLU(), nn.Linear(30, 3)).double()
     nn.init.uniform_(middle[0].weight), nn.init.uniform_(middle[0].bias)
-    module = nn.Sequential(front, middle, back)
-    x = inputs(3, 5, 2, 6, 6)
-    with pytest.raises(snn.ConversionError, match="LayerNorm '1.0'"):
-        snn.calibrate(module, [*x])
-    thresholds = snn.calibrate(module, [*x], hybrid=True)
-    for coding in ("rate", "differential"):
-        whole = snn.convert(module, thresholds, "mt", coding, 6, crpi=snn.CRPI(0.5), hybrid=True)
-        first = snn.convert(front, thresholds[:1], "mt", coding, 6, crpi=snn.CRPI(0.5))
-        second = snn.convert(back, thresholds[1:], "mt", coding, 6, crpi=snn.CRPI(0.5))
-        for step in x:
-            seen = whole.trace(step)
-            with torch.no_grad():
-                expected = second(middle(first(step)))
-            torch.testing.assert_close(whole(step), expected, rtol=0, atol=1e-9)
-            torch.testing.assert_close(seen.output, expected, rtol=0, atol=1e-9)
-    _close(module, x[0], hybrid=True)
-    final = nn.Sequential(back, nn.Tanh())
-    _close(final, inputs(8, 10), hybrid=True)
+    module, x = nn.Sequential(front, middle, back), inputs(3, 5, 2, 6, 6)
+    thresholds, options = snn.calibrate(module, [*x], hybrid=True), {"timesteps": 6, "crpi": snn.CRPI(0.5)}
+    whole = snn.convert(module, thresholds, "mt", coding, **options, hybrid=True)
+    first, second = (
+        snn.convert(half, own, "mt", coding, **options)
+        for half, own in ((front, thresholds[:1]), (back, thresholds[1:]))
+    )
+    for step in x:
+        seen = whole.trace(step)
+        with torch.no_grad():
+            expected = second(middle(first(step)))
+        torch.testing.assert_close(whole(step), expected, rtol=0, atol=1e-9)
+        torch.testing.assert_close(seen.output, expected, rtol=0, atol=1e-9)
 
 
 def test_source_and_network_share_nothing():

@@ -18,7 +18,6 @@ from torch import nn
 
 import snn
 from drqv2.snapshot import load_policy
-from runtime.errors import UserError
 from tests.refusals import refused
 from tests.snn.published import SpikingNeuron, decide
 
@@ -392,15 +391,13 @@ def test_what_cannot_be_converted_is_one_line(tmp_path, tensors, data, words):
 
 
 def test_damaged_zips_are_one_line(tmp_path):
-    whole = write(tmp_path / "agent.zip", state_dict(Policies.sac()[0]))
-    weights = whole.read_bytes()
+    weights = write(tmp_path / "agent.zip", state_dict(Policies.sac()[0])).read_bytes()
     for position in range(0, len(weights), len(weights) // 25):
         (tmp_path / "cut.zip").write_bytes(weights[:position])
-        with pytest.raises(UserError):
+        with refused("cut.zip"):
             load_policy(tmp_path / "cut.zip", task=TASK)
-    foreign = write(tmp_path / "foreign.zip", {"a": Bomb()})
     with refused(f"foreign.zip: policy.pth: refers to {os.mkdir.__module__}.mkdir"):
-        load_policy(foreign, task=TASK)
+        load_policy(write(tmp_path / "foreign.zip", {"a": Bomb()}), task=TASK)
     with zipfile.ZipFile(tmp_path / "packed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data", "{}")
         archive.writestr("policy.pth", bytes(10**6))
