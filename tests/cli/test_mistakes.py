@@ -111,11 +111,6 @@ MISTAKES = [
     ("train", "hidden_sign=[2,3]", "hidden_sign: … obs=state"),
     ("train", "obs=state hidden_sign=[1,1]", "hidden_sign=[1,1] … such as [2,3]"),
     ("train", "obs=state hidden_sign=[-1]", "hidden_sign=[-1] … such as [2,3]"),
-    (
-        "train",
-        "obs=state task=finger_spin hidden_sign=[2,9]",
-        "hidden_sign=[2, 9]: the states of finger_spin have entries",
-    ),
     ("train", "actor_trunk=gelu", "actor_trunk=gelu … relu"),
     ("train", "stddev_schedule=linear(1)", "stddev_schedule"),
     ("train", "compile=maybe", "compile=maybe: must be true or false"),

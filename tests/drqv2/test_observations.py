@@ -11,8 +11,10 @@ import envs
 from drqv2 import sign_flips
 from drqv2.normalizer import FLOOR, ObservationNormalizer
 from drqv2.snapshot import load_policy
-from tests.drqv2.runs import finished
+from drqv2.trainer import Trainer
+from tests.drqv2.runs import finished, small
 from tests.drqv2.test_agent import make_agent, make_batch
+from tests.refusals import refused
 
 ROWS = hnp.arrays(np.float32, st.tuples(st.integers(1, 20), st.just(3)), elements=st.floats(-1000, 1000, width=32))
 
@@ -107,6 +109,11 @@ def test_a_run_learns_from_flipped_batches(tmp_path):
         np.testing.assert_array_equal(np.abs(flipped[name][:, ENTRIES]), np.abs(plain[name][:, ENTRIES]))
         np.testing.assert_array_equal(np.delete(flipped[name], ENTRIES, 1), np.delete(plain[name], ENTRIES, 1))
         assert (flipped[name] != plain[name]).any()
+
+
+def test_entries_that_the_state_lacks_are_refused(tmp_path):
+    with refused(r"hidden_sign=\[2, 9\]: the states of finger_spin have entries 0 to 8"):
+        Trainer(small(tmp_path, task_name="finger_spin", hidden_sign=[2, 9]))
 
 
 def test_the_spinner_turned_by_half_a_turn_looks_the_same_and_its_tip_changes_sign():
