@@ -42,9 +42,9 @@ def lines(rows: Iterable[dict[str, str]]) -> list[str]:
             sides = [without[method]] if float(row["alpha"]) == 0 else []
             if row["alpha_chosen"] == "1":
                 carried = f"{row['mode']}, optimistic α" if how == "paper" else row["mode"]
-                key = (*method, carried, alpha if how == "given" else "")
-                alphas[key].add(alpha)
-                sides.append(chosen[key])
+                way = (*method, carried, alpha if how == "given" else "")
+                alphas[way].add(alpha)
+                sides.append(chosen[way])
             for side in sides:
                 known, value = side[row["policy_sha256"]], float(row["return"])
                 conflicts += known.get(row["environment_seed"], value) != value

@@ -33,6 +33,7 @@ class SpikingNeuron(Movable):
     pair = ("", "")
     # What `snn.graph.operations.Op` has: in a graph it is the ReLU whose place it takes.
     kind, linear, weighted = "relu", False, False
+    _crpi: CRPI | None = None
 
     def __init__(
         self,

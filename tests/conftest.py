@@ -3,7 +3,10 @@
 import os
 import signal
 
+import pytest
 from hypothesis import settings
+
+from tests.processes import ROOT, python
 
 # A loaded machine takes its time: no test depends on it.
 settings.register_profile("tests", deadline=None)
@@ -16,3 +19,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before torch is imported. Tests run beside each other: threads that spin while they wait for each other would take
 # the cores from them, and did so for two thirds of all processor time. What threads may change, tests set themselves.
 os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"} | os.environ)
+
+
+@pytest.fixture(scope="session")
+def policies(tmp_path_factory):
+    """obs → path of a small policy of cartpole_swingup, with weights that make it move."""
+    from tests.drqv2.policy_files import write_small_policy  # which loads torch
+
+    root = tmp_path_factory.mktemp("policies")
+    return {obs: write_small_policy(root / f"{obs}.pt", obs=obs) for obs in ("state", "pixels")}
+
+
+@pytest.fixture(scope="session")
+def agents(tmp_path_factory):
+    """Published agents: real pickles with stepped optimisers, made by throw-away classes in a process of their own;
+    folders by kind."""
+    folder = tmp_path_factory.mktemp("published")
+    python("-W", "ignore", ROOT / "tests/drqv2/published_agent.py", folder, "relu", "layernorm_tanh", "gelu")
+    return folder

@@ -1,8 +1,23 @@
-"""Other processes, seen through /proc."""
+"""Other processes: Python in one of its own, and what is seen of any through /proc."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def python(*words, cwd: Path = ROOT, code: int = 0, **env: str | None) -> subprocess.CompletedProcess[str]:
+    """`python <words>` with the checkout on its path and one thread; its exit code must be `code`. None in `env` leaves
+    a variable out."""
+    given = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | env
+    given = {name: value for name, value in given.items() if value is not None}
+    done = subprocess.run([sys.executable, *map(str, words)], cwd=cwd, env=given, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    return done
 
 
 def wait_for(condition: Callable[[], object], process=None, seconds: float = 600) -> None:

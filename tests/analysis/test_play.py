@@ -1,4 +1,5 @@
-"""Trials with real environments and networks: the leader's episode is untouched, and the branches are what they say."""
+"""Trials and whole analyses with real environments and networks: the leader's episode is untouched, the branches are
+what they say, and what was played is kept."""
 
 import dataclasses
 from contextlib import closing
@@ -7,15 +8,22 @@ import numpy as np
 import pytest
 
 import envs
+from analysis import study
+from analysis.document import ANALYSIS, Analysis
 from analysis.play import Player
 from analysis.settings import AnalyzeSettings
 from analysis.store import TrialStore
 from analysis.study import TrialPlan
-from analysis.trial import DISTURBANCES, FLIPPED, ORDERED, RECORDED, SHUFFLED, Trial
+from analysis.trial import FLIPPED, ORDERED, RECORDED, SHUFFLED, Trial
+from evaluation import run as programs
 from evaluation.conversion import ConversionRun
 from evaluation.episode_store import ANN
 from evaluation.rollout import Environments
-from tests.analysis.test_settings import config
+from evaluation.settings import ConvertSettings
+from tests.analysis import factories
+from tests.configs import config
+from tests.drqv2.policy_files import write_small_policy
+from tests.refusals import refused
 
 SMALL = dict(
     env_name="cartpole_swingup",
@@ -35,7 +43,7 @@ class House:
     """A player and a plan over a small policy."""
 
     def __init__(self, policies, folder, obs="state", **changes):
-        values = config(**(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder)) | changes))
+        values = config("analyze", **(SMALL | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder)) | changes))
         settings = AnalyzeSettings.from_dict(values)
         self.run = ConversionRun(settings, say=lambda line: None)
         self.branches = Environments(self.run.make_envs, settings.num_envs)
@@ -74,11 +82,6 @@ def test_the_leaders_episode_is_untouched_by_branching(policies, tmp_path, monke
         assert one.branched.any() and not other.branched.any()
         for name in ("actions", "reference", "rewards", "coordinates", "residual_cosines", "layers"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
-    # And it is the episode that convert.py plays, bit for bit.
-    keys = [trial.key for trial in trials[:3]] + house.run.ann_keys("report")
-    with house.run:
-        outcomes = house.conversion.rollouts().run(keys)
-    assert [outcomes[key.digest].reward_sum for key in keys] == [float(record.rewards.sum()) for record in branched]
 
 
 @pytest.mark.parametrize("obs", ["state", "pixels"])
@@ -174,12 +177,88 @@ def test_what_was_cut_off_goes_on_and_what_is_damaged_is_played_again(house, tmp
     assert (house.player.played, house.player.reused) == (3, 3) and len(house.lines) == 2
 
 
-def test_trials_have_names_of_their_own(house):
-    plan = house.plan
-    groups = [plan.moved(), plan.led(0.6, "calibration")]
-    for alpha in (0.6, 0.0):
-        groups += [plan.led(alpha), plan.shadowed(alpha), *plan.disturbed(alpha).values()]
-    trials = [trial for group in groups for trial in group]
-    assert len({trial.digest for trial in trials}) == len(trials)
-    assert {trial.disturbance.kind for trial in trials if trial.disturbance} == set(DISTURBANCES)
-    assert all(0 <= trial.row < 4 for trial in trials)
+# ---- a whole analysis ----
+
+
+TINY = SMALL | dict(num_eval_episodes=2, max_decisions=5, crpi__select_episodes=1, layer_decisions=1)
+
+
+def run(policies, folder, obs="state", **changes):
+    values = config(
+        "analyze", **(TINY | dict(obs=obs, snapshot=str(policies[obs]), store=str(folder / "keys")) | changes)
+    )
+    return study.run(AnalyzeSettings.from_dict(values), values, folder, say=lambda line: None)
+
+
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_an_analysis_is_written_and_read_back(policies, tmp_path, obs):
+    found = run(policies, tmp_path, obs)
+    assert Analysis.read(tmp_path / ANALYSIS) == found
+    assert (found.task, found.obs, found.actions, found.episodes, found.capped) == ("cartpole_swingup", obs, 1, 2, True)
+    assert found.config["layer_decisions"] == 1 and "torch" in found.versions
+    assert [one.alpha for one in found.choice.candidates] == [0.0, 0.6]
+    alphas = sorted({0.0, found.choice.by_drift, found.choice.by_return})
+    assert [method.alpha for method in found.methods] == alphas
+    for method in found.methods:
+        assert method.loss.mean == pytest.approx(found.ann.mean - method.reward_sum.mean)
+        assert method.state.mean + method.action.mean == pytest.approx(method.loss.mean)
+        assert method.state_other.mean + method.action_other.mean == pytest.approx(method.loss.mean)
+        assert set(method.disturbed) == {*RECORDED, FLIPPED}
+        assert len(method.layers) == (7 if obs == "pixels" else 3)
+        assert len(method.distance.mean) == len(method.reward.mean) == 5 and method.distance.mean[0] == 0
+    assert found.windows == [[1, 5]] and found.chaos.growth[0].mean > 0
+    assert set(found.map.visited) == {"ANN", *(f"{alpha:g}" for alpha in alphas)}
+    assert {claim.alpha for claim in found.claims} == set(alphas)
+    again = run(policies, tmp_path / "again", obs, store=str(tmp_path / "keys"))
+    assert again.timing["trials_played"] == 0
+    differing = {"created", "timing", "config"}
+    assert found.model_dump(exclude=differing) == again.model_dump(exclude=differing)
+
+
+def test_the_episodes_are_those_that_convert_reports(policies, tmp_path):
+    found = run(policies, tmp_path, crpi__alpha=0.6)
+    choice = found.choice
+    assert (choice.given, choice.by_return, [one.selection for one in choice.candidates]) == (True, 0.6, [[], []])
+    changes = TINY | dict(obs="state", crpi__alpha=[0.0, 0.6], crpi__select="paper", store=str(tmp_path / "other"))
+    del changes["layer_decisions"]
+    values = config("convert", **changes, snapshot=str(policies["state"]))
+    result = programs.convert(ConvertSettings.from_dict(values), values, tmp_path / "result", lambda line: None)
+    assert found.ann.values == [episode.reward_sum for episode in result.ann.episodes]
+    for method in found.methods:
+        assert method.reward_sum.values == [episode.reward_sum for episode in result.of(method.alpha).episodes]
+
+
+def test_a_hybrid_is_analysed_too(tmp_path):
+    policies = {"state": write_small_policy(tmp_path / "policy.pt", trunk="layernorm_tanh")}
+    with refused("hybrid=true"):
+        run(policies, tmp_path / "a")
+    found = run(
+        policies,
+        tmp_path / "b",
+        hybrid=True,
+        neuron={"name": "dc", "rule": "mt", "coding": "differential", "n_thresholds": 4},
+    )
+    assert len(found.methods[0].layers) == 2 and found.conversion.coding == "differential"
+    assert all(
+        sum(share.mean for share in layer.shares.values()) == pytest.approx(1) for layer in found.methods[-1].layers
+    )
+
+
+# ---- the store of trials ----
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"rewards": np.ones(7)},
+        {"rewards": np.array([1.0, 1, 1, 1, 1, np.nan])},
+        {"coordinates": np.zeros((5, 3))},
+        {"residual_cosines": np.zeros((6, 3), np.float32)},
+        {"layers": np.zeros((2, 2, 4))},
+    ],
+)
+def test_a_record_that_cannot_have_been_counts_as_absent_however_well_it_is_signed(tmp_path, impossible):
+    lines = []
+    store = TrialStore(tmp_path, lines.append)
+    store.put(factories.trial(), factories.record(**impossible))
+    assert store.get(factories.trial()) is None and len(lines) == 1 and "played again" in lines[0]

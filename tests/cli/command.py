@@ -19,8 +19,8 @@ from hydra.core.global_hydra import GlobalHydra
 from envs import gl
 from runtime.errors import UserError
 from tests.cli import warm
+from tests.processes import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = """torch.export torch.utils.tensorboard numba scipy.stats pydantic matplotlib.figure hydra.utils hydra.main
                tqdm jinja2 imageio.v3 dm_control.suite""".split()
 # Options of convert.py and analyze.py that make a run of seconds.

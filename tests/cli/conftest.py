@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tests.drqv2.foreign.test_state_dicts import Actor
-from tests.evaluation.conftest import write_small_policy
+from tests.drqv2.foreign.test_foreign import Actor
+from tests.drqv2.policy_files import write_small_policy
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from cli import sweep, words
 from evaluation import result as results
 from tests.cli.command import TINY, run, run_here, start
-from tests.evaluation.conftest import write_small_policy
+from tests.drqv2.policy_files import write_small_policy
 from tests.processes import wait_for
 
 WORDS = (*TINY, "obs=state", "crpi.select_episodes=1", "hydra.sweep.dir=swept")
@@ -94,21 +94,22 @@ def test_each_sweep_of_the_paper_plans_what_it_says(name, budget):
         config = hydra.compose("convert", given, return_hydra_config=True)
         values = sweep.swept(config, words.check("convert", given))
         jobs = sweep.planned("convert", [list(job) for job in itertools.product(*values.values())])
-    configs = [job.config for job in jobs]
-    tasks = {config["env_name"] for config in configs}
-    assert len(tasks) == (1 if few else 6) and {config["obs"] for config in configs} == {"state"}
-    assert {(config["neuron"]["name"], config["SNN_ts"]) for config in configs} == PAPER[name]
     modes = {"residual", "random", "shuffled", "carry"} if name == "controls" else {"residual"}
-    assert {config["crpi"]["mode"] for config in configs} == modes
-    assert len(jobs) == len(tasks) * len(PAPER[name]) * len(modes)
     alpha, episodes = ([0, 0.2, 0.4, 0.6, 0.8, 1.0], 10) if budget == "quick" else ("grid", 50)
     if name == "controls":  # random and shuffled would choose the end of the paper's grid
         alpha = [0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0]
+    alike = {"obs": "state", "num_eval_episodes": episodes}
     crpi = {"alpha": alpha, "select": "paper" if name == "figure5" else "honest"}
-    assert all(config["crpi"] | crpi == config["crpi"] for config in configs)
-    assert {config["num_eval_episodes"] for config in configs} == {episodes}
-    # A run of this name exists nowhere, also where checkpoints ship.
-    assert all("no such run" in job.skipped for job in jobs)
+    planned = set()
+    for job in jobs:
+        assert job.config | alike == job.config and job.config["crpi"] | crpi == job.config["crpi"]
+        assert "no such run" in job.skipped  # a run of this name exists nowhere, also where checkpoints ship
+        planned.add(
+            (job.config["env_name"], (job.config["neuron"]["name"], job.config["SNN_ts"]), job.config["crpi"]["mode"])
+        )
+    tasks = {task for task, *_ in planned}
+    assert len(tasks) == (1 if few else 6) and len(jobs) == len(planned)
+    assert planned == set(itertools.product(tasks, PAPER[name], modes))
 
 
 def test_a_sweep_without_any_policy_says_so_and_is_no_failure(tmp_path, capsys, monkeypatch):

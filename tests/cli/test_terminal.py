@@ -15,7 +15,8 @@ import snn
 from cli import terminal, usage, words
 from cli.sweep import SweepProgress
 from evaluation import result as results
-from tests.cli.command import ROOT, TINY, environment, run, run_here
+from tests.cli.command import TINY, environment, run, run_here
+from tests.processes import ROOT, python
 
 WORDS = (*TINY, "obs=state", "hydra.run.dir=out")
 
@@ -93,12 +94,10 @@ def test_where_stderr_is_closed_a_mistake_is_told_on_stdout(cwd: Path):
 
 
 def test_without_the_checkout_on_the_path_a_line_says_how(tmp_path):
-    asked = {name: value for name, value in environment(PYTHONSAFEPATH="1").items() if name != "PYTHONPATH"}
     for program in words.PROGRAMS:
-        command = [sys.executable, str(ROOT / f"{program}.py"), "--version"]
-        done = subprocess.run(command, cwd=tmp_path, env=asked, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 1 and done.stderr.startswith("error: ") and "PYTHONPATH" in done.stderr
-        assert done.stderr.count("\n") == 1
+        script = ROOT / f"{program}.py"
+        said = python(script, "--version", cwd=tmp_path, code=1, PYTHONSAFEPATH="1", PYTHONPATH=None).stderr
+        assert said.startswith("error: ") and "PYTHONPATH" in said and said.count("\n") == 1
 
 
 def test_ctrl_c_says_what_stands_and_leaves_no_empty_folder(cwd: Path, capsys, monkeypatch):

@@ -11,8 +11,8 @@ import torch
 from cli import program
 from envs import gl
 from runtime import device as devices
-from runtime.errors import UserError
 from tests.cuda.pretended import pretend
+from tests.refusals import refused
 
 CUDA = torch.device("cuda:0")
 
@@ -26,9 +26,9 @@ def test_devices_and_precisions(monkeypatch):
         assert log.devices == ["cuda:0"]
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
         assert devices.resolve_precision("published", CUDA) == "fp32"
-        with pytest.raises(UserError, match=r"precision=tf32: cuda:0 \(Pretended GPU\) .* use fp32"):
+        with refused(r"precision=tf32: cuda:0 \(Pretended GPU\) .* use fp32"):
             devices.resolve_precision("tf32", CUDA)
-    with pytest.raises(UserError, match="precision=tf32: cpu"):
+    with refused("precision=tf32: cpu"):
         devices.resolve_precision("tf32", torch.device("cpu"))
 
 
@@ -39,7 +39,7 @@ def test_repeatable_results_need_cublas_workspaces(monkeypatch):
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8" and torch.backends.cudnn.deterministic
         monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0")
         devices.prepare(CUDA, "fp32", repeatable=False)
-        with pytest.raises(UserError, match="CUBLAS_WORKSPACE_CONFIG=:0:0: .* use :4096:8 or :16:8"):
+        with refused("CUBLAS_WORKSPACE_CONFIG=:0:0: .* use :4096:8 or :16:8"):
             devices.prepare(CUDA, "fp32", repeatable=True)
 
 

@@ -9,8 +9,6 @@ import torch
 from torch.nn import functional as F
 
 from drqv2.agent import DrQV2Agent
-from drqv2.gather import gather_shifted
-from drqv2.networks import PixelEncoder
 from drqv2.randomness import Purpose, generator
 from drqv2.schedule import parse_schedule
 from tests.configs import train_settings
@@ -100,19 +98,6 @@ def test_five_updates_equal_the_published_algorithm(shape, trunk):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
 
 
-def test_folding_the_normalisation_changes_neither_output_nor_gradient():
-    encoder = PixelEncoder((9, 40, 40)).double()
-    images = torch.from_numpy(np.random.default_rng(0).integers(256, size=(4, 9, 40, 40))).double()
-    gradients = []
-    for path in (encoder.forward, encoder.fused):
-        encoder.zero_grad()
-        out = path(images)
-        out.square().sum().backward()
-        gradients.append([out.detach(), *(p.grad for p in encoder.parameters())])
-    for want, got in zip(*gradients):
-        torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
-
-
 def test_bf16_convolutions_stay_close_to_fp32():
     full, half = make_agent(), make_agent(precision="bf16")
     for i in range(5):
@@ -120,22 +105,6 @@ def test_bf16_convolutions_stay_close_to_fp32():
         want, got = full.update(batch, 0, i), half.update(batch, 0, i)
         # The first loss differs by rounding alone; after it the weights drift apart, at ten times the usual step size.
         assert got["critic_loss"].item() == pytest.approx(want["critic_loss"].item(), rel=0.1 if i else 1e-3)
-
-
-def test_the_crop_equals_bilinear_resampling_of_the_padded_image():
-    random = np.random.default_rng(0)
-    frames = random.integers(256, size=(6, 3, 84, 84), dtype=np.uint8)
-    shifts = random.integers(9, size=(6, 2))
-    shifts[0], shifts[1] = (0, 8), (8, 0)
-    out, first = np.empty((6, 3, 84, 84), np.uint8), np.zeros(6, np.int64)
-    gather_shifted(frames.reshape(-1), np.arange(6) * 3 * 84 * 84, first, np.arange(6), 1, 4, shifts, out)
-    # DrQ-v2 samples the padded image on a grid moved by whole pixels, in coordinates where the image spans -1..1.
-    padded = F.pad(torch.from_numpy(frames).double(), (4, 4, 4, 4), mode="replicate")
-    at = (2 * torch.arange(84, dtype=torch.float64) + 1) / 92 - 1
-    down, right = (torch.from_numpy(shifts[:, k]).double()[:, None] * 2 / 92 for k in (0, 1))
-    ys, xs = (at + down)[:, :, None].expand(6, 84, 84), (at + right)[:, None, :].expand(6, 84, 84)
-    want = F.grid_sample(padded, torch.stack([xs, ys], -1), padding_mode="zeros", align_corners=False)
-    assert np.abs(out - want.numpy()).max() <= 1e-3 * 255
 
 
 def test_acting_is_uniform_first_then_mean_plus_scheduled_noise():

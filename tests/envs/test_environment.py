@@ -1,3 +1,5 @@
+"""One environment: decisions, episodes and their seeds, pictures, refusals."""
+
 import hashlib
 import itertools
 
@@ -9,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import envs
-from runtime.errors import UserError
+from envs import STREAMS, episode_seed
 from tests.envs.oracle import actions
 from tests.envs.test_gl import python
 from tests.envs.test_state import play
+from tests.refusals import refused
 
 
 class Scripted(dm_env.Environment):
@@ -100,14 +103,6 @@ def test_the_action_is_repeated_and_scaled_to_the_bounds_of_the_task():
         np.testing.assert_allclose(simulator.controls[-3:], [control] * 3, rtol=1e-6)
 
 
-def test_state_is_the_flattened_observation_in_the_order_of_the_task():
-    environment, _ = scripted([(0.0, 1.0)] * 4)
-    assert environment.observation_shape == (3,)
-    assert environment.reset().observation.tolist() == [0, 0, 0]
-    observation = environment.step(np.zeros(2, np.float32)).observation
-    assert observation.tolist() == [2, 2, -2] and observation.dtype == np.float32
-
-
 @pytest.mark.parametrize("bad", [np.zeros(5), np.zeros((1, 6)), np.full(6, np.nan), np.array([0, 0, np.inf, 0, 0, 0])])
 def test_a_wrong_action_is_refused_and_changes_nothing(bad):
     environment = envs.make("cheetah_run", obs="state")
@@ -160,9 +155,7 @@ def in_a_fresh_process():
         "import envs; from tests.envs.test_environment import *\n"
         "for task, obs in reversed(SEEDED): print(roll_out(envs.make(task, obs=obs), (1, 2, 3)))"
     )
-    told = python(code)
-    assert told.returncode == 0, told.stderr
-    return dict(zip(reversed(SEEDED), told.stdout.split(), strict=True))
+    return dict(zip(reversed(SEEDED), python(code).split(), strict=True))
 
 
 @pytest.mark.parametrize("task, obs", SEEDED)
@@ -188,48 +181,28 @@ def test_without_a_tuple_the_generator_goes_on():
 # --- pictures ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_stack_holds_the_latest_frames_oldest_first():
+def test_the_stack_is_as_deep_as_asked_for():
     environment = envs.make("cartpole_swingup", frame_stack=4)
-    for _ in range(2):  # a reset clears the stack
-        observation = environment.reset((0, 0, 1)).observation
-        assert observation.shape == environment.observation_shape == (12, 84, 84)
-        frames = [observation[:3]] * 4
-        for action in (1.0, -1.0, 0.5):
-            before = observation
-            observation = environment.step(np.array([action], np.float32)).observation
-            frames = [*frames[1:], observation[-3:]]
-            np.testing.assert_array_equal(observation, np.concatenate(frames))
-            np.testing.assert_array_equal(frames[-1], environment.render(84, 84).transpose(2, 0, 1))
-            assert (frames[-1] != frames[-2]).any()
-            assert not np.shares_memory(before, observation)
-    environment.close()
+    assert environment.reset((0, 0, 1)).observation.shape == environment.observation_shape == (12, 84, 84)
 
 
 def test_environments_that_share_a_renderer_do_not_disturb_each_other():
-    makes = [("cheetah_run", (0, 0, 1)), ("cheetah_run", (0, 0, 2)), ("reacher_hard", (0, 0, 3))]
+    environments = [envs.make(task) for task in ("cheetah_run", "cheetah_run", "reacher_hard")]
 
-    def play(*places):
-        environments = [envs.make(makes[place][0]) for place in places]
-        seen = [[environment.reset(makes[place][1]).observation] for environment, place in zip(environments, places)]
-        for number in range(3):
-            for environment, observations in zip(environments, seen):
-                observations.append(environment.step(actions(3, environment.action_dim)[number]).observation)
-                environment.render(120, 160)
-        return environments, seen
+    def episode(number):
+        environment = environments[number]
+        yield environment.reset((0, 0, number)).observation
+        for action in actions(3, environment.action_dim):
+            yield environment.step(action).observation
+            environment.render(120, 160)
 
-    alone = []
-    for place in range(3):
-        [environment], [observations] = play(place)
-        alone.append(observations)
-        environment.close()
-    together, seen = play(0, 1, 2)
-    for ours, theirs in zip(seen, alone):
+    alone = [list(episode(number)) for number in range(3)]
+    in_turns = zip(*(episode(number) for number in range(3)))
+    for ours, theirs in zip(zip(*in_turns), alone, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    together[0].close()
-    together[0].close()
-    np.testing.assert_array_equal(together[1].render(84, 84).transpose(2, 0, 1), alone[1][-1][-3:])
-    for environment in together:
-        environment.close()
+    for _ in range(2):
+        environments[0].close()
+    np.testing.assert_array_equal(environments[1].render(84, 84).transpose(2, 0, 1), alone[1][-1][-3:])
 
 
 def test_render_shows_the_same_scene_at_any_size_and_for_any_observations():
@@ -241,7 +214,7 @@ def test_render_shows_the_same_scene_at_any_size_and_for_any_observations():
     small = large.reshape(84, 10, 84, 10, 3).mean((1, 3))
     assert np.abs(small - observation[-3:].transpose(1, 2, 0)).mean() < 4
     assert state.render().shape == (240, 320, 3) and state.render().dtype == np.uint8
-    with pytest.raises(UserError, match="picture of 0x9"):
+    with refused("picture of 0x9"):
         state.render(0, 9)
     pixels.close()
     state.close()
@@ -265,6 +238,29 @@ def test_render_shows_the_same_scene_at_any_size_and_for_any_observations():
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(settings, words):
-    with pytest.raises(UserError, match=words) as refusal:
+    with refused(words):
         envs.make(**{"task": "cheetah_run", "obs": "state", **settings})
-    assert "\n" not in str(refusal.value)
+
+
+# ---- seeds of episodes ----
+
+
+draws = st.tuples(st.sampled_from(STREAMS), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+
+
+@given(draws, draws)
+def test_different_episodes_have_different_seeds(one, other):
+    assert (episode_seed(*one) == episode_seed(*other)) == (one == other)
+
+
+@given(draws)
+def test_numpy_takes_every_seed(draw):
+    seed = episode_seed(*draw)
+    assert all(type(word) is int for word in seed)
+    assert np.random.RandomState(seed).randint(2**31) == np.random.RandomState(list(seed)).randint(2**31)
+
+
+@pytest.mark.parametrize("seed, episode, named", [(-1, 0, "seed=-1"), (2**32, 0, "seed="), (0, -5, "episode=-5")])
+def test_out_of_range_is_refused(seed, episode, named):
+    with refused(named):
+        episode_seed("train", seed, episode)

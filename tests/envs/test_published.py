@@ -1,16 +1,13 @@
 """Tasks, bit for bit against the published pipeline (see oracle.py)."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import envs
 from envs import gl
+from tests.envs import oracle
 from tests.envs.oracle import DECISIONS, SEED, actions
+from tests.processes import python
 
 # The tasks left out look like the one of their domain that is in.
 PICTURED = """acrobot_swingup cartpole_swingup cheetah_run cup_catch finger_spin finger_turn_hard hopper_hop
@@ -22,8 +19,7 @@ CASES = [(task, "pixels") for task in PICTURED] + [(task, "state") for task in e
 def published(tmp_path_factory):
     out = tmp_path_factory.mktemp("oracle") / "published.npz"
     # In a process of its own, because dm_control settles on its renderer when it is first imported.
-    words = [sys.executable, Path(__file__).with_name("oracle.py"), out, *map("/".join, CASES)]
-    subprocess.run(words, check=True, env=os.environ | {"MUJOCO_GL": gl.choose(), "OMP_NUM_THREADS": "1"})
+    python(oracle.__file__, out, *map("/".join, CASES), MUJOCO_GL=gl.choose())
     return np.load(out)
 
 

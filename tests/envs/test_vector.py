@@ -3,151 +3,126 @@ import pytest
 
 import envs
 from envs.vector import VectorEnv
-from runtime.errors import UserError
+from tests.envs.test_state import play
+from tests.refusals import refused
 
 
 def seeds(count, start=0):
     return [envs.episode_seed("eval", 1, start + number) for number in range(count)]
 
 
-def single(task, obs, seed, actions, **settings):
-    """Observations, rewards, discounts, lasts and capped flags of one environment on its own."""
-    environment = envs.make(task, obs=obs, **settings)
-    steps = [environment.reset(seed)]
-    steps += [environment.step(action) for action in actions]
+def single(settings, seed, actions):
+    """Observations and (reward, discount, last, capped) of one environment's episode on its own."""
+    environment = envs.make(**settings)
+    steps = [environment.reset(seed), *play(environment, actions)]
     environment.close()
-    return [step.observation for step in steps], [(s.reward, s.discount, s.last, s.capped) for s in steps[1:]]
-
-
-@pytest.mark.parametrize(
-    "task, obs, workers", [("cheetah_run", "pixels", 2), ("cheetah_run", "state", 0), ("reach_duplo", "state", 2)]
-)
-def test_equals_single_environments(task, obs, workers):
-    count, decisions = 3, 4
-    with VectorEnv(task, num_envs=count, obs=obs, num_workers=workers, max_decisions=decisions) as vector:
-        actions = np.random.RandomState(0).uniform(-1, 1, (decisions, count, vector.action_dim)).astype(np.float32)
-        vector.reset(range(count), seeds(count))
-        observations, outcomes = [vector.observations.copy()], np.zeros((decisions, count, 4))
-        for number in range(decisions):
-            # Any order of indices, and all or some of them, must give the same.
-            order = np.random.RandomState(number).permutation(count)
-            for part in (order[:2], order[2:]) if number % 2 else (order,):
-                outcomes[number, part] = np.stack(vector.step(part, actions[number][part]), axis=1)
-            observations.append(vector.observations.copy())
-        shown = vector.render([2, 0], 60, 80)
-    for index in range(count):
-        alone = single(task, obs, seeds(count)[index], actions[:, index], max_decisions=decisions)
-        np.testing.assert_array_equal([rows[index] for rows in observations], alone[0])
-        np.testing.assert_array_equal(outcomes[:, index], alone[1])
-    assert outcomes[-1, :, 2:].all()  # last because capped
-    environment = envs.make(task, obs="state")
-    assert (vector.action_dim, vector.max_episode_decisions) == (environment.action_dim, decisions)
-    environment.reset(seeds(count)[2])
-    for action in actions[:, 2]:
-        environment.step(action)
-    np.testing.assert_array_equal(shown[0], environment.render(60, 80))
-    assert (shown[0] != shown[1]).any()
-    environment.close()
+    return [step.observation for step in steps], [step[1:] for step in steps[1:]]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("task, more", [("Hopper-v4", {"action_repeat": 1}), ("reacher_easy", {"max_decisions": 9})])
-def test_episodes_end_when_each_does_and_states_cross_processes(task, more, workers):
-    settings = {"task": task, "obs": "state", **more}
-    alone, running, lengths = [envs.make(**settings) for _ in range(3)], [0, 1, 2], {}
-    given = np.random.default_rng(0).uniform(-1, 1, (500, 3, alone[0].action_dim)).astype(np.float32)
-    for environment, seed in zip(alone, seeds(3)):
-        environment.reset(seed)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"task": "Hopper-v4", "obs": "state", "action_repeat": 1},
+        {"task": "reacher_easy", "obs": "state", "max_decisions": 9},
+        {"task": "cheetah_run", "obs": "pixels", "max_decisions": 7},
+    ],
+    ids=str,
+)
+def test_each_episode_is_that_of_an_environment_alone_and_its_state_crosses_processes(settings, workers):
     several = settings | {"num_envs": 3, "num_workers": workers}
     with VectorEnv(**several) as here, VectorEnv(**several) as there:
-        here.reset(running, seeds(3))
-        for count, actions in enumerate(given, 1):
-            if count == 6:
-                there.restore_state(running[::-1], here.save_state(running[::-1]))
-                np.testing.assert_array_equal(there.observations, here.observations)
-            outcome = here.step(running, actions[running])
-            if count >= 6:
-                np.testing.assert_array_equal(np.stack(outcome), np.stack(there.step(running, actions[running])))
-            for place, index in enumerate(list(running)):
-                step = alone[index].step(actions[index])
-                np.testing.assert_array_equal(here.observations[index], step.observation)
-                assert tuple(field[place] for field in outcome) == step[1:]
-                if step.last:
-                    lengths[index] = count
-                    running.remove(index)
+        given = np.random.default_rng(0).uniform(-1, 1, (500, 3, here.action_dim)).astype(np.float32)
+        alone = [single(settings, seed, given[:, index]) for index, seed in enumerate(seeds(3))]
+        here.reset(range(3), seeds(3))
+        for count, actions in enumerate(given):
+            running = [index for index, (_, outcomes) in enumerate(alone) if count < len(outcomes)]
             if not running:
                 break
+            if count == 5:
+                there.restore_state(running[::-1], here.save_state(running[::-1]))
+            outcome = here.step(running, actions[running])
+            for place, index in enumerate(running):
+                np.testing.assert_array_equal(here.observations[index], alone[index][0][count + 1])
+                assert tuple(field[place] for field in outcome) == alone[index][1][count]
+            if count >= 5:
+                np.testing.assert_array_equal(np.stack(outcome), np.stack(there.step(running, actions[running])))
+                np.testing.assert_array_equal(there.observations[running], here.observations[running])
         there.restore_state([1], here.save_state([0]))
         with pytest.raises(ValueError, match="environment 1 has no episode running"):
             there.step([1], given[0, :1])
-    ends = set(lengths.values())
-    assert len(lengths) == 3 and (ends == {9} if "max_decisions" in more else len(ends) > 1)
+    lengths = {len(outcomes) for _, outcomes in alone}
+    assert lengths == {settings.get("max_decisions")} or len(lengths) > 1
 
 
 @pytest.mark.parametrize("workers", [2, 0])
 def test_halves_overlap_and_outcomes_come_in_the_order_begun(workers):
-    count, decisions = 4, 5
-    first, second = [0, 3], [2, 1]
-    turns = [first, second] * decisions
-    with VectorEnv("cup_catch", num_envs=count, obs="state", num_workers=workers) as vector:
-        actions = np.random.RandomState(1).uniform(-1, 1, (decisions, count, 2)).astype(np.float32)
-        vector.reset(range(count), seeds(count))
-        rewards = np.zeros((decisions, count))
+    settings = {"task": "cup_catch", "obs": "state"}
+    decisions, first, second = 5, [0, 3], [2, 1]
+    actions = np.random.RandomState(1).uniform(-1, 1, (decisions + 1, 4, 2)).astype(np.float32)
+    rewards = np.zeros((decisions + 1, 4))
+    with VectorEnv(**settings, num_envs=4, num_workers=workers) as vector:
+        vector.reset(range(4), seeds(4))
         vector.step_async(first, actions[0][first])
-        for turn, half in enumerate(turns):
-            for other in turns[turn + 1 : turn + 2]:
-                vector.step_async(other, actions[(turn + 1) // 2][other])
-            rewards[turn // 2][half] = vector.step_wait().rewards
+        for number in range(decisions):
+            vector.step_async(second, actions[number][second])
+            rewards[number, first] = vector.step_wait().rewards
+            vector.step_async(first, actions[number + 1][first])
+            rewards[number, second] = vector.step_wait().rewards
         # A reset or a picture of one half does not mix with the other half's decision.
-        vector.step_async(second, actions[0][second])
-        vector.reset(first, seeds(2, start=50))
-        restarted = vector.observations[first].copy()
-        picture = vector.render([0], 30, 40)[0]
-        assert vector.step_wait().rewards.shape == (2,)
+        vector.reset(second, seeds(2, start=50))
+        restarted, picture = vector.observations[second].copy(), vector.render(second[:1], 30, 40)[0]
+        rewards[decisions, first] = vector.step_wait().rewards
         ended = vector.observations.copy()
-    for index in range(count):
-        alone = single("cup_catch", "state", seeds(count)[index], [*actions[:, index], actions[0][index]])
-        assert rewards[:, index].tolist() == [reward for reward, *_ in alone[1][:decisions]]
-        if index in second:
-            np.testing.assert_array_equal(ended[index], alone[0][-1])
-    for row, seed in enumerate(seeds(2, start=50)):
-        np.testing.assert_array_equal(restarted[row], single("cup_catch", "state", seed, [])[0][0])
-    assert picture.shape == (30, 40, 3) and picture.any()
+    for index, seed in enumerate(seeds(4)):
+        played = decisions + (index in first)
+        observations, outcomes = single(settings, seed, actions[:played, index])
+        assert rewards[:played, index].tolist() == [reward for reward, *_ in outcomes]
+        if index in first:
+            np.testing.assert_array_equal(ended[index], observations[-1])
+    environment = envs.make(**settings)
+    for row in (1, 0):
+        np.testing.assert_array_equal(restarted[row], environment.reset(seeds(2, start=50)[row]).observation)
+    np.testing.assert_array_equal(picture, environment.render(30, 40))
 
 
 def test_wrong_calls_are_refused_and_change_nothing():
+    still = np.zeros((3, 1), np.float32)
     with VectorEnv("cartpole_swingup", num_envs=3, obs="state", num_workers=2, max_decisions=3) as vector:
-        still = np.zeros((3, 1), np.float32)
 
-        def refused(words, method, *arguments, error=ValueError):
+        def refused(*calls):
             before = vector.observations.copy()
-            with pytest.raises(error, match=words):
-                getattr(vector, method)(*arguments)
-            np.testing.assert_array_equal(vector.observations, before)
+            for words, method, *arguments in calls:
+                with pytest.raises((ValueError, RuntimeError), match=words):
+                    getattr(vector, method)(*arguments)
+                np.testing.assert_array_equal(vector.observations, before)
 
-        refused("environment 1 has no episode running", "step", [1], still[:1])
+        refused(("environment 1 has no episode running", "step", [1], still[:1]))
         vector.reset([0, 1, 2], seeds(3))
-        refused("environments 0 to 2", "step", [0, 3], still[:2])
-        refused("environments 0 to 2", "step", [-1], still[:1])
-        refused("none twice", "step", [0, 0], still[:2])
-        refused("at least one", "step", [], still[:0])
-        refused(r"shape \(3, 1\), not \(2, 1\)", "step", [0, 1], still)
-        refused(r"environments \[0\] are not finite", "step", [2, 0], np.array([[0.0], [np.nan]]))
-        refused("reset: 2 values for 1 environments", "reset", [0], seeds(2))
-        refused("restore_state: 1 values for 2", "restore_state", [0, 1], vector.save_state([0]))
-        refused("without step_async", "step_wait", error=RuntimeError)
+        refused(
+            ("environments 0 to 2", "step", [0, 3], still[:2]),
+            ("environments 0 to 2", "step", [-1], still[:1]),
+            ("none twice", "step", [0, 0], still[:2]),
+            ("at least one", "step", [], still[:0]),
+            (r"shape \(3, 1\), not \(2, 1\)", "step", [0, 1], still),
+            (r"environments \[0\] are not finite", "step", [2, 0], np.array([[0.0], [np.nan]])),
+            ("reset: 2 values for 1 environments", "reset", [0], seeds(2)),
+            ("restore_state: 1 values for 2", "restore_state", [0, 1], vector.save_state([0])),
+            ("without step_async", "step_wait"),
+        )
         vector.step_async([0], still[:1])
-        refused("environment 0 is stepping", "step_async", [0], still[:1])
-        refused("environment 0 is stepping", "reset", [0], seeds(1))
-        refused("not been waited for", "step", [1], still[:1], error=RuntimeError)
+        refused(
+            ("environment 0 is stepping", "step_async", [0], still[:1]),
+            ("environment 0 is stepping", "reset", [0], seeds(1)),
+            ("not been waited for", "step", [1], still[:1]),
+        )
         vector.step_wait()
-        for _ in range(2):
-            outcome = vector.step([0], still[:1])
-        assert outcome.lasts[0] and outcome.capped[0]
-        refused("environment 0 has no episode running", "step", [0, 1], still[:2])
+        lasts = [vector.step([0], still[:1]).capped[0] for _ in range(2)]
+        assert lasts == [False, True]
+        refused(("environment 0 has no episode running", "step", [0, 1], still[:2]))
         vector.reset([0], seeds(1))
         vector.step([0, 1, 2], still)
-    refused("closed", "step", [0], still[:1], error=RuntimeError)
+    refused(("closed", "step", [0], still[:1]))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +134,7 @@ def test_wrong_calls_are_refused_and_change_nothing():
     ],
 )
 def test_wrong_settings_are_a_users_error_also_from_a_worker(settings, words):
-    with pytest.raises(UserError, match=words):
+    with refused(words):
         VectorEnv(**{"task": "cheetah_run", "obs": "state", "num_envs": 1, **settings})
 
 

@@ -86,25 +86,3 @@ def test_random_controls_draw_by_their_episode_and_not_by_their_row(loaded):
     np.testing.assert_allclose(actions[0], actions[2], atol=1e-6)
     spikes = [[layer.spikes for layer in policy.activity(row)] for row in range(ROWS)]
     assert spikes[0] == spikes[2] and spikes[0] != spikes[1] and spikes[1] != spikes[3]
-
-
-def test_activity_is_counted_per_row_since_its_reset(loaded):
-    policy = SpikingPolicy(_convert(loaded), ROWS, CPU)
-    assert all(sum(layer.spikes) == 0 and layer.above_threshold == 0 for layer in policy.activity(0))
-    for step in range(2):
-        policy.act(_observations(loaded, ROWS, seed=step))
-    before = policy.activity(1)
-    policy.reset(np.arange(ROWS) == 0)
-    assert policy.activity(1) == before
-    assert all(sum(layer.spikes) == 0 for layer in policy.activity(0))
-    assert [layer.units for layer in before][-2:] == [24, 24] and len(before[0].spikes) == 4
-
-
-def test_rows_left_out_keep_their_memory(loaded):
-    observations = _observations(loaded, ROWS)
-    policy, reference = SpikingPolicy(_convert(loaded), ROWS, CPU), SpikingPolicy(_convert(loaded), ROWS, CPU)
-    for each in (policy, reference):
-        each.reset(np.ones(ROWS, bool), np.ones(ROWS))
-        each.act(observations)
-    policy.act(_observations(loaded, ROWS, seed=1), np.array([0, 3]))
-    np.testing.assert_array_equal(policy.act(observations)[1:3], reference.act(observations)[1:3])

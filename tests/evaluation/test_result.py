@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from evaluation import result as results
-from runtime.errors import UserError
+from tests.refusals import refused
 from tests.report import factories
 
 
@@ -43,40 +43,54 @@ def _edited(change):
 
 
 @pytest.mark.parametrize(
-    "change",
+    "change, words",
     [
-        lambda d: d.update(version=2),
-        lambda d: d.pop("alpha"),
-        lambda d: d.update(extra=1),
-        lambda d: d.update(status="done"),
-        lambda d: d.update(status="failed"),
-        lambda d: d.update(ann=None),
-        lambda d: d["ann"].update(episodes=[]),
-        lambda d: d["ann"]["episodes"][0].update({"return": "10"}),
-        lambda d: d["ann"]["episodes"][0].update(capped=True),
-        lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1], [1]]),
-        lambda d: d["conversion"]["layers"][0].update(units=True),
-        lambda d: d["alpha"].update(chosen=float("nan")),
-        lambda d: d["ann"]["episodes"][0].update({"return": 11.0}),
-        lambda d: d["ann"]["episodes"][0].update({"return": 1000.5, "reward_sum": 1000.5}),
-        lambda d: d["ann"]["episodes"][0].update({"return": -3.0, "reward_sum": -3.0}),
-        lambda d: d["ann"]["episodes"][0].update(decisions=0),
-        lambda d: d["ann"]["episodes"][0].update(decisions=4),
-        lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, 25_001], [1, 1]]),
-        lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, -1], [1, 1]]),
-        lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, 2, 3]] * 2),
-        lambda d: d["snn"][2]["episodes"][0].update(sops=[[3, -4], [3, 4]]),
-        lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, 2]] * 3),
-        lambda d: d["conversion"].update(timesteps=3),
-        lambda d: d["conversion"].update(layers=d["conversion"]["layers"] * 2),
-        lambda d: d["snn"][2].update(activity=[dict(name="l", spike_rate=1.5, above_threshold=0.0, sops=0.0)]),
+        (lambda d: d.update(version=2), "its version is 2, this program reads version 1"),
+        (lambda d: d.pop("version"), "version: missing"),
+        (lambda d: d.pop("alpha"), "a finished result needs policy, conversion, alpha and ann"),
+        (lambda d: d.update(extra=1), "extra: unknown field"),
+        (lambda d: d.update(status="done"), ""),
+        (lambda d: d.update(status="failed"), ""),
+        (lambda d: d.update(ann=None), ""),
+        (lambda d: d["ann"].update(episodes=[]), ""),
+        (lambda d: d["ann"]["episodes"][0].update({"return": "10"}), r"ann.episodes\[0\].return: must be a number"),
+        (lambda d: d["ann"]["episodes"][0].update(capped=True), ""),
+        (lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1], [1]]), ""),
+        (
+            lambda d: d["conversion"]["layers"][0].update(units=True),
+            r"conversion.layers\[0\].units: must be an integer",
+        ),
+        (lambda d: d["alpha"].update(chosen=float("nan")), "alpha.chosen: must be a number"),
+        (lambda d: d["ann"]["episodes"][0].update({"return": 11.0}), ""),
+        (lambda d: d["ann"]["episodes"][0].update({"return": 1000.5, "reward_sum": 1000.5}), ""),
+        (lambda d: d["ann"]["episodes"][0].update({"return": -3.0, "reward_sum": -3.0}), ""),
+        (
+            lambda d: d["ann"]["episodes"][0].update(decisions=0),
+            r"ann.episodes\[0\].decisions: must be an integer of at least 1",
+        ),
+        (lambda d: d["ann"]["episodes"][0].update(decisions=4), ""),
+        (lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, 25_001], [1, 1]]), ""),
+        (lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, -1], [1, 1]]), ""),
+        (lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, 2, 3]] * 2), ""),
+        (lambda d: d["snn"][2]["episodes"][0].update(sops=[[3, -4], [3, 4]]), ""),
+        (lambda d: d["snn"][2]["episodes"][0].update(spikes=[[1, 2]] * 3), ""),
+        (lambda d: d["conversion"].update(timesteps=3), ""),
+        (lambda d: d["conversion"].update(layers=d["conversion"]["layers"] * 2), ""),
+        (lambda d: d["snn"][2].update(activity=[dict(name="l", spike_rate=1.5, above_threshold=0.0, sops=0.0)]), ""),
     ],
 )
-def test_a_document_that_does_not_hold_together_is_refused(tmp_path, change):
+def test_a_document_that_does_not_hold_together_is_refused(tmp_path, change, words):
     (tmp_path / "result.json").write_text(json.dumps(_edited(change)))
-    with pytest.raises(UserError, match="result.json: not a readable result") as refusal:
+    with refused(rf"result.json: not a readable result \(.*{words}"):
         results.read(tmp_path)
-    assert "\n" not in str(refusal.value)
+
+
+def test_nothing_is_written_that_could_not_be_read(tmp_path):
+    done = result()
+    done.ann.episodes.clear()
+    with pytest.raises(ValueError):
+        results.write(done, tmp_path)
+    assert not (tmp_path / "result.json").exists()
 
 
 @pytest.mark.parametrize("content", [None, "fifo", b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"ann":' * 100_000])
@@ -85,7 +99,7 @@ def test_a_missing_or_broken_file_is_refused_and_a_named_pipe_not_waited_for(tmp
         os.mkfifo(tmp_path / "result.json")
     elif content is not None:
         (tmp_path / "result.json").write_bytes(content)
-    with pytest.raises(UserError, match="not a readable result"):
+    with refused("not a readable result"):
         results.read(tmp_path)
 
 

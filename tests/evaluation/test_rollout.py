@@ -1,17 +1,15 @@
 """Rollouts: an episode's outcome is its key's alone, whatever shares the batch, and nothing is played twice."""
 
-import dataclasses
 from contextlib import closing
 
 import numpy as np
 import pytest
 
-import envs
 from evaluation.episode_store import ANN, EpisodeStore, LayerActivity
 from evaluation.progress import Progress, readable
 from evaluation.rollout import Environments, Rollouts
-from runtime.errors import UserError
-from tests.evaluation.factories import SNN, Counting, episode_key
+from tests.evaluation.factories import Counting, episode_key
+from tests.refusals import refused
 
 
 class Remembering:
@@ -93,43 +91,15 @@ def test_a_second_sweep_plays_only_what_is_new_or_damaged(tmp_path, alone):
     assert third.run(SWEEP) == alone and not third.environments
 
 
-def test_a_sweep_that_was_cut_off_goes_on(tmp_path, alone):
-    class Dying(Counting):
-        def step_wait(self):
-            if self.resets > 9:
-                raise KeyboardInterrupt
-            return super().step_wait()
-
-    house = House(tmp_path, environment=Dying)
-    with pytest.raises(KeyboardInterrupt):
-        house.run(SWEEP)
-    assert house.environments[0].closed
-    kept = [c for c in SWEEP if EpisodeStore(tmp_path).get(c)]
-    assert 0 < len(kept) < len(SWEEP)
-    second = House(tmp_path)
-    assert second.run(SWEEP) == alone and second.environments[0].resets == len(SWEEP) - len(kept)
-
-
 def test_a_reward_that_is_not_finite_stops_the_run_and_is_not_kept(tmp_path):
     class Broken(Remembering):
         def act(self, observations, rows):
             return np.full((4, 1), np.inf)
 
     house = House(tmp_path, policy=Broken)
-    with pytest.raises(UserError, match="not finite"):
+    with refused("not finite"):
         house.run(SWEEP[:1])
     assert EpisodeStore(tmp_path).get(SWEEP[0]) is None
-
-
-def test_phases_share_environments_and_policies_but_methods_no_policy(tmp_path):
-    house, other = House(tmp_path), dataclasses.replace(SNN, rule="snm")
-    with closing(house.pool):
-        house.rollouts.run(SWEEP[:8])
-        house.rollouts.run(SWEEP[8:])
-        house.rollouts.run([episode_key(0.5, 3, method=other, stream="selection", seed=9)])
-        assert [policy.method for policy in house.policies] == [ANN, SNN, other]
-        assert len(house.environments) == 1
-    assert house.environments[0].seeds[0] == envs.episode_seed("selection", 9, 3)
 
 
 def test_progress_counts_cells_and_says_an_estimate_only_of_long_sweeps(tmp_path, monkeypatch):

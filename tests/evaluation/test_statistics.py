@@ -68,32 +68,6 @@ def test_strata_vary_around_means_of_their_own_and_those_of_one_episode_are_pool
     assert statistics.mean([[value] for value in values]) == statistics.mean([values])
 
 
-# Table 3 of Xu et al. 2026: the ANN's row, and mean returns with the printed APR.
-_ANN = [225, 880, 733, 976, 751, 929]
-_ROWS = [
-    ([57, 563, 240, 606, 295, 197], 40.77),
-    ([167, 823, 411, 831, 752, 334], 74.19),
-    ([93, 843, 494, 896, 643, 331], 69.60),
-    ([223, 867, 642, 940, 774, 617], 91.84),
-    ([216, 853, 612, 913, 772, 551], 88.72),
-    ([248, 853, 637, 933, 774, 787], 96.27),
-    ([217, 879, 714, 963, 758, 907], 98.50),
-    ([237, 879, 728, 972, 781, 933], 101.41),
-    ([210, 878, 558, 952, 752, 947], 94.85),
-    ([244, 878, 701, 954, 783, 947], 101.30),
-    ([215, 877, 620, 969, 749, 899], 95.97),
-    ([248, 877, 660, 969, 768, 939], 100.43),
-    (_ANN, 100.0),
-]
-
-
-@pytest.mark.parametrize("returns, printed", _ROWS)
-def test_average_performance_ratio_of_the_papers_rows(returns, printed):
-    snn = {str(task): [[value]] for task, value in enumerate(returns)}
-    ann = {str(task): [[value]] for task, value in enumerate(_ANN)}
-    assert 100 * statistics.average_performance_ratio(snn, ann).value == pytest.approx(printed, abs=0.05)
-
-
 def test_a_ratio_pairs_episodes():
     # The SNN earns exactly half of what the ANN earns on every episode: no other episodes can show any other ratio.
     ann = np.random.default_rng(1).uniform(600, 900, size=(2, 8))

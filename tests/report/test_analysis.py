@@ -12,9 +12,9 @@ from analysis.document import ANALYSIS, Analysis, Candidate, Choice, Cosine, Epi
 from analysis.settings import AnalyzeSettings
 from report.__main__ import main
 from report.analysis import figures, overview, page
-from tests.analysis.test_settings import config
-from tests.analysis.test_study import TINY
-from tests.evaluation.conftest import write_small_policy
+from tests.analysis.test_play import TINY
+from tests.configs import config
+from tests.drqv2.policy_files import write_small_policy
 from tests.report.factories import result
 
 
@@ -22,7 +22,7 @@ from tests.report.factories import result
 def analysis(tmp_path_factory):
     folder = tmp_path_factory.mktemp("analysis")
     path = write_small_policy(folder / "policy.pt")
-    values = config(**TINY | dict(obs="state", snapshot=str(path), store=str(folder / "cells")))
+    values = config("analyze", **TINY | dict(obs="state", snapshot=str(path), store=str(folder / "cells")))
     found = study.run(AnalyzeSettings.from_dict(values), values, folder, say=lambda line: None)
     # Two α to compare, whatever these few decisions chose.
     found.methods += [found.methods[0].model_copy(update={"alpha": 0.6})] if len(found.methods) == 1 else []

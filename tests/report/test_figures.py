@@ -1,10 +1,11 @@
-"""What the axes of figures show: every point, and no interval without bound."""
+"""How numbers are written and drawn: every point, and no interval without bound."""
 
 import pytest
 
 from evaluation.statistics import Estimate, Interval
 from report import figures, plot
 from report.curves import AlphaCurves
+from report.formats import compact, ends, fixed, interval, percent, plain, probability
 from report.method import OFF, ReportMethod, Variant
 from report.numbers import MethodRow
 from tests.report.factories import network
@@ -68,3 +69,42 @@ def test_no_return_below_zero_is_cut_off(tmp_path, drawn):
     figures.timesteps(rows, tmp_path, "t")
     figures.alphas([AlphaCurves(network(), "residual", "report", {"a": dict(zip((0.0, 1.0), points))})], tmp_path, "a")
     assert all(figure.axes[0].get_ylim()[0] < -50 for figure in drawn)
+
+
+# ---- numbers as text ----
+
+
+@pytest.mark.parametrize(
+    "written, text",
+    [
+        (plain(823.4), "823"),
+        (plain(12.36), "12.4"),
+        (plain(-0.567), "−0.57"),
+        (plain(0.03124), "0.031"),
+        (plain(-4.21e-5), "−4.2e−05"),
+        (plain(-3e-11), "0.00"),
+        (plain(-0.0), "0.00"),
+        # What rounds to zero has no sign.
+        (fixed(-0.04, 1), "0.0"),
+        (fixed(-0.04, 1, sign=True), "0.0"),
+        (percent(-0.0004, sign=True), "0.0"),
+        (percent(-0.0006, sign=True), "−0.1"),
+        (percent(0.25, 2, sign=True), "+25.00"),
+        # Counts of operations.
+        (compact(2.12e8), "212M"),
+        (compact(47.88e6), "47.9M"),
+        (compact(3100), "3.10k"),
+        (compact(49.9), "49.9"),
+        (probability(0.0421), "0.042"),
+        (probability(0.0001), "< 0.001"),
+        (probability(1.0), "1.000"),
+        (interval(None), "no interval"),
+        (interval((-3.2, 14.14), sign=True), "[−3.20, +14.1]"),
+        (interval((0.977, 1.003), percent), "[97.7, 100.3]"),
+        (ends(Estimate(5, Interval(3.0, 7.0), 12, "bimodal")), "[3.00, 7.00]; n=12, bimodal"),
+        (ends(Estimate(5, None, 4, "few")), "no interval; n=4"),
+        (ends(Estimate(5, None, 0)), "no interval"),
+    ],
+)
+def test_a_number_is_written_as_a_reader_expects_to_see_it(written, text):
+    assert written == text

@@ -1,8 +1,6 @@
 """What a folder holds: finished, failed, missing, damaged, skipped."""
 
-import functools
 import json
-import operator
 import os
 
 import pytest
@@ -11,7 +9,7 @@ from evaluation import result as results
 from evaluation.result import RESULT
 from report.evidence import gather
 from report.jobs import PLAN, PlannedJob, SweepPlan, collect
-from runtime.errors import UserError
+from tests.refusals import refused
 from tests.report.factories import config, failed, result, write_plan
 
 DONE = dict(ann=[1.0], snn={0.0: [1.0], 0.5: [2.0]})
@@ -72,7 +70,7 @@ def test_plans_come_back_as_written(tmp_path):
 
 @pytest.mark.parametrize("names", [("a", "a"), ("a", "b/../a"), ("a", "../b"), ("a", "/tmp/b")])
 def test_jobs_that_would_overwrite_each_other_are_refused(names, tmp_path):
-    with pytest.raises(UserError, match=r"\Ahydra\.sweep\.subdir.*a folder of its own.*\Z"):
+    with refused(r"\Ahydra\.sweep\.subdir.*a folder of its own.*\Z"):
         SweepPlan.of([], [PlannedJob(folder=name, config={}) for name in names])
 
 
@@ -95,31 +93,6 @@ def test_results_that_a_sweep_did_not_plan_are_foreign(tmp_path):
     assert [job.status for job in jobs] == ["ok", "missing", "foreign"]
     assert "the result of another sweep, which differs in SNN_ts" in jobs[1].reason
     assert [method.network.timesteps for method in gather(jobs).methods("pixels")] == [1, 1, 9, 9]
-
-
-@pytest.mark.parametrize(
-    "place, value",
-    [
-        (("ann", "episodes", 0, "return"), 7.0),
-        (("ann", "episodes", 0, "decisions"), 0),
-        (("snn", 0, "episodes", 0, "spikes", 0, 0), -1),
-        (("snn", 0, "episodes", 0, "spikes"), [[1], [1], [1]]),
-        (("snn", 0, "episodes", 0, "sops"), None),
-        (("snn", 0, "alpha"), None),
-        (("seeds",), {}),
-        (("conversion", "timesteps"), 3),
-        (("conversion", "layers"), []),
-        (("ann", "episodes"), []),
-        (("policy",), None),
-    ],
-)
-def test_a_result_that_cannot_be_is_damaged_and_no_number(place, value, tmp_path):
-    path = results.write(result(**DONE), tmp_path / "0")
-    document = json.loads(path.read_text())
-    functools.reduce(operator.getitem, place[:-1], document)[place[-1]] = value
-    path.write_text(json.dumps(document))
-    [job] = collect([tmp_path])[0]
-    assert job.status == "damaged" and job.result is None and "\n" not in job.reason, job
 
 
 def test_a_result_that_is_no_file_is_damaged(tmp_path):

@@ -5,9 +5,6 @@ import hashlib
 import html
 import io
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import matplotlib.image
 import pytest
@@ -15,9 +12,9 @@ import pytest
 from evaluation import result as results
 from report.__main__ import main
 from report.make import make
+from tests.processes import python
 from tests.report.factories import config, failed, result, write_plan
 
-ROOT = Path(__file__).resolve().parents[2]
 GRID = [0.0, 0.5, 1.0]
 
 
@@ -266,5 +263,4 @@ def test_command_line(tmp_path, capsys, monkeypatch):
 
 def test_a_report_loads_neither_torch_nor_hydra():
     code = "import sys, report.make; print({'torch', 'hydra', 'omegaconf', 'dm_control'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert (done.stdout.strip(), done.returncode) == ("set()", 0), done.stderr
+    assert python("-c", code).stdout.strip() == "set()"

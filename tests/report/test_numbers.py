@@ -1,12 +1,14 @@
-"""Numbers of tables against sums by hand; gaps that stay gaps."""
+"""What a job is about, and the numbers of tables and curves against sums by hand; gaps stay gaps."""
 
 import numpy as np
 import pytest
 import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
 
-from report import numbers
+from report import curves, method, numbers
 from report.jobs import Job
-from report.method import OFF, ReportMethod, Variant, ann
+from report.method import OFF, ReportMethod, Variant
 from tests.report.factories import config, evidence, honest, network, result
 
 HONEST, PAPERS_WAY = Variant("residual", "honest"), Variant("residual", "paper")
@@ -52,15 +54,6 @@ def test_training_seeds_are_strata():
     assert (found.between, found.within) == (15.0, 0.0)
     # Within each policy there is nothing that varies.
     assert tuple(found.mean.interval) == tuple(found.gain.interval) == (75.0, 75.0)
-
-
-def test_apr_is_the_mean_of_ratios_and_not_the_ratio_of_means():
-    tasks = (CARTPOLE, CHEETAH)
-    one, other = honest([1000.0], [10.0], [500.0]), honest([10.0], [1.0], [9.0], sha="b", env_name=CHEETAH)
-    found = row(evidence(one, other), tasks=tasks)
-    assert found.apr.value == pytest.approx(0.7)
-    assert found.gain.value == pytest.approx(np.mean([0.49, 0.8]))
-    assert found.counted == tasks and found.printed_apr is None
 
 
 def test_intervals_of_a_row_shrink_to_the_ratio_when_episodes_share_their_luck():
@@ -109,17 +102,6 @@ def test_the_papers_way_is_a_row_of_its_own():
     assert [cell(*both, variant=variant).mean.value for variant in (PAPERS_WAY, HONEST)] == [10.0, 4.0]
 
 
-@pytest.mark.parametrize("status", ["failed", "damaged", "missing", "skipped", "cut short"])
-def test_a_gap_is_a_gap_and_no_zero(status):
-    tasks = (CARTPOLE, CHEETAH)
-    some = evidence(honest([100.0], [0.0], [50.0]), job(status, env_name=CHEETAH, alpha=[0.0, 0.4]))
-    found = row(some, tasks=tasks)
-    assert (found.cells[CHEETAH].status, found.cells[CHEETAH].reason) == (status, f"because {status}")
-    assert found.apr.value == pytest.approx(0.5), "the mean over the tasks that have numbers"
-    assert (found.counted, found.lacking) == ((CARTPOLE,), (CHEETAH,))
-    assert numbers.row(some, ann("pixels"), list(tasks)).cells[CHEETAH].status == status
-
-
 @pytest.mark.parametrize("changes, told", [({}, ""), ({"run": "pixels_seed2"}, "failed: because failed")])
 def test_a_finished_job_speaks_for_a_failed_one_of_the_same_work_alone(changes, told):
     found = cell(job("failed", alpha=[0.0, 0.4], **changes), honest([100.0], [0.0], [50.0]))
@@ -160,3 +142,136 @@ def test_gains_are_compared_together():
 def test_methods_of_jobs_that_never_ran_are_rows_too():
     methods = evidence(job("missing", neuron="dc", SNN_ts=2, alpha=[0.0, 0.5])).methods("pixels")
     assert [(one.network.label, one.carried) for one in methods] == [("DC, T=2", "no"), ("DC, T=2", "yes, α chosen")]
+
+
+# ---- what a configuration is about, however wrong it is ----
+
+
+@pytest.mark.parametrize(
+    "changes, label",
+    [
+        (dict(SNN_ts=32), "IF, T=32"),
+        (dict(neuron="dc"), "DC, T=2"),
+        (dict(neuron={"name": "mt", "rule": "mt", "coding": "rate", "n_thresholds": 6}), "MT, T=2, n=6"),
+        (
+            dict(neuron={"name": "snm", "rule": "snm", "coding": "differential"}),
+            "SNM, T=2, snm rule, differential coding",
+        ),
+        (dict(calibration={"steps": 500, "percentile": 99.9}), "IF, T=2, θ over 500 decisions, θ at 99.9 %"),
+        (dict(hybrid=True, dtype="bfloat16"), "IF, T=2, hybrid, bfloat16"),
+    ],
+)
+def test_labels(changes, label):
+    assert network(**changes).label == label
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        (dict(alpha=0), [OFF]),
+        (dict(alpha=[0.0]), [OFF]),
+        (dict(alpha=0.5, mode="carry"), [OFF, Variant("carry", "given", 0.5)]),
+        (dict(alpha="grid"), [OFF, Variant("residual", "honest")]),
+        (dict(alpha=[0.2, 0.4]), [OFF, Variant("residual", "honest")]),
+        (dict(alpha=[0.2, 0.4], select="paper"), [OFF, Variant("residual", "paper")]),
+        (dict(alpha=[0, 0.4], select="paper"), [OFF, Variant("residual", "paper")]),
+    ],
+)
+def test_what_a_job_reports(changes, expected):
+    assert [one.variant for one in method.of_config(config(**changes))] == expected
+
+
+anything = st.sampled_from(
+    [None, True, 0, -1, 2.0, 2.5, 1e300, "", "grid", "x|*", [], [None], ["a", 1], {}, {"name": None}, {"a": []}]
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(config())), anything),
+    st.dictionaries(st.sampled_from(["alpha", "mode", "select"]), anything),
+)
+def test_no_value_that_a_user_can_type_breaks_a_report(values, crpi):
+    methods = method.of_config(config() | values)
+    methods += method.of_config(config() | {"crpi": config()["crpi"] | crpi})
+    assert all(one.label and one.carried for one in methods)
+    assert sorted({*methods, method.ann("pixels"), *method.of_config(config())}, key=lambda one: one.order)
+
+
+def test_a_finished_job_is_what_was_computed_and_not_what_its_configuration_says():
+    done = result([1.0], {0.0: [1.0], 0.5: [2.0]}, alpha=[0.0, 0.5], neuron="mt", SNN_ts=4, mode="carry")
+    told = method.of_result(done)
+    assert told == method.of_config(done.config)
+    done.config = config(obs="state", alpha=0.0)
+    assert method.of_result(done) == told
+
+
+# ---- curves over α, and the one α for all tasks ----
+
+
+GRID = [0.0, 0.5, 1.0]
+
+
+def selected(task, ann, means, chosen):
+    """Honest selection: `means` on the selection episodes, other values on the report episodes."""
+    selection = {alpha: [mean - 1, mean + 1] for alpha, mean in zip(GRID, means)}
+    report = {0.0: [3.0] * 3, chosen: [4.0] * 3}
+    return result([ann] * 3, report, selection=selection, alpha=GRID, chosen=chosen, env_name=task, sha=task)
+
+
+def papers_way(episodes=1, **changes):
+    """Every α on the reported episodes, a tenth of whose number is its ratio."""
+    values = {alpha: [10 * alpha] * episodes for alpha in GRID}
+    return result([10.0] * episodes, values, alpha=GRID, select="paper", chosen=1.0, **changes)
+
+
+def of(*results):
+    return curves.of_network(evidence(*results), network(), "residual")
+
+
+def points(found, task):
+    return [(alpha, ratio.value, ratio.n) for alpha, ratio in found.tasks[task].items()]
+
+
+def test_selection_curve_relative_to_the_ann():
+    found = of(selected("cheetah_run", 10.0, [5.0, 8.0, 6.0], 0.5))
+    assert found.stream == "selection" and list(found.tasks) == ["cheetah_run"]
+    assert points(found, "cheetah_run") == [(0.0, 0.5, 2), (0.5, 0.8, 2), (1.0, 0.6, 2)]
+    assert found.tasks["cheetah_run"][0.0].interval is None, "none holds over two episodes"
+
+
+def test_reported_curves_are_preferred_where_every_task_has_one():
+    reported = papers_way(env_name="cheetah_run", sha="cheetah_run")
+    both = [selected(task, 10.0, [5.0, 8.0, 6.0], 0.5) for task in ("cheetah_run", "finger_spin")]
+    assert of(reported, both[0]).stream == "report"
+    mixed = of(reported, *both)
+    assert mixed.stream == "selection", "never both kinds in one figure"
+    assert list(mixed.tasks) == ["cheetah_run", "finger_spin"]
+
+
+def test_a_curve_is_over_episodes_that_every_alpha_of_it_played():
+    # Two episodes of every α, and a third of two of them from another sweep, which would shift just these.
+    longer = result([10.0] * 3, {0.0: [0.0, 0.0, 900.0], 0.5: [5.0, 5.0, 900.0]}, alpha=[0.0, 0.5], chosen=0.5)
+    found = of(papers_way(episodes=2), longer)
+    assert points(found, "cartpole_swingup") == [(0.0, 0.0, 2), (0.5, 0.5, 2), (1.0, 1.0, 2)]
+
+
+def test_off_and_a_chosen_alpha_are_no_curve():
+    assert of(result([10.0], {0.0: [1.0], 0.5: [2.0]}, alpha=[0.0, 0.5], chosen=0.5)).tasks == {}
+
+
+def test_one_alpha_is_the_best_mean_ratio_and_not_the_best_mean_return():
+    # In returns α=1 wins by cheetah alone; in ratios α=0.5 does.
+    both = selected("cheetah_run", 1000.0, [500.0, 600.0, 700.0], 1.0), selected("finger_spin", 10.0, [5, 9, 2], 0.5)
+    found = curves.one_alpha(of(*both))
+    ratios = np.array([[0.5, 0.6, 0.7], [0.5, 0.9, 0.2]])
+    assert found.alpha == 0.5 and found.apr == pytest.approx(ratios.mean(0).max())
+    assert found.per_task == {"cheetah_run": 1.0, "finger_spin": 0.5}
+    assert found.apr_per_task == pytest.approx(ratios.max(1).mean()) and found.apr_off == pytest.approx(0.5)
+
+
+def test_reported_ratio_needs_every_task():
+    one, other = selected("cheetah_run", 10.0, [5, 8, 6], 0.5), selected("finger_spin", 10.0, [5, 8, 9], 1.0)
+    for results, ratios in (((one,), {0.5: 0.4, 0.0: 0.3}), ((one, other), {0.5: None, 0.0: 0.3})):
+        for alpha, ratio in ratios.items():
+            found = curves.reported_ratio(evidence(*results), of(*results), alpha)
+            assert found == (ratio and pytest.approx(ratio))

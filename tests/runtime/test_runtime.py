@@ -1,19 +1,16 @@
-"""Files that are whole or absent, and devices by name."""
+"""Files that are whole or absent, or say what they aren't; devices by name."""
 
 import hashlib
 import json
-import os
-import subprocess
+import struct
 import sys
-from pathlib import Path
+import zipfile
 
 import pytest
 import torch
 
-from runtime import device, files, versions
-from runtime.errors import UserError
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from runtime import archives, device, files, versions
+from tests.processes import python
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -36,10 +33,18 @@ def test_json_refuses_what_json_cannot_say(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text()) == {"x": [1, None]}
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "mps", "", "cpu:x"])
-def test_devices_that_are_not_there_are_refused_by_name(name):
-    with pytest.raises(UserError, match=f"device={name}"):
-        device.resolve(name)
+def test_a_record_over_another_is_refused(tmp_path):
+    path = tmp_path / "x.pt"
+    torch.save({"a": torch.arange(6.0), "b": torch.ones(2, 3)}, path)
+    whole = bytearray(path.read_bytes())
+    directory = whole.index(b"PK\x01\x02")
+    with zipfile.ZipFile(path) as archive:
+        second = archive.infolist()[1]
+    # The first record's entry now points where the second lies: both would be read from the same bytes.
+    whole[directory + 42 : directory + 46] = struct.pack("<I", second.header_offset)
+    path.write_bytes(whole)
+    with pytest.raises(archives.ArchiveError, match="records overlap"):
+        archives.inspect(path)
 
 
 def test_devices():
@@ -83,14 +88,7 @@ heap = next((l for l in open("/proc/self/maps") if l.rstrip().endswith("[heap]")
 low, high = (int(x, 16) for x in heap.split()[0].split("-"))
 print(not low <= address < high)
 """
-    out = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"SNN_KEEP_LARGE_BLOCKS": switch, "PYTHONPATH": "."},
-    )
-    assert out.stdout.strip() == str(mapped)
+    assert python("-c", code, SNN_KEEP_LARGE_BLOCKS=switch).stdout.strip() == str(mapped)
 
 
 @pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("active", "ACTIVE")])
@@ -106,8 +104,5 @@ wait_asleep()
 import torch
 torch.ones(8).sum()
 """
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
-    environment |= {"OMP_DISPLAY_ENV": "true"} | ({} if given is None else {"OMP_WAIT_POLICY": given})
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr
+    said = python("-c", program, OMP_DISPLAY_ENV="true", OMP_WAIT_POLICY=given).stderr
+    assert f"OMP_WAIT_POLICY = '{policy}'" in said

@@ -1,33 +1,14 @@
-"""An environment's result is its own: whatever the batch, the chunks and the neighbours."""
+"""An environment's result is its own, whatever the batch, the chunks and the neighbours; and what can be seen of it."""
 
-import numpy as np
 import pytest
 import torch
 
-import snn
-from snn import simulate
-from snn.cpu import events
 from snn.device import batch_bytes
-from snn.recurrence import by_torch
-from tests.snn.helpers import DECISIONS, PAIRS, case, inputs, mlp, same_activity
+from snn.layout import flatten
+from tests.snn.helpers import PAIRS, ROWS, case, same_activity
 
 CASE, FLAT = case(), case(conv=False)
 X = CASE.x
-
-
-@pytest.mark.parametrize(("rule", "coding"), PAIRS)
-def test_alpha_and_reset_per_environment_equal_separate_runs(rule, coding):
-    alphas = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0])
-    ends = [1, 2, 3, 0, 2]  # each environment's episode ends after another decision
-    together = CASE.convert(rule, coding, 6, alphas)
-    alone = [CASE.convert(rule, coding, 6, float(alpha)) for alpha in alphas.double()]
-    for k in range(DECISIONS):
-        y = together(X[k])
-        for row, one in enumerate(alone):
-            torch.testing.assert_close(one(X[k, row : row + 1])[0], y[row], rtol=0, atol=1e-9)
-            if ends[row] == k:
-                one.reset()
-        together.reset(torch.tensor([end == k for end in ends]))
 
 
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
@@ -42,27 +23,6 @@ def test_small_chunks_change_nothing(rule, coding):
         for step in X:
             torch.testing.assert_close(cut(step), whole(step), rtol=0, atol=1e-9)
         same_activity(cut, whole)
-
-
-def test_fixed_chunk_makes_a_slot_independent_of_the_rest():
-    """Bit-identical in float32 for any company, as long as chunk, slot and threads stay the same."""
-    module = mlp(20, 300, 300, 4, dtype=torch.float32)
-    x = inputs(DECISIONS, 11, 20, seed=5, dtype=torch.float32)
-    thresholds = snn.calibrate(module, [*x])
-
-    def run(slots, noise):
-        spiking = snn.convert(module, thresholds, "mt", "differential", 8, crpi=snn.CRPI(0.5), chunk_rows=4)
-        spiking.reset(np.ones(11, dtype=bool))
-        out = []
-        for step in x:
-            step = step.clone()
-            step[[i for i in range(11) if i != 6]] += noise
-            out.append(dict(zip(slots, spiking(step[slots], slots=slots), strict=True))[6])
-        return torch.stack(out)
-
-    alone = run([6], 0.0)
-    for slots, noise in (([6, 0, 10], 0.0), (list(range(11)), 0.0), (list(range(11)), 1e3), ([7, 6, 5, 4], 3.0)):
-        assert torch.equal(run(slots, noise), alone)
 
 
 def test_slots_left_out_keep_their_state():
@@ -99,15 +59,40 @@ def test_state_can_be_taken_and_put_back(mode):
     assert torch.equal(first[0], spiking(X[1])) and torch.equal(first[1], spiking(X[2]))
 
 
-@pytest.mark.parametrize("mode", ["residual", "shuffled"])
+# ---- residuals, and a trace of some environments ----
+
+
+@pytest.mark.parametrize("mode", ["residual", "carry"])
 @pytest.mark.parametrize(("rule", "coding"), PAIRS)
-def test_whole_network_by_torch_operations(rule, coding, mode, monkeypatch):
-    """What runs on other devices, run here: the same bits as the compiled way, over chunks of rows and steps."""
-    compiled, plain = (CASE.convert(rule, coding, 7, 0.6, mode=mode, max_batch_bytes=12_000) for _ in range(2))
-    compiled.record(), plain.record()
-    expected = [compiled(step) for step in X]
-    monkeypatch.setattr(events, "prepared", lambda *_: None)
-    monkeypatch.setattr(simulate, "advance", by_torch)
-    for step, y in zip(X, expected, strict=True):
-        assert torch.equal(plain(step), y)
-    same_activity(compiled, plain)
+def test_residuals_are_those_of_the_traced_decision(rule, coding, mode):
+    spiking = CASE.convert(rule, coding, 6, 0.7, mode=mode)
+    assert spiking.residuals() == []
+    for step in CASE.x:
+        seen = spiking.trace(step)
+        spiking(step)
+        for index, (residual, layer) in enumerate(zip(spiking.residuals(), seen.layers, strict=True)):
+            theta, end, sent = CASE.theta(index, layer.v0), layer.membranes[-1], 6 * layer.decoded
+            base = spiking.neuron.rule.v_base * theta
+            expected = end - base if mode == "carry" else torch.maximum(end - layer.v0, -sent)
+            expected = torch.where(theta > 0, expected / theta, torch.zeros_like(expected))
+            torch.testing.assert_close(residual, flatten(expected))
+    spiking.reset(torch.tensor([True, False, False, False, True]))
+    for residual in spiking.residuals():
+        # Dead units rest at 0, whatever the mode.
+        assert (residual[[0, 4]] == 0).all() and residual.shape[0] == ROWS
+
+
+def test_a_trace_of_some_environments_is_that_of_all():
+    spiking = CASE.convert("snm", "rate", 6, torch.tensor([0.0, 0.3, 1.0, 0.5, 0.9]), mode="shuffled")
+    for step in CASE.x:
+        whole, part = spiking.trace(step), spiking.trace(step[[3, 1]], [3, 1])
+        torch.testing.assert_close(part.output, whole.output[[3, 1]])
+        torch.testing.assert_close(part.layers[0].v0, whole.layers[0].v0[[3, 1]])
+        spiking(step)
+
+
+def test_a_trace_of_an_environment_not_yet_known_leaves_the_others_their_residuals():
+    spiking = CASE.convert("if", "rate", 6, 1.0)
+    spiking(CASE.x[0])
+    alone, beside = spiking.trace(CASE.x[1, :2], [0, 1]), spiking.trace(CASE.x[1, :3], [0, 1, 7])
+    torch.testing.assert_close(beside.layers[0].v0[:2], alone.layers[0].v0)

@@ -65,20 +65,20 @@ def test_percentile_thresholds():
     assert torch.equal(snn.calibrate(module, [x], percentile=100)[0], top)
 
 
-@pytest.mark.parametrize("percentile", [50.0, 99.0, 99.9])
-def test_a_percentile_is_never_above_the_maximum(percentile):
-    """The estimate is the middle of a bin; these values lie at a bin's lower end, where the middle is above them."""
-    assert snn.calibrate(sum_of(1.0, 2.0, 4.0), [torch.ones(100, 1)], percentile=percentile)[0].tolist() == [
-        1.0,
-        2.0,
-        4.0,
-    ]
+RARE = torch.full((10_000, 1), -1.0)
+RARE[17] = 3.0
 
 
-def test_rarely_firing_unit_keeps_its_maximum():
-    x = torch.full((10_000, 1), -1.0)
-    x[17] = 3.0
-    assert snn.calibrate(sum_of(1.0), [x], percentile=99.9)[0].tolist() == [3.0]
+@pytest.mark.parametrize(
+    "slopes, x, percentile, thresholds",
+    [
+        # The estimate is the middle of a bin; these values lie at a bin's lower end, where the middle is above them.
+        *(((1.0, 2.0, 4.0), torch.ones(100, 1), percentile, [1.0, 2.0, 4.0]) for percentile in (50.0, 99.0, 99.9)),
+        ((1.0,), RARE, 99.9, [3.0]),  # a unit that hardly ever fires keeps its maximum
+    ],
+)
+def test_a_percentile_is_never_above_the_maximum_nor_zero(slopes, x, percentile, thresholds):
+    assert snn.calibrate(sum_of(*slopes), [x], percentile=percentile)[0].tolist() == thresholds
 
 
 def test_a_module_that_changes_its_input_in_place_gets_a_copy_of_it():

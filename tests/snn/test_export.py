@@ -1,9 +1,6 @@
 """A network written in NIR decides as the network itself: read back and played by a plain interpreter in float64."""
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +9,12 @@ import torch
 import snn
 from examples import nir_simulators
 from snn import export
+from tests.processes import ROOT, python
 from tests.snn import oracle
 from tests.snn.helpers import batch, converted, inputs, mlp
 from tests.snn.zoo import Net
 
 nir = pytest.importorskip("nir")
-ROOT = Path(__file__).resolve().parents[2]
 SIMULATORS = "tests/snn/simulators.txt"
 
 
@@ -205,10 +202,8 @@ def test_mistakes_are_one_line_each(tmp_path, capsys, monkeypatch):
 
 
 def test_the_command(tmp_path):
-    words = [sys.executable, "-m", "snn.export", str(network(tmp_path)), "--nir", "out.nir"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = python("-m", "snn.export", network(tmp_path), "--nir", "out.nir", cwd=tmp_path)
+    assert done.stderr == ""
     assert done.stdout == f"written: {tmp_path / 'out.nir'} (1 layers of IF neurons, T=32, alpha=0.0)\n"
     assert len(nir.read(tmp_path / "out.nir").nodes) == 5
 

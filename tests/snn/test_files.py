@@ -10,9 +10,10 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 import snn
+from tests.hostile.networks import opened, whole_module, written
 from tests.snn.helpers import inputs, mlp
-from tests.snn.hostile_networks import opened, whole_module, written
 from tests.snn.zoo import Net
+from tests.snn.zoo import mlp as plain
 
 
 @pytest.mark.parametrize("dtype", [None, "float64", "bfloat16"])
@@ -142,3 +143,40 @@ def test_other_files_are_told_from_damaged_ones(saved):
     saved.write_bytes(written(description, tensors, format="other"))
     with pytest.raises(snn.ConversionError, match="another kind of file; a converted network is what snn.save"):
         snn.load(saved)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        Net(lambda m, x: m.head((x / 255.0 - 0.5).flatten(1)), head=plain(72, 4, 2)),  # buffers without a dimension
+        nn.Sequential(
+            nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding="valid", dilation=(1, 2), groups=2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(32, 3),
+        ),
+        nn.Sequential(
+            nn.Conv2d(2, 4, 3, padding="same", bias=False),
+            nn.ReLU(),
+            nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False, divisor_override=5),
+            nn.Flatten(),
+            nn.Linear(64, 3),
+        ),
+        nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(72, 5, bias=False),
+            nn.ReLU(),
+            nn.Linear(5, 5),
+            nn.LayerNorm(5, elementwise_affine=False),
+            nn.Tanh(),
+            nn.Linear(5, 4),
+            nn.ReLU(),
+            nn.Linear(4, 2),
+        ),
+    ],
+)
+def test_nothing_that_converts_is_refused(tmp_path, module):
+    x = torch.rand(3, 2, 6, 6)
+    spiking = snn.convert(module, snn.calibrate(module, [x], hybrid=True), timesteps=3, hybrid=True)
+    snn.save(spiking, tmp_path / "network.pt")
+    assert torch.equal(snn.load(tmp_path / "network.pt")(x), spiking(x))

@@ -1,22 +1,24 @@
-"""The compiled recurrence equals the pure functions bit for bit, over blocks of steps and for any block of units."""
+"""The compiled recurrence and event-driven layers equal pure functions and dense arithmetic, bit for bit; and where
+compiled code is kept."""
 
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snn import carry, neuron
-from snn.cpu import kernels
+from snn.cpu import events, kernels
 from snn.cpu.events import Events
+from snn.graph.operations import Op
+from snn.layout import flatten, unflatten
 from snn.recurrence import Block, by_kernel, by_torch
+from snn.synapse import Synapse
+from tests.processes import python
 from tests.snn.helpers import PAIRS
-
-ROOT = Path(kernels.__file__).resolve().parents[2]
 
 
 def _blocks(which, seed, dtype=torch.float64, **shape):
@@ -136,38 +138,25 @@ def test_compiled_equals_torch(rule, coding, dtype, n, mode, seed, events, quiet
         assert torch.equal(a.state[:, a.active], b.state[:, a.active])
 
 
-@pytest.mark.parametrize(("rule", "coding"), PAIRS)
-def test_compiled_equals_torch_in_bfloat16(rule, coding):
-    """Narrow currents in, spikes as multiples of theta out."""
-    which = neuron.make(rule, coding, 4)
-    blocks = _blocks(which, 3, torch.float32, rows=2)
-    for block in blocks:
-        block.current = block.current.bfloat16()
-        block.out = block.current
-    a, b = _play(which, blocks)
-    assert torch.equal(a.out, b.out)
-    multiples = set(a.out.abs().unique().tolist())
-    assert multiples <= {0, 1, 0.5, 0.25, 0.125} and len(multiples) > 1
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_threads_change_nothing(threads, monkeypatch):
+@pytest.fixture(params=[1, 2, 3])
+def threads(request, monkeypatch):
+    """So many threads, however little there is to divide."""
     monkeypatch.setattr(kernels, "_MIN_WORK", 1)
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        which = neuron.make("mt", "rate", 4)
-        a, b = _play(which, _blocks(which, 0, units=2000, steps=6))
-        assert torch.equal(a.out, b.out)
-    finally:
-        torch.set_num_threads(before)
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_threads_change_nothing(threads):
+    which = neuron.make("mt", "rate", 4)
+    a, b = _play(which, _blocks(which, 0, units=2000, steps=6))
+    assert torch.equal(a.out, b.out)
 
 
 def printed(program, cache):
     """What a program prints in a process of its own, whose compiled code is kept in `cache`."""
-    environment = {"NUMBA_CACHE_DIR": str(cache), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    return ran.stdout.strip()
+    return python("-c", program, NUMBA_CACHE_DIR=str(cache)).stdout.strip()
 
 
 def test_a_changed_rule_is_compiled_anew(tmp_path):
@@ -202,3 +191,148 @@ kernel = kernels.compiled(neuron.make("mt", "rate", 4), (rule.initial, rule.keep
 print(sum(kernel.stats.cache_hits.values()))
 """
     assert [printed(program, tmp_path) for _ in range(2)] == ["0", "1"]
+
+
+# ---- layers driven by events ----
+
+
+CPU = torch.device("cpu")
+PLAIN = {"stride": [1, 1], "padding": [1, 1], "dilation": [1, 1], "groups": 1}
+
+
+def _convolution(weight, **args):
+    return Op("conv2d", "c", PLAIN | args, {"weight": weight})
+
+
+def _events(dense: torch.Tensor) -> Events:
+    """Spikes [S, R, U] as events, by plain numpy."""
+    found = Events.room(
+        torch.full_like(dense, torch.nan), torch.ones(dense.shape[1], dtype=torch.bool)
+    )  # what isn't a spike must not be read
+    found.units[:] = 65535
+    for step, row, block in np.ndindex(found.fired.shape):
+        part = dense[step, row, block * kernels.BLOCK : (block + 1) * kernels.BLOCK].numpy()
+        places = np.flatnonzero(part)
+        lo, n = block * kernels.BLOCK, len(places)
+        found.fired[step, row, block] = n
+        found.units[step, row, lo : lo + n] = places
+        found.values[step, row, lo : lo + n] = torch.from_numpy(part[places])
+    return found
+
+
+def _spikes(rng, share, steps, rows, units, dtype):
+    levels = rng.choice([-1.5, -0.5, 0.25, 1.0], (steps, rows, units))
+    return torch.from_numpy(np.where(rng.random((steps, rows, units)) < share, levels, 0)).to(dtype)
+
+
+pair = lambda lo, hi: st.tuples(st.integers(lo, hi), st.integers(lo, hi))  # noqa: E731
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    channels=st.sampled_from([1, 3, 8, 31]),
+    out_channels=st.sampled_from([1, 5, 16]),
+    size=pair(1, 9),
+    kernel=pair(1, 5),
+    stride=pair(1, 4),
+    padding=pair(0, 3),
+    share=st.sampled_from([0.0, 0.02, 0.3, 1.0]),
+    steps=st.integers(1, 3),
+    rows=st.integers(1, 4),
+)
+def test_a_convolution_equals_the_dense_one(
+    seed, channels, out_channels, size, kernel, stride, padding, share, steps, rows
+):
+    if any(s + 2 * p < k for s, p, k in zip(size, padding, kernel, strict=True)):
+        return  # the kernel doesn't fit
+    rng = np.random.default_rng(seed)
+    weight = torch.from_numpy(rng.normal(size=(out_channels, channels, *kernel)))
+    spikes = _spikes(rng, share, steps, rows, channels * size[0] * size[1], torch.float64)
+    images = unflatten(spikes.flatten(0, 1), (channels, *size))
+    expected = F.conv2d(images, weight, stride=stride, padding=padding)
+    op = _convolution(weight, stride=list(stride), padding=list(padding))
+    found = events.prepared(op, op.weight, CPU, (channels, *size), tuple(expected.shape[1:]))(_events(spikes))
+    torch.testing.assert_close(found.flatten(0, 1), flatten(expected), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5])
+def test_a_linear_layer_equals_the_dense_one(share, dtype):
+    rng = np.random.default_rng(5)
+    weight = torch.from_numpy(rng.normal(size=(7, 600))).to(dtype)
+    spikes = _spikes(rng, share, 3, 2, 600, dtype)
+    layer = events.prepared(Op("linear", "l", {}, {"weight": weight}), weight, CPU, (6, 10, 10), (7,))
+    torch.testing.assert_close(
+        layer(_events(spikes)), spikes @ weight.T, rtol=0, atol=1e-4 if dtype == torch.float32 else 1e-12
+    )
+
+
+def test_rows_and_threads_change_no_bit_of_events(threads):
+    rng = np.random.default_rng(3)
+    weight = torch.from_numpy(rng.normal(size=(32, 32, 3, 3)).astype(np.float32))
+    layer = events.prepared(_convolution(weight, padding=[0, 0]), weight, CPU, (32, 12, 12), (32, 10, 10))
+    spikes = _spikes(rng, 0.1, 4, 6, 32 * 12 * 12, torch.float32)
+    alone = torch.cat([layer(_events(spikes[:, row : row + 1].contiguous())) for row in range(6)], 1)
+    assert torch.equal(layer(_events(spikes)), alone)
+
+
+W, GROUPED = torch.randn(4, 4, 3, 3), torch.randn(4, 2, 3, 3)
+FLAT, LINEAR = Op("flatten", "f", {"start": 1}), Op("linear", "l", {}, {"weight": torch.randn(3, 4 * 8 * 8)})
+POOL = {"kernel_size": [2, 2], "stride": [2, 2], "padding": [0, 0], "ceil_mode": False, "count_include_pad": True}
+
+
+@pytest.mark.parametrize(
+    ("eventful", "ops", "options"),
+    [
+        (True, [_convolution(W)], {}),
+        (True, [_convolution(W, stride=[2, 2])], {}),
+        (True, [FLAT, LINEAR], {}),
+        # The input is no spike train; bfloat16 is dense; a small layer's weights serve a whole batch.
+        (False, [_convolution(W)], {"analog": True}),
+        (False, [_convolution(W)], {"dtype": torch.bfloat16}),
+        (False, [LINEAR], {"in_shape": (256,)}),
+        # What only dense arithmetic knows.
+        (False, [_convolution(GROUPED, groups=2)], {}),
+        (False, [_convolution(W, dilation=[2, 2])], {}),
+        (False, [_convolution(W, padding="same")], {}),
+        (False, [Op("avg_pool2d", "p", POOL | {"divisor_override": None}), _convolution(W)], {}),
+    ],
+)
+def test_what_is_computed_by_events(eventful, ops, options):
+    options = {"in_shape": (4, 8, 8), "dtype": torch.float32} | options
+    assert (Synapse(ops, torch.zeros(1, *options.pop("in_shape")), **options).of_events is not None) == eventful
+
+
+# ---- where numba may write nowhere, or only to a full disk ----
+
+
+PROGRAM = """
+import numba.core.caching as caching, sys
+if {nowhere}:  # as in a container whose user owns neither the installation nor a home
+    caching.CacheImpl._locator_classes = []
+import torch, snn
+network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
+spiking = snn.convert(network, [torch.ones(3)], timesteps=4)
+print(spiking(torch.ones(1, 2)).shape)
+"""
+
+
+@pytest.mark.parametrize("nowhere", [True, False])
+def test_without_room_for_a_cache_there_is_a_line_and_the_kernels_work(tmp_path, nowhere):
+    folder = tmp_path / "full"
+    folder.mkdir()
+    if (
+        not nowhere
+        and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", folder], capture_output=True).returncode
+    ):
+        pytest.skip("this process may not mount a tmpfs")
+    try:
+        done = python("-c", PROGRAM.format(nowhere=nowhere), NUMBA_CACHE_DIR=str(folder))
+    finally:
+        if not nowhere:
+            subprocess.run(["umount", "-l", folder], check=True)
+    assert "torch.Size([1, 1])" in done.stdout
+    [line] = done.stderr.splitlines()
+    assert line.startswith("numba: compiled code can't be kept (") and "NUMBA_CACHE_DIR=" in line
+    assert ("no locator available" if nowhere else f"{folder}") in line

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import snn
+from tests.refusals import refused
 from tests.snn.helpers import inputs, mlp
 
 X, CARRIED = inputs(5, 4, dtype=torch.float32), snn.CRPI(0.5)
@@ -281,9 +282,8 @@ def _spoilt():
 @pytest.mark.parametrize("case", MISTAKES)
 def test_mistakes_are_one_line_each(case):
     do, message = MISTAKES[case]
-    with pytest.raises(snn.ConversionError, match=message) as error:
+    with refused(message, snn.ConversionError):
         do()
-    assert "\n" not in str(error.value)
 
 
 def test_what_people_write_is_taken():

@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn.utils import prune
 
 import snn
+from tests.refusals import refused
 from tests.snn.helpers import inputs, mlp
-from tests.snn.zoo import Net, drq_actor, trained
+from tests.snn.zoo import Net, trained
 
 
 def _close(module, x, timesteps=256, tolerance=0.05, **options):
@@ -22,16 +23,6 @@ def _close(module, x, timesteps=256, tolerance=0.05, **options):
     error = (spiking(x) - expected).abs().max()
     assert error < tolerance * expected.abs().max(), error
     return spiking
-
-
-def test_the_papers_policy_converts_from_bytes():
-    torch.manual_seed(0)
-    x = torch.randint(0, 256, (1, 9, 84, 84), dtype=torch.uint8)
-    spiking = _close(drq_actor(), x, 8, 0.5)
-    names = ["encoder.0", "encoder.2", "encoder.4", "encoder.6", "trunk.0", "policy.0", "policy.2"]
-    assert [layer.name for layer in spiking.layers] == names
-    assert [layer.kind for layer in spiking.layers] == ["conv2d"] * 4 + ["linear"] * 3
-    assert [tuple(layer.theta.shape) for layer in spiking.layers] == [(32,)] * 4 + [(50,), (1024,), (1024,)]
 
 
 def _parts(**extra):
@@ -207,9 +198,8 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused_by_name_with_the_reason(case):
     forward, extra, message = REFUSED[case]
-    with pytest.raises(snn.ConversionError, match=message) as error:
+    with refused(message, snn.ConversionError):
         snn.convert(Net(forward, **_parts(**extra)), [])
-    assert "\n" not in str(error.value)
 
 
 def test_what_else_is_taken_behind_a_layer_stays_as_it_is():
@@ -245,36 +235,31 @@ def test_hooks_and_weights_that_are_computed_are_refused_not_dropped():
     pruned = mlp(6, 4, 2)
     prune.l1_unstructured(pruned[0], "weight", 0.5)
     for module, reason in ((hooked, "forward hooks"), (normed, "remove_weight_norm"), (pruned, "prune.remove")):
-        with pytest.raises(snn.ConversionError, match=reason) as error:
+        with refused(reason, snn.ConversionError):
             snn.convert(module, [torch.ones(4)])
-        assert "\n" not in str(error.value)
 
 
-def test_layernorm_tanh_trunk_as_a_hybrid():
+@pytest.mark.parametrize("coding", ["rate", "differential"])
+def test_layernorm_tanh_trunk_as_a_hybrid(coding):
     """Rate -> decoded mean -> LayerNorm/Tanh -> constant current: equal to the two halves run on their own."""
     torch.manual_seed(5)
     front = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 10)).double()
     middle = nn.Sequential(nn.LayerNorm(10), nn.Tanh()).double()
     back = nn.Sequential(nn.Linear(10, 30), nn.ReLU(), nn.Linear(30, 3)).double()
     nn.init.uniform_(middle[0].weight), nn.init.uniform_(middle[0].bias)
-    module = nn.Sequential(front, middle, back)
-    x = inputs(3, 5, 2, 6, 6)
-    with pytest.raises(snn.ConversionError, match="LayerNorm '1.0'"):
-        snn.calibrate(module, [*x])
-    thresholds = snn.calibrate(module, [*x], hybrid=True)
-    for coding in ("rate", "differential"):
-        whole = snn.convert(module, thresholds, "mt", coding, 6, crpi=snn.CRPI(0.5), hybrid=True)
-        first = snn.convert(front, thresholds[:1], "mt", coding, 6, crpi=snn.CRPI(0.5))
-        second = snn.convert(back, thresholds[1:], "mt", coding, 6, crpi=snn.CRPI(0.5))
-        for step in x:
-            seen = whole.trace(step)
-            with torch.no_grad():
-                expected = second(middle(first(step)))
-            torch.testing.assert_close(whole(step), expected, rtol=0, atol=1e-9)
-            torch.testing.assert_close(seen.output, expected, rtol=0, atol=1e-9)
-    _close(module, x[0], hybrid=True)
-    final = nn.Sequential(back, nn.Tanh())
-    _close(final, inputs(8, 10), hybrid=True)
+    module, x = nn.Sequential(front, middle, back), inputs(3, 5, 2, 6, 6)
+    thresholds, options = snn.calibrate(module, [*x], hybrid=True), {"timesteps": 6, "crpi": snn.CRPI(0.5)}
+    whole = snn.convert(module, thresholds, "mt", coding, **options, hybrid=True)
+    first, second = (
+        snn.convert(half, own, "mt", coding, **options)
+        for half, own in ((front, thresholds[:1]), (back, thresholds[1:]))
+    )
+    for step in x:
+        seen = whole.trace(step)
+        with torch.no_grad():
+            expected = second(middle(first(step)))
+        torch.testing.assert_close(whole(step), expected, rtol=0, atol=1e-9)
+        torch.testing.assert_close(seen.output, expected, rtol=0, atol=1e-9)
 
 
 def test_source_and_network_share_nothing():

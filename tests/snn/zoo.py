@@ -19,8 +19,6 @@ from torch.utils import _pytree as pytree
 
 import snn
 
-ZOO: dict[str, Entry] = {}
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -38,12 +36,10 @@ class Entry:
         return "refused" if self.reason else converts
 
 
-def entry(name: str, *shape: int, reason: str | None = None, images: bool = False, **options):
-    def add(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
-        ZOO[name] = Entry(make, shape, reason, images, options)
-        return make
-
-    return add
+def entry(
+    shape: tuple[int, ...], make: Callable[[], nn.Module], reason: str | None = None, images: bool = False, **options
+) -> Entry:
+    return Entry(make, shape, reason, images, options)
 
 
 class Net(nn.Module):
@@ -91,70 +87,6 @@ def trained(module: nn.Module) -> nn.Module:
     return module
 
 
-# --- stable-baselines3 ------------------------------------------------------------------------------------------------
-entry("sb3 TD3 / DDPG actor", 17)(lambda: nn.Sequential(*mlp(17, 400, 300, 6), nn.Tanh()))
-entry("sb3 SAC actor: mean", 17)(
-    lambda: Net(lambda m, x: m.mu(m.latent_pi(x)), latent_pi=mlp(17, 256, 256, end=True), mu=nn.Linear(256, 6))
-)
-entry("sb3 SAC actor: mean and clamped log_std", 17)(
-    lambda: Net(
-        lambda m, x: (lambda h: (m.mu(h), torch.clamp(m.log_std(h), -20, 2)))(m.latent_pi(x)),
-        latent_pi=mlp(17, 256, 256, end=True),
-        mu=nn.Linear(256, 6),
-        log_std=nn.Linear(256, 6),
-    )
-)
-entry("sb3 DQN on vectors", 8)(lambda: mlp(8, 64, 64, 4))
-entry("sb3 PPO with ReLU: policy and value", 8)(
-    lambda: Net(lambda m, x: {"pi": m.pi(x), "v": m.vf(x)}, pi=mlp(8, 64, 64, 2), vf=mlp(8, 64, 64, 1))
-)
-entry("sb3 NatureCNN, DQN", 4, 36, 36, images=True)(
-    lambda: Net(
-        lambda m, x: m.q(m.linear(m.cnn(x / 255.0))),
-        cnn=nn.Sequential(*nature()),
-        linear=nn.Sequential(nn.Linear(64, 512), nn.ReLU()),
-        q=nn.Linear(512, 6),
-    )
-)
-entry("sb3 PPO with Tanh", 8, reason="no ReLU|Tanh '.*hybrid=True")(
-    lambda: nn.Sequential(nn.Linear(8, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 2))
-)
-entry("sb3 combined extractor", 8, reason="dict.*wrap")(lambda: Net(lambda m, x: m.net(x["state"]), net=mlp(8, 64, 2)))
-
-# --- CleanRL ----------------------------------------------------------------------------------------------------------
-entry("CleanRL TD3 actor", 17)(
-    lambda: Net(
-        lambda m, x: torch.tanh(m.fc_mu(F.relu(m.fc2(F.relu(m.fc1(x)))))) * m.action_scale + m.action_bias,
-        fc1=nn.Linear(17, 256),
-        fc2=nn.Linear(256, 256),
-        fc_mu=nn.Linear(256, 6),
-        action_scale=torch.full((1, 6), 2.0),
-        action_bias=torch.full((1, 6), 0.5),
-    )
-)
-entry("CleanRL SAC actor", 17)(
-    lambda: Net(
-        lambda m, x: (lambda h: (m.mean(h), -5 + 0.5 * 7 * (torch.tanh(m.logstd(h)) + 1)))(
-            F.relu(m.fc2(F.relu(m.fc1(x))))
-        ),
-        fc1=nn.Linear(17, 256),
-        fc2=nn.Linear(256, 256),
-        mean=nn.Linear(256, 6),
-        logstd=nn.Linear(256, 6),
-    )
-)
-entry("CleanRL SAC actor, mean alone", 17, output=0)(ZOO["CleanRL SAC actor"].make)
-entry("CleanRL DQN", 4)(lambda: mlp(4, 120, 84, 2))
-entry("CleanRL PPO-Atari", 4, 36, 36, images=True)(
-    lambda: Net(
-        lambda m, x: (lambda h: (m.actor(h), m.critic(h)))(m.network(x / 255.0)),
-        network=nn.Sequential(*nature(), nn.Linear(64, 512), nn.ReLU()),
-        actor=nn.Linear(512, 6),
-        critic=nn.Linear(512, 1),
-    )
-)
-
-
 def impala_block(channels: int) -> nn.Module:
     """IMPALA's residual block; in CleanRL's PPG a max-pool stands between blocks, here a stride or an average pool."""
     return Net(
@@ -175,14 +107,6 @@ def impala(down: nn.Module) -> nn.Module:
     )
 
 
-entry("IMPALA blocks with average pooling", 3, 12, 12, images=True)(lambda: impala(nn.AvgPool2d(2)))
-entry("IMPALA blocks with a strided convolution", 3, 12, 12, images=True)(lambda: impala(nn.Conv2d(8, 8, 3, 2, 1)))
-entry("IMPALA blocks with max-pooling", 3, 12, 12, images=True, reason="MaxPool2d 'down'.*largest")(
-    lambda: impala(nn.MaxPool2d(2))
-)
-
-
-# --- encoders of visual control ---------------------------------------------------------------------------------------
 def drq_encoder(first: int = 9) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(first, 32, 3, 2),
@@ -210,88 +134,6 @@ def drq_actor(*behind: nn.Module) -> nn.Module:
     return drq(nn.Sequential(nn.Linear(39200, 50), *(behind or [nn.ReLU()])), hidden=1024)
 
 
-entry("DrQ-v2 actor, ReLU trunk, tanh", 9, 20, 20, images=True)(
-    lambda: nn.Sequential(drq(nn.Sequential(nn.Linear(288, 50), nn.ReLU())), nn.Tanh())
-)
-entry("DrQ-v2 actor, LayerNorm-Tanh trunk (hybrid)", 9, 20, 20, images=True, hybrid=True)(
-    lambda: drq(nn.Sequential(nn.Linear(288, 50), nn.LayerNorm(50), nn.Tanh()))
-)
-entry("DrQ-v2 actor, LayerNorm-Tanh trunk", 9, 20, 20, images=True, reason="LayerNorm '.*hybrid=True")(
-    ZOO["DrQ-v2 actor, LayerNorm-Tanh trunk (hybrid)"].make
-)
-entry("SAC-AE encoder, ReLU output", 9, 20, 20, images=True)(
-    lambda: Net(
-        lambda m, x: m.fc(m.convs(x / 255.0).view(x.size(0), -1)),
-        convs=nn.Sequential(*list(drq_encoder())),
-        fc=nn.Linear(288, 50),
-    )
-)
-entry("SAC-AE encoder, LayerNorm and tanh (hybrid)", 9, 20, 20, images=True, hybrid=True)(
-    lambda: Net(
-        lambda m, x: torch.tanh(m.ln(m.fc(m.convs(x / 255.0).view(x.size(0), -1)))),
-        convs=drq_encoder(),
-        fc=nn.Linear(288, 50),
-        ln=nn.LayerNorm(50),
-    )
-)
-entry("SAC-AE decoder: transposed convolutions", 50)(
-    lambda: Net(
-        lambda m, x: m.out(m.deconvs(F.relu(m.fc(x)).view(-1, 8, 5, 5))),
-        fc=nn.Linear(50, 200),
-        deconvs=nn.Sequential(nn.ConvTranspose2d(8, 8, 3), nn.ReLU(), nn.ConvTranspose2d(8, 8, 3), nn.ReLU()),
-        out=nn.ConvTranspose2d(8, 3, 3, stride=2, output_padding=1),
-    )
-)
-entry("TD-MPC-like dynamics, Linear-LayerNorm-ReLU (hybrid)", 24, hybrid=True)(
-    lambda: nn.Sequential(
-        nn.Linear(24, 128),
-        nn.LayerNorm(128),
-        nn.ReLU(),
-        nn.Linear(128, 128),
-        nn.LayerNorm(128),
-        nn.ReLU(),
-        nn.Linear(128, 24),
-    )
-)
-entry("TD-MPC2: LayerNorm and Mish", 24, reason="Mish|LayerNorm", hybrid=True)(
-    lambda: nn.Sequential(nn.Linear(24, 128), nn.LayerNorm(128), nn.Mish(), nn.Linear(128, 24))
-)
-entry("observation clamped, scaled and permuted", 12, 12, 3)(
-    lambda: Net(
-        lambda m, x: m.head(m.convs((x.clamp(-2, 2) * 0.5).permute(0, 3, 1, 2)).mean((2, 3))),
-        convs=nn.Sequential(*convs(3, 16, 16)),
-        head=nn.Linear(16, 4),
-    )
-)
-
-# --- classifiers and other structures ---------------------------------------------------------------------------------
-entry("VGG with average pooling and BatchNorm", 3, 16, 16)(
-    lambda: trained(
-        nn.Sequential(
-            nn.Conv2d(3, 16, 3, padding=1),
-            nn.BatchNorm2d(16),
-            nn.ReLU(),
-            nn.Conv2d(16, 16, 3, padding=1),
-            nn.BatchNorm2d(16),
-            nn.ReLU(),
-            nn.AvgPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.BatchNorm2d(32),
-            nn.ReLU(),
-            nn.AvgPool2d(2),
-            nn.Flatten(),
-            nn.Linear(512, 64),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-            nn.Linear(64, 10),
-        )
-    )
-)
-entry("VGG with max-pooling", 3, 16, 16, reason="MaxPool2d '2'.*AvgPool2d")(
-    lambda: nn.Sequential(*convs(3, 16), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1024, 10))
-)
-
-
 class BasicBlock(nn.Module):
     """ResNet's, whose ReLU module is used twice."""
 
@@ -312,223 +154,430 @@ class BasicBlock(nn.Module):
         return self.relu(out)
 
 
-entry("ResNet of basic blocks, adaptive pooling", 3, 12, 12)(
-    lambda: trained(
-        nn.Sequential(
-            *convs(3, 8),
-            BasicBlock(8, 8),
-            BasicBlock(8, 16, 2),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(16, 10),
-        )
-    )
-)
-entry("MLP with skip connections", 12)(
-    lambda: Net(
-        lambda m, x: m.c((lambda h: h + F.relu(m.b(h)))(F.relu(m.a(x)))),
-        a=nn.Linear(12, 64),
-        b=nn.Linear(64, 64),
-        c=nn.Linear(64, 3),
-    )
-)
-entry("DenseNet-like MLP: concatenated layers and input", 12)(
-    lambda: Net(
-        lambda m, x: m.c(torch.cat([x, F.relu(m.a(x)), F.relu(m.b(torch.cat([x, F.relu(m.a(x))], 1)))], 1)),
-        a=nn.Linear(12, 32),
-        b=nn.Linear(44, 32),
-        c=nn.Linear(76, 3),
-    )
-)
-entry("Inception-like: branches joined by channel", 3, 10, 10)(
-    lambda: Net(
-        lambda m, x: m.head(torch.cat([F.relu(m.a(x)), F.relu(m.b(x)), m.pool(x)], 1).mean([2, 3])),
-        a=nn.Conv2d(3, 8, 1),
-        b=nn.Conv2d(3, 8, 3, padding=1),
-        pool=nn.AvgPool2d(3, 1, 1),
-        head=nn.Linear(19, 4),
-    )
-)
-entry("U-Net-like: upsampling, padding and a skip", 2, 8, 8)(
-    lambda: Net(
-        lambda m, x: (lambda h: m.c(torch.cat([h, m.up(F.relu(m.b(m.pool(h))))], 1)))(
-            F.relu(m.a(F.pad(x, (1, 1, 1, 1))))
+def cleanrl_sac() -> nn.Module:
+    return Net(
+        lambda m, x: (lambda h: (m.mean(h), -5 + 0.5 * 7 * (torch.tanh(m.logstd(h)) + 1)))(
+            F.relu(m.fc2(F.relu(m.fc1(x))))
         ),
-        a=nn.Conv2d(2, 8, 3),
-        b=nn.Conv2d(8, 8, 3, padding=1),
-        c=nn.Conv2d(16, 1, 1),
-        pool=nn.AvgPool2d(2),
-        up=nn.Upsample(scale_factor=2),
+        fc1=nn.Linear(17, 256),
+        fc2=nn.Linear(256, 256),
+        mean=nn.Linear(256, 6),
+        logstd=nn.Linear(256, 6),
     )
-)
-entry("MobileNet-like: depthwise convolutions, ReLU6", 3, 12, 12)(
-    lambda: trained(
-        nn.Sequential(
-            nn.Conv2d(3, 16, 3, 2, 1),
-            nn.BatchNorm2d(16),
-            nn.ReLU6(),
-            nn.Conv2d(16, 16, 3, 1, 1, groups=16),
-            nn.BatchNorm2d(16),
-            nn.ReLU6(),
-            nn.Conv2d(16, 32, 1),
-            nn.BatchNorm2d(32),
-            nn.ReLU6(),
-            nn.AdaptiveAvgPool2d((1, 1)),
-            nn.Flatten(),
-            nn.Linear(32, 10),
-        )
-    )
-)
-entry("Hardtanh(0, 1) network", 12)(
-    lambda: nn.Sequential(nn.Linear(12, 64), nn.Hardtanh(0, 1), nn.Linear(64, 64), nn.Hardtanh(0, 1), nn.Linear(64, 3))
-)
-entry("ReLU6 under differential coding", 12, reason="ends at 6.*no upper bound", neuron="dc")(
-    lambda: nn.Sequential(nn.Linear(12, 8), nn.ReLU6(), nn.Linear(8, 2))
-)
-entry("clamp(min=0) for ReLU", 12)(
-    lambda: Net(lambda m, x: m.b(m.a(x).clamp(min=0)), a=nn.Linear(12, 64), b=nn.Linear(64, 3))
-)
-entry("BatchNorm behind ReLU", 12)(
-    lambda: trained(
-        nn.Sequential(
-            nn.Linear(12, 64),
+
+
+def drq_layernorm() -> nn.Module:
+    return drq(nn.Sequential(nn.Linear(288, 50), nn.LayerNorm(50), nn.Tanh()))
+
+
+# Its order is that of docs/tables/networks.md.
+ZOO: dict[str, Entry] = {
+    # stable-baselines3
+    "sb3 TD3 / DDPG actor": entry((17,), lambda: nn.Sequential(*mlp(17, 400, 300, 6), nn.Tanh())),
+    "sb3 SAC actor: mean": entry(
+        (17,),
+        lambda: Net(lambda m, x: m.mu(m.latent_pi(x)), latent_pi=mlp(17, 256, 256, end=True), mu=nn.Linear(256, 6)),
+    ),
+    "sb3 SAC actor: mean and clamped log_std": entry(
+        (17,),
+        lambda: Net(
+            lambda m, x: (lambda h: (m.mu(h), torch.clamp(m.log_std(h), -20, 2)))(m.latent_pi(x)),
+            latent_pi=mlp(17, 256, 256, end=True),
+            mu=nn.Linear(256, 6),
+            log_std=nn.Linear(256, 6),
+        ),
+    ),
+    "sb3 DQN on vectors": entry((8,), lambda: mlp(8, 64, 64, 4)),
+    "sb3 PPO with ReLU: policy and value": entry(
+        (8,), lambda: Net(lambda m, x: {"pi": m.pi(x), "v": m.vf(x)}, pi=mlp(8, 64, 64, 2), vf=mlp(8, 64, 64, 1))
+    ),
+    "sb3 NatureCNN, DQN": entry(
+        (4, 36, 36),
+        lambda: Net(
+            lambda m, x: m.q(m.linear(m.cnn(x / 255.0))),
+            cnn=nn.Sequential(*nature()),
+            linear=nn.Sequential(nn.Linear(64, 512), nn.ReLU()),
+            q=nn.Linear(512, 6),
+        ),
+        images=True,
+    ),
+    "sb3 PPO with Tanh": entry(
+        (8,),
+        lambda: nn.Sequential(nn.Linear(8, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 2)),
+        reason="no ReLU|Tanh '.*hybrid=True",
+    ),
+    "sb3 combined extractor": entry(
+        (8,), lambda: Net(lambda m, x: m.net(x["state"]), net=mlp(8, 64, 2)), reason="dict.*wrap"
+    ),
+    # CleanRL
+    "CleanRL TD3 actor": entry(
+        (17,),
+        lambda: Net(
+            lambda m, x: torch.tanh(m.fc_mu(F.relu(m.fc2(F.relu(m.fc1(x)))))) * m.action_scale + m.action_bias,
+            fc1=nn.Linear(17, 256),
+            fc2=nn.Linear(256, 256),
+            fc_mu=nn.Linear(256, 6),
+            action_scale=torch.full((1, 6), 2.0),
+            action_bias=torch.full((1, 6), 0.5),
+        ),
+    ),
+    "CleanRL SAC actor": entry((17,), cleanrl_sac),
+    "CleanRL SAC actor, mean alone": entry((17,), cleanrl_sac, output=0),
+    "CleanRL DQN": entry((4,), lambda: mlp(4, 120, 84, 2)),
+    "CleanRL PPO-Atari": entry(
+        (4, 36, 36),
+        lambda: Net(
+            lambda m, x: (lambda h: (m.actor(h), m.critic(h)))(m.network(x / 255.0)),
+            network=nn.Sequential(*nature(), nn.Linear(64, 512), nn.ReLU()),
+            actor=nn.Linear(512, 6),
+            critic=nn.Linear(512, 1),
+        ),
+        images=True,
+    ),
+    "IMPALA blocks with average pooling": entry((3, 12, 12), lambda: impala(nn.AvgPool2d(2)), images=True),
+    "IMPALA blocks with a strided convolution": entry(
+        (3, 12, 12), lambda: impala(nn.Conv2d(8, 8, 3, 2, 1)), images=True
+    ),
+    "IMPALA blocks with max-pooling": entry(
+        (3, 12, 12), lambda: impala(nn.MaxPool2d(2)), images=True, reason="MaxPool2d 'down'.*largest"
+    ),
+    "DrQ-v2 actor, ReLU trunk, tanh": entry(
+        (9, 20, 20), lambda: nn.Sequential(drq(nn.Sequential(nn.Linear(288, 50), nn.ReLU())), nn.Tanh()), images=True
+    ),
+    "DrQ-v2 actor, LayerNorm-Tanh trunk (hybrid)": entry((9, 20, 20), drq_layernorm, images=True, hybrid=True),
+    "DrQ-v2 actor, LayerNorm-Tanh trunk": entry(
+        (9, 20, 20), drq_layernorm, images=True, reason="LayerNorm '.*hybrid=True"
+    ),
+    "SAC-AE encoder, ReLU output": entry(
+        (9, 20, 20),
+        lambda: Net(
+            lambda m, x: m.fc(m.convs(x / 255.0).view(x.size(0), -1)),
+            convs=nn.Sequential(*list(drq_encoder())),
+            fc=nn.Linear(288, 50),
+        ),
+        images=True,
+    ),
+    "SAC-AE encoder, LayerNorm and tanh (hybrid)": entry(
+        (9, 20, 20),
+        lambda: Net(
+            lambda m, x: torch.tanh(m.ln(m.fc(m.convs(x / 255.0).view(x.size(0), -1)))),
+            convs=drq_encoder(),
+            fc=nn.Linear(288, 50),
+            ln=nn.LayerNorm(50),
+        ),
+        images=True,
+        hybrid=True,
+    ),
+    "SAC-AE decoder: transposed convolutions": entry(
+        (50,),
+        lambda: Net(
+            lambda m, x: m.out(m.deconvs(F.relu(m.fc(x)).view(-1, 8, 5, 5))),
+            fc=nn.Linear(50, 200),
+            deconvs=nn.Sequential(nn.ConvTranspose2d(8, 8, 3), nn.ReLU(), nn.ConvTranspose2d(8, 8, 3), nn.ReLU()),
+            out=nn.ConvTranspose2d(8, 3, 3, stride=2, output_padding=1),
+        ),
+    ),
+    "TD-MPC-like dynamics, Linear-LayerNorm-ReLU (hybrid)": entry(
+        (24,),
+        lambda: nn.Sequential(
+            nn.Linear(24, 128),
+            nn.LayerNorm(128),
             nn.ReLU(),
-            nn.BatchNorm1d(64),
-            nn.Linear(64, 64),
+            nn.Linear(128, 128),
+            nn.LayerNorm(128),
             nn.ReLU(),
-            nn.BatchNorm1d(64),
+            nn.Linear(128, 24),
+        ),
+        hybrid=True,
+    ),
+    "TD-MPC2: LayerNorm and Mish": entry(
+        (24,),
+        lambda: nn.Sequential(nn.Linear(24, 128), nn.LayerNorm(128), nn.Mish(), nn.Linear(128, 24)),
+        reason="Mish|LayerNorm",
+        hybrid=True,
+    ),
+    "observation clamped, scaled and permuted": entry(
+        (12, 12, 3),
+        lambda: Net(
+            lambda m, x: m.head(m.convs((x.clamp(-2, 2) * 0.5).permute(0, 3, 1, 2)).mean((2, 3))),
+            convs=nn.Sequential(*convs(3, 16, 16)),
+            head=nn.Linear(16, 4),
+        ),
+    ),
+    # classifiers and other structures
+    "VGG with average pooling and BatchNorm": entry(
+        (3, 16, 16),
+        lambda: trained(
+            nn.Sequential(
+                nn.Conv2d(3, 16, 3, padding=1),
+                nn.BatchNorm2d(16),
+                nn.ReLU(),
+                nn.Conv2d(16, 16, 3, padding=1),
+                nn.BatchNorm2d(16),
+                nn.ReLU(),
+                nn.AvgPool2d(2),
+                nn.Conv2d(16, 32, 3, padding=1),
+                nn.BatchNorm2d(32),
+                nn.ReLU(),
+                nn.AvgPool2d(2),
+                nn.Flatten(),
+                nn.Linear(512, 64),
+                nn.ReLU(),
+                nn.Dropout(0.5),
+                nn.Linear(64, 10),
+            )
+        ),
+    ),
+    "VGG with max-pooling": entry(
+        (3, 16, 16),
+        lambda: nn.Sequential(*convs(3, 16), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1024, 10)),
+        reason="MaxPool2d '2'.*AvgPool2d",
+    ),
+    "ResNet of basic blocks, adaptive pooling": entry(
+        (3, 12, 12),
+        lambda: trained(
+            nn.Sequential(
+                *convs(3, 8),
+                BasicBlock(8, 8),
+                BasicBlock(8, 16, 2),
+                nn.AdaptiveAvgPool2d(1),
+                nn.Flatten(),
+                nn.Linear(16, 10),
+            )
+        ),
+    ),
+    "MLP with skip connections": entry(
+        (12,),
+        lambda: Net(
+            lambda m, x: m.c((lambda h: h + F.relu(m.b(h)))(F.relu(m.a(x)))),
+            a=nn.Linear(12, 64),
+            b=nn.Linear(64, 64),
+            c=nn.Linear(64, 3),
+        ),
+    ),
+    "DenseNet-like MLP: concatenated layers and input": entry(
+        (12,),
+        lambda: Net(
+            lambda m, x: m.c(torch.cat([x, F.relu(m.a(x)), F.relu(m.b(torch.cat([x, F.relu(m.a(x))], 1)))], 1)),
+            a=nn.Linear(12, 32),
+            b=nn.Linear(44, 32),
+            c=nn.Linear(76, 3),
+        ),
+    ),
+    "Inception-like: branches joined by channel": entry(
+        (3, 10, 10),
+        lambda: Net(
+            lambda m, x: m.head(torch.cat([F.relu(m.a(x)), F.relu(m.b(x)), m.pool(x)], 1).mean([2, 3])),
+            a=nn.Conv2d(3, 8, 1),
+            b=nn.Conv2d(3, 8, 3, padding=1),
+            pool=nn.AvgPool2d(3, 1, 1),
+            head=nn.Linear(19, 4),
+        ),
+    ),
+    "U-Net-like: upsampling, padding and a skip": entry(
+        (2, 8, 8),
+        lambda: Net(
+            lambda m, x: (lambda h: m.c(torch.cat([h, m.up(F.relu(m.b(m.pool(h))))], 1)))(
+                F.relu(m.a(F.pad(x, (1, 1, 1, 1))))
+            ),
+            a=nn.Conv2d(2, 8, 3),
+            b=nn.Conv2d(8, 8, 3, padding=1),
+            c=nn.Conv2d(16, 1, 1),
+            pool=nn.AvgPool2d(2),
+            up=nn.Upsample(scale_factor=2),
+        ),
+    ),
+    "MobileNet-like: depthwise convolutions, ReLU6": entry(
+        (3, 12, 12),
+        lambda: trained(
+            nn.Sequential(
+                nn.Conv2d(3, 16, 3, 2, 1),
+                nn.BatchNorm2d(16),
+                nn.ReLU6(),
+                nn.Conv2d(16, 16, 3, 1, 1, groups=16),
+                nn.BatchNorm2d(16),
+                nn.ReLU6(),
+                nn.Conv2d(16, 32, 1),
+                nn.BatchNorm2d(32),
+                nn.ReLU6(),
+                nn.AdaptiveAvgPool2d((1, 1)),
+                nn.Flatten(),
+                nn.Linear(32, 10),
+            )
+        ),
+    ),
+    "Hardtanh(0, 1) network": entry(
+        (12,),
+        lambda: nn.Sequential(
+            nn.Linear(12, 64), nn.Hardtanh(0, 1), nn.Linear(64, 64), nn.Hardtanh(0, 1), nn.Linear(64, 3)
+        ),
+    ),
+    "ReLU6 under differential coding": entry(
+        (12,),
+        lambda: nn.Sequential(nn.Linear(12, 8), nn.ReLU6(), nn.Linear(8, 2)),
+        reason="ends at 6.*no upper bound",
+        neuron="dc",
+    ),
+    "clamp(min=0) for ReLU": entry(
+        (12,), lambda: Net(lambda m, x: m.b(m.a(x).clamp(min=0)), a=nn.Linear(12, 64), b=nn.Linear(64, 3))
+    ),
+    "BatchNorm behind ReLU": entry(
+        (12,),
+        lambda: trained(
+            nn.Sequential(
+                nn.Linear(12, 64),
+                nn.ReLU(),
+                nn.BatchNorm1d(64),
+                nn.Linear(64, 64),
+                nn.ReLU(),
+                nn.BatchNorm1d(64),
+                nn.Linear(64, 3),
+            )
+        ),
+    ),
+    "low-rank layers: Linear-Linear": entry(
+        (12,),
+        lambda: nn.Sequential(
+            nn.Linear(12, 8),
+            nn.Linear(8, 64),
+            nn.ReLU(),
+            nn.Linear(64, 8, bias=False),
+            nn.Linear(8, 64),
+            nn.ReLU(),
             nn.Linear(64, 3),
-        )
-    )
-)
-entry("low-rank layers: Linear-Linear", 12)(
-    lambda: nn.Sequential(
-        nn.Linear(12, 8),
-        nn.Linear(8, 64),
-        nn.ReLU(),
-        nn.Linear(64, 8, bias=False),
-        nn.Linear(8, 64),
-        nn.ReLU(),
-        nn.Linear(64, 3),
-    )
-)
-entry("1-d convolutions over a history of states", 6, 16)(
-    lambda: nn.Sequential(
-        nn.Conv1d(6, 32, 5, 2),
-        nn.ReLU(),
-        nn.Conv1d(32, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.AvgPool1d(2),
-        nn.Flatten(),
-        nn.Linear(96, 4),
-    )
-)
-entry("3-d convolutions over frames", 1, 4, 8, 8)(
-    lambda: nn.Sequential(
-        nn.Conv3d(1, 8, 3, padding=1),
-        nn.ReLU(),
-        nn.AvgPool3d(2),
-        nn.Conv3d(8, 8, 2),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(72, 4),
-    )
-)
-entry("1-d autoencoder, transposed", 4, 12)(
-    lambda: nn.Sequential(
-        nn.Conv1d(4, 8, 4, 2, 1), nn.ReLU(), nn.ConvTranspose1d(8, 8, 4, 2, 1), nn.ReLU(), nn.Conv1d(8, 4, 1)
-    )
-)
-entry("weights shared by two layers", 12)(
-    lambda: Net(
-        lambda m, x: m.c(F.relu(m.b(F.relu(m.b(F.relu(m.a(x))))))),
-        a=nn.Linear(12, 32),
-        b=nn.Linear(32, 32),
-        c=nn.Linear(32, 3),
-    )
-)
-entry("dueling heads of one trunk", 8)(
-    lambda: Net(
-        lambda m, x: (lambda h: (lambda v, a: v + (a - a.mean(1, keepdim=True)))(m.v(h), m.a(h)))(m.trunk(x)),
-        trunk=mlp(8, 64, 64, end=True),
-        v=mlp(64, 32, 1),
-        a=mlp(64, 32, 4),
-    )
-)
-entry("mean and log_std by chunk", 17)(
-    lambda: Net(lambda m, x: (lambda h: (h[0], h[1]))(m.net(x).chunk(2, dim=-1)), net=mlp(17, 128, 128, 12))
-)
-entry("weight-normed layers", 12)(
-    lambda: nn.Sequential(
-        nn.utils.parametrizations.weight_norm(nn.Linear(12, 64)),
-        nn.ReLU(),
-        nn.utils.parametrizations.spectral_norm(nn.Linear(64, 64)).eval(),
-        nn.ReLU(),
-        nn.Linear(64, 3),
-    )
-)
-
-entry("two linear maps in a row, BatchNorm behind ReLU", 12)(
-    lambda: trained(nn.Sequential(*mlp(12, 48, end=True), nn.BatchNorm1d(48), nn.Linear(48, 16), *mlp(16, 48, 3)))
-)
-entry("3-d convolutions of stacked frames, pooled to one place", 8, 6, 6)(
-    lambda: nn.Sequential(
-        nn.Unflatten(1, (2, 4)),
-        nn.Conv3d(2, 8, 3, padding=1),
-        nn.ReLU(),
-        nn.AvgPool3d(2),
-        nn.Conv3d(8, 8, 2),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool3d(1),
-        nn.Flatten(),
-        nn.Linear(8, 4),
-    )
-)
-entry("1-d convolutions over clipped states, clamp for ReLU", 16, 6)(
-    lambda: Net(
-        lambda m, x: m.head(
-            m.wide(m.pool(m.conv(x.clamp(-0.5, 0.5).permute(0, 2, 1)).clamp(min=0))).clamp(min=0).mean(2)
         ),
-        conv=nn.Conv1d(6, 16, 3),
-        pool=nn.AvgPool1d(2),
-        wide=nn.Conv1d(16, 16, 3),
-        head=nn.Linear(16, 4),
-    )
-)
-entry("one ReLU module for all layers, dict of heads, one kept", 8, output="pi")(
-    lambda: Net(
-        lambda m, x: (lambda h: {"pi": m.pi(h), "v": m.v(h)})(m.relu(m.b(m.relu(m.a(x))))),
-        a=nn.Linear(8, 64),
-        b=nn.Linear(64, 64),
-        relu=nn.ReLU(),
-        pi=nn.Linear(64, 2),
-        v=nn.Linear(64, 1),
-    )
-)
-entry("ReLU6 and Hardtanh(0, 2) in one MLP", 12)(
-    lambda: nn.Sequential(
-        nn.Linear(12, 64), nn.ReLU6(), nn.Linear(64, 64), nn.Hardtanh(0, 2), nn.Linear(64, 3), nn.Sigmoid()
-    )
-)
-entry("TD-MPC-like encoder of images, LayerNorm before ReLU (hybrid)", 3, 10, 10, images=True, hybrid=True)(
-    lambda: Net(
-        lambda m, x: m.tail(m.convs(x / 255.0).flatten(1)),
-        convs=nn.Sequential(nn.Conv2d(3, 16, 3, 2), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU()),
-        tail=nn.Sequential(nn.Linear(64, 32), nn.LayerNorm(32), nn.ReLU(), nn.Linear(32, 16), nn.Tanh()),
-    )
-)
-
-# --- refused ----------------------------------------------------------------------------------------------------------
-entry("LeakyReLU", 12, reason="LeakyReLU '1'.*slope")(
-    lambda: nn.Sequential(nn.Linear(12, 8), nn.LeakyReLU(), nn.Linear(8, 2))
-)
-entry("GELU", 12, reason="GELU '1'.*slope")(lambda: nn.Sequential(nn.Linear(12, 8), nn.GELU(), nn.Linear(8, 2)))
-entry("SiLU", 12, reason="SiLU '1'.*slope")(lambda: nn.Sequential(nn.Linear(12, 8), nn.SiLU(), nn.Linear(8, 2)))
-entry("LSTM", 12, reason="LSTM|getitem")(lambda: Net(lambda m, x: m.l(x)[0], l=nn.LSTM(12, 8)))
-entry("data-dependent branch", 12, reason="branch on values")(
-    lambda: Net(lambda m, x: m.net(x) if x.sum() > 0 else x, net=mlp(12, 8, 2))
-)
-entry("entities [B, N, F]", 5, 12, reason=r"Linear '0' gets 2-d values, \(5, 12\)")(lambda: mlp(12, 8, 2))
+    ),
+    "1-d convolutions over a history of states": entry(
+        (6, 16),
+        lambda: nn.Sequential(
+            nn.Conv1d(6, 32, 5, 2),
+            nn.ReLU(),
+            nn.Conv1d(32, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.AvgPool1d(2),
+            nn.Flatten(),
+            nn.Linear(96, 4),
+        ),
+    ),
+    "3-d convolutions over frames": entry(
+        (1, 4, 8, 8),
+        lambda: nn.Sequential(
+            nn.Conv3d(1, 8, 3, padding=1),
+            nn.ReLU(),
+            nn.AvgPool3d(2),
+            nn.Conv3d(8, 8, 2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(72, 4),
+        ),
+    ),
+    "1-d autoencoder, transposed": entry(
+        (4, 12),
+        lambda: nn.Sequential(
+            nn.Conv1d(4, 8, 4, 2, 1), nn.ReLU(), nn.ConvTranspose1d(8, 8, 4, 2, 1), nn.ReLU(), nn.Conv1d(8, 4, 1)
+        ),
+    ),
+    "weights shared by two layers": entry(
+        (12,),
+        lambda: Net(
+            lambda m, x: m.c(F.relu(m.b(F.relu(m.b(F.relu(m.a(x))))))),
+            a=nn.Linear(12, 32),
+            b=nn.Linear(32, 32),
+            c=nn.Linear(32, 3),
+        ),
+    ),
+    "dueling heads of one trunk": entry(
+        (8,),
+        lambda: Net(
+            lambda m, x: (lambda h: (lambda v, a: v + (a - a.mean(1, keepdim=True)))(m.v(h), m.a(h)))(m.trunk(x)),
+            trunk=mlp(8, 64, 64, end=True),
+            v=mlp(64, 32, 1),
+            a=mlp(64, 32, 4),
+        ),
+    ),
+    "mean and log_std by chunk": entry(
+        (17,), lambda: Net(lambda m, x: (lambda h: (h[0], h[1]))(m.net(x).chunk(2, dim=-1)), net=mlp(17, 128, 128, 12))
+    ),
+    "weight-normed layers": entry(
+        (12,),
+        lambda: nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.Linear(12, 64)),
+            nn.ReLU(),
+            nn.utils.parametrizations.spectral_norm(nn.Linear(64, 64)).eval(),
+            nn.ReLU(),
+            nn.Linear(64, 3),
+        ),
+    ),
+    "two linear maps in a row, BatchNorm behind ReLU": entry(
+        (12,),
+        lambda: trained(nn.Sequential(*mlp(12, 48, end=True), nn.BatchNorm1d(48), nn.Linear(48, 16), *mlp(16, 48, 3))),
+    ),
+    "3-d convolutions of stacked frames, pooled to one place": entry(
+        (8, 6, 6),
+        lambda: nn.Sequential(
+            nn.Unflatten(1, (2, 4)),
+            nn.Conv3d(2, 8, 3, padding=1),
+            nn.ReLU(),
+            nn.AvgPool3d(2),
+            nn.Conv3d(8, 8, 2),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool3d(1),
+            nn.Flatten(),
+            nn.Linear(8, 4),
+        ),
+    ),
+    "1-d convolutions over clipped states, clamp for ReLU": entry(
+        (16, 6),
+        lambda: Net(
+            lambda m, x: m.head(
+                m.wide(m.pool(m.conv(x.clamp(-0.5, 0.5).permute(0, 2, 1)).clamp(min=0))).clamp(min=0).mean(2)
+            ),
+            conv=nn.Conv1d(6, 16, 3),
+            pool=nn.AvgPool1d(2),
+            wide=nn.Conv1d(16, 16, 3),
+            head=nn.Linear(16, 4),
+        ),
+    ),
+    "one ReLU module for all layers, dict of heads, one kept": entry(
+        (8,),
+        lambda: Net(
+            lambda m, x: (lambda h: {"pi": m.pi(h), "v": m.v(h)})(m.relu(m.b(m.relu(m.a(x))))),
+            a=nn.Linear(8, 64),
+            b=nn.Linear(64, 64),
+            relu=nn.ReLU(),
+            pi=nn.Linear(64, 2),
+            v=nn.Linear(64, 1),
+        ),
+        output="pi",
+    ),
+    "ReLU6 and Hardtanh(0, 2) in one MLP": entry(
+        (12,),
+        lambda: nn.Sequential(
+            nn.Linear(12, 64), nn.ReLU6(), nn.Linear(64, 64), nn.Hardtanh(0, 2), nn.Linear(64, 3), nn.Sigmoid()
+        ),
+    ),
+    "TD-MPC-like encoder of images, LayerNorm before ReLU (hybrid)": entry(
+        (3, 10, 10),
+        lambda: Net(
+            lambda m, x: m.tail(m.convs(x / 255.0).flatten(1)),
+            convs=nn.Sequential(nn.Conv2d(3, 16, 3, 2), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU()),
+            tail=nn.Sequential(nn.Linear(64, 32), nn.LayerNorm(32), nn.ReLU(), nn.Linear(32, 16), nn.Tanh()),
+        ),
+        images=True,
+        hybrid=True,
+    ),
+    # refused
+    "LeakyReLU": entry(
+        (12,), lambda: nn.Sequential(nn.Linear(12, 8), nn.LeakyReLU(), nn.Linear(8, 2)), reason="LeakyReLU '1'.*slope"
+    ),
+    "GELU": entry((12,), lambda: nn.Sequential(nn.Linear(12, 8), nn.GELU(), nn.Linear(8, 2)), reason="GELU '1'.*slope"),
+    "SiLU": entry((12,), lambda: nn.Sequential(nn.Linear(12, 8), nn.SiLU(), nn.Linear(8, 2)), reason="SiLU '1'.*slope"),
+    "LSTM": entry((12,), lambda: Net(lambda m, x: m.l(x)[0], l=nn.LSTM(12, 8)), reason="LSTM|getitem"),
+    "data-dependent branch": entry(
+        (12,), lambda: Net(lambda m, x: m.net(x) if x.sum() > 0 else x, net=mlp(12, 8, 2)), reason="branch on values"
+    ),
+    "entities [B, N, F]": entry((5, 12), lambda: mlp(12, 8, 2), reason=r"Linear '0' gets 2-d values, \(5, 12\)"),
+}
 
 
 def inputs(entry: Entry, count: int, seed: int) -> torch.Tensor:

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
-from tests.drqv2 import hostile
-from tests.drqv2.hostile import ODD, Bases, Random, pick
+from tests.hostile import snapshots
+from tests.hostile.snapshots import ODD, Bases, Random, pick
 
 GENERATORS: dict[str, Callable[[Bases, Random], bytes]] = {}
 # A file cut, flipped or overwritten where it doesn't matter may still be read.
@@ -48,7 +48,7 @@ def written(description: object, tensors: dict[str, torch.Tensor], **header: str
     return save(tensors, known | header)
 
 
-for damage in (hostile.truncated, hostile.flipped, hostile.overwritten):
+for damage in (snapshots.truncated, snapshots.flipped, snapshots.overwritten):
     generator(damage)
 
 
@@ -59,7 +59,7 @@ class _Evil:
 
 @generator
 def hostile_pickle(bases: Bases, random: Random) -> bytes:
-    return pick(random, [pickle.dumps, hostile.saved])({"json": "{}", "tensors": _Evil()})
+    return pick(random, [pickle.dumps, snapshots.saved])({"json": "{}", "tensors": _Evil()})
 
 
 @generator

@@ -1,4 +1,4 @@
-"""Which file is converted: the one that is named, the newest run, or what ships."""
+"""Which file is converted, which α plays where, and which one is chosen."""
 
 import time
 from types import SimpleNamespace
@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from drqv2.snapshot import write_snapshot
-from evaluation import policy_choice
+from evaluation import alpha_selection, policy_choice
+from evaluation.alpha_selection import AlphaPlan
 from evaluation.policy_choice import find, find_shipped
-from runtime.errors import UserError
 from runtime.files import write_json
 from tests.drqv2.policy_files import description
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_a_policy_far_below_the_one_that_ships_is_weak(tmp_path, monkeypatch, sh
 
 
 def test_find_prefers_the_given_file_then_the_published_layout_then_the_newest_run(tmp_path):
-    with pytest.raises(UserError, match="python train.py task=humanoid_walk"):
+    with refused("python train.py task=humanoid_walk"):
         find("humanoid_walk", "pixels", root=tmp_path)
     folder = tmp_path / "humanoid_walk"
     for name, obs in (("old", "pixels"), ("new", "pixels"), ("newest", "state")):
@@ -62,5 +63,33 @@ def test_find_prefers_the_given_file_then_the_published_layout_then_the_newest_r
     given = folder / "old" / "snapshot.pt"
     assert find("humanoid_walk", "pixels", snapshot=given, root=tmp_path) == given
     assert find("humanoid_walk", "pixels", snapshot=given.parent, root=tmp_path) == given
-    with pytest.raises(UserError, match="snapshot="):
+    with refused("snapshot="):
         find("humanoid_walk", "pixels", snapshot=tmp_path / "absent.pt", root=tmp_path)
+
+
+# ---- α ----
+
+
+@pytest.mark.parametrize(
+    "alphas, select, plan, optimistic",
+    [
+        ([0.5], "honest", AlphaPlan("given", (), (0.0, 0.5)), False),
+        ([0.5], "paper", AlphaPlan("given", (), (0.0, 0.5)), False),
+        ([0.0], "honest", AlphaPlan("given", (), (0.0,)), False),
+        ([1.0, 0.0, 0.5], "honest", AlphaPlan("honest", (1.0, 0.0, 0.5), (0.0,)), False),
+        ([0.2, 0.4], "honest", AlphaPlan("honest", (0.2, 0.4), (0.0,)), False),
+        ([0.5, 0.0], "paper", AlphaPlan("paper", (), (0.0, 0.5)), True),
+        ([0.5, 0.2], "paper", AlphaPlan("paper", (), (0.0, 0.2, 0.5)), True),
+    ],
+)
+def test_plain_conversion_always_plays_and_only_honest_selection_has_episodes_of_its_own(
+    alphas, select, plan, optimistic
+):
+    assert alpha_selection.plan(alphas, select) == plan
+    record = alpha_selection.describe(alphas, select, 0.5)
+    assert (record.how, record.optimistic, "optimistic" in record.note) == (plan.how, optimistic, optimistic)
+    assert record.returns_stream == ("selection" if plan.selection else "report") and record.requested == alphas
+
+
+def test_of_equals_the_smallest_alpha_wins():
+    assert alpha_selection.best({0.5: 3.0, 0.0: 1.0, 0.2: 3.0}) == 0.2

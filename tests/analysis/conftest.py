@@ -1,1 +1,0 @@
-from tests.evaluation.conftest import policies  # noqa: F401
