@@ -139,9 +139,6 @@ def test_restored_buffer_draws_the_same_batches_and_goes_on_alike(tmp_path, kind
         again.add(episode)
         whole.add(episode)
         np.testing.assert_array_equal(again.sample(3)["observation"], whole.sample(3)["observation"])
-    once_more = Replay(tmp_path / "replay", made)
-    once_more.restore(again.index())
-    np.testing.assert_array_equal(once_more.sample(4)["observation"], whole.sample(4)["observation"])
 
 
 def test_an_episode_altered_at_any_byte_or_cut_off_is_refused_and_costs_no_other(tmp_path):

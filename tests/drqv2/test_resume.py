@@ -306,17 +306,17 @@ def test_what_was_cut_short_is_begun_again(tmp_path, half):
 
 
 def test_a_run_that_does_not_fit_is_refused_and_nothing_is_left_that_would_count(tmp_path, half):
-    def check(message, **changes):
+    def tried(message, **changes):
         with refused(message):
             folder(tmp_path, **{"name": "new", "start_from": str(half)} | changes)
 
-    check(r"hidden_dim=48: .*give the same", hidden_dim=48)
-    check(r"task_name=finger_spin: .*has cartpole_swingup", task_name="finger_spin")
-    check(r"start_from=.*has no snapshot.pt", start_from=str(tmp_path))
+    tried(r"hidden_dim=48: .*give the same", hidden_dim=48)
+    tried(r"task_name=finger_spin: .*has cartpole_swingup", task_name="finger_spin")
+    tried(r"start_from=.*has no snapshot.pt", start_from=str(tmp_path))
     (half / "replay" / "000000.episodes").unlink()
-    check(r"start_from=.*000000.episodes")
+    tried(r"start_from=.*000000.episodes")
     (half / "snapshot.pt").write_bytes(b"nonsense")
-    check(r"start_from=.*can't be used")
+    tried(r"start_from=.*can't be used")
     assert not (half.parent / "new" / "snapshot.pt").exists()
 
 

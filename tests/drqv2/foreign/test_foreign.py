@@ -286,13 +286,11 @@ PLACES = ("agent/vecnormalize.pkl", "vecnormalize.pkl", "vec_normalize.pkl", Non
 
 
 @pytest.mark.parametrize("place, protocol", list(zip(PLACES, (3, 4, 5, 4))))
-def test_normalised_observations_are_normalised_here_and_convert(tmp_path, place, protocol):
+def test_normalised_observations_are_normalised_here(tmp_path, place, protocol):
     names, act = Policies.ppo()
     contents, moments = vecnormalize(protocol)
-    records = {}
-    if place is None:
-        records["vecnormalize.pkl"] = contents
-    else:
+    records = {} if place else {"vecnormalize.pkl": contents}
+    if place is not None:
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).write_bytes(contents)
     path = write(tmp_path / "agent.zip", state_dict(names), RELU, **records)
@@ -303,13 +301,10 @@ def test_normalised_observations_are_normalised_here_and_convert(tmp_path, place
     assert (np.abs(theirs) == 1.5).any()
     with torch.no_grad():
         torch.testing.assert_close(policy.network(x).clamp(-1, 1), act(torch.from_numpy(theirs)), rtol=1e-5, atol=1e-5)
-    spiking = snn.convert(policy.network, snn.calibrate(policy.network, [x]), "if", timesteps=512)
-    torch.testing.assert_close(spiking(x), policy.network(x), rtol=0, atol=0.1)
     # Other statistics make another policy.
-    before = policy.sha256
     if place is not None:
         (tmp_path / place).write_bytes(vecnormalize(clip_obs=2.0)[0])
-        assert load_policy(path, task=TASK).sha256 != before
+        assert load_policy(path, task=TASK).sha256 != policy.sha256
 
 
 def test_statistics_that_are_not_used_leave_observations_as_they_are(tmp_path):
