@@ -116,10 +116,10 @@ MISTAKES = [
     ("train", "stddev_schedule=linear(1)", "stddev_schedule"),
     (
         "train",
-        "stddev_schedule=step(1)",
+        "stddev_schedule='step(1)'",
         "stddev_schedule=step(1): must be a number such as … linear(start,end,decisions)",
     ),
-    ("train", "stddev_schedule=linear(1,0.1,0)", "stddev_schedule … must be a number such as"),
+    ("train", "stddev_schedule='linear(1,0.1,0)'", "stddev_schedule=linear(1,0.1,0): must be a number such as"),
     ("train", "compile=maybe", "compile=maybe: must be true or false"),
     ("train", "use_tb=perhaps", "use_tb=perhaps … true or false"),
     ("train", "max_decisions=0", "max_decisions=0: must be an integer of at least 1 or null"),

@@ -16,7 +16,7 @@ from drqv2.stored_thresholds import StoredCalibration, weights_sha256
 from runtime.errors import UserError
 from runtime.files import sha256_file
 from tests.drqv2.policy_files import description, network
-from tests.hostile.snapshots import unzipped, zipped
+from tests.hostile.snapshots import ODD, unzipped, zipped
 from tests.refusals import refused
 
 NETWORK = network(description())
@@ -53,6 +53,47 @@ def test_every_cut_and_every_flipped_weight_is_noticed(path):
         path.write_bytes(contents)
         with refused("policy.pt"):
             load_policy(path)
+
+
+SIZES = (0, -1, 3, 2**31, 2**63, 10**30)
+# What is wrong although it is of the right type, where that is not SIZES.
+WRONG = {"observation_shape": ([], [1], [9, 10**6, 10**6], [9, 84, 84], [10**12], [5] * 1000), "config": ()}
+WRONG |= {"task": ("", "\x1b[2J\n", "a" * 10**6), "obs": ("x", ""), "actor_trunk": ("x", ""), "frame": (-1,)}
+WRONG |= {"frame_stack": (0, -1), "action_repeat": (0, -1)}
+
+
+@pytest.mark.parametrize("field", description())
+def test_no_field_is_taken_for_what_it_is_not_however_well_it_is_signed(path, field):
+    meta, tensors = read_archive(path, ("policy",), VERSION)
+    usual = meta["policy"][field]
+    others = [value for value in ODD if type(value) is not type(usual) and value != usual]
+    for value in (*others, *WRONG.get(field, SIZES)):
+        write_archive(path, "policy", VERSION, meta | {"policy": meta["policy"] | {field: value}}, tensors)
+        with refused("policy.pt"):
+            load_policy(path)
+
+
+LAYER = "actor.policy.0.weight"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(lambda t, number=number: t[LAYER].fill_(float(number)) for number in ("nan", "inf", "-inf")),
+        lambda t: t.pop(LAYER),
+        lambda t: t.update({LAYER: t[LAYER].flatten()[:9].clone()}),
+        lambda t: t.update({LAYER: t[LAYER][None].clone()}),
+        lambda t: t.update({LAYER: torch.zeros(0)}),
+        lambda t: t.update({"actor.more": torch.ones(1)}),
+        lambda t: t.update({f"actor.{LAYER}": t.pop(LAYER)}),
+    ],
+)
+def test_weights_that_are_not_the_policys_are_one_line(path, change):
+    meta, tensors = read_archive(path, ("policy",), VERSION)
+    change(tensors)
+    write_archive(path, "policy", VERSION, meta, tensors)
+    with refused("policy.pt"):
+        load_policy(path)
 
 
 def test_other_kinds_and_versions_are_named(tmp_path):

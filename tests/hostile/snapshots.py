@@ -232,24 +232,8 @@ def signed(payload: dict) -> bytes:
     return saved(payload | {"checksum": _checksum(payload["meta"], payload["tensors"])})
 
 
+# What nothing that is described in words and numbers is.
 ODD = (0, -1, 2, 2**31, 2**63, 10**30, 1.5, float("nan"), "x", "", None, [], {}, True, [1], "\x1b[2J\n", "a" * 10**6)
-
-
-@generator
-def wrong_description(bases: Bases, random: Random) -> bytes:
-    payload = contents(bases["policy"])
-    meta = json.loads(payload["meta"])
-    policy, sizes = meta["policy"], (0, -1, 3, 2**31, 2**63, 10**30)
-    # What is wrong although it is of the right type.
-    right_type = {"observation_shape": ([], [1], [9, 10**6, 10**6], [9, 84, 84], [10**12], [5] * 1000)}
-    right_type |= {"task": ("", "\x1b[2J\n", "a" * 10**6), "obs": ("x", ""), "actor_trunk": ("x", ""), "frame": (-1,)}
-    right_type |= {"frame_stack": (0, -1), "action_repeat": (0, -1), "config": ()}
-    key = pick(random, sorted(policy))
-    other_type = [value for value in ODD if type(value) is not type(policy[key])]
-    policy[key] = pick(random, [*other_type, *right_type.get(key, sizes)])
-    if random.random() < 0.1:
-        del policy[key]
-    return signed(payload | {"meta": json.dumps(meta)})
 
 
 @generator
@@ -300,32 +284,6 @@ def wrong_form(bases: Bases, random: Random) -> bytes:
             saved({"agent": {"encoder": 1}, "timer": None}),
         ],
     )
-
-
-@generator
-def wrong_shapes(bases: Bases, random: Random) -> bytes:
-    payload = contents(bases["policy"])
-    tensors = payload["tensors"]
-    name = pick(random, sorted(tensors))
-    value, others = tensors[name], {key: tensor for key, tensor in tensors.items() if key != name}
-    wrong = [
-        tensors | {name: value.flatten()[: max(1, value.numel() // 2)].clone()},
-        tensors | {name: value[None].clone()},
-        others,
-        tensors | {"actor.more": value.clone()},
-        tensors | {name: torch.zeros(0)},
-        others | {name.replace("actor", "actor.actor"): value},
-    ]
-    return signed(payload | {"tensors": pick(random, wrong)})
-
-
-@generator
-def not_finite(bases: Bases, random: Random) -> bytes:
-    payload = contents(bases[pick(random, ["policy", "snapshot"])])
-    tensors = {k: v.clone() for k, v in payload["tensors"].items()}
-    weights = tensors[pick(random, sorted(name for name in tensors if name.startswith("actor")))].view(-1)
-    weights[int(random.integers(len(weights)))] = pick(random, [float("nan"), float("inf"), float("-inf")])
-    return signed(payload | {"tensors": tensors})
 
 
 @generator

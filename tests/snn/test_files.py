@@ -11,6 +11,8 @@ from torch.utils import _pytree as pytree
 
 import snn
 from tests.hostile.networks import opened, whole_module, written
+from tests.hostile.snapshots import ODD
+from tests.refusals import refused
 from tests.snn.helpers import inputs, mlp
 from tests.snn.zoo import Net
 from tests.snn.zoo import mlp as plain
@@ -106,6 +108,16 @@ def test_every_damage_is_noticed(saved):
         (lambda d, t: d.update(timesteps=10**9), "timesteps are above"),
         (lambda d, t: d.update(nodes=d["nodes"] * 2000), "operations"),
         (lambda d, t: d["nodes"][0].update(kind="exec"), "'exec' is not known"),
+        *((lambda d, t, kind=kind: d["nodes"][0].update(kind=kind), "") for kind in ("__class__", None, [], {}, 1)),
+        *(
+            (lambda d, t, name=name: d["nodes"][0].update(name=name), "")
+            for name in (None, 1, [], "\x1b[2J", "a" * 10**5)
+        ),
+        *((lambda d, t, args=args: d["nodes"][0].update(args=args), "") for args in (1, {"more": 1}, [["a", 1]], "x")),
+        *(
+            (lambda d, t, given=given: d["nodes"][0].update(inputs=given), "")
+            for given in ([], [10**6], [-1], None, "x")
+        ),
         (lambda d, t: d["nodes"][0].update(args={"stride": 1}), "arguments of linear"),
         (lambda d, t: d["nodes"][0].update(name="a\nb"), "name that can't be shown"),
         (lambda d, t: d["nodes"][1].update(inputs=[7]), "not made before it"),
@@ -129,6 +141,48 @@ def test_wrong_content(tmp_path, change, message):
     with pytest.raises(snn.ConversionError, match=message) as error:
         snn.load(path)
     assert str(error.value).isprintable()
+
+
+HUGE = (-1, 10**9, 2**31, 2**63, 10**30, 1e300, float("nan"), "x", None, [], {}, [10**9], True)
+WRONG = {
+    "rule": ODD,
+    "coding": ODD,
+    "n_thresholds": HUGE,
+    "slack": (-1, 2, "x", [], {}),
+    "timesteps": (0, *HUGE),
+    "crpi": (
+        0,
+        "x",
+        [],
+        {},
+        {"alpha": 3.0, "mode": "residual", "seed": 0},
+        {"alpha": 1.0, "mode": "eval", "seed": 0},
+        {"alpha": 1.0, "mode": "random", "seed": -1},
+        {"alpha": [["x"]], "mode": "residual", "seed": 0},
+    ),
+    "dtype": ODD,
+    "max_batch_bytes": (0, -1, "x", None, 1.5, True),
+    "chunk_rows": (0, -1, "x", 1.5, True),
+    "nodes": (0, None, "x", [], {}, [1], [{}], [[]]),
+    "outputs": (0, -1, 10**6, None, "x", [[0]], True),
+    "titles": (0, None, [], {}),
+}
+
+
+@pytest.mark.parametrize("field", WRONG)
+def test_no_field_is_taken_for_what_it_is_not(saved, field):
+    description, tensors = opened(saved.read_bytes())
+    for value in WRONG[field]:
+        saved.write_bytes(written(description | {field: value}, tensors))
+        with refused("", snn.ConversionError):
+            snn.load(saved)(torch.ones(1, 3))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 100_000, "9" * 10_000, '{"nodes": ' * 5000 + "}" * 5000])
+def test_a_description_that_is_none_is_refused(saved, text):
+    saved.write_bytes(written(text, {}))
+    with refused("network.safetensors", snn.ConversionError):
+        snn.load(saved)
 
 
 def test_other_files_are_told_from_damaged_ones(saved):
