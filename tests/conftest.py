@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 
 import pytest
 from hypothesis import settings
@@ -37,3 +38,19 @@ def agents(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     python("-W", "ignore", ROOT / "tests/drqv2/published_agent.py", folder, "relu", "layernorm_tanh", "gelu")
     return folder
+
+
+@pytest.fixture
+def disk_of(tmp_path):
+    """size → the folder of a file system of that size, where this process may mount one."""
+    folder = tmp_path / "disk"
+
+    def mounted(size):
+        folder.mkdir()
+        words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+        if subprocess.run(words, capture_output=True).returncode:
+            pytest.skip("this process may not mount a tmpfs")
+        return folder
+
+    yield mounted
+    subprocess.run(["umount", "-l", folder], capture_output=True)

@@ -1,15 +1,14 @@
 """Whole programs on the pretended device: what they write, and what the host waits for."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from drqv2.snapshot import load_policy
 from scripts import selfcheck
-from tests.cli.command import ROOT, environment
+from tests.cli.command import renderer
+from tests.processes import ROOT, python
 
 DISTILL = """task=cartpole_swingup save_video=false use_tb=false max_decisions=20 eval_workers=0 num_eval_episodes=1
              eval_every_frames=80 num_teacher_frames=40 num_train_frames=80 batch_size=4 hidden_dim=16
@@ -22,12 +21,10 @@ def pretended(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def program(*words):
-        words = (sys.executable, "-m", "tests.cuda", "log.json", *words)
-        done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr
+        printed = python("-m", "tests.cuda", "log.json", *words, cwd=tmp_path, **renderer()).stdout
         log = json.loads((tmp_path / "log.json").read_text())
         assert set(log["devices"]) == {"cuda:0"}
-        return done.stdout, log
+        return printed, log
 
     return program
 

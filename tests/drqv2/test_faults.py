@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 import gymnasium
@@ -98,19 +97,9 @@ def test_a_csv_that_is_gone_is_begun_anew(root, capsys):
 # ---- a full disk ----
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 4 MB, where this process may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True).returncode:
-        pytest.skip("this process may not mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("free", [0, 20_000, 300_000])
-def test_a_full_disk_stops_training_in_one_line_and_the_last_snapshot_stands(interrupted, small_disk, free):
+def test_a_full_disk_stops_training_in_one_line_and_the_last_snapshot_stands(interrupted, disk_of, free):
+    small_disk = disk_of("4m")
     shutil.copytree(interrupted, small_disk / "root")
     folder = small_disk / "root/cartpole_swingup/run"
     before = load_policy(folder / "snapshot.pt").frame
