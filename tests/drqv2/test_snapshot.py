@@ -98,12 +98,10 @@ def test_weights_that_are_not_the_policys_are_one_line(path, change):
 
 def test_other_kinds_and_versions_are_named(tmp_path):
     path = tmp_path / "x.pt"
-    write_archive(path, "policy", 99, {}, {})
-    with pytest.raises(ArchiveError, match="version 99"):
-        load_policy(path)
-    write_archive(path, "else", 1, {}, {})
-    with pytest.raises(ArchiveError, match="not a policy or snapshot file"):
-        load_policy(path)
+    for kind, version, said in (("policy", 99, "version 99"), ("else", 1, "not a policy or snapshot file")):
+        write_archive(path, kind, version, {}, {})
+        with pytest.raises(ArchiveError, match=said):
+            load_policy(path)
     with pytest.raises(ArchiveError, match="no such file"):
         read_archive(tmp_path / "absent.pt", ("policy",), 1)
 

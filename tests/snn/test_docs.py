@@ -87,12 +87,10 @@ def test_registered_ones_are_known_by_name_and_saved(tmp_path, monkeypatch):
 
 def test_example_is_short_and_its_yaml_has_the_shipped_keys():
     assert len(FILES["ternary.py"].splitlines()) <= 30
-    shipped = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "cfgs" / "neuron").glob("*.yaml")}
     example = yaml.safe_load(FILES["ternary.yaml"])
     for name in ("if", "snm", "mt", "dc"):
-        assert shipped[name].keys() == example.keys() and shipped[name]["name"] == name
-        conf = shipped[name]
-        snn.convert(mlp(2, 3, 1), [torch.ones(3)], conf["rule"], conf["coding"], 2, n_thresholds=conf["n_thresholds"])
+        shipped = yaml.safe_load((ROOT / f"cfgs/neuron/{name}.yaml").read_text())
+        assert shipped.keys() == example.keys() and shipped["name"] == name
 
 
 def test_public_names_are_documented():
