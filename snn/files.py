@@ -172,7 +172,8 @@ def _network(description: dict[str, Any], tensors: dict[str, Tensor]) -> Spiking
         graph.outputs = tuple(outputs) if description["tuple"] else outputs
     else:
         graph.outputs = _structured(outputs)
-    if not all(type(value) is int and 0 < value <= len(graph.nodes) for value in pytree.tree_leaves(graph.outputs)):
+    leaves = pytree.tree_leaves(graph.outputs)
+    if not leaves or not all(type(value) is int and 0 < value <= len(graph.nodes) for value in leaves):
         raise ConversionError("its outputs are no values of the network")
     check(graph, hybrid=True)
     crpi = description["crpi"]

@@ -11,7 +11,7 @@ from runtime.errors import UserError
 @contextlib.contextmanager
 def refused(words: str, kind: type[Exception] = UserError) -> Iterator[pytest.ExceptionInfo]:
     """What runs inside is refused in one line, in which `words`, a regular expression, are found."""
-    with pytest.raises(kind, match=words) as refusal:
+    with pytest.raises(kind, match=words or None) as refusal:
         yield refusal
     said = str(refusal.value)
     del refusal  # its frames would keep what the refused one had opened

@@ -85,7 +85,7 @@ class Op(nn.Module):
             )
         try:
             return KINDS[self.kind].forward(self, inputs, bias)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, TypeError) as error:  # a file's arguments may be of any type
             shapes = " and ".join(str(tuple(x.shape[1:])) for x in inputs)
             reason = str(error).splitlines()[0]
             raise ConversionError(f"'{self.name}' can't take an input of shape {shapes}: {reason}") from error

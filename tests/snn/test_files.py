@@ -123,6 +123,7 @@ def test_every_damage_is_noticed(saved):
         (lambda d, t: d["nodes"][1].update(inputs=[7]), "not made before it"),
         (lambda d, t: d["nodes"][1].update(path="0"), "two operations stand at '0'"),
         (lambda d, t: d.update(outputs=9), "outputs are no values"),
+        (lambda d, t: d.update(outputs={"list": []}), "outputs are no values"),
         (lambda d, t: d["nodes"].pop(1), "."),
         (lambda d, t: t["1.weight"].fill_(float("nan")), "weight that is not finite"),
         (lambda d, t: t.update({"2.theta": torch.ones(9)}), "thresholds"),
@@ -141,6 +142,17 @@ def test_wrong_content(tmp_path, change, message):
     with pytest.raises(snn.ConversionError, match=message) as error:
         snn.load(path)
     assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("argument", ["stride", "dilation", "groups"])
+def test_an_argument_that_no_file_of_ours_has_is_one_line_at_the_latest_when_it_plays(tmp_path, argument):
+    path = tmp_path / "network.safetensors"
+    snn.save(snn.convert(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()), [torch.ones(2)]), path)
+    description, tensors = opened(path.read_bytes())
+    description["nodes"][0]["args"][argument] = "x"
+    path.write_bytes(written(description, tensors))
+    with pytest.raises(snn.ConversionError, match="can't take an input"):
+        snn.load(path)(torch.ones(1, 1, 4, 4))
 
 
 HUGE = (-1, 10**9, 2**31, 2**63, 10**30, 1e300, float("nan"), "x", None, [], {}, [10**9], True)
