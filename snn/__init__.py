@@ -8,9 +8,9 @@ from snn import carry, codings, rules
 from snn.activity import Activity
 from snn.calibration import calibrate
 from snn.carry import CRPI, CarryRule
+from snn.checks import ConversionError
 from snn.codings import Coding
 from snn.convert import convert
-from snn.errors import ConversionError
 from snn.files import load, save
 from snn.macs import LayerMacs, macs
 from snn.network import LayerInfo, SpikingNetwork

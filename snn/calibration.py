@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from snn.checks import finite
-from snn.errors import ConversionError
+from snn.checks import ConversionError, finite
 from snn.graph.graph import Graph
 from snn.graph.tracing import trace
 from snn.quantiles import Quantiles

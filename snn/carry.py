@@ -14,8 +14,7 @@ import torch
 from numba.extending import overload
 from torch import Tensor
 
-from snn import checks
-from snn.errors import ConversionError
+from snn.checks import ConversionError, whole
 from snn.registry import Registry
 
 MAX_ALPHA = 2.0
@@ -49,7 +48,7 @@ class CarryRule:
     blank    (base) -> what stands for "kept" at an episode's start, where v[0] must come out as base, v_base * theta
     initial  (kept, alpha, base, limit) -> v[0] of a decision; limit is the fire rule's clip * theta
     keep     (v_end, v_start, c_end) -> what is kept: v_end = v[T], v_start = v[0], c_end = c[T]
-    control  None: each unit starts from what it kept itself. "shuffled" and "random": see `snn.controls`
+    control  None: each unit starts from what it kept itself. "shuffled" and "random": see `snn.crpi_controls`
     """
 
     name: str
@@ -123,7 +122,7 @@ class CRPI:
             raise ConversionError(f"alpha={alpha!r} must be a number from 0 to {MAX_ALPHA:g}, or one per environment")
         self.alpha = factors.item() if factors.dim() == 0 else factors.clone()
         self.rule = mode if isinstance(mode, CarryRule) else get(mode)
-        self.seed = checks.whole("seed", seed, 0)
+        self.seed = whole("seed", seed, 0)
 
     @property
     def mode(self) -> str:

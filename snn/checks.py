@@ -1,4 +1,4 @@
-"""What callers give, checked. Everything here raises ConversionError, with one line that names it."""
+"""The one exception of the library, and checks of what callers give, which raise it with one line that names it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snn.errors import ConversionError
+
+class ConversionError(ValueError):
+    """A module, an option or a file that `snn` can't take; the message is one line that says what to do."""
+
 
 PRECISIONS = (torch.float32, torch.float64)  # of membranes and thresholds
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from snn import checks
 from snn import neuron as neurons
 from snn.carry import CRPI
+from snn.checks import ConversionError
 from snn.codings import Coding
 from snn.device import batch_bytes
-from snn.errors import ConversionError
 from snn.graph.graph import Graph
 from snn.graph.tracing import trace
 from snn.network import DTYPES, SpikingNetwork
@@ -105,5 +105,5 @@ def assemble(
             )
         if ceiling is not None and float(theta.max()) > ceiling:
             raise ConversionError(f"the ReLU of '{name}' ends at {ceiling:g}; thresholds must not be above that")
-        graph.swap(value, module_of(spec, theta.to(device), ceiling))
+        graph.set_submodule(graph.nodes[value - 1].path, module_of(spec, theta.to(device), ceiling))
     return SpikingNetwork(graph, spec, timesteps, crpi, compute_dtype, max_batch_bytes, chunk_rows)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from snn.errors import ConversionError
+from snn.checks import ConversionError
 from snn.files import load, whole
 from snn.network import SpikingNetwork
 from snn.nir_nodes import Writer
@@ -72,7 +72,7 @@ def _check(spiking: SpikingNetwork, first_decision: bool) -> None:
 
 
 def _input_shape(spiking: SpikingNetwork, shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    first = spiking.module.weighted[0]
+    first = next(spiking.module.weighted)
     if shape is None and first.kind != "linear":
         channels = first.weight.shape[1] * first.args["groups"]
         raise ConversionError(

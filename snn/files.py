@@ -17,8 +17,8 @@ from torch.utils import _pytree as pytree
 
 from snn import neuron as neurons
 from snn.carry import CRPI
+from snn.checks import ConversionError
 from snn.convert import assemble
-from snn.errors import ConversionError
 from snn.graph.graph import Container, Graph, Outputs, check
 from snn.graph.operations import Op
 from snn.network import DTYPES, SpikingNetwork
@@ -176,9 +176,7 @@ def _network(description: dict[str, Any], tensors: dict[str, Tensor]) -> Spiking
     if not leaves or not all(type(value) is int and 0 < value <= len(graph.nodes) for value in leaves):
         raise ConversionError("its outputs are no values of the network")
     check(graph, hybrid=True)
-    crpi = description["crpi"]
-    if crpi is not None:
-        crpi = CRPI(crpi["alpha"], crpi["mode"], crpi["seed"])
+    crpi = description["crpi"] and CRPI(**description["crpi"])
     spec = neurons.make(
         description["rule"],
         description["coding"],

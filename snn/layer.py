@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from snn.checks import thresholds
-from snn.errors import ConversionError
+from snn.checks import ConversionError, thresholds
 from snn.graph.graph import Graph, Phase, between, phases
 from snn.graph.operations import Shape
-from snn.layout import per_unit
+from snn.memory_layout import per_unit
 from snn.neuron_modules import SpikingNeuron
 from snn.synapse import Junction, Synapse, takes_scale
 
@@ -92,10 +91,6 @@ class Program:
             for value in phase.decoded:
                 if any(graph.op(i).weighted for i in between(graph, value, phase)[1]):
                     self._count(phase, value)
-
-    def layers_of(self, phase: Phase) -> list[SpikingLayer]:
-        """The phase's layers, in order."""
-        return [self.layer_of[value] for value in phase.neurons]
 
     @functools.cached_property
     def bytes_per_step(self) -> int:

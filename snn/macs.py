@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from snn.errors import ConversionError
+from snn.checks import ConversionError
 from snn.graph.tracing import trace
 from snn.network import SpikingNetwork
 

@@ -11,9 +11,8 @@ from torch import Tensor
 from snn import checks
 from snn.activity import Activity, Recorder
 from snn.carry import CRPI, PLAIN
-from snn.checks import Movable
+from snn.checks import ConversionError, Movable
 from snn.device import placed
-from snn.errors import ConversionError
 from snn.graph.graph import Graph, analog_inside
 from snn.graph.operations import Shape
 from snn.layer import Program, SpikingLayer
@@ -263,7 +262,8 @@ class SpikingNetwork(Movable):
         """What the last decision left, per layer [slots, units], in units of theta (0 for units without a threshold):
         CRPI's residual max(v[T] - v[0], -c[T]), under the carry rule "carry" v[T] - v_base. Zeros at an episode's
         start, and no layers before the first decision."""
-        return self._slots.residuals()
+        slots, layers = self._slots, self._layers if self._slots.started else []
+        return [layer.relative(slots.kept(layer)[: slots.count]) - layer.relative(layer.blank()) for layer in layers]
 
     # --- activity ----------------------------------------------------------------------------------------------
 

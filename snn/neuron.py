@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from snn import checks, codings, rules
-from snn.errors import ConversionError
+from snn.checks import ConversionError
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from torch import Tensor
 from snn import checks
 from snn import neuron as neurons
 from snn.carry import CRPI, PLAIN
-from snn.checks import Movable
+from snn.checks import ConversionError, Movable
 from snn.device import beside, placed
-from snn.errors import ConversionError
 from snn.graph.operations import Shape
-from snn.layout import flatten, per_unit, unflatten
+from snn.memory_layout import flatten, per_unit, unflatten
 from snn.neuron import Neuron
 from snn.recurrence import fresh, initial
 
@@ -25,7 +24,7 @@ class SpikingNeuron(Movable):
     crpi      what carries membranes over; None: nothing. In a network `spiking.crpi` decides.
     spec      fire rule, coding, number of magnitudes; None: the class's own pair with n magnitudes
     ceiling   of the ReLU that it stands for (6 for ReLU6), or None
-    carried   [slots, units] what the last decision left, units in memory order (see `snn.layout`), or None at an
+    carried   [slots, units] what the last decision left, units in memory order (see `snn.memory_layout`), or None at an
               episode's start; forgotten when the module moves to another device or dtype
     """
 

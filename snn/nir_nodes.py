@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snn.errors import ConversionError
+from snn.checks import ConversionError
 from snn.graph.graph import Graph
 from snn.graph.operations import Op, Shape
 
@@ -106,9 +106,8 @@ class Writer:
         if not size:
             return self._nir.Affine(**arrays)
         plain = {key: (value,) * len(size) for key, value in (("stride", 1), ("padding", 0), ("dilation", 1))}
-        given = {key: tuple(value) for key, value in (plain | geometry).items()} | {"input_shape": tuple(size)}
-        if len(size) == 1:
-            given = {key: value[0] for key, value in given.items()}
+        given = plain | geometry | {"input_shape": size}
+        given = {key: tuple(value) if len(size) > 1 else value[0] for key, value in given.items()}
         return getattr(self._nir, f"Conv{len(size)}d")(**arrays, **given, groups=1)
 
     def _written(self, value: int) -> Sum:

@@ -9,10 +9,10 @@ from torch import Tensor
 from snn.carry import CarryRule
 from snn.device import beside
 from snn.layer import Program, SpikingLayer
-from snn.layout import flatten, unflatten
+from snn.memory_layout import flatten, unflatten
 from snn.neuron import Neuron
 from snn.recurrence import fresh, initial
-from snn.simulate import decode, known
+from snn.simulate import decode
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,15 @@ def trace(
     graph = program.graph
     ann, values, layers = graph.ann(x), {0: x}, []
     for phase in program.phases:
-        known(graph, phase, values)
-        spiking = program.layers_of(phase)
-        groups = {layer.value: _Group(neuron, carry, layer, starts[layer.value], alpha) for layer in spiking}
+        decode(graph, values, phase.exact)
+        groups = {i: _Group(neuron, carry, program.layer_of[i], starts[i], alpha) for i in phase.neurons}
         for t in range(1, timesteps + 1):
             for group in groups.values():
                 group.step(groups, values, t)
         for group in groups.values():
-            values[group.layer.value] = unflatten(group.mean, group.layer.shape)
             layers.append(group.shown(ann[group.layer.value]))
-        for value in phase.decoded:
-            decode(graph, values, value)
+            values[group.layer.value] = layers[-1].decoded
+        decode(graph, values, phase.decoded)
     return Trace(layers, graph.pick(values), graph.pick(ann))
 
 
@@ -109,12 +107,9 @@ class _Group:
         """The last spikes, as a layer of this dtype takes them."""
         return self.spikes if dtype is self.spikes.dtype else (self.spikes * self.layer.gain).to(dtype)
 
-    @property
-    def mean(self) -> Tensor:
-        return self.neuron.coding.mean(beside(len(self.history["spikes"]), self.v0), *self.state)
-
     def shown(self, ann: Tensor) -> LayerTrace:
         shape = self.layer.shape
         history = {key: unflatten(torch.stack(value), shape) for key, value in self.history.items()}
-        decoded, v0 = unflatten(self.mean, shape), unflatten(self.v0, shape)
+        mean = self.neuron.coding.mean(beside(len(self.history["spikes"]), self.v0), *self.state)
+        decoded, v0 = unflatten(mean, shape), unflatten(self.v0, shape)
         return LayerTrace(self.layer.name, v0=v0, decoded=decoded, ann=ann, difference=decoded - ann, **history)

@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from snn.errors import ConversionError
+from snn.checks import ConversionError
 
 T = TypeVar("T", bound=Any)  # has a `name`
 

@@ -1,5 +1,6 @@
 """One decision of a chunk of environments, layer by layer: each layer runs all its steps before the next begins."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -8,11 +9,11 @@ from torch import Tensor
 
 from snn.activity import Recorder
 from snn.carry import CarryRule
+from snn.checks import ConversionError
 from snn.cpu.events import Events
-from snn.errors import ConversionError
-from snn.graph.graph import Graph, Phase
+from snn.graph.graph import Graph
 from snn.layer import Program, SpikingLayer
-from snn.layout import flatten, unflatten
+from snn.memory_layout import flatten, unflatten
 from snn.neuron import Neuron
 from snn.recurrence import Block, advance
 from snn.slots import Slots
@@ -52,17 +53,13 @@ def cut(
     return [(lo, min(lo + together, end)) for lo in range(0, end, together)], min(timesteps, fitting // together)
 
 
-def decode(graph: Graph, values: dict[int, Tensor], value: int) -> Tensor:
-    """A value from the means of neurons and from known values, by the operations between (exact under all codings)."""
-    if value not in values:
-        values[value] = graph.op(value)(*(decode(graph, values, i) for i in graph.inputs(value)))
-    return values[value]
-
-
-def known(graph: Graph, phase: Phase, values: dict[int, Tensor]) -> None:
-    """Compute what is known when a phase begins."""
-    for value in phase.exact:
-        values[value] = graph.op(value)(*(values[i] for i in graph.inputs(value)))
+def decode(graph: Graph, values: dict[int, Tensor], wanted: Iterable[int]) -> None:
+    """Adds the values `wanted`, from the means of neurons and from known values, by the operations between (exact under
+    all codings)."""
+    for value in wanted:
+        if value not in values:
+            decode(graph, values, graph.inputs(value))
+            values[value] = graph.op(value)(*(values[i] for i in graph.inputs(value)))
 
 
 class Simulation:
@@ -79,10 +76,9 @@ class Simulation:
         graph = self.program.graph
         values = {0: x}
         for phase in self.program.phases:
-            known(graph, phase, values)
-            values |= self._spike(self.program.layers_of(phase), values, chunk)
-            for value in phase.decoded:
-                decode(graph, values, value)
+            decode(graph, values, phase.exact)
+            values |= self._spike([self.program.layer_of[value] for value in phase.neurons], values, chunk)
+            decode(graph, values, phase.decoded)
         return {value: values[value] for value in self.program.returned}
 
     def _spike(self, layers: list[SpikingLayer], values: dict[int, Tensor], chunk: Chunk) -> dict[int, Tensor]:
@@ -115,8 +111,7 @@ class Simulation:
     ) -> Tensor:
         """The layer's current [steps or 1, rows, units] without its bias."""
         if not layer.spiking:
-            assert analog is not None
-            return analog
+            return cast(Tensor, analog)
         events = sent[layer.spiking[0]]
         if isinstance(events, Events) and layer.synapse.of_events:
             return layer.synapse.of_events(events)

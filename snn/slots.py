@@ -9,9 +9,9 @@ from torch import Tensor
 
 from snn import checks
 from snn.carry import CRPI
-from snn.controls import Controls
+from snn.checks import ConversionError
+from snn.crpi_controls import Controls
 from snn.device import placed
-from snn.errors import ConversionError
 from snn.layer import SpikingLayer
 
 
@@ -77,13 +77,6 @@ class Slots:
         """What the coming decision of these slots starts from, [rows, units]; a copy."""
         kept = self.kept(layer, int(slots.max()) + 1)
         return self.controls.start(layer, slots, kept[placed(slots, kept.device)])
-
-    def residuals(self) -> list[Tensor]:
-        """See `SpikingNetwork.residuals`."""
-        return [
-            layer.relative(self.kept(layer)[: self.count]) - layer.relative(layer.blank())
-            for layer in (self._layers if self.started else [])
-        ]
 
     def get_state(self) -> dict[str, Any]:
         kept = [self.kept(layer).clone() for layer in self._layers]

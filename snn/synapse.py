@@ -11,7 +11,7 @@ from torch import Tensor
 from snn.cpu import events
 from snn.graph.graph import Graph
 from snn.graph.operations import Op, Shape
-from snn.layout import flatten, unflatten
+from snn.memory_layout import flatten, unflatten
 
 _POOLING = ("flatten", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d")
 
@@ -57,16 +57,10 @@ class Synapse:
         for op, weight in self._steps:
             if weight is None:
                 x = op(x, bias=False)
-            elif op.kind == "linear":
-                x = F.linear(flatten(x).to(weight.dtype), weight)
-            else:
-                x = _FUNCTIONS[op.kind](x.to(weight.dtype), weight, None, **op.args)
+            else:  # torch's functions of weights are called as their kinds are
+                x = flatten(x) if op.kind == "linear" else x
+                x = getattr(F, op.kind)(x.to(weight.dtype), weight, None, **op.args)
         return flatten(x).contiguous()
-
-
-_FUNCTIONS: dict[str, Callable] = {
-    f"{name}{d}d": getattr(F, f"{name}{d}d") for name in ("conv", "conv_transpose") for d in (1, 2, 3)
-}
 
 
 class Junction:
@@ -89,7 +83,7 @@ class Junction:
         self.bias = flatten(values[current])[0].contiguous()
 
     def _values(
-        self, given: dict[int, Any], bias: bool, change: Callable[[Op], Callable[..., Tensor]] = lambda op: op
+        self, given: dict[int, Any], bias: bool, compute: Callable[..., Tensor] = Op.__call__
     ) -> dict[int, Any]:
         """All values from those of the sources (None: it sends nothing), None where nothing reaches."""
         values = dict(given)
@@ -102,7 +96,7 @@ class Junction:
                 blank = (like.new_zeros(len(like), *self._shapes[i]) for i in inputs)
                 values[value] = op(*(zeros if x is None else x for x, zeros in zip(known, blank, strict=True)))
             else:
-                values[value] = change(op)(*known, bias=bias)
+                values[value] = compute(op, *known, bias=bias)
         return values
 
     def __call__(self, sources: dict[int, Tensor]) -> Tensor:
@@ -116,7 +110,7 @@ class Junction:
         with torch.inference_mode(False), torch.enable_grad():
             x = torch.zeros(1, *self._shapes[source], requires_grad=True)
             given = {i: x if i == source else None for i in self._sources}
-            current = self._values(given, bias=True, change=_ones)[self._current]
+            current = self._values(given, bias=True, compute=_connections)[self._current]
             (reached,) = torch.autograd.grad(current.sum(), x)
         return flatten(reached)[0].round().to(torch.int32).contiguous()
 
@@ -125,9 +119,7 @@ def _prepared(op: Op, shape: Shape, dtype: torch.dtype, scale: Tensor | None) ->
     """The weight as the fast way wants it."""
     if not op.weighted:
         return None
-    weight = op.weight
-    if scale is not None:
-        weight = _scaled_inputs(weight, scale, op, shape)
+    weight = op.weight if scale is None else _scaled_inputs(op, scale)
     if op.kind == "linear" and len(shape) > 1:
         weight = flatten(weight.view(-1, *shape))  # columns in memory order: the input needs no transposing
     layout = torch.channels_last if op.kind == "conv2d" else torch.contiguous_format
@@ -144,31 +136,26 @@ def takes_scale(ops: Sequence[Op]) -> bool:
     return False
 
 
-def _ones(op: Op) -> Callable[..., Tensor]:
+def _connections(op: Op, *inputs: Tensor, bias: bool) -> Tensor:
     """The operation with every weight 1, and sums for means (of pools that adapt, if their windows are equal)."""
+    x = inputs[0]
     if op.weighted:
-        return op.replaced(weight=torch.ones(op.weight.shape))
+        return op.replaced(weight=torch.ones(op.weight.shape))(x)
     if op.kind == "arith":
-        return lambda x, bias=True: x + torch.zeros(op.value.shape)  # as wide as it makes what it is applied to
-    if op.kind == "scale_shift":
-        return lambda x, bias=True: x
-    if op.kind == "mean" or "pool" in op.kind:
-        return lambda x, bias=True: _summed(op, x)
-    return op
-
-
-def _summed(op: Op, x: Tensor) -> Tensor:
+        return x + torch.zeros(op.value.shape)  # as wide as it makes what it is applied to
     if op.kind == "mean":
         return x.sum(**op.args)
     if op.kind in ("avg_pool2d", "avg_pool3d"):
         return Op(op.kind, op.name, op.args | {"divisor_override": 1})(x)
-    means = op(x)
-    return means * (op.args["kernel_size"][0] if op.kind == "avg_pool1d" else x[0, 0].numel() / means[0, 0].numel())
+    result = x if op.kind == "scale_shift" else op(*inputs)
+    if "pool" in op.kind:
+        result *= op.args["kernel_size"][0] if op.kind == "avg_pool1d" else x[0, 0].numel() / result[0, 0].numel()
+    return result
 
 
-def _scaled_inputs(weight: Tensor, scale: Tensor, op: Op, shape: Shape) -> Tensor:
+def _scaled_inputs(op: Op, scale: Tensor) -> Tensor:
     if op.kind == "linear":
-        return weight * scale.repeat_interleave(weight.shape[1] // len(scale))
-    groups = op.args["groups"]
+        return op.weight * scale.repeat_interleave(op.weight.shape[1] // len(scale))
+    weight, groups = op.weight, op.args["groups"]
     by_output = scale.view(groups, -1).repeat_interleave(weight.shape[0] // groups, dim=0)
     return weight * by_output[(..., *[None] * (weight.dim() - 2))]

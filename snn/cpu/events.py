@@ -7,7 +7,6 @@ docs/performance.md.
 """
 
 import functools
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,8 +87,7 @@ def _by_planes(
     out = events.values.new_empty(steps, rows, out_units)
     spikes = values.reshape(planes, units), events.units.reshape(planes, units), events.fired.reshape(planes, -1)
     everything = (events.active, *spikes, *arrays, out.numpy().reshape(planes, out_units))
-    cuts = threads.bounds(planes, _MIN_PLANES)
-    threads.together([functools.partial(kernel(), *everything, lo, hi) for lo, hi in itertools.pairwise(cuts)])
+    threads.divided(functools.partial(kernel(), *everything), planes, _MIN_PLANES)
     return out
 
 

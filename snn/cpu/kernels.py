@@ -234,14 +234,12 @@ def run(kernel: Callable, shape: tuple[int, int, int], arguments: tuple, counts:
     """
     steps, rows, units = shape
     blocks = rows * math.ceil(units / BLOCK)
-    cuts = threads.bounds(blocks, _MIN_WORK * blocks // max(1, steps * rows * units))
-    own = [(np.zeros_like(counts), np.zeros_like(above)) for _ in cuts[1:]]
-    threads.together(
-        [
-            functools.partial(kernel, *arguments, *mine, lo, hi)
-            for mine, lo, hi in zip(own, cuts, cuts[1:], strict=False)
-        ]
-    )
-    for own_counts, own_above in own:
+
+    def job(lo: int, hi: int) -> tuple[np.ndarray, np.ndarray]:
+        own = np.zeros_like(counts), np.zeros_like(above)
+        kernel(*arguments, *own, lo, hi)
+        return own
+
+    for own_counts, own_above in threads.divided(job, blocks, _MIN_WORK * blocks // max(1, steps * rows * units)):
         counts += own_counts
         above += own_above

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from snn.checks import Movable
-from snn.errors import ConversionError
+from snn.checks import ConversionError, Movable
 from snn.graph.nodes import refused
 from snn.graph.operations import HYBRID, SQUASHING, Op
 
@@ -89,10 +88,6 @@ class Graph(Container, Movable):
             if buffer is not None
         ]
 
-    def swap(self, value: int, op: nn.Module) -> None:
-        """Put another module in the place of what computes this value."""
-        self.set_submodule(self.nodes[value - 1].path, op)
-
     @property
     def values(self) -> range:
         """All values but the input, in order."""
@@ -104,20 +99,17 @@ class Graph(Container, Movable):
         return [value for value in self.values if self.op(value).kind == "relu"]
 
     @property
-    def weighted(self) -> list[Op]:
-        return [op for value in self.values if (op := self.op(value)).weighted]
+    def weighted(self) -> Iterator[Op]:
+        """The layers with weights, in order."""
+        return (op for value in self.values if (op := self.op(value)).weighted)
 
     @property
     def dtype(self) -> torch.dtype:
-        return self._first.weight.dtype
+        return next(self.weighted).weight.dtype
 
     @property
     def device(self) -> torch.device:
-        return self._first.weight.device
-
-    @property
-    def _first(self) -> Op:
-        return next(op for value in self.values if (op := self.op(value)).weighted)
+        return next(self.weighted).weight.device
 
     def users(self, value: int) -> list[int]:
         """Values that are computed from this one."""

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
-from snn.errors import ConversionError
+from snn.checks import ConversionError
 from snn.graph.operations import KINDS, TITLES, Op
 
 NAMED_PARTS: dict[Any, tuple[str, str]] = {torch.chunk: ("chunk", "chunks"), torch.split: ("split", "size")}

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snn.errors import ConversionError
+from snn.checks import ConversionError
 
 Shape = tuple[int, ...]  # of one environment's values: (channels, ...) or (units,)
 # Of a whole number among an operation's arguments: more would make a file of a few bytes ask for gigabytes.
@@ -118,7 +118,8 @@ TITLES = {
 
 def _weighted(function: Callable) -> Callable:
     def forward(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
-        return function(inputs[0], op.weight, op._buffers.get("bias") if bias else None, **op.args)
+        shift = op._buffers.get("bias") if bias else None
+        return function(inputs[0], weight=op._buffers.get("weight"), bias=shift, **op.args)
 
     return forward
 
@@ -157,10 +158,6 @@ def _scale_shift(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
     shape = (1, -1) + (1,) * (x.dim() - 2)
     scaled = x * op.scale.view(shape)
     return scaled + op.shift.view(shape) if bias else scaled
-
-
-def _layernorm(op: Op, inputs: tuple[Tensor, ...], bias: bool) -> Tensor:
-    return F.layer_norm(inputs[0], weight=op._buffers.get("weight"), bias=op._buffers.get("bias"), **op.args)
 
 
 def _slice(x: Tensor, dim: int, start: int | None, stop: int | None, step: int | None) -> Tensor:
@@ -203,7 +200,7 @@ KINDS: dict[str, Kind] = {
     "scale_shift": Kind(_scale_shift, (), ("scale", "shift")),
     # Not linear: the ReLU, where neurons stand; the others run on decoded values.
     "relu": Kind(_plain(lambda x, ceiling: x.clamp(0, ceiling)), ("ceiling",), linear=False),
-    "layernorm": Kind(_layernorm, ("normalized_shape", "eps"), ("weight?", "bias?"), linear=False),
+    "layernorm": Kind(_weighted(F.layer_norm), ("normalized_shape", "eps"), ("weight?", "bias?"), linear=False),
     "tanh": Kind(_plain(torch.tanh), linear=False),
     "sigmoid": Kind(_plain(torch.sigmoid), linear=False),
     "exp": Kind(_plain(torch.exp), linear=False),

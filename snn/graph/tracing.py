@@ -9,7 +9,7 @@ import torch.fx
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from snn.errors import ConversionError
+from snn.checks import ConversionError
 from snn.graph.graph import Graph, Outputs, check
 from snn.graph.nodes import NAMED_PARTS, is_shape, is_value, label, op_of, refused
 from snn.graph.operations import Op

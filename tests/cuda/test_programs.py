@@ -55,7 +55,7 @@ def test_the_self_check_trains_and_converts(pretended, monkeypatch, capsys):
     # Only actions are waited for, in training and in evaluations, and new networks brought to the device.
     assert waits(train, "/drqv2/agent", "/drqv2/prefetch") == 0 < waits(train, "/drqv2/learner") <= 60 + 3 * 20 + 32
     # What the host waits for lies before and behind the networks, not within them.
-    assert waits(convert, "/snn/recurrence", "/snn/simulate", "/snn/slots", "/snn/controls") == 0
+    assert waits(convert, "/snn/recurrence", "/snn/simulate", "/snn/slots", "/snn/crpi_controls") == 0
     assert 0 < waits(convert, "/evaluation/policies", "/snn/activity")
 
     there = json.loads(Path("selfcheck.json").read_text())["cuda:0"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from snn.device import batch_bytes
-from snn.layout import flatten
+from snn.memory_layout import flatten
 from tests.snn.helpers import PAIRS, ROWS, case, same_activity
 
 CASE, FLAT = case(), case(conv=False)

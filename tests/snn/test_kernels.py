@@ -12,7 +12,7 @@ from snn import carry, neuron
 from snn.cpu import events, kernels
 from snn.cpu.events import Events
 from snn.graph.operations import Op
-from snn.layout import flatten, unflatten
+from snn.memory_layout import flatten, unflatten
 from snn.recurrence import Block, by_kernel, by_torch
 from snn.synapse import Synapse
 from tests.processes import python
