@@ -146,14 +146,14 @@ class Environment:
             features=self.state_observation,
         )
 
-    def restore_state(self, state: State) -> np.ndarray:
-        """Goes to a state that an environment made with the same arguments saved, this one or another; returns the
-        observation there. From then on both do the same, bit for bit, if they are given the same actions."""
+    def restore_state(self, state: State) -> TimeStep:
+        """Goes to a state that an environment made with the same arguments saved, this one or another; returns what is
+        observed there. From then on both do the same, bit for bit, if they are given the same actions."""
         self._simulator.restore(state.simulator)
         self._decisions, self._over, self._seed = state.decisions, state.over, None
         self._frames = deque(state.frames, self.frame_stack)
         self.state_observation = state.features
-        return self._observation()
+        return TimeStep(self._observation(), 0.0, 1.0, self._over, capped=False)
 
     def render(self, height: int = 240, width: int = 320) -> np.ndarray:
         """uint8 [height, width, 3] picture of the current state, by the camera that the task is observed through.

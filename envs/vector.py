@@ -14,22 +14,21 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from envs import gl
 from envs.environment import State
-from envs.worker import shared_array
-from envs.worker_process import InProcess, WorkerProcess
+from envs.worker import Share, WorkerProcess, shared_array
 from runtime.errors import UserError
 
 Indices = Sequence[int] | np.ndarray
 _OVER, _READY, _STEPPING = 0, 1, 2
 
-# A worker, the positions in the caller's indices that are its own, and its request.
-_Part = tuple[WorkerProcess | InProcess, np.ndarray, Any]
+# Of a request to one worker: the positions in the caller's indices that are its own, and what waits for its answer.
+_Part = tuple[np.ndarray, Callable[[], list[Any]]]
 
 
 class StepOutcome(NamedTuple):
@@ -41,7 +40,7 @@ class StepOutcome(NamedTuple):
     capped: np.ndarray  #: bool [n]
 
 
-class VectorEnv:
+class VectorEnv(AbstractContextManager["VectorEnv"]):
     """`num_envs` environments of `task`, by index 0 ... num_envs - 1. A context manager; close it when done.
 
     Environments don't reset themselves: after `lasts` an index needs `reset` with the seed of its next episode.
@@ -86,7 +85,7 @@ class VectorEnv:
         self._pending: deque[tuple[np.ndarray, list[_Part]]] = deque()
         if obs == "pixels":
             gl.choose(render_device)  # once, here: workers inherit the answer
-        self._workers: list[WorkerProcess | InProcess] = []
+        self._workers: list[WorkerProcess | Share] = []
         # A file without a name, which the kernel frees with its last descriptor: multiprocessing's shared blocks are
         # files in /dev/shm, which stay behind when their owner is killed, and whose size containers limit.
         memory = os.memfd_create("observations", 0)
@@ -94,11 +93,10 @@ class VectorEnv:
         self._end = weakref.finalize(self, _end, self._workers, memory)
         with self._closing_on_error():
             for number in range(self.num_workers):
-                self._workers.append(WorkerProcess(number, memory))
+                self._workers.append(WorkerProcess(number, memory, num_envs))
             if not self._workers:
-                self._workers.append(InProcess(memory))
-            made = self._begin("make", np.arange(num_envs), lambda rows: (num_envs, settings))
-            facts = [worker.result(request) for worker, _, request in made][0]
+                self._workers.append(Share(memory, num_envs))
+            facts, *_ = self._fetch(self._begin("make", np.arange(num_envs), [settings] * num_envs))
         self.observation_shape, dtype, self.action_dim, self.max_episode_decisions, self.control_timestep = facts
         #: [num_envs, *observation_shape]: the latest observation of each environment
         self.observations = shared_array(memory, (num_envs, *self.observation_shape), dtype)
@@ -135,7 +133,7 @@ class VectorEnv:
         if not finite.all():
             raise ValueError(f"actions of environments {places[~finite].tolist()} are not finite")
         self._state[places] = _STEPPING
-        self._pending.append((places, self._begin("step", places, lambda rows: (actions[rows],))))
+        self._pending.append((places, self._begin("step", places, actions)))
 
     def step_wait(self) -> StepOutcome:
         """Waits for the earliest decision begun and not yet waited for; entries are in the order of its `indices`.
@@ -161,7 +159,7 @@ class VectorEnv:
 
     def render(self, indices: Indices, height: int = 240, width: int = 320) -> np.ndarray:
         """uint8 [len(indices), height, width, 3] pictures; see `Environment.render`."""
-        return np.stack(self._request("render", indices, common=(height, width))[1])
+        return np.stack(self._request("render", indices, [height] * len(indices), [width] * len(indices))[1])
 
     def close(self) -> None:
         """Ends the workers and gives the shared memory back. May be called again, also after an error."""
@@ -169,23 +167,17 @@ class VectorEnv:
             self.observations = self.observations.copy()
         self._end()
 
-    def __enter__(self) -> VectorEnv:
-        return self
-
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _request(
-        self, method: str, indices: Indices, entries: Sequence[Any] | None = None, common: tuple[Any, ...] = ()
-    ) -> tuple[np.ndarray, list[Any]]:
-        """Has every environment of `indices` carry out `method`, with its own entry or with what is common to all.
-        Returns the checked indices and the results in their order, if the method has any."""
+    def _request(self, method: str, indices: Indices, *columns: Sequence[Any]) -> tuple[np.ndarray, list[Any]]:
+        """Has every environment of `indices` carry out `method`, with its own entry of each column. Returns the checked
+        indices and the answers in their order."""
         places = self._checked(indices, {_OVER, _READY})
-        if entries is not None and len(entries) != len(places):
-            raise ValueError(f"{method}: {len(entries)} values for {len(places)} environments")
-        return places, self._fetch(
-            self._begin(method, places, lambda rows: common if entries is None else ([entries[row] for row in rows],))
-        )
+        for column in columns:
+            if len(column) != len(places):
+                raise ValueError(f"{method}: {len(column)} values for {len(places)} environments")
+        return places, self._fetch(self._begin(method, places, *columns))
 
     def _checked(self, indices: Indices, allowed: set[int]) -> np.ndarray:
         places = np.asarray(indices, np.int64).reshape(-1)
@@ -201,25 +193,23 @@ class VectorEnv:
                 raise ValueError(f"environment {index} {trouble}")
         return places
 
-    def _begin(
-        self, method: str, places: np.ndarray, arguments: Callable[[np.ndarray], tuple[Any, ...]]
-    ) -> list[_Part]:
-        """Sends each worker concerned its part of a request; `arguments` gives those of some of the positions."""
+    def _begin(self, method: str, places: np.ndarray, *columns: Sequence[Any] | np.ndarray) -> list[_Part]:
+        """Sends each worker concerned its part of a request."""
+        parts = []
         with self._closing_on_error():
-            owners = places % len(self._workers)
-            shares = [(worker, np.flatnonzero(owners == number)) for number, worker in enumerate(self._workers)]
-            return [
-                (worker, rows, worker.send(method, places[rows].tolist(), *arguments(rows)))
-                for worker, rows in shares
-                if rows.size
-            ]
+            for number, worker in enumerate(self._workers):
+                rows = np.flatnonzero(places % len(self._workers) == number)
+                own = [x[rows] if isinstance(x, np.ndarray) else [x[row] for row in rows.tolist()] for x in columns]
+                if rows.size:
+                    parts.append((rows, worker.send(method, places[rows].tolist(), *own)))
+        return parts
 
     def _fetch(self, parts: list[_Part]) -> list[Any]:
         """The results of a request, in the order of its indices."""
         results: dict[int, Any] = {}
         with self._closing_on_error():
-            for worker, rows, request in parts:
-                results |= zip(rows.tolist(), worker.result(request) or ())
+            for rows, answer in parts:
+                results |= zip(rows.tolist(), answer())
         return [results[row] for row in sorted(results)]
 
     @contextmanager
@@ -232,7 +222,7 @@ class VectorEnv:
             raise
 
 
-def _end(workers: list[WorkerProcess | InProcess], memory: int) -> None:
+def _end(workers: list[WorkerProcess | Share], memory: int) -> None:
     for worker in workers:
         worker.end()
     os.close(memory)

@@ -58,7 +58,7 @@ def test_an_episode_goes_on_elsewhere_as_it_would_have_here(task, obs, before):
     assert len(expected) > 3
     # Elsewhere, again from where that got to, and here, where the model is this episode's already.
     for environment in (there, there, here):
-        np.testing.assert_array_equal(environment.restore_state(state), observation)
+        np.testing.assert_array_equal(environment.restore_state(state).observation, observation)
         assert_equal(play(environment, given[before:]), expected)
     # Random state came along: the next unseeded episode is the same.
     np.testing.assert_array_equal(here.reset().observation, there.reset().observation)

@@ -93,7 +93,7 @@ def test_a_failing_start_leaves_no_worker(monkeypatch):
             raise KeyboardInterrupt
         return started[-1]
 
-    monkeypatch.setattr("envs.worker_process.subprocess.Popen", popen)
+    monkeypatch.setattr("envs.worker.subprocess.Popen", popen)
     with pytest.raises(KeyboardInterrupt):
         VectorEnv("cheetah_run", num_envs=2, obs="state", num_workers=2)
     started[1].kill()  # this one was never handed over
