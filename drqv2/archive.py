@@ -18,14 +18,6 @@ from runtime.files import atomic_file
 FORMAT = "ann2snn-control"
 
 
-class ForeignError(ArchiveError):
-    """A torch file of tensors and plain values that this project didn't write; `payload` is what it holds."""
-
-    def __init__(self, message: str, payload: Any) -> None:
-        super().__init__(message)
-        self.payload = payload
-
-
 def write_archive(path: Path, kind: str, version: int, meta: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     """Writes `meta` (JSON values) and `tensors` (moved to the CPU) to `path`, whole or not at all."""
     text = json.dumps(meta, sort_keys=True)
@@ -41,17 +33,17 @@ def write_archive(path: Path, kind: str, version: int, meta: dict[str, Any], ten
         torch.save(payload, file)
 
 
-def read_archive(path: Path, kinds: tuple[str, ...], version: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_archive(
+    path: Path, kinds: tuple[str, ...], version: int, payload: Any = None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The meta data and CPU tensors of `path`, of any version up to `version`.
 
-    Raises ArchiveError, one line, for anything but a whole file of one of `kinds`.
+    payload: what `runtime.archives.read` found there, where that was done already. Raises ArchiveError, one line, for
+    anything but a whole file of one of `kinds`.
     """
-    payload = read(path)
-    other = f"{path}: not a {' or '.join(kinds)} file of this project"
-    if not isinstance(payload, dict) or "format" not in payload:
-        raise ForeignError(other, payload)
-    if payload["format"] not in [f"{FORMAT}/{kind}" for kind in kinds]:
-        raise ArchiveError(other)
+    payload = read(path) if payload is None else payload
+    if not isinstance(payload, dict) or payload.get("format") not in [f"{FORMAT}/{kind}" for kind in kinds]:
+        raise ArchiveError(f"{path}: not a {' or '.join(kinds)} file of this project")
     written = payload.get("version")
     if type(written) is not int or not 1 <= written <= version:
         named = written if type(written) is int else "unknown"

@@ -34,18 +34,13 @@ class Distiller(TrainingRun):
         check_teacher(settings.task_name, settings.action_repeat, teacher)
         self._stddev = parse_schedule(settings.stddev_schedule)
         self._state_dim = teacher.observation_shape[0]
-        super().__init__(settings)
+        # Only episodes learned from are cut short: evaluation plays whole ones.
+        cuts = filter(None, (settings.max_decisions, settings.episode_decisions))
+        super().__init__(settings, settings.num_teacher_frames, min(cuts, default=None))
         self._teacher = teacher.network.to(self.device)
 
     def _make_learner(self) -> Student:
         return Student(self.settings, self.env.observation_shape, self.env.action_dim, self.device, self._state_dim)
-
-    def _episode_decisions(self) -> int | None:
-        # Only for the episodes learned from: evaluation plays whole ones.
-        return min(filter(None, (self.settings.max_decisions, self.settings.episode_decisions)), default=None)
-
-    def _first_update_step(self) -> int:
-        return self.settings.num_teacher_frames // self.settings.action_repeat
 
     @torch.inference_mode()
     def _teach(self) -> np.ndarray:
@@ -54,7 +49,7 @@ class Distiller(TrainingRun):
 
     def _act(self, time_step: envs.TimeStep) -> tuple[np.ndarray, np.ndarray]:
         label = self._teach()
-        mean = label if self.step < self._first_update_step() else self.agent.act_mean(time_step.observation[None])[0]
+        mean = label if self.step < self._first_update_step else self.agent.act_mean(time_step.observation[None])[0]
         rng = generator(self.settings.seed, Purpose.ACT, self.step)
         # Nothing but the learner reads a lesson: the state lies behind the action.
         lesson = np.concatenate([label, self.env.state_observation]) if self.settings.state_weight > 0 else label

@@ -24,10 +24,9 @@ class ObservationNormalizer(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("mean", torch.zeros(dim, dtype=torch.float64))
-        self.register_buffer("squares", torch.zeros(dim, dtype=torch.float64))
-        self.register_buffer("scale", torch.ones(dim, dtype=torch.float64))
+        zeros = torch.zeros(dim)
+        for name, value in {"count": torch.zeros(()), "mean": zeros, "squares": zeros, "scale": 1 + zeros}.items():
+            self.register_buffer(name, value.double())
 
     @torch.no_grad()
     def include(self, observations: Tensor) -> None:

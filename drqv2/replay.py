@@ -16,8 +16,8 @@ import numpy as np
 
 from drqv2.episode_files import DamagedEpisode, EpisodeFiles, Row, StoredEpisode, data_file, observation_offset
 from drqv2.frames import KEY, PackedFrames, pack, unpack_window
-from drqv2.gather import gather_shifted
 from drqv2.old_replays import read_segment, segment_path
+from drqv2.pixel_augmentation import gather_shifted
 from drqv2.randomness import Purpose, generator
 
 SHIFT_PAD = 4

@@ -18,15 +18,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 import envs
-from drqv2 import start_from
 from drqv2.episode_files import StoredEpisode
 from drqv2.evaluator import Evaluator
 from drqv2.learner import PolicyLearner
 from drqv2.logger import TIMES, Logger
 from drqv2.prefetch import Prefetcher
 from drqv2.replay import Replay, ReplaySettings, bytes_per_decision
-from drqv2.resources import check_room
-from drqv2.resumption import RunDir
+from drqv2.run_dir import RunDir, check_room
 from drqv2.settings import RunSettings
 from drqv2.snapshot import POLICY, SNAPSHOT, holds_policy, policy_meta, policy_weights, write_policy
 from envs import gl
@@ -43,13 +41,27 @@ class TrainingRun(abc.ABC):
     METRICS: tuple[str, ...]  #: what the learner's updates measure: columns of train.csv
     STEP_SIZE: str  #: the option that sets the optimiser's step size
 
-    def __init__(self, settings: RunSettings) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        first_update_frame: int,
+        episode_decisions: int | None,
+        nstep: int = 1,
+        discount: float = 1.0,
+    ) -> None:
+        """
+        Args:
+            first_update_frame: from which on there are updates.
+            episode_decisions: after how many decisions a training episode is cut short.
+            nstep, discount: rewards per n-step return and the discount per decision of the transitions in the replay.
+        """
         self.device = resolve(settings.device)
         # As computed here: on another machine the same word may mean another precision.
         precision = resolve_precision(settings.precision, self.device)
         self.settings = s = settings.model_copy(update={"precision": precision})
         prepare(self.device, precision, s.deterministic)
         torch.use_deterministic_algorithms(s.deterministic)
+        self._first_update_step = first_update_frame // s.action_repeat
         self._pixels = s.obs == "pixels"
         torch.set_num_threads(s.threads or (_THREADS if self._pixels else 1))
         if self._pixels:
@@ -60,7 +72,7 @@ class TrainingRun(abc.ABC):
             "action_repeat": s.action_repeat,
             "render_device": s.render.device,
         }
-        self.env = envs.make(s.task_name, seed=s.seed, max_decisions=self._episode_decisions(), **make)
+        self.env = envs.make(s.task_name, seed=s.seed, max_decisions=episode_decisions, **make)
         if not self._pixels and len(self.env.observation_shape) != 1:
             raise UserError(
                 f"task={s.task_name}: its observations are of shape {self.env.observation_shape}, but training from "
@@ -94,12 +106,12 @@ class TrainingRun(abc.ABC):
             self.replay = Replay(
                 self.run_dir.path / "replay",
                 ReplaySettings(
-                    self.env.observation_shape, element, capacity, s.batch_size, *self._returns(), s.seed, packed
+                    self.env.observation_shape, element, capacity, s.batch_size, nstep, discount, s.seed, packed
                 ),
             )
             self.agent = self._make_learner()
             if s.start_from is not None:
-                start_from.begin(self.run_dir.path, Path(s.start_from), self._config)
+                self.run_dir.begin_from(Path(s.start_from), self._config)
             self._resume()
         except (UserError, OSError) as error:
             self.run_dir.close()  # another run of this process may want the folder
@@ -119,18 +131,6 @@ class TrainingRun(abc.ABC):
     @abc.abstractmethod
     def _sample(self, update: int) -> dict[str, np.ndarray]:
         """The batch of update number `update`; called in a thread, ahead of its use."""
-
-    @abc.abstractmethod
-    def _first_update_step(self) -> int:
-        """The decision from which on there are updates."""
-
-    def _returns(self) -> tuple[int, float]:
-        """Rewards per n-step return and the discount per decision of the transitions in the replay buffer."""
-        return 1, 1.0
-
-    def _episode_decisions(self) -> int | None:
-        """After how many decisions a training episode is cut short."""
-        return self.settings.max_decisions
 
     # ---- the loop ----
 
@@ -187,7 +187,7 @@ class TrainingRun(abc.ABC):
             action, stored = self._act(steps[-1])
             clock = _lap(times, "act_ms", clock)
             if (
-                self.step >= self._first_update_step()
+                self.step >= self._first_update_step
                 and self.step % s.update_every_steps == 0
                 and self.replay.sampleable
             ):
@@ -362,12 +362,8 @@ class TrainingRun(abc.ABC):
 
     def close(self) -> None:
         """Ends threads and processes and closes files."""
-        self._prefetch.close()
-        self.replay.close()
-        self.evaluator.close()
-        self.env.close()
-        self.run_dir.close()
-        self.logger.close()
+        for part in (self._prefetch, self.replay, self.evaluator, self.env, self.run_dir, self.logger):
+            part.close()
 
 
 def _lap(times: dict[str, float], name: str, since: float) -> float:

@@ -2,27 +2,15 @@
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 
 _NUMBER = r"\s*([-+0-9.eE]+)\s*"
 _LINEAR = re.compile(rf"^linear\({_NUMBER},{_NUMBER},{_NUMBER}\)$")
 
 
-@dataclass(frozen=True)
-class LinearSchedule:
-    """Goes from `start` to `end` over `duration` decisions, then stays at `end`."""
-
-    start: float
-    end: float
-    duration: float
-
-    def __call__(self, step: int) -> float:
-        mix = min(max(step / self.duration, 0.0), 1.0)
-        return (1.0 - mix) * self.start + mix * self.end
-
-
-def parse_schedule(text: str | float) -> LinearSchedule:
-    """Reads "linear(start,end,decisions)" or a constant. Raises ValueError that says so for anything else."""
+def parse_schedule(text: str | float) -> Callable[[int], float]:
+    """The value at each decision, for "linear(start,end,decisions)", which stays at `end`, or a constant. Raises
+    ValueError that says so for anything else."""
     refusal = ValueError("must be a number such as 1e-4, or linear(start,end,decisions) such as linear(1.0,0.1,100000)")
     try:
         match = _LINEAR.match(str(text).strip())
@@ -32,4 +20,9 @@ def parse_schedule(text: str | float) -> LinearSchedule:
     start, end, duration = values
     if not all(map(math.isfinite, values)) or min(start, end) < 0 or duration <= 0:
         raise refusal
-    return LinearSchedule(start, end, duration)
+
+    def at(step: int) -> float:
+        mix = min(max(step / duration, 0.0), 1.0)
+        return (1.0 - mix) * start + mix * end
+
+    return at

@@ -16,15 +16,16 @@ from torch import Tensor, nn
 
 import envs
 from drqv2 import normalizer, stored_thresholds
-from drqv2.archive import ForeignError, read_archive, write_archive
+from drqv2.archive import read_archive, write_archive
 from drqv2.foreign import drqv2_agent, stable_baselines3, state_dicts
-from drqv2.foreign.chain import ForeignPolicy
+from drqv2.foreign.network import ForeignPolicy
 from drqv2.networks import make_policy
 from drqv2.stored_thresholds import StoredCalibration
 from envs import gymnasium_task
 from envs.gymnasium_task import Spaces
 from envs.tasks import is_gymnasium
-from runtime.archives import ArchiveError, inspect, printable
+from runtime import archives
+from runtime.archives import ArchiveError, printable
 from runtime.errors import UserError
 from runtime.files import sha256_file
 
@@ -140,17 +141,16 @@ def load_policy(path: str | Path, task: str | None = None, network: str | None =
     path = Path(path)
     if stable_baselines3.is_zip(path):
         return _foreign(path, task, network, lambda known: stable_baselines3.read(path, known))
-    names = inspect(path)
+    names = archives.inspect(path)
     meta: dict[str, Any] = {}
     if drqv2_agent.AGENT in names:
         policy, tensors = drqv2_agent.read(path, names)
         policy["task"] = _published_task(path, task)
     else:
-        try:
-            meta, tensors = read_archive(path, ("policy", "snapshot"), VERSION)
-        except ForeignError as error:
-            payload = error.payload
+        payload = archives.read(path)
+        if not isinstance(payload, dict) or "format" not in payload:
             return _foreign(path, task, None, lambda known: state_dicts.read(path, payload, known, network))
+        meta, tensors = read_archive(path, ("policy", "snapshot"), VERSION, payload)
         policy = meta.get("policy", {}) if isinstance(meta, dict) else {}
     if network is not None:
         raise _says_itself(path, network)

@@ -3,7 +3,7 @@
 import numpy as np
 
 import envs
-from drqv2 import sign_flips
+from drqv2 import state_augmentation
 from drqv2.agent import DrQV2Agent
 from drqv2.run import TrainingRun
 from drqv2.settings import TrainSettings
@@ -19,6 +19,9 @@ class Trainer(TrainingRun):
     settings: TrainSettings
     agent: DrQV2Agent
 
+    def __init__(self, settings: TrainSettings) -> None:
+        super().__init__(settings, settings.num_seed_frames, settings.max_decisions, settings.nstep, settings.discount)
+
     def _make_learner(self) -> DrQV2Agent:
         s, shape = self.settings, self.env.observation_shape
         if s.hidden_sign is not None and max(s.hidden_sign) >= shape[0]:
@@ -27,12 +30,6 @@ class Trainer(TrainingRun):
             )
         return DrQV2Agent(s, shape, self.env.action_dim, self.device)
 
-    def _returns(self) -> tuple[int, float]:
-        return self.settings.nstep, self.settings.discount
-
-    def _first_update_step(self) -> int:
-        return self.settings.num_seed_frames // self.settings.action_repeat
-
     def _act(self, time_step: envs.TimeStep) -> tuple[np.ndarray, np.ndarray]:
         action = self.agent.act_explore(time_step.observation, self.step)
         return action, action
@@ -40,4 +37,4 @@ class Trainer(TrainingRun):
     def _sample(self, update: int) -> dict[str, np.ndarray]:
         batch = self.replay.sample(update)
         entries = self.settings.hidden_sign
-        return batch if entries is None else sign_flips.flip(batch, entries, self.settings.seed, update)
+        return batch if entries is None else state_augmentation.flip(batch, entries, self.settings.seed, update)

@@ -3,5 +3,5 @@
 drqv2_agent        whole DrQ-v2 agents, as facebookresearch/drqv2 and the conversion paper's repository publish them
 state_dicts        the conversion paper's DDPG, TD3 and SAC actors, CleanRL's models, plain chains of layers
 stable_baselines3  zips of stable-baselines3 and sb3-contrib, with their VecNormalize statistics (vecnormalize)
-chain              layers → a network for the task's observations and actions
+network            layers → a network for the task's observations and actions
 """

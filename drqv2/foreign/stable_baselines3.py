@@ -15,8 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
-from drqv2.foreign import chain, vecnormalize
-from drqv2.foreign.chain import ForeignPolicy, Layer
+from drqv2.foreign import vecnormalize
+from drqv2.foreign.network import NO_NEURON, ForeignPolicy, Layer, layers, make_network, to_unit_actions
 from envs.gymnasium_task import Spaces
 from runtime import archives
 from runtime.archives import ArchiveError, printable
@@ -50,13 +50,13 @@ def read(path: Path, spaces: Spaces) -> ForeignPolicy:
     activation = _activation(path, records[_DATA]) or activation
     if activation != "ReLU":
         raise UserError(
-            f"{path}: {kind} with {activation} units, {chain.NO_NEURON} policy_kwargs=dict(activation_fn=nn.ReLU)"
+            f"{path}: {kind} with {activation} units, {NO_NEURON} policy_kwargs=dict(activation_fn=nn.ReLU)"
         )
     found = _statistics(path, records)
     statistics = vecnormalize.read(*found) if found else None
     normalised = f", observations normalised by {found[0].name}" if found and statistics else ""
     beside = (hashlib.sha256(found[1]).hexdigest(),) if found else ()
-    network = chain.network(path, parts, spaces, statistics)
+    network = make_network(path, parts, spaces, statistics)
     return ForeignPolicy(network, squash, f"stable-baselines3 {kind}{normalised}", beside)
 
 
@@ -68,13 +68,13 @@ def _actor(path: Path, tensors: dict[str, Tensor], spaces: Spaces) -> tuple[list
         if "actor.mu.weight" not in tensors:
             raise UserError(f"{path}: trained with use_sde, which clips the mean before tanh; train it without")
         names = [*_numbered(tensors, "actor.latent_pi"), "actor.mu"]
-        return chain.layers(path, tensors, names), "tanh", "SAC or TQC", "ReLU"
+        return layers(path, tensors, names), "tanh", "SAC or TQC", "ReLU"
     if "actor.mu.0.weight" in tensors:
-        return chain.layers(path, tensors, _numbered(tensors, "actor.mu")), "tanh", "TD3 or DDPG", "ReLU"
+        return layers(path, tensors, _numbered(tensors, "actor.mu")), "tanh", "TD3 or DDPG", "ReLU"
     if "action_net.weight" in tensors and "log_std" in tensors:
         hidden = [name for part in ("shared_net", "policy_net") for name in _numbered(tensors, f"mlp_extractor.{part}")]
-        *parts, last = chain.layers(path, tensors, [*hidden, "action_net"])
-        return [*parts, chain.to_unit_actions(last, spaces)], "clip", "PPO or A2C", "Tanh"
+        *parts, last = layers(path, tensors, [*hidden, "action_net"])
+        return [*parts, to_unit_actions(last, spaces)], "clip", "PPO or A2C", "Tanh"
     raise UserError(f"{path}: no policy with continuous actions among {printable(', '.join(tensors), 100)}")
 
 

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from drqv2.foreign import chain
-from drqv2.foreign.chain import ForeignPolicy
+from drqv2.foreign.network import NO_NEURON, SQUASHES, ForeignPolicy, layers, make_network, to_unit_actions
 from envs.gymnasium_task import Spaces
 from runtime.archives import ArchiveError, check_tensors, printable
 from runtime.errors import UserError
@@ -30,7 +29,7 @@ _LAYOUTS = (
     _Layout("CleanRL's DDPG or TD3 actor", ("fc1", "fc2", "fc_mu"), frozenset({"action_scale", "action_bias"})),
     _Layout("CleanRL's SAC actor", ("fc1", "fc2", "fc_mean"), frozenset({"fc_logstd", "action_scale", "action_bias"})),
 )
-_TANH = f"a network of tanh units, {chain.NO_NEURON} ReLU"
+_TANH = f"a network of tanh units, {NO_NEURON} ReLU"
 
 
 def read(path: Path, payload: Any, spaces: Spaces, line: str | None) -> ForeignPolicy:
@@ -53,7 +52,7 @@ def read(path: Path, payload: Any, spaces: Spaces, line: str | None) -> ForeignP
     if line is not None:
         raise UserError(f"network={line}: {path} is a {layout.origin}, as it says itself; leave it out")
     _check_bounds(path, tensors, spaces)
-    return ForeignPolicy(chain.network(path, chain.layers(path, tensors, layout.layers), spaces), "tanh", layout.origin)
+    return ForeignPolicy(make_network(path, layers(path, tensors, layout.layers), spaces), "tanh", layout.origin)
 
 
 def _check_bounds(path: Path, tensors: dict[str, Tensor], spaces: Spaces) -> None:
@@ -77,22 +76,18 @@ def _plain(path: Path, tensors: dict[str, Tensor], spaces: Spaces, line: str | N
     activation, squash, *strides = line.split("-") if "-" in line else (line, "")
     if activation == "tanh":
         raise UserError(f"network={line}: {_TANH}")
-    if (
-        activation != "relu"
-        or squash not in chain.SQUASHES
-        or not all(word.isdigit() and int(word) for word in strides)
-    ):
+    if activation != "relu" or squash not in SQUASHES or not all(word.isdigit() and int(word) for word in strides):
         raise UserError(
             f"network={line}: must be relu-tanh or relu-clip, followed by each convolution's stride: relu-tanh-4-2-1"
         )
     odd = [name for name in tensors if not name.endswith((".weight", ".bias"))]
     if odd:
         raise UserError(f"{path}: {printable(odd[0], 80)} belongs to no linear layer and no convolution")
-    parts = chain.layers(path, tensors, list(dict.fromkeys(name.rpartition(".")[0] for name in tensors)))
+    parts = layers(path, tensors, list(dict.fromkeys(name.rpartition(".")[0] for name in tensors)))
     convolutions = [part for part in parts if part.weight.dim() == 4]
     if len(convolutions) != len(strides):
         raise UserError(f"network={line}: {path} has {len(convolutions)} convolutions; give each one's stride")
     left = iter(strides)
     parts = [part._replace(stride=int(next(left))) if part.weight.dim() == 4 else part for part in parts]
-    parts[-1] = parts[-1] if squash == "tanh" else chain.to_unit_actions(parts[-1], spaces)
-    return ForeignPolicy(chain.network(path, parts, spaces), squash, f"plain state dict, {line}", (line,))
+    parts[-1] = parts[-1] if squash == "tanh" else to_unit_actions(parts[-1], spaces)
+    return ForeignPolicy(make_network(path, parts, spaces), squash, f"plain state dict, {line}", (line,))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from drqv2.foreign.chain import Normalize
+from drqv2.foreign.network import Normalize
 from runtime.archives import ArchiveError, names_in, printable
 
 _MAX_BYTES = 1_000_000  # Humanoid's 376 numbers take 20 kB

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from torch.nn import functional as F
 
 import envs
-from drqv2 import sign_flips
+from drqv2 import state_augmentation
 from drqv2.agent import DrQV2Agent
 from drqv2.normalizer import FLOOR, ObservationNormalizer
 from drqv2.randomness import Purpose, generator
@@ -220,8 +220,8 @@ def batch_of(rows: int, dim: int, seed: int = 0) -> dict[str, np.ndarray]:
 @given(st.sets(st.integers(0, 5), min_size=1), st.integers(0, 2**32 - 1), st.integers(0, 10**9))
 def test_rows_come_out_as_they_were_or_with_just_these_entries_negated(entries, seed, update):
     before, passed = batch_of(16, 6), batch_of(16, 6)
-    after = sign_flips.flip(passed, sorted(entries), seed, update)
-    again = sign_flips.flip(before, sorted(entries), seed, update)
+    after = state_augmentation.flip(passed, sorted(entries), seed, update)
+    again = state_augmentation.flip(before, sorted(entries), seed, update)
     want = np.where(np.isin(np.arange(6), sorted(entries)), -1, 1)
     for name in before:
         np.testing.assert_array_equal(passed[name], before[name])  # what was given is left alone
@@ -232,7 +232,7 @@ def test_rows_come_out_as_they_were_or_with_just_these_entries_negated(entries, 
 
 def test_half_the_rows_are_flipped_in_an_observation_and_its_successor_apart():
     before = batch_of(4000, 2)
-    after = sign_flips.flip(before, [1], seed=3, update=7)
+    after = state_augmentation.flip(before, [1], seed=3, update=7)
     here, there = (after[name][:, 1] < 0 for name in ("observation", "next_observation"))
     counts = [(here & there).sum(), (here & ~there).sum(), (~here & there).sum(), (~here & ~there).sum()]
     assert sum((count - 1000) ** 2 / 1000 for count in counts) < 16.3  # chi-squared, 3 degrees of freedom: 1 in 1000

@@ -42,18 +42,15 @@ class Normalize(nn.Module):
 
     mean: Tensor
     scale: Tensor
-    limit: Tensor
-    least: Tensor
 
     def __init__(self, mean: Tensor, scale: Tensor, limit: float) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
-        self.register_buffer("limit", torch.full_like(mean, limit))
-        self.register_buffer("least", -self.limit)
+        self.limit = limit
 
     def forward(self, observation: Tensor) -> Tensor:
-        return torch.maximum(torch.minimum((observation - self.mean) / self.scale, self.limit), self.least)
+        return torch.clamp((observation - self.mean) / self.scale, -self.limit, self.limit)
 
 
 def layers(path: Path, tensors: Mapping[str, Tensor], names: Iterable[str]) -> list[Layer]:
@@ -64,7 +61,9 @@ def layers(path: Path, tensors: Mapping[str, Tensor], names: Iterable[str]) -> l
     return [Layer(name, tensors[f"{name}.weight"], tensors.get(f"{name}.bias")) for name in names]
 
 
-def network(path: Path, parts: Sequence[Layer], spaces: Spaces, statistics: Normalize | None = None) -> nn.Sequential:
+def make_network(
+    path: Path, parts: Sequence[Layer], spaces: Spaces, statistics: Normalize | None = None
+) -> nn.Sequential:
     """The layers with a ReLU between each two, behind a normalisation where there is one.
 
     Raises UserError where they are no chain, or one for other observations or actions than the task's.
@@ -104,7 +103,7 @@ def to_unit_actions(part: Layer, spaces: Spaces) -> Layer:
     low, high = torch.from_numpy(spaces.low), torch.from_numpy(spaces.high)
     scale, middle = (high - low) / 2, (high + low) / 2
     if part.weight.dim() != 2 or len(part.weight) != len(scale):
-        return part  # `network` refuses it, and says why
+        return part  # `make_network` refuses it, and says why
     bias = torch.zeros_like(middle) if part.bias is None else part.bias
     return part._replace(weight=part.weight / scale[:, None], bias=(bias - middle) / scale)
 

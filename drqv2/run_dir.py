@@ -1,9 +1,15 @@
-"""The run folder: who holds it, which configuration it belongs to, and which files a resumed run continues from."""
+"""The run folder: whether it has room, who holds it, which configuration it belongs to, and from which files a run goes
+on: its own, or with start_from those of another run.
+
+The latter is for what can't be a schedule, such as learning another 100,000 frames with less noise or a smaller step
+size. Runs of train.py go on from runs of train.py, those of distill.py from those of distill.py.
+"""
 
 import fcntl
 import itertools
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,13 +17,29 @@ from torch import Tensor
 
 from drqv2.archive import ArchiveError
 from drqv2.episode_files import DamagedEpisode
-from drqv2.replay import Replay
+from drqv2.replay import Replay, file_names
 from drqv2.settings import BEFORE_THE_OPTION, MAY_CHANGE
 from drqv2.snapshot import SNAPSHOT, read_snapshot, write_snapshot
 from runtime.errors import UserError
-from runtime.files import remove_leftovers, write_json
+from runtime.files import remove_leftovers, sha256_file, write_json
 
 _PREVIOUS, _NEW, _DAMAGED = "snapshot.prev.pt", "snapshot.new.pt", "snapshot.damaged.pt"
+RECORD = "start_from.json"  # where the run came from, in its folder
+
+# Options that say what networks and replay are; those of the two runs must be the same. A program has not all of them.
+SAME = (
+    "task_name",
+    "obs",
+    "frame_stack",
+    "action_repeat",
+    "feature_dim",
+    "hidden_dim",
+    "actor_trunk",
+    "normalize_observations",
+    "replay_compression",
+    "state_weight",
+)
+_GB = 1e9
 
 
 class RunDir:
@@ -83,6 +105,48 @@ class RunDir:
                 raise UserError(f"{named}: {self.path} was trained with another configuration; give another name=")
         write_json(file, config)
 
+    def begin_from(self, source: Path, config: dict[str, Any]) -> None:
+        """Fills the folder from the run folder `source`; does nothing where it has a snapshot already.
+
+        Data files come first and the snapshot last, so that a copy cut short is begun again by the same command. RECORD
+        keeps the source's path, frame, configuration and the hash of its snapshot. Raises UserError if `source` is no
+        run folder or `config` asks for other networks or another replay than it has.
+        """
+        if newest_snapshot(self.path) is not None:
+            return
+        right = f"give the folder of a run of {_program(config)}"
+        stored = newest_snapshot(source)
+        if stored is None:
+            raise UserError(f"start_from={source}: has no {SNAPSHOT}; {right}")
+        # A copy is read, because the run may go on meanwhile and replace its own.
+        snapshot = self.path / f".{SNAPSHOT}.tmp"
+        try:
+            shutil.copyfile(stored, snapshot)
+            meta, _ = read_snapshot(snapshot)
+            before = meta["policy"]["config"]
+            if _program(before) != _program(config):
+                raise UserError(f"start_from={source}: a run of {_program(before)}; {right}")
+            for key in SAME:
+                stored, wanted = option(before, key), option(config, key)
+                # With any state_weight lessons hold states and the snapshot a layer that tells them.
+                if stored != wanted and not (key == "state_weight" and stored and wanted):
+                    raise UserError(f"{key}={wanted}: the run of start_from={source} has {stored}; give the same")
+            (self.path / "replay").mkdir(exist_ok=True)
+            for name in file_names(meta["replay"]):
+                shutil.copyfile(source / "replay" / name, self.path / "replay" / name)
+            for name in ("train.csv", "eval.csv"):
+                shutil.copyfile(source / name, self.path / name)
+        except (ArchiveError, KeyError, TypeError, FileNotFoundError) as error:
+            raise UserError(f"start_from={source}: can't be used ({error}); {right}") from None
+        record = {
+            "run": str(source.absolute()),
+            "frame": meta["policy"]["frame"],
+            "snapshot_sha256": sha256_file(snapshot),
+            "config": before,
+        }
+        write_json(self.path / RECORD, record)
+        os.replace(snapshot, self.path / SNAPSHOT)
+
     def write(self, meta: dict[str, Any], tensors: dict[str, Tensor], replay: Replay) -> None:
         """Writes a snapshot, keeping the one before it, then drops data files that neither needs.
 
@@ -146,3 +210,34 @@ def complete_snapshot(folder: Path) -> None:
         if (folder / SNAPSHOT).exists():
             os.replace(folder / SNAPSHOT, folder / _PREVIOUS)
         os.replace(folder / _NEW, folder / SNAPSHOT)
+
+
+def _program(config: dict[str, Any]) -> str:
+    return "distill.py" if "teacher" in config else "train.py"
+
+
+def check_room(folder: Path, needed: int) -> str:
+    """A line that says how many bytes the replay will take on disk and in memory.
+
+    Data files are mapped, so memory holds them as cache; more of them than memory makes every batch wait for the disk.
+    Raises UserError where the disk's free space (what the run already wrote counted in) or 90 % of the memory can't
+    hold them.
+    """
+    written = sum(path.stat().st_size for path in folder.glob("replay/*"))
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free + written
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > free:
+        raise UserError(
+            f"replay_buffer_size, root: the replay will need {needed / _GB:.1f} GB, but the disk of {existing} has "
+            f"{free / _GB:.1f} GB free; set the buffer smaller or root= to another disk"
+        )
+    if needed > 0.9 * memory:
+        raise UserError(
+            f"replay_buffer_size: the replay will need {needed / _GB:.1f} GB, more than 90 % of this machine's "
+            f"{memory / _GB:.1f} GB of memory; set it smaller"
+        )
+    return (
+        f"replay: up to {needed / _GB:.2f} GB on disk, kept in memory as cache "
+        f"({free / _GB:.0f} GB free on disk, {memory / _GB:.0f} GB of memory)"
+    )
