@@ -29,7 +29,7 @@ def main(config: dict[str, Any], run_dir: Path) -> None:
     openmp.wait_asleep()
     # Imported late so that a misspelt option is answered at once and not after torch has loaded.
     from analysis import study
-    from analysis.settings import AnalyzeSettings
+    from evaluation.settings import AnalyzeSettings
     from report.analysis import page
 
     settings = AnalyzeSettings.from_dict(config)

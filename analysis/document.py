@@ -90,8 +90,10 @@ class LayerErrors(Record):
     shares: dict[str, EpisodeMean]
 
 
-class Disturbed(Record):
-    """The ANN with something added to its actions. `error`: root mean square size ‖δ‖ of what was actually added."""
+class Erring(Record):
+    """A policy that errs, such as the ANN with something added to its actions. `error`: root mean square size ‖δ‖ of
+    what it does beside what the ANN would do there; `distance`: from the ANN's trajectory out of the same initial
+    state."""
 
     reward_sum: EpisodeMean
     error: EpisodeMean
@@ -99,25 +101,22 @@ class Disturbed(Record):
     distance: Curve
 
 
-class MethodRecord(Record):
+class MethodRecord(Erring):
     """The converted network under one α, on the report episodes.
 
-    reward_sum      its own; ann_on_snn: Σ r(s, a_ANN) over the states that it visits; snn_on_ann: Σ r(s, a_SNN) over
-                    those that the ANN visits
+    ann_on_snn      Σ r(s, a_ANN) over the states that it visits; snn_on_ann: Σ r(s, a_SNN) over those that the ANN
+                    visits
     loss            the ANN's reward sum minus its own
     state, action   the loss in two parts: state = ANN − ann_on_snn, what the states cost with the ANN's actions;
                     action = ann_on_snn − SNN, what the actions cost where it is
     state_other, action_other  the same in the other order: snn_on_ann − SNN, and ANN − snn_on_ann
-    cosines         of its own episodes; `consistency_on_ann`: of its errors in the ANN's states
-    error, error_on_ann  root mean square of ‖δ‖ in its own and in the ANN's states; `bias`: share of the squared error
-                    that is one constant vector over an episode
-    distance        from the ANN's trajectory out of the same initial state; `growth`: its mean per window of
-                    `Analysis.windows`; `action_error`: ‖δ_k‖; `reward`: r_k
+    consistency_on_ann  of its errors in the ANN's states; `error_on_ann`: root mean square of ‖δ‖ there; `bias`: share
+                    of the squared error, in its own states, that is one constant vector over an episode
+    growth          mean distance per window of `Analysis.windows`; `action_error`: ‖δ_k‖; `reward`: r_k
     disturbed       by kind, the ANN disturbed by its errors (see `analysis.disturbance`)
     """
 
     alpha: float
-    reward_sum: EpisodeMean
     ann_on_snn: EpisodeMean
     snn_on_ann: EpisodeMean
     loss: EpisodeMean
@@ -125,17 +124,14 @@ class MethodRecord(Record):
     action: EpisodeMean
     state_other: EpisodeMean
     action_other: EpisodeMean
-    cosines: dict[str, Cosine]
     consistency_on_ann: Cosine
-    error: EpisodeMean
     error_on_ann: EpisodeMean
     bias: EpisodeMean
-    distance: Curve
     growth: list[EpisodeMean]
     action_error: Curve
     reward: Curve
     layers: list[LayerErrors]
-    disturbed: dict[str, Disturbed]
+    disturbed: dict[str, Erring]
 
 
 class Chaos(Record):

@@ -62,10 +62,8 @@ def response(neuron: Neuron, current: Tensor, v0: Tensor, theta: Tensor, steps: 
 def row_cosines(before: list[Tensor], now: list[Tensor], rows: np.ndarray) -> np.ndarray:
     """Per layer the cosine between two decisions' residuals [slots, units]: float32 [len(rows), L], NaN where one of
     them is zero."""
-    cosines = np.full((len(rows), len(now)), np.nan, np.float32)
-    for index, (one, other) in enumerate(zip(before, now, strict=True)):
+    cosines = []
+    for one, other in zip(before, now, strict=True):
         one, other = (value[torch.from_numpy(rows).to(value.device)].double() for value in (one, other))
-        norms = (one.norm(dim=1) * other.norm(dim=1)).cpu().numpy()
-        dots = (one * other).sum(1).cpu().numpy()
-        cosines[:, index] = np.where(norms > 0, dots / np.where(norms > 0, norms, 1.0), np.nan)
-    return cosines
+        cosines.append((one * other).sum(1) / (one.norm(dim=1) * other.norm(dim=1)))
+    return torch.stack(cosines, 1).float().cpu().numpy()

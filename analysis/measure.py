@@ -6,11 +6,12 @@ the same initial state are is told decision by decision.
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from analysis.cosines import NAMES, Cosines, of_episode, of_shadow
-from analysis.document import Chaos, Cosine, Curve, Disturbed, EpisodeMean, LayerErrors, Map, MethodRecord
+from analysis.document import Chaos, Cosine, Curve, EpisodeMean, Erring, LayerErrors, Map, MethodRecord
 from analysis.layers import PARTS
 from analysis.trial import TrialRecord
 from evaluation import statistics
@@ -34,12 +35,12 @@ def method(
 ) -> MethodRecord:
     """`led`: the converted network leads and the ANN is its shadow; `shadowed`: the other way round; `disturbed`: by
     kind; `names` of the spiking layers; `unit` of each coordinate."""
-    own, ann = reward_sums(led), reward_sums(shadowed)
-    ann_on_snn, snn_on_ann = branch_sums(led), branch_sums(shadowed)
-    apart = distances(led, shadowed, unit)
+    erring, ann = _erring(led, shadowed, unit), reward_sums(shadowed)
+    own = erring["reward_sum"]
+    ann_on_snn, snn_on_ann = (reward_sums(episodes, "branch_rewards") for episodes in (led, shadowed))
     return MethodRecord(
+        **erring,
         alpha=alpha,
-        reward_sum=own,
         ann_on_snn=ann_on_snn,
         snn_on_ann=snn_on_ann,
         loss=paired(ann, own),
@@ -47,26 +48,25 @@ def method(
         action=paired(ann_on_snn, own),
         state_other=paired(snn_on_ann, own),
         action_other=paired(ann, snn_on_ann),
-        cosines=cosines(led),
         consistency_on_ann=cosine([of_shadow(record) for record in shadowed]),
-        error=sizes(led),
         error_on_ann=sizes(shadowed),
         bias=required([_bias(record.errors) for record in led]),
-        distance=curve(apart),
-        growth=per_window(apart, windows),
+        growth=per_window(distances(led, shadowed, unit), windows),
         action_error=curve([np.linalg.norm(record.errors, axis=1) for record in led]),
         reward=curve([record.rewards for record in led]),
         layers=[_layer(index, name, led) for index, name in enumerate(names)],
-        disturbed={
-            kind: Disturbed(
-                reward_sum=reward_sums(episodes),
-                error=sizes(episodes),
-                cosines=cosines(episodes),
-                distance=curve(distances(episodes, shadowed, unit)),
-            )
-            for kind, episodes in disturbed.items()
-        },
+        disturbed={kind: Erring(**_erring(episodes, shadowed, unit)) for kind, episodes in disturbed.items()},
     )
+
+
+def _erring(episodes: Episodes, ann: Episodes, unit: np.ndarray) -> dict[str, Any]:
+    """The fields of `Erring`."""
+    return {
+        "reward_sum": reward_sums(episodes),
+        "error": sizes(episodes),
+        "cosines": cosines(episodes),
+        "distance": curve(distances(episodes, ann, unit)),
+    }
 
 
 def chaos(moved: Episodes, ann: Episodes, unit: np.ndarray, windows: list[list[int]]) -> Chaos:
@@ -96,18 +96,14 @@ def state_map(policies: Mapping[str, Episodes], unit: np.ndarray) -> Map:
     )
 
 
-def reward_sums(episodes: Episodes) -> EpisodeMean:
-    return required([float(record.rewards.sum()) for record in episodes])
-
-
-def branch_sums(episodes: Episodes) -> EpisodeMean:
-    """Sums of rewards for the shadow's actions in the leader's states."""
-    return required([float(record.branch_rewards.sum()) for record in episodes])
+def reward_sums(episodes: Episodes, of: str = "rewards") -> EpisodeMean:
+    """`of` "branch_rewards": for the shadow's actions in the leader's states."""
+    return required([getattr(record, of).sum() for record in episodes])
 
 
 def sizes(episodes: Episodes) -> EpisodeMean:
     """Root mean square of ‖δ_k‖ per episode."""
-    return required([float(np.sqrt((record.errors**2).sum(axis=1).mean())) for record in episodes])
+    return required([np.sqrt((record.errors**2).sum(axis=1).mean()) for record in episodes])
 
 
 def distances(some: Episodes, others: Episodes, unit: np.ndarray) -> list[np.ndarray]:
@@ -160,7 +156,7 @@ def required(values: Sequence[float]) -> EpisodeMean:
 
 
 def curve(episodes: Sequence[np.ndarray]) -> Curve:
-    """By decision, over the decisions that all episodes [K] have. Rounded to six digits, for the file's sake."""
+    """By decision, over the decisions that all episodes [K] have."""
     count = min(map(len, episodes))
     values = np.stack([episode[:count] for episode in episodes])
     mean, half = values.mean(axis=0), statistics.half_width(values)
@@ -190,13 +186,9 @@ def paired(
     return required(combine(np.array(one.values), np.array(other.values)).tolist())
 
 
-def rounded(values: np.ndarray, digits: int = 6) -> list:
-    """As nested lists, each number to so many significant digits."""
-    values = np.asarray(values, np.float64)
-    with np.errstate(divide="ignore"):
-        magnitude = np.where(values == 0, 0, np.floor(np.log10(np.abs(values))))
-    factor = 10.0 ** (digits - 1 - magnitude)
-    return (np.round(values * factor) / factor).tolist()
+def rounded(values: np.ndarray) -> list[float]:
+    """To six significant digits, for the file's sake."""
+    return [float(f"{value:.6g}") for value in values]
 
 
 def scale(trajectories: Sequence[np.ndarray]) -> np.ndarray:

@@ -8,34 +8,19 @@ runs in its own row of network calls of fixed shape, as episodes do: company cha
 import functools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 import envs
-import snn
 from analysis import disturbance, layers
-from analysis.store import TrialStore
-from analysis.trial import DISTURBANCES, FLIPPED, ULP, Trial, TrialRecord
+from analysis.trial import DISTURBANCES, FLIPPED, ULP, Trial, TrialRecord, TrialStore
 from evaluation.conversion import Conversion
 from evaluation.episode_store import ANN, Method
 from evaluation.policies import BatchPolicy, SpikingPolicy
 from evaluation.progress import Progress
 from evaluation.rollout import Environments
-
-# A record's columns, one entry per decision.
-_KINDS = {
-    "actions": np.float32,
-    "reference": np.float32,
-    "after": np.float32,
-    "branched": np.bool_,
-    "rewards": np.float64,
-    "branch_rewards": np.float64,
-    "coordinates": np.float64,
-    "residual_cosines": np.float32,
-}
 
 
 class Player:
@@ -73,14 +58,9 @@ class Player:
         return records
 
     @functools.cached_property
-    def network(self) -> snn.SpikingNetwork:
-        """The converted network."""
-        return self._conversion.network(self.chunk)
-
-    @functools.cached_property
     def spiking(self) -> SpikingPolicy:
-        """What acts by it."""
-        return SpikingPolicy(self.network, self.chunk, self._conversion.run.device, self.ann.squash)
+        """What acts by the converted network."""
+        return self._conversion.spiking_policy(self.chunk)
 
     def policy(self, method: Method) -> BatchPolicy:
         return self.ann if method == ANN else self.spiking
@@ -92,28 +72,27 @@ class _Round:
     def __init__(self, player: Player, trials: Sequence[Trial], progress: Progress):
         self.player, self.progress = player, progress
         self.trials = {trial.row: trial for trial in trials}
-        self.rows = np.array(sorted(self.trials), np.int64)
-        trial = trials[0]
-        self.leader, self.shadow = player.policy(trial.key.method), player.policy(trial.shadow)
-        self.network = player.network if trial.key.method != ANN else None
-        chunk = player.chunk
+        first, chunk = trials[0], player.chunk
+        self.leader, self.shadow = player.policy(first.key.method), player.policy(first.shadow)
+        self.network = self.leader.network if isinstance(self.leader, SpikingPolicy) else None
         self.vector = player.environments.up_to(chunk)
-        self.branches = player.branches.up_to(chunk) if trial.branches else None
-        shape, dtype = (chunk, *self.vector.observations.shape[1:]), self.vector.observations.dtype
-        self.here, self.there = np.zeros(shape, dtype), np.zeros(shape, dtype)
+        self.branches = player.branches.up_to(chunk) if first.branches else None
         self.limit = self.vector.max_episode_decisions
-        self.tapes = {row: _Tape(trial, self._noise(trial)) for row, trial in self.trials.items()}
+        self.noise = {row: self._noise(trial) for row, trial in self.trials.items()}
+        # By row: of each decision so far, the entries of a `TrialRecord`; and the layers taken apart.
+        self.decided: dict[int, list[dict[str, Any]]] = {row: [] for row in self.trials}
+        self.layers: dict[int, list[np.ndarray]] = {row: [] for row in self.trials}
         self.residuals: list[torch.Tensor] | None = None
 
     def play(self) -> dict[str, TrialRecord]:
         """Plays the episodes to their ends; returns their records, by digest, which are stored as they end."""
-        rows, records = self.rows, {}
-        self._reset()
+        rows, records = np.array(sorted(self.trials), np.int64), {}
+        self._reset(rows)
         while len(rows):
             lasts = self._decide(rows)
             self.progress.advance(len(rows))
             for row in rows[lasts].tolist():
-                trial, record = self.trials[row], self.tapes[row].record()
+                trial, record = self.trials[row], self._record(row)
                 if not np.isfinite(record.rewards).all():
                     raise ValueError(f"{trial.key.source.task}, episode {trial.key.episode}: a reward is not finite")
                 self.player.store.put(trial, record)
@@ -122,26 +101,27 @@ class _Round:
             rows = rows[~lasts]
         return records
 
-    def _reset(self) -> None:
-        keys = [self.trials[row].key for row in self.rows.tolist()]
-        self.vector.reset(self.rows, [envs.episode_seed(key.stream, key.seed, key.episode) for key in keys])
-        mask, drawn_by = np.zeros(self.player.chunk, bool), np.zeros(self.player.chunk, np.int64)
-        leading, shadowing = np.zeros(self.player.chunk), np.zeros(self.player.chunk)
-        for row, key in zip(self.rows.tolist(), keys):
-            mask[row], drawn_by[row] = True, key.environment_key()
-            leading[row], shadowing[row] = key.alpha or 0.0, self.trials[row].shadow_alpha or 0.0
+    def _reset(self, rows: np.ndarray) -> None:
+        trials, mask = [self.trials[row] for row in rows.tolist()], np.zeros(self.player.chunk, bool)
+        keys = [trial.key for trial in trials]
+        self.vector.reset(rows, [envs.episode_seed(key.stream, key.seed, key.episode) for key in keys])
+        mask[rows] = True
+        drawn_by, leading, shadowing = np.zeros(len(mask), np.int64), np.zeros(len(mask)), np.zeros(len(mask))
+        drawn_by[rows] = [key.environment_key() for key in keys]
+        leading[rows] = [key.alpha or 0.0 for key in keys]
+        shadowing[rows] = [trial.shadow_alpha or 0.0 for trial in trials]
         self.leader.reset(mask, leading, drawn_by)
         if self.shadow is not self.leader:
             self.shadow.reset(mask, shadowing, drawn_by)
 
     def _decide(self, rows: np.ndarray) -> np.ndarray:
         """One decision in `rows`; returns whose episodes it ended."""
-        self.here[rows] = self.vector.observations[rows]
-        self._take_apart(rows)
-        wanted = self.leader.act(self.here, rows)[rows]
-        reference = self.shadow.act(self.here, rows)[rows]
+        here = self.vector.observations[: self.player.chunk]
+        self._take_apart(rows, here)
+        wanted = self.leader.act(here, rows)[rows]
+        reference = self.shadow.act(here, rows)[rows]
         pairs = zip(rows.tolist(), wanted, reference)
-        actions = np.stack([self.tapes[row].disturbed(action, beside) for row, action, beside in pairs])
+        actions = np.stack([self._disturbed(row, action, beside) for row, action, beside in pairs])
         cosines = self._residual_cosines(rows)
         states = self.vector.save_state(rows)
         self.vector.step_async(rows, actions)
@@ -150,8 +130,8 @@ class _Round:
             self.branches.restore_state(rows, states)
             branch = self.branches.step(rows, reference)
             branch_rewards, branched = branch.rewards, ~branch.lasts
-            self.there[rows] = self.branches.observations[rows]
-            after = self.player.ann.act(self.there, rows)[rows] * branched[:, None]
+            there = self.branches.observations[: self.player.chunk]
+            after = self.player.ann.act(there, rows)[rows] * branched[:, None]
         rewards, _, lasts, capped = self.vector.step_wait()
         columns: dict[str, Sequence[Any] | np.ndarray] = {
             "actions": actions,
@@ -165,18 +145,28 @@ class _Round:
             "capped": capped,
         }
         for place, row in enumerate(rows.tolist()):
-            self.tapes[row].decided.append({name: values[place] for name, values in columns.items()})
+            self.decided[row].append({name: values[place] for name, values in columns.items()})
         return lasts
 
-    def _take_apart(self, rows: np.ndarray) -> None:
+    def _record(self, row: int) -> TrialRecord:
+        """The row's record so far."""
+        decided, taken = self.decided[row], self.layers[row]
+        arrays: dict[str, Any] = {name: np.array([entries[name] for entries in decided]) for name in decided[0]}
+        shape = (len(taken), arrays["residual_cosines"].shape[1], layers.NUMBERS)
+        arrays |= {"layers": np.array(taken, np.float64).reshape(shape), "capped": np.array(decided[-1]["capped"])}
+        return TrialRecord(**arrays)
+
+    def _take_apart(self, rows: np.ndarray, here: np.ndarray) -> None:
+        """The layers of spiking leaders, at decisions spread evenly over the longest episode."""
         if self.network is None:
             return
         for row in rows.tolist():
-            tape = self.tapes[row]
-            if len(tape.decided) in tape.looked_at(self.limit):
+            count = min(self.trials[row].layer_decisions, self.limit)
+            places = {(2 * place + 1) * self.limit // (2 * count) for place in range(count)}
+            if len(self.decided[row]) in places:
                 # One row at a time: a trace holds every step of every unit.
-                seen = self.network.trace(torch.from_numpy(self.here[row : row + 1]), [row])
-                tape.layers.append(layers.take_apart(self.network, seen)[0])
+                seen = self.network.trace(torch.from_numpy(here[row : row + 1]), [row])
+                self.layers[row].append(layers.take_apart(self.network, seen)[0])
 
     def _residual_cosines(self, rows: np.ndarray) -> np.ndarray:
         if self.network is None:
@@ -196,40 +186,17 @@ class _Round:
             return disturbance.signs(self.limit, seed)
         return disturbance.noise(kind, self.player.known[str(trial.disturbance.source)].errors, self.limit, seed)
 
-
-@dataclass
-class _Tape:
-    """What one trial's record is made of. `decided`: by decision, entries by the names of `TrialRecord`."""
-
-    trial: Trial
-    noise: np.ndarray | None
-    layers: list[np.ndarray] = field(default_factory=list)
-    decided: list[dict[str, Any]] = field(default_factory=list)
-
-    def looked_at(self, limit: int) -> set[int]:
-        """The decisions, of `limit`, at which the layers are taken apart."""
-        count = min(self.trial.layer_decisions, limit)
-        return {(2 * place + 1) * limit // (2 * count) for place in range(count)}
-
-    def disturbed(self, action: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """What is done in place of the leader's `action` [A]; `reference`: the shadow's."""
-        if self.trial.disturbance is None:
+    def _disturbed(self, row: int, action: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """What is done in place of the leader's `action` [A]; `reference`: the shadow's, the ANN's."""
+        disturbed, noise = self.trials[row].disturbance, self.noise[row]
+        if disturbed is None:
             return action
-        if self.noise is None:
+        if noise is None:
             return disturbance.one_ulp(action)
-        noise = self.noise[len(self.decided)]
-        if self.trial.disturbance.kind == FLIPPED:
-            return disturbance.add(reference, noise * (action.astype(np.float64) - reference))
-        return disturbance.add(action, noise)
-
-    def record(self) -> TrialRecord:
-        """The trial's record so far."""
-        arrays: dict[str, Any] = {
-            name: np.array([entries[name] for entries in self.decided], kind) for name, kind in _KINDS.items()
-        }
-        shape = (len(self.layers), arrays["residual_cosines"].shape[1], layers.NUMBERS)
-        taken = np.array(self.layers, np.float64).reshape(shape)
-        return TrialRecord(**arrays, layers=taken, capped=np.array(self.decided[-1]["capped"]))
+        added = noise[len(self.decided[row])]
+        if disturbed.kind == FLIPPED:
+            added = added * (action.astype(np.float64) - reference)
+        return disturbance.add(reference, added)
 
 
 def _rounds(trials: Sequence[Trial]) -> list[list[Trial]]:

@@ -13,14 +13,13 @@ from tqdm import tqdm
 from analysis import claims, measure
 from analysis.document import ANALYSIS, Analysis, Candidate, Choice
 from analysis.play import Player
-from analysis.settings import AnalyzeSettings
-from analysis.store import TrialStore
-from analysis.trial import FLIPPED, RECORDED, ULP, Disturbance, Trial, TrialRecord
+from analysis.trial import FLIPPED, RECORDED, ULP, Disturbance, Trial, TrialRecord, TrialStore
 from evaluation import alpha_selection
 from evaluation import result as results
 from evaluation.conversion import Conversion, ConversionRun
 from evaluation.progress import Progress
 from evaluation.rollout import Environments
+from evaluation.settings import AnalyzeSettings
 from runtime.versions import versions
 
 

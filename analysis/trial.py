@@ -1,16 +1,20 @@
-"""A trial: one episode observed closely, and its record.
+"""A trial: one episode observed closely, its record, and the records of finished trials on disk.
 
 A *leader* acts in the episode; a *shadow* is asked at every observation of the leader's what it would have done, and
 its action is tried out for one decision in a branch of the episode.
 """
 
 import dataclasses
-from dataclasses import dataclass
+import hashlib
+import io
+import json
+import math
 from typing import Any
 
 import numpy as np
 
-from evaluation.episode_store import ANN, EpisodeKey, Hashed, Method, code_fingerprint
+from analysis.layers import NUMBERS
+from evaluation.episode_store import ANN, EpisodeKey, Hashed, Method, Store, code_fingerprint
 
 # One more whenever a trial's fields or its record change their meaning.
 TRIAL_VERSION = 1
@@ -22,7 +26,7 @@ RECORDED = (GAUSSIAN, SHUFFLED, ORDERED)  # made from errors that another trial 
 DISTURBANCES = (ULP, *RECORDED, FLIPPED)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Disturbance:
     """What is added to the ANN's actions (see `analysis.disturbance`). `source`: digest of the trial whose errors it is
     made from, None for kinds that need no such trial; `seed` of what is drawn."""
@@ -32,7 +36,7 @@ class Disturbance:
     seed: int
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Trial(Hashed):
     """`key`: of the episode and its leader. `shadow`: a method with its α, by default the ANN. `layer_decisions`: how
     many decisions, spread over the episode, a spiking leader's layers are taken apart at."""
@@ -64,7 +68,7 @@ class Trial(Hashed):
         return {"trial_version": TRIAL_VERSION, "code": code_fingerprint(_CODE), **fields}
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class TrialRecord:
     """What a trial found, per decision k = 0 ... K-1 of the leader's episode; A actions, S coordinates, L layers.
 
@@ -96,3 +100,41 @@ class TrialRecord:
     def errors(self) -> np.ndarray:
         """Spiking minus analog action in the leader's states, float64 [K, A], where the leader is what errs."""
         return self.actions.astype(np.float64) - self.reference
+
+
+_NAMES = tuple(field.name for field in dataclasses.fields(TrialRecord))
+
+
+class TrialStore(Store[Trial, TrialRecord]):
+    """Records of trials, each an npz file of its arrays with the trial's fields and a checksum over both."""
+
+    suffix, what = ".npz", "this episode is played"
+
+    def encode(self, key: Trial, value: TrialRecord) -> bytes:
+        buffer = io.BytesIO()
+        arrays = {name: getattr(value, name) for name in _NAMES}
+        np.savez_compressed(buffer, trial=json.dumps(key.fields()), checksum=_checksum(key, value), **arrays)
+        return buffer.getvalue()
+
+    def decode(self, key: Trial, data: bytes) -> TrialRecord:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            record = TrialRecord(**{name: file[name] for name in _NAMES})
+            if str(file["checksum"]) != _checksum(key, record):
+                raise ValueError("checksum differs")
+        lengths = {len(getattr(record, name)) for name in _NAMES if name not in ("layers", "capped")}
+        if len(lengths) != 1 or not 0 < len(record.rewards) <= (key.key.max_decisions or math.inf):
+            raise ValueError(f"columns of {sorted(lengths)} decisions")
+        if not np.isfinite(record.rewards).all() or record.layers.shape[1:] != (
+            record.residual_cosines.shape[1],
+            NUMBERS,
+        ):
+            raise ValueError("rewards or layers that can't be")
+        return record
+
+
+def _checksum(trial: Trial, record: TrialRecord) -> str:
+    digest = hashlib.sha256(trial.digest.encode())
+    for name in _NAMES:
+        array = np.ascontiguousarray(getattr(record, name))
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode() + array.tobytes())
+    return digest.hexdigest()

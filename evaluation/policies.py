@@ -5,7 +5,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 import snn
 from evaluation.episode_store import LayerActivity
@@ -35,7 +34,7 @@ class ANNPolicy:
     """
 
     def __init__(
-        self, network: nn.Module, device: torch.device, squash: str = "tanh", dtype: torch.dtype | None = None
+        self, network: torch.nn.Module, device: torch.device, squash: str = "tanh", dtype: torch.dtype | None = None
     ):
         # A copy, because moving a module moves it for everyone.
         self.network = copy.deepcopy(network).to(device, dtype).eval()
@@ -60,11 +59,11 @@ class SpikingPolicy:
     """
 
     def __init__(self, spiking: snn.SpikingNetwork, rows: int, device: torch.device, squash: str = "tanh"):
-        self._spiking = spiking.to(device)
+        self.network = spiking.to(device)
         self._device, self._squash = device, squash
         self._alphas = torch.zeros(rows, dtype=torch.float64)
         self._keys = np.arange(rows, dtype=np.int64)
-        self._spiking.record(True)
+        self.network.record(True)
         self.reset(np.ones(rows, bool))
 
     def reset(self, mask: np.ndarray, alphas: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:
@@ -72,13 +71,13 @@ class SpikingPolicy:
             self._alphas[mask] = torch.as_tensor(alphas, dtype=torch.float64)[mask]
         if keys is not None:
             self._keys[mask] = keys[mask]
-        self._spiking.crpi = self._spiking.carry.with_alpha(self._alphas)
-        self._spiking.reset(mask, self._keys)
-        self._spiking.reset_activity(mask)
+        self.network.crpi = self.network.carry.with_alpha(self._alphas)
+        self.network.reset(mask, self._keys)
+        self.network.reset_activity(mask)
 
     def act(self, observations: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         rows = np.arange(len(observations)) if rows is None else rows
-        output = self._spiking(placed(observations[rows], self._device), slots=rows)
+        output = self.network(placed(observations[rows], self._device), slots=rows)
         actions = np.zeros((len(observations), *output.shape[1:]), np.float32)
         actions[rows] = _actions(output, self._squash)
         return actions
@@ -92,11 +91,11 @@ class SpikingPolicy:
                 sops=layer.sops[:, row].tolist(),
                 above_threshold=float(layer.above[row]) if layer.decisions[row] else 0.0,
             )
-            for layer in self._spiking.activity()
+            for layer in self.network.activity()
         ]
 
 
-def _actions(output: Tensor, squash: str) -> np.ndarray:
+def _actions(output: torch.Tensor, squash: str) -> np.ndarray:
     squashed = torch.tanh(output) if squash == "tanh" else output.clamp(-1.0, 1.0)
     actions = squashed.float().cpu().numpy()
     if not np.isfinite(actions).all():

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.document import Analysis, Claim, Cosine, Disturbed, EpisodeMean, MethodRecord
+from analysis.document import Analysis, Claim, Cosine, EpisodeMean
 from report import pages
 from report.analysis import figures
 from report.analysis.labels import NOISES, SHORT, TITLES, best, label, named, shown, unit
@@ -206,7 +206,7 @@ def _growth(analysis: Analysis) -> Table:
 def _order(analysis: Analysis) -> Table:
     rows = []
     for name, _, method in shown(analysis):
-        policies: list[MethodRecord | Disturbed] = [method, *(method.disturbed[kind] for kind in NOISES)]
+        policies = [method, *(method.disturbed[kind] for kind in NOISES)]
         rows.append([words(name), *(_mean(policy.reward_sum) for policy in policies)])
         rows.append([words(f"{name}: size of the errors"), *(_mean(policy.error) for policy in policies)])
     return Table(

@@ -11,15 +11,13 @@ import envs
 from analysis import study
 from analysis.document import ANALYSIS, Analysis
 from analysis.play import Player
-from analysis.settings import AnalyzeSettings
-from analysis.store import TrialStore
 from analysis.study import TrialPlan
-from analysis.trial import FLIPPED, ORDERED, RECORDED, SHUFFLED, Trial
+from analysis.trial import FLIPPED, ORDERED, RECORDED, SHUFFLED, Trial, TrialStore
 from evaluation import run as programs
 from evaluation.conversion import ConversionRun
 from evaluation.episode_store import ANN
 from evaluation.rollout import Environments
-from evaluation.settings import ConvertSettings
+from evaluation.settings import AnalyzeSettings, ConvertSettings
 from tests.analysis import factories
 from tests.configs import config
 from tests.drqv2.policy_files import write_small_policy

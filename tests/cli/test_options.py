@@ -2,9 +2,8 @@
 
 import pytest
 
-from analysis.settings import AnalyzeSettings
 from evaluation.alpha_selection import GRID
-from evaluation.settings import ConvertSettings
+from evaluation.settings import AnalyzeSettings, ConvertSettings
 from tests.configs import CFGS, config
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from analysis import study
 from analysis.cosines import NAMES as NAMES_OF_COSINES
 from analysis.document import ANALYSIS, Analysis, Candidate, Choice, Cosine, EpisodeMean, MethodRecord
-from analysis.settings import AnalyzeSettings
+from evaluation.settings import AnalyzeSettings
 from report.__main__ import main
 from report.analysis import figures, overview, page
 from tests.analysis.test_play import TINY
