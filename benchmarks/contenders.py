@@ -14,18 +14,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from runtime import arguments
 from runtime.versions import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = {"type": Path, "help": "also write the tables here"}
 
 
-def options(description: str, **arguments: dict[str, Any]) -> argparse.Namespace:
+def options(description: str, **keywords: dict[str, Any]) -> argparse.Namespace:
     """The command line: by option its keywords for argparse."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, keywords in arguments.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", **keywords)
-    return parser.parse_args()
+    named = {f"--{name.replace('_', '-')}": keywords for name, keywords in keywords.items()}
+    return arguments.parser(description, named).parse_args()
 
 
 def peer_folder(file: str, repository: str) -> dict[str, Any]:
@@ -37,15 +36,6 @@ def peer_folder(file: str, repository: str) -> dict[str, Any]:
         return Path(text).absolute()
 
     return {"type": folder, "required": True, "help": f"the folder of {file} in a checkout of {repository}"}
-
-
-def configuration(program: str, *words: str) -> dict[str, Any]:
-    """What `program` makes of a command line, as a plain dictionary."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    with initialize_config_dir(str(ROOT / "cfgs"), version_base="1.3"):
-        return OmegaConf.to_container(compose(program, overrides=list(words)), resolve=True)
 
 
 class Contender(contextlib.AbstractContextManager):
@@ -101,11 +91,8 @@ def milliseconds(work: Callable[[int], object], batch: int = 1) -> Callable[[int
 
 def in_turns(rounds: int, contenders: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
     """One figure a round of each, the contenders taking turns."""
-    figures: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, measure in contenders.items():
-            figures[name].append(measure())
-    return figures
+    turns = [{name: measure() for name, measure in contenders.items()} for _ in range(rounds)]
+    return {name: [turn[name] for turn in turns] for name in contenders}
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

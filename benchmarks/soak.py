@@ -31,7 +31,8 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
-from benchmarks.contenders import ROOT, configuration, markdown, options
+from benchmarks.contenders import ROOT, markdown, options
+from cli.words import composed
 from drqv2 import logger
 from drqv2.settings import TrainSettings
 from drqv2.trainer import Trainer
@@ -40,6 +41,14 @@ from evaluation.settings import ConvertSettings
 from runtime.malloc import keep_large_blocks
 
 FRAMES = 400
+SHORT = (
+    *("task=cartpole_swingup", "preset=debug", "progress=false"),
+    *("render.device=null", "replay_buffer_size=1000"),
+)
+EVALUATION = (
+    *("env_name=cartpole_swingup", "SNN_ts=4", "crpi.alpha=[0,0.5]", "calibration.steps=50"),
+    *("num_eval_episodes=4", "max_decisions=50", "chunk=4", "num_workers=1"),
+)
 WATCHED = {
     "anonymous_mb": "memory of the process, MB",
     "file_mb": "mapped files in memory, MB",
@@ -55,33 +64,10 @@ WARM_UP = 0.1
 
 def cycle(number: int, kind: str) -> None:
     """Trains `FRAMES` more frames and converts what came out."""
-    train = configuration(
-        "train",
-        "task=cartpole_swingup",
-        "preset=debug",
-        f"obs={kind}",
-        "device=cpu",
-        "progress=false",
-        "render.device=null",
-        f"num_train_frames={number * FRAMES}",
-        "replay_buffer_size=1000",
-    )
+    common = [f"obs={kind}", "device=cpu"]
+    train = composed("train", [*SHORT, *common, f"num_train_frames={number * FRAMES}"])
     Trainer(TrainSettings.from_dict(train)).run()
-    snapshot = f"exp_local/cartpole_swingup/{kind}_seed1"
-    convert = configuration(
-        "convert",
-        "env_name=cartpole_swingup",
-        f"obs={kind}",
-        "device=cpu",
-        f"snapshot={snapshot}",
-        "SNN_ts=4",
-        "crpi.alpha=[0,0.5]",
-        "calibration.steps=50",
-        "num_eval_episodes=4",
-        "max_decisions=50",
-        "chunk=4",
-        "num_workers=1",
-    )
+    convert = composed("convert", [*EVALUATION, *common, f"snapshot=exp_local/cartpole_swingup/{kind}_seed1"])
     settings = ConvertSettings.from_dict(convert)
     result = run.convert(settings, convert, Path("results") / f"{kind}_{number:06d}")
     # A loop that only read its own cache would prove nothing.
@@ -139,10 +125,6 @@ def sample(process: str = "self") -> dict[str, float]:
     }
 
 
-def cpu_seconds() -> float:
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
 def table(rows: list[dict[str, float]]) -> str:
     """First and last tenth after the warm-up, and the slope of a straight line through all samples after it."""
     if len(rows) < 20:
@@ -191,14 +173,14 @@ def main() -> None:
             while time.monotonic() - started < words.minutes * 60:
                 kind = "pixels" if len(rows) % 10 == 9 else "state"
                 number[kind] += 1
-                used, begun = cpu_seconds(), time.monotonic()
+                used, begun = sum(os.times()[:4]), time.monotonic()
                 with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
                     cycle(number[kind], kind)
                 gc.collect()
                 note({"kind": kind, **sample()})
                 if len(rows) % 20 == 0:
                     print(rows[-1], flush=True)
-                time.sleep(max(0.0, (cpu_seconds() - used) / words.share - (time.monotonic() - begun)))
+                time.sleep(max(0.0, (sum(os.times()[:4]) - used) / words.share - (time.monotonic() - begun)))
         except KeyboardInterrupt:
             print("stopped by Ctrl-C")
     if not words.kills:

@@ -22,18 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contenders import (
-    OUT,
-    ROOT,
-    Contender,
-    configuration,
-    in_turns,
-    milliseconds,
-    options,
-    peer_folder,
-    publish,
-    table,
-)
+from benchmarks.contenders import OUT, ROOT, Contender, in_turns, milliseconds, options, peer_folder, publish, table
+from cli.words import composed
 from runtime.malloc import keep_large_blocks
 
 EPISODES, LENGTH = 8, 500
@@ -56,7 +46,7 @@ def updater(action_dim: int, precision: str = "fp32") -> Callable[[dict, int], N
     from drqv2.settings import TrainSettings
 
     words = ("actor_trunk=layernorm_tanh", "stddev_schedule=0.2", f"precision={precision}")
-    settings = TrainSettings.from_dict(configuration("train", *words))
+    settings = TrainSettings.from_dict(composed("train", words))
     agent = DrQV2Agent(settings, (9, 84, 84), action_dim, torch.device("cpu"))
 
     def update(arrays: dict, number: int) -> None:
@@ -160,8 +150,8 @@ def training_ours(variant: str, batch_size: int, scratch: str) -> Callable[[int]
     from drqv2.trainer import Trainer
 
     keep_large_blocks()
-    words = ("progress=false", "num_eval_episodes=1", "save_video=false", f"batch_size={batch_size}")
-    config = configuration("train", "task=cartpole_swingup", f"root={scratch}", f"precision={variant}", *words)
+    fixed = ("task=cartpole_swingup", "progress=false", "num_eval_episodes=1", "save_video=false")
+    config = composed("train", [*fixed, f"root={scratch}", f"precision={variant}", f"batch_size={batch_size}"])
     trainer = Trainer(TrainSettings.from_dict(config))
     trainer.evaluator.run = lambda *_: (0.0, 0.0, False)
     return functools.partial(_frames_per_second, trainer.env, trainer.run)

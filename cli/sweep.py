@@ -4,7 +4,6 @@ Hydra composes and launches the jobs. They are planned here first, so that a rep
 Hydra's launchers bring back is gathered here, wherever the jobs ran: in this process, in others, on other machines.
 """
 
-import itertools
 import os
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra import compose
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -75,9 +75,9 @@ def run(
     master = compose(program, [word(o) for o in overrides if not o.is_sweep_override()], return_hydra_config=True)
     tuning.check(master)
     folder, search = Path(str(master.hydra.sweep.dir)), tuning.is_search(master)
-    values = {name: [] for name in master.hydra.sweeper.params or {}} if search else swept(master, overrides)
-    combinations = [] if search else [list(job) for job in itertools.product(*values.values())]
-    differing = [name.lstrip("+") for name, each in values.items() if len(each) != 1]
+    combinations = [] if search else swept(master, overrides)
+    options = {given.partition("=")[0] for words in combinations for given in set(words) - set(combinations[0])}
+    differing = [name.lstrip("+") for name in (master.hydra.sweeper.params or () if search else options)]
     progress = SweepProgress(differing, len(combinations) or None)
     reported = reported and not search and not master.tune
     if reported:
@@ -103,22 +103,18 @@ def word(override: Override) -> str:
     return str(override.input_line)
 
 
-def swept(master: DictConfig, overrides: list[Override]) -> dict[str, list[str]]:
-    """The words for each value of each option given; jobs are their product, in the order of Hydra's own sweeper."""
+def swept(master: DictConfig, overrides: list[Override]) -> list[list[str]]:
+    """The words of each job, by Hydra's own sweeper. Raises UserError for an interval, from which it can't choose."""
     # The command line's own words come last and win.
     params = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
-    values = {}
-    for override in [*OverridesParser.create().parse_overrides(params), *overrides]:
-        name = override.get_key_element()
-        if not override.is_sweep_override():
-            values[name] = [f"{name}={override.get_value_element_as_str()}"]
-        elif override.is_discrete_sweep():
-            values[name] = [f"{name}={value}" for value in override.sweep_string_iterator()]
-        else:
+    given = [*OverridesParser.create().parse_overrides(params), *overrides]
+    for override in given:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
             raise UserError(
                 f"{word(override)}: an interval needs a sweeper that optimises, such as that of +sweep=tune"
             )
-    return values
+    [jobs] = BasicSweeper.split_arguments(given, None)
+    return jobs
 
 
 def planned(program: str, jobs: list[list[str]]) -> list[PlannedJob]:
@@ -150,16 +146,15 @@ def _announce(sweep: SweepPlan, folder: Path) -> list[float]:
         lacking = ", ".join(f"{task} ({number})" for task, number in skipped.items())
         print(f"skipped for want of a trained policy (jobs): {lacking}")
     estimator = Estimator()
-    each = [None if job.skipped else estimator.job(job.config) for job in sweep.jobs]
-    estimates = [estimate for estimate in each if estimate]
+    estimates = [estimator.job({} if job.skipped else job.config) for job in sweep.jobs]
+    episodes, decisions, seconds = map(sum, zip(*estimates))
     print(
-        f"{counted(len(estimates), 'job')}, at most {counted(sum(e.episodes for e in estimates), 'episode')} of "
-        f"{counted(sum(e.decisions for e in estimates), 'decision')}: roughly "
-        f"{readable(sum(e.seconds for e in estimates))} on two cores. "
+        f"{counted(len(sweep.jobs) - skipped.total(), 'job')}, at most {counted(episodes, 'episode')} of "
+        f"{counted(decisions, 'decision')}: roughly {readable(seconds)} on two cores. "
         "Finished episodes are kept; run the same command again to resume.",
         flush=True,
     )
-    return [estimate.seconds if estimate else 0.0 for estimate in each]
+    return [estimate.seconds for estimate in estimates]
 
 
 def _launched(program: str, words: list[str], task: TaskFunction, progress: SweepProgress, launcher: str) -> list[str]:

@@ -5,8 +5,8 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import Any, TextIO
 
 # A pipe whose reader has gone, and a terminal that was closed.
@@ -33,15 +33,10 @@ def outlast() -> None:
     sys.stderr = sys.stderr or sys.stdout
 
 
-@contextmanager
-def labelled(label: str) -> Iterator[None]:
+def labelled(label: str) -> redirect_stdout[Any]:
     """While this lasts, each line on standard output begins with `label`."""
-    stream = sys.stdout
-    sys.stdout = _Stream(stream, label)  # all that print and tqdm use of a stream
-    try:
-        yield
-    finally:
-        sys.stdout = stream
+    stream: Any = _Stream(sys.stdout, label)  # all that print and tqdm use of a stream
+    return redirect_stdout(stream)
 
 
 class _Stream:

@@ -19,8 +19,7 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from envs import tasks
-from runtime.did_you_mean import did_you_mean
-from runtime.errors import UserError
+from runtime.errors import UserError, did_you_mean
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "cfgs"
 PROGRAMS = ("train", "distill", "convert", "analyze")
@@ -99,13 +98,12 @@ def choices(group: str) -> list[str]:
 @functools.cache
 def options(program: str) -> tuple[str, ...]:
     """The options of a program, as written on the command line: those of its own file and of its groups' files."""
-    names = dict.fromkeys(flat(read(CONFIG_DIR / f"{program}.yaml")))
+    names = [*flat(read(CONFIG_DIR / f"{program}.yaml"))]
     for group in groups(program):
         # A file of a global group sets the program's own options, and the task's name.
         files = [] if group in ("task", "preset") else (CONFIG_DIR / group).glob("*.yaml")
-        names |= dict.fromkeys(["task_name"] if group == "task" else [])
-        names |= dict.fromkeys(name for path in files for name in flat(read(path), f"{group}."))
-    return tuple(names)
+        names += ["task_name"] * (group == "task") + [name for path in files for name in flat(read(path), f"{group}.")]
+    return tuple(dict.fromkeys(names))
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,8 +4,7 @@ spelling.
 
 import re
 
-from runtime.did_you_mean import did_you_mean
-from runtime.errors import UserError
+from runtime.errors import UserError, did_you_mean
 
 TASKS: tuple[str, ...] = (
     "acrobot_swingup",

@@ -14,9 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, ValidationError, model_validator
 
 from evaluation import result as results
-from evaluation.result import RESULT, Result, finite
 from report import method
-from report.method import ReportMethod
 from runtime.errors import UserError
 from runtime.files import sha256_file
 from runtime.schema import Document, Record
@@ -44,7 +42,7 @@ class PlannedJob(Record):
     """One job. `folder` is relative to the sweep's; `skipped`: why it will do nothing, None where it runs."""
 
     folder: str
-    config: Annotated[dict[str, Any], BeforeValidator(finite)]
+    config: Annotated[dict[str, Any], BeforeValidator(results.finite)]
     skipped: str | None = None
 
 
@@ -94,13 +92,13 @@ class Job:
     status: str
     reason: str = ""
     config: dict[str, Any] = field(default_factory=dict)
-    result: Result | None = None
+    result: results.Result | None = None
 
     @property
     def task(self) -> str:
-        """The task, headed by the policy's label where it has one: "TD3 Hopper-v4"."""
+        """The task, headed by the policy's label."""
         name = self.result.task if self.result else str(self.config.get("env_name", "unknown"))
-        return " ".join(filter(None, (self.config.get("label"), name)))
+        return method.headed(name, self.config.get("label"))
 
     @property
     def obs(self) -> str:
@@ -114,7 +112,7 @@ class Job:
         return path if named and path.is_file() and not path.is_symlink() and sha256_file(path) == named else None
 
     @cached_property
-    def methods(self) -> list[ReportMethod]:
+    def methods(self) -> list[method.ReportMethod]:
         """What it computed, or was to compute; empty where nothing readable tells."""
         if self.result and self.result.status == "ok":
             return method.of_result(self.result)
@@ -144,11 +142,11 @@ def collect(folders: Iterable[str | Path]) -> tuple[list[Job], list[str]]:
             notes.append(f"{error}; what this sweep left out is unknown")
     planned = {(sweep / job.folder).resolve(): job for sweep, of_sweep in plans.items() for job in of_sweep}
     jobs = {folder: _job(folder, job) for folder, job in planned.items()}
-    for folder in {path.parent.resolve() for place in places for path in place.rglob(RESULT)} - planned.keys():
+    for folder in {path.parent.resolve() for place in places for path in place.rglob(results.RESULT)} - planned.keys():
         job, in_a_sweep = _job(folder), plans.keys() & set(folder.parents)
         jobs[folder] = replace(job, status="foreign", reason=_FOREIGN) if in_a_sweep else job
     if not jobs:
-        raise UserError(f"{', '.join(map(str, places))}: no {RESULT} and no sweep there; nothing to report")
+        raise UserError(f"{', '.join(map(str, places))}: no {results.RESULT} and no sweep there; nothing to report")
     done = [_decisive(job.config) for job in jobs.values() if job.status == "ok"]
     wanted = [job for job in jobs.values() if job.status != "missing" or _decisive(job.config) not in done]
     return sorted(wanted, key=lambda job: _natural(job.folder)), notes
@@ -161,7 +159,7 @@ def _decisive(config: dict[str, Any]) -> dict[str, Any]:
 
 def _job(folder: Path, planned: PlannedJob | None = None) -> Job:
     config = planned.config if planned else {}
-    path = folder / RESULT
+    path = folder / results.RESULT
     if not path.exists():
         if planned and planned.skipped:
             return Job(folder, "skipped", planned.skipped, config)

@@ -161,6 +161,11 @@ def ann(obs: str) -> ReportMethod:
     return ReportMethod(Network(obs, "ann"))
 
 
+def headed(task: str, policy: str | None) -> str:
+    """A task's name, headed by the policy's label where it has one: "TD3 Hopper-v4"."""
+    return f"{policy} {task}" if policy else task
+
+
 def of_result(result: Result) -> list[ReportMethod]:
     """What a finished job computed."""
     conversion, alpha = result.conversion, result.alpha

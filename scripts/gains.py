@@ -8,23 +8,23 @@ Files of older reports lack the columns label, calibration_steps, percentile, hy
 then pooled as training seeds, and a note below the table says so where jobs of other settings were taken for one.
 """
 
-import argparse
 import csv
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 
 from evaluation import statistics
+from report import method as methods
 from report.formats import interval, plain, probability
+from runtime import arguments
 
 # Columns that tell methods of one neuron and T apart, each with what the paper's methods have there.
 _SETTINGS = {"n_thresholds": "4", "calibration_steps": "5000", "percentile": "", "hybrid": "False", "dtype": ""}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", type=Path, nargs="+", metavar="CSV", help="results.csv of a report")
-    for file in parser.parse_args().files:
+    files = {"type": Path, "nargs": "+", "metavar": "CSV", "help": "results.csv of a report"}
+    for file in arguments.parser(__doc__, {"files": files}).parse_args().files:
         with open(file, newline="", encoding="utf-8") as rows:
             print("\n".join(lines(csv.DictReader(rows))))
 
@@ -38,7 +38,11 @@ def lines(rows: Iterable[dict[str, str]]) -> list[str]:
     conflicts = 0
     for row in rows:
         if row["stream"] == "report" and row["method"] != "ann" and row["return"]:
-            method, alpha, how = (_task(row), _method(row)), row["alpha"].removesuffix(".0"), row["alpha_how"]
+            method, alpha, how = (
+                (methods.headed(row["task"], row.get("label")), _method(row)),
+                row["alpha"].removesuffix(".0"),
+                row["alpha_how"],
+            )
             sides = [without[method]] if float(row["alpha"]) == 0 else []
             if row["alpha_chosen"] == "1":
                 carried = f"{row['mode']}, optimistic α" if how == "paper" else row["mode"]
@@ -69,10 +73,6 @@ def lines(rows: Iterable[dict[str, str]]) -> list[str]:
     if conflicts:
         table.append(f"\n{conflicts} episodes stand twice with different returns, of which the last counts.")
     return table
-
-
-def _task(row: dict[str, str]) -> str:
-    return " ".join(filter(None, (row.get("label"), row["task"])))
 
 
 def _method(row: dict[str, str]) -> str:

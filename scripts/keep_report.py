@@ -8,7 +8,6 @@ small, and a later report can be made over these jobs and others, long after the
 takes the jobs of a report that was kept before into the new one. Their videos lie in videos/.
 """
 
-import argparse
 import re
 import shutil
 import sys
@@ -22,22 +21,26 @@ from evaluation.result import RESULT, VIDEO
 from report.jobs import PLAN
 from report.make import CSV, make
 from report.pages import FIGURES, escaped
+from runtime import arguments
 from runtime.errors import UserError
 
 MARKDOWN, JOBS, VIDEOS = "report.md", "jobs.tar.xz", "videos"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sweeps", type=Path, nargs="*", metavar="SWEEP", help="folder of a sweep")
-    parser.add_argument("target", type=Path, help="folder of the documents to write to")
-    parser.add_argument(
-        "--beside",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="KEPT",
-        help="a folder kept before, whose jobs belong to it too",
+    parser = arguments.parser(
+        __doc__,
+        {
+            "sweeps": {"type": Path, "nargs": "*", "metavar": "SWEEP", "help": "folder of a sweep"},
+            "target": {"type": Path, "help": "folder of the documents to write to"},
+            "--beside": {
+                "type": Path,
+                "action": "append",
+                "default": [],
+                "metavar": "KEPT",
+                "help": "a folder kept before, whose jobs belong to it too",
+            },
+        },
     )
     words = parser.parse_args()
     if not words.sweeps and not words.beside:

@@ -12,7 +12,6 @@ OUT's name with .csv holds the numbers: task, run, kind (evaluation | training),
 return, and of the published seeds mean, lowest and highest at that frame.
 """
 
-import argparse
 import csv
 import itertools
 import json
@@ -27,6 +26,7 @@ from matplotlib.axes import Axes
 
 from drqv2 import logger
 from report import plot
+from runtime import arguments
 from runtime.errors import UserError
 
 MILESTONES = Path(__file__).with_name("published_curves.csv")
@@ -140,26 +140,28 @@ def level(word: str) -> tuple[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN_DIR", help="folders of train.py or distill.py")
-    parser.add_argument("--out", type=Path, required=True, help="the picture (.png); the numbers go beside it (.csv)")
-    parser.add_argument(
-        "--published",
-        type=Path,
-        nargs="?",
-        const=MILESTONES,
-        metavar="FOLDER",
-        help="draw DrQ-v2's published seeds, too; FOLDER: curves/ of facebookresearch/drqv2 (without it: milestones)",
-    )
-    parser.add_argument(
-        "--level",
-        type=level,
-        action="append",
-        default=[],
-        metavar="NAME=RETURN",
-        help="a dotted line, such as what another program's paper prints; may be given again",
-    )
-    words = parser.parse_args()
+    words = arguments.parser(
+        __doc__,
+        {
+            "runs": {"type": Path, "nargs": "+", "metavar": "RUN_DIR", "help": "folders of train.py or distill.py"},
+            "--out": {"type": Path, "required": True, "help": "the picture (.png); the numbers go beside it (.csv)"},
+            "--published": {
+                "type": Path,
+                "nargs": "?",
+                "const": MILESTONES,
+                "metavar": "FOLDER",
+                "help": "draw DrQ-v2's published seeds, too; FOLDER: curves/ of facebookresearch/drqv2 "
+                "(without it: milestones)",
+            },
+            "--level": {
+                "type": level,
+                "action": "append",
+                "default": [],
+                "metavar": "NAME=RETURN",
+                "help": "a dotted line, such as what another program's paper prints; may be given again",
+            },
+        },
+    ).parse_args()
     panels: dict[str, Panel] = {}
     try:
         for run in words.runs:

@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 import torch
 
@@ -35,6 +36,7 @@ from evaluation.policy_choice import AS_GOOD, CHECKPOINTS, shipped_entries
 from evaluation.settings import ConvertSettings
 from report import paper
 from report.formats import fixed, interval
+from runtime import arguments
 from runtime.errors import UserError
 from runtime.files import write_json
 from scripts import plot_curves
@@ -47,12 +49,19 @@ EPISODES, SEED = 50, 2026  # a base seed of its own: no reported conversion uses
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, nargs="?", help="run folder of train.py or distill.py")
-    parser.add_argument("--command", help="the command that trained it")
-    parser.add_argument("--tried", default="", help="other seeds or settings tried, in words")
-    parser.add_argument(
-        "--calibrate", type=Path, nargs="+", metavar="FILE", help="policy files whose calibration is made anew"
+    parser = arguments.parser(
+        __doc__,
+        {
+            "run": {"type": Path, "nargs": "?", "help": "run folder of train.py or distill.py"},
+            "--command": {"help": "the command that trained it"},
+            "--tried": {"default": "", "help": "other seeds or settings tried, in words"},
+            "--calibrate": {
+                "type": Path,
+                "nargs": "+",
+                "metavar": "FILE",
+                "help": "policy files whose calibration is made anew",
+            },
+        },
     )
     words = parser.parse_args()
     if bool(words.calibrate) == bool(words.run) or bool(words.run) != bool(words.command):
@@ -150,7 +159,7 @@ def evaluate(file: Path) -> list[float]:
     """Returns of the policy over EPISODES episodes: the ANN's episodes of a conversion, by convert.py's own code."""
     with tempfile.TemporaryDirectory() as folder:
         with conversion(file, f"num_eval_episodes={EPISODES}", f"seed={SEED}", f"store='{folder}'") as run:
-            keys = run.ann_keys("report")
+            keys = run.keys(None, "report")
             outcomes = run.rollouts().run(keys)
     return [float(outcomes[key.digest].reward_sum) for key in keys]
 
@@ -180,43 +189,10 @@ def bounded(returns: list[float]) -> str:
 
 def page(index: dict[str, dict[str, Any]]) -> str:
     """checkpoints/README.md."""
-    lines = [
-        "# Shipped policies",
-        "",
-        "Made by `python -m scripts.ship_checkpoint`. Weights are stored as float16 and loaded as float32. Each return "
-        f"is the mean over {EPISODES} episodes of the rounded weights, on environment seeds that neither training "
-        f"nor conversion uses (stream `report`, seed {SEED}), with its 95 % interval. Each file contains its "
-        "calibration under convert.py's default settings; convert.py reports whether it uses it.",
-        "",
-        "| policy | return | paper's ANN | ratio | seed | frames | hours |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, entry in index.items():
-        theirs = PAPER_ANN.get(entry["task"])
-        beside = f"{theirs} | {entry['mean'] / theirs:.2f}" if theirs else "- | -"
-        lines.append(
-            f"| {name} | {bounded(entry['returns'])} | {beside} | "
-            f"{entry['seed']} | {entry['frames']:,} | {entry['hours']:.1f} |"
-        )
-    lines += [
-        "",
-        "*state* and *pixels* policies learned from states and from pixels by DrQ-v2 (`train.py`). *distilled* "
-        "policies see pixels and imitate the state policy of the same task (`distill.py`), whose frames and hours come "
-        "on top. If a task has both kinds of pixel policy, convert.py takes the one that learned from pixels, provided "
-        f"its return is at least {100 * AS_GOOD:.0f} % of the other's; to choose one yourself: "
-        "`snapshot=checkpoints/distilled/cartpole_swingup.pt`. The paper's agents learned from pixels for about 1M "
-        "frames (one to two days on two cores): its return beside ours shows how good a policy is, not that the "
-        "settings are the same.",
-        "",
-        "![Learning curves](curves.png)",
-        "",
-        "Numbers behind the curves: [curves](curves). How each was made:",
-        "",
-    ]
-    for name, entry in index.items():
-        tried = f" ({entry['tried']})" if entry["tried"] else ""
-        lines.append(f"- {name}{tried}: `{entry['command']}`")
-    return "\n".join(lines) + "\n"
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment.filters["bounded"] = bounded
+    template = environment.from_string(Path(__file__).with_name("checkpoints.md.jinja").read_text(encoding="utf-8"))
+    return template.render(index=index, paper=PAPER_ANN, episodes=EPISODES, seed=SEED, good=f"{100 * AS_GOOD:.0f}")
 
 
 if __name__ == "__main__":

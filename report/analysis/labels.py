@@ -3,7 +3,6 @@
 from analysis.document import Analysis, MethodRecord
 from evaluation.summary import label as method_label
 from report import method, plot
-from report.method import Network
 
 INKS = {"flipped": "#E69F00", "ordered": "#CC79A7", "shuffled": "#56B4E9", "gaussian": "#7a6f9b"}
 TITLES = {"correction": "ANN correction", "consistency": "SNN consistency", "drift": "SNN drift"}
@@ -26,15 +25,14 @@ def label(analysis: Analysis, alpha: float) -> str:
     return method_label(analysis.conversion.neuron, analysis.conversion.mode, alpha)
 
 
-def network(analysis: Analysis) -> Network:
+def network(analysis: Analysis) -> method.Network:
     """The converted network, whose label says what departs from the paper's settings."""
     return method.of_conversion(analysis.obs, analysis.conversion, {})[0].network
 
 
 def named(analysis: Analysis) -> str:
-    """The task, headed by the policy's label where it has one: "TD3 Hopper-v4"."""
-    policy = analysis.config.get("label")
-    return f"{policy} {analysis.task}" if policy else analysis.task
+    """The task, headed by the policy's label."""
+    return method.headed(analysis.task, analysis.config.get("label"))
 
 
 def unit(analysis: Analysis) -> str:
