@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from evaluation import policy_choice, progress, rollout_calibration
 from evaluation.episode_store import ANN, Compute, EpisodeKey, EpisodeStore, Method, Source, code_fingerprint
 from evaluation.policies import ANNPolicy, SpikingPolicy
 from evaluation.rollout import Environments, Rollouts
-from evaluation.rollout_calibration import Calibration, Thresholds
 from evaluation.settings import ConversionSettings
 from runtime import device as devices
 from runtime.errors import UserError
@@ -34,7 +33,7 @@ _THREADS = torch.get_num_threads()
 _PACKAGES = ("torch", "numpy", "numba", "mujoco", "dm_control")
 
 
-class ConversionRun:
+class ConversionRun(contextlib.AbstractContextManager):
     """The policy that a run is about, and what its episodes are played with.
 
     `say` receives lines for the user. The constructor raises UserError or snn.ConversionError for a policy that can't
@@ -72,9 +71,6 @@ class ConversionRun:
         facts = [f"sha256 {self.policy.sha256[:12]}", age, self.last_evaluation, self.route]
         say(f"policy {self.policy.path} ({', '.join(filter(None, facts))})")
 
-    def __enter__(self) -> ConversionRun:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.environments.close()
 
@@ -100,12 +96,9 @@ class ConversionRun:
             )
         return vector
 
-    def ann_keys(self, stream: str) -> list[EpisodeKey]:
-        """The ANN's episodes on a stream of environment seeds."""
-        return self.keys(ANN, None, stream, self.ann_compute)
-
-    def keys(self, method: Method, alpha: float | None, stream: str, compute: Compute) -> list[EpisodeKey]:
-        """The episodes of a method on a stream."""
+    def keys(self, alpha: float | None, stream: str, converted: Method = ANN) -> list[EpisodeKey]:
+        """The episodes of one α of the converted network (None: of the ANN) on a stream of environment seeds."""
+        method, compute = (ANN, self.ann_compute) if alpha is None else (converted, self.compute)
         settings = self.settings
         return [
             EpisodeKey(self.source, method, alpha, stream, settings.seed, episode, settings.max_decisions, compute)
@@ -125,8 +118,7 @@ class ConversionRun:
 
     def converted(self) -> Conversion:
         """The policy's conversion under thresholds that its file carries, or else measured."""
-        thresholds, origin = self._thresholds(self.policy.calibration)
-        return Conversion(self, thresholds, origin)
+        return Conversion(self, *self._thresholds(self.policy.calibration))
 
     def measured(self) -> StoredCalibration:
         """The policy's calibration under these settings for its file to carry, whatever it carries now."""
@@ -135,9 +127,9 @@ class ConversionRun:
         return StoredCalibration(thresholds, calibration.settings, calibration.made, weights)
 
     @property
-    def _calibration(self) -> Calibration:
+    def _calibration(self) -> rollout_calibration.Calibration:
         settings = self.settings
-        return Calibration(
+        return rollout_calibration.Calibration(
             source=self.source,
             steps=settings.calibration.steps,
             percentile=settings.calibration.percentile,
@@ -147,7 +139,7 @@ class ConversionRun:
             compute=self.ann_compute,
         )
 
-    def _thresholds(self, stored: StoredCalibration | None) -> tuple[Thresholds, str]:
+    def _thresholds(self, stored: StoredCalibration | None) -> tuple[rollout_calibration.Thresholds, str]:
         def rollout() -> Iterator[np.ndarray]:
             exact = ANNPolicy(self.policy.network, self.device, self.policy.squash, rollout_calibration.DTYPE)
             chunk, steps = self.settings.chunk, self.settings.calibration.steps
@@ -162,12 +154,12 @@ class ConversionRun:
         )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Conversion:
     """A policy under its thresholds. `origin`: where they come from (see `rollout_calibration.thresholds`)."""
 
     run: ConversionRun
-    thresholds: Thresholds
+    thresholds: rollout_calibration.Thresholds
     origin: str
 
     @functools.cached_property
@@ -216,9 +208,7 @@ class Conversion:
 
     def keys(self, alpha: float | None, stream: str) -> list[EpisodeKey]:
         """The episodes of one α (None: of the ANN) on a stream of environment seeds."""
-        if alpha is None:
-            return self.run.ann_keys(stream)
-        return self.run.keys(self.method, alpha, stream, self.run.compute)
+        return self.run.keys(alpha, stream, self.method)
 
     def rollouts(self) -> Rollouts:
         """What plays the episodes of the ANN and of the converted network."""

@@ -17,7 +17,6 @@ import math
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -67,7 +66,7 @@ class Hashed(ABC):
         return _sha256(self.fields())
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Method:
     """What acts: the ANN (`kind="ann"`, no other field) or one converted network, whatever its α.
 
@@ -89,7 +88,7 @@ class Method:
 ANN = Method("ann")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Source:
     """What is evaluated and where: the policy's file (SHA-256) and the environment it was trained on."""
 
@@ -100,7 +99,7 @@ class Source:
     action_repeat: int
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Compute:
     """How the arithmetic is cut up and what computes it: floating-point sums depend on all of it.
 
@@ -118,7 +117,7 @@ class Compute:
     code: str
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class EpisodeKey(Hashed):
     """One episode. `alpha` is None for the ANN; `stream`, `seed` and `episode` give `envs.episode_seed`."""
 

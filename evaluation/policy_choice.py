@@ -88,10 +88,8 @@ def _obs_of(path: Path) -> str | None:
 
 def shipped_entries() -> dict[str, dict[str, Any]]:
     """What is recorded of every policy that ships, by <folder>/<task> in CHECKPOINTS; empty where none does."""
-    try:
-        return json.loads((CHECKPOINTS / "checkpoints.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
+    path = CHECKPOINTS / "checkpoints.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def find_shipped(task: str, obs: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 import time
@@ -14,7 +15,7 @@ _WARM_UP, _MEASURED = 3, 10
 _LONG = 60.0  # seconds from which on a sweep counts as long
 
 
-class Progress:
+class Progress(contextlib.AbstractContextManager):
     """One bar for all phases of a run. `say` gets the line with the estimate. A context manager: it ends the bar."""
 
     def __init__(self, say: Callable[[str], None] = tqdm.write):
@@ -27,9 +28,6 @@ class Progress:
         """From here on `episodes` more, of `decisions` decisions each at most."""
         self._episodes, self._limit = self._done + episodes, decisions
         self._show()
-
-    def __enter__(self) -> Progress:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()

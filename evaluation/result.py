@@ -344,25 +344,24 @@ def _layer(info: LayerInfo, units: int) -> LayerRecord:
 
 def _rollouts(alpha: float | None, stream: str, episodes: Episodes, conversion: ConversionRecord) -> RolloutRecord:
     spiking = alpha is not None and stream == "report"
+    counted = ("spikes", "sops", "above_threshold") if spiking else ()
     outcomes, layers = [outcome for _, outcome in episodes], conversion.layers if spiking else []
     return RolloutRecord(
         alpha=alpha,
         stream=stream,
-        episodes=[_episode(key, outcome, spiking) for key, outcome in episodes],
+        episodes=[
+            EpisodeRecord(
+                seed=list(envs.episode_seed(key.stream, key.seed, key.episode)),
+                episode=key.episode,
+                return_=None if outcome.capped else outcome.reward_sum,
+                reward_sum=outcome.reward_sum,
+                decisions=outcome.decisions,
+                capped=outcome.capped,
+                **{name: [getattr(layer, name) for layer in outcome.layers] for name in counted},
+            )
+            for key, outcome in episodes
+        ],
         activity=[_activity(number, layer, conversion.timesteps, outcomes) for number, layer in enumerate(layers)],
-    )
-
-
-def _episode(key: EpisodeKey, outcome: EpisodeOutcome, spiking: bool) -> EpisodeRecord:
-    counted = ("spikes", "sops", "above_threshold") if spiking else ()
-    return EpisodeRecord(
-        seed=list(envs.episode_seed(key.stream, key.seed, key.episode)),
-        episode=key.episode,
-        return_=None if outcome.capped else outcome.reward_sum,
-        reward_sum=outcome.reward_sum,
-        decisions=outcome.decisions,
-        capped=outcome.capped,
-        **{name: [getattr(layer, name) for layer in outcome.layers] for name in counted},
     )
 
 

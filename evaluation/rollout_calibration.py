@@ -13,13 +13,11 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 from tqdm import tqdm
 
 import envs
@@ -31,7 +29,7 @@ from evaluation.policies import BatchPolicy
 from runtime import archives
 from snn.device import placed
 
-Thresholds = list[Tensor]  # one per ReLU, as snn.calibrate makes them
+Thresholds = list[torch.Tensor]  # one per ReLU, as snn.calibrate makes them
 
 # What the ANN computes in while it is calibrated on; its actions and θ are rounded to float32 afterwards. In float32
 # the last digits are another machine's from the first decision on, and where a task amplifies errors so is the
@@ -46,7 +44,7 @@ _DECIDE = ("torch", "numpy", "mujoco", "dm_control")
 FROM_FILE, FROM_ROLLOUTS = "policy file", "rollouts"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Calibration(Hashed):
     """What thresholds depend on. `percentile` None: the maximum; `hybrid`: around a LayerNorm/tanh trunk."""
 
@@ -94,7 +92,7 @@ class Calibration(Hashed):
 
 def thresholds(
     calibration: Calibration,
-    network: nn.Module,
+    network: torch.nn.Module,
     make_rollout: Callable[[], Iterator[np.ndarray]],
     device: torch.device,
     root: Path,

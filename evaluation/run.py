@@ -13,10 +13,8 @@ import envs
 import snn
 from evaluation import alpha_selection, video
 from evaluation import result as results
-from evaluation.alpha_selection import AlphaRecord
 from evaluation.conversion import Conversion, ConversionRun
 from evaluation.progress import Progress
-from evaluation.result import TRIAL, VIDEO, Episodes, Group, Result
 from evaluation.rollout import Rollouts
 from evaluation.settings import ConvertSettings
 from runtime.files import sha256_file, write_json
@@ -29,9 +27,9 @@ def convert(
     config: dict[str, Any],
     folder: Path,
     say: Callable[[str], None] = tqdm.write,
-    show: Callable[[Result], None] = lambda result: None,
+    show: Callable[[results.Result], None] = lambda result: None,
     warn: Callable[[str], None] = tqdm.write,
-) -> Result:
+) -> results.Result:
     """Converts, plays and writes the result to `folder`. `config`: the plain configuration, for the record. `show`
     receives the result once it is written, before the video is made, and `warn` a line for whatever fails from then on.
 
@@ -56,7 +54,7 @@ def convert(
     results.write(result, folder)
     writers = {NETWORK: _save} if settings.save else {}
     if settings.video:
-        writers[VIDEO] = video.comparison
+        writers[results.VIDEO] = video.comparison
     with _afterwards("the result: not shown", warn):
         show(result)
     for name, write in writers.items():
@@ -69,7 +67,7 @@ def convert(
 
 def _play(
     settings: ConvertSettings, conversion: Conversion, rollouts: Rollouts, say: Callable[[str], None]
-) -> tuple[dict[Group, Episodes], AlphaRecord]:
+) -> tuple[dict[results.Group, results.Episodes], alpha_selection.AlphaRecord]:
     """Every episode that the settings ask for, and the choice of α.
 
     The episodes that don't depend on that choice are played together, those of the chosen α afterwards.
@@ -88,14 +86,14 @@ def _play(
 
 
 def _episodes(
-    conversion: Conversion, rollouts: Rollouts, groups: Iterable[Group], progress: Progress, later: int = 0
-) -> dict[Group, Episodes]:
+    conversion: Conversion, rollouts: Rollouts, groups: Iterable[results.Group], progress: Progress, later: int = 0
+) -> dict[results.Group, results.Episodes]:
     keys = {group: conversion.keys(*group) for group in groups}
     outcomes = rollouts.run([key for group in keys.values() for key in group], progress, later)
     return {group: [(key, outcomes[key.digest]) for key in keys[group]] for group in keys}
 
 
-def _mean(episodes: Episodes) -> float:
+def _mean(episodes: results.Episodes) -> float:
     """Of the sums of rewards, capped or not."""
     return float(np.mean([outcome.reward_sum for _, outcome in episodes]))
 
@@ -142,7 +140,7 @@ def tune(
         ],
         "config": config,
     }
-    write_json(folder / TRIAL, trial)
+    write_json(folder / results.TRIAL, trial)
     say(f"selection return {means[chosen]:.1f} with α={chosen:g}, over {settings.crpi.select_episodes} episodes")
     return means[chosen]
 

@@ -12,6 +12,7 @@ What convert.py does, by the same code: episodes that either has played are foun
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ import envs
 from cli.program import quiet
 from cli.words import composed
 from drqv2.snapshot import LoadedPolicy
-from evaluation.conversion import Conversion, ConversionRun
+from evaluation.conversion import ConversionRun
 from evaluation.progress import Progress
 from evaluation.settings import ConvertSettings
 from evaluation.summary import label
@@ -92,12 +93,9 @@ class Policy:
         settings = _settings(self._options | {"num_eval_episodes": episodes, "seed": seed})
         with ConversionRun(settings, say=quiet) as run, Progress(quiet) as progress:
             self._check(run.policy)
-            if self._conversion is None:
-                keys, rollouts = run.ann_keys("report"), run.rollouts()
-            else:
-                conversion = Conversion(run, self._conversion.thresholds, self._conversion.origin)
-                keys, rollouts = conversion.keys(self._alpha, "report"), conversion.rollouts()
-            outcomes = rollouts.run(keys, progress)
+            player = dataclasses.replace(self._conversion, run=run) if self._conversion else run
+            keys = player.keys(self._alpha, "report")
+            outcomes = player.rollouts().run(keys, progress)
         return np.array([outcomes[key.digest].reward_sum for key in keys])
 
     def _check(self, read: LoadedPolicy) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation import alpha_selection, statistics
-from evaluation.statistics import Estimate
 from report.evidence import Evidence, Strata
 from report.method import Network, ann
 
@@ -19,7 +18,7 @@ class AlphaCurves:
     network: Network
     mode: str
     stream: str
-    tasks: dict[str, dict[float, Estimate]]
+    tasks: dict[str, dict[float, statistics.Estimate]]
 
     @property
     def label(self) -> str:
@@ -87,7 +86,7 @@ def reported_ratio(evidence: Evidence, curves: AlphaCurves, alpha: float) -> flo
     return float(np.mean(ratios))
 
 
-def _tasks(evidence: Evidence, network: Network, mode: str, stream: str) -> dict[str, dict[float, Estimate]]:
+def _tasks(evidence: Evidence, network: Network, mode: str, stream: str) -> dict[str, dict[float, statistics.Estimate]]:
     curves = {}
     for task, by_alpha in sorted(evidence.curves[network, mode, stream].items()):
         level = _ann_return(evidence, network, task)

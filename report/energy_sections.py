@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.result import EpisodeRecord, LayerRecord
 from report import energy, figures, paper
-from report.energy import PRESETS, Cost, Preset
 from report.evidence import Evidence
 from report.formats import fine_percent, percent, plain
 from report.method import ReportMethod
@@ -17,7 +15,7 @@ from report.pages import Column, Entry, Section, Table, Text, count, head, numbe
 
 def per_decision(evidence: Evidence, obs: str, out: Path) -> Section | None:
     """Energy per decision of every method, or None where nothing was counted."""
-    costs: dict[ReportMethod, dict[str, Cost]] = defaultdict(dict)
+    costs: dict[ReportMethod, dict[str, energy.Cost]] = defaultdict(dict)
     for method, task in _counted(evidence, obs):
         costs[method][task] = _cost(evidence, method, task)
     if not costs:
@@ -31,8 +29,8 @@ def per_decision(evidence: Evidence, obs: str, out: Path) -> Section | None:
         "two are the same."
     )
     means = {method: energy.mean(list(by_task.values())) for method, by_task in costs.items()}
-    tables = [_table(costs, means, preset, obs) for preset in PRESETS]
-    pictures = [figures.energy(means, preset, out, f"energy_{obs}_{preset.name}") for preset in PRESETS]
+    tables = [_table(costs, means, preset, obs) for preset in energy.PRESETS]
+    pictures = [figures.energy(means, preset, out, f"energy_{obs}_{preset.name}") for preset in energy.PRESETS]
     return section("Energy per decision", lead, *tables, *pictures)
 
 
@@ -61,7 +59,7 @@ def _counted(evidence: Evidence, obs: str) -> list[tuple[ReportMethod, str]]:
     return [(method, task) for method in methods for task in evidence.tasks(obs) if evidence.strata(method, task)]
 
 
-def _cost(evidence: Evidence, method: ReportMethod, task: str) -> Cost:
+def _cost(evidence: Evidence, method: ReportMethod, task: str) -> energy.Cost:
     """Of all policies of a task, which may be of different widths, over all decisions."""
     layers, strata = evidence.layers[method.network, task], evidence.strata(method, task)
     costs = [
@@ -72,7 +70,10 @@ def _cost(evidence: Evidence, method: ReportMethod, task: str) -> Cost:
 
 
 def _table(
-    costs: dict[ReportMethod, dict[str, Cost]], means: dict[ReportMethod, Cost], preset: Preset, obs: str
+    costs: dict[ReportMethod, dict[str, energy.Cost]],
+    means: dict[ReportMethod, energy.Cost],
+    preset: energy.Preset,
+    obs: str,
 ) -> Table:
     tasks = {task: cost for by_task in costs.values() for task, cost in by_task.items()}
     base = energy.mean(list(tasks.values()))
@@ -118,44 +119,33 @@ def _beside(operations: float, joules: float, theirs: paper.Energy | None) -> li
 
 
 def _layers(evidence: Evidence, method: ReportMethod, task: str) -> list[list[Entry]]:
-    """Of a task's policies those with the same layers together."""
+    """Of a task's policies those whose layers have the same names and widths together."""
     groups: dict[tuple[tuple[str, int], ...], list[str]] = defaultdict(list)
     strata, layers = evidence.strata(method, task), evidence.layers[method.network, task]
     for sha in strata:
         groups[tuple((layer.name, layer.units) for layer in layers[sha])].append(sha)
-    return [
-        row
-        for group in groups.values()
-        for row in _alike(
-            method, task, [layers[sha] for sha in group], [one for sha in group for one in strata[sha].values()]
-        )
-    ]
-
-
-def _alike(
-    method: ReportMethod, task: str, policies: list[list[LayerRecord]], episodes: list[EpisodeRecord]
-) -> list[list[Entry]]:
-    """`policies`: the layers of each, of the same names and widths; `episodes`: of all."""
-    decisions = sum(episode.decisions for episode in episodes)
     rows = []
-    for index, same in enumerate(zip(*policies, strict=True)):
-        layer, dead = same[0], sorted({one.dead for one in same})
-        low = min((one.theta_min for one in same if one.theta_min is not None), default=None)
-        high = max((one.theta_max for one in same if one.theta_max is not None), default=None)
-        spikes = sum(sum(episode.spikes[index]) for episode in episodes if episode.spikes)
-        sops = np.sum([episode.sops[index] for episode in episodes if episode.sops], axis=0)
-        above = sum(e.decisions * e.above_threshold[index] for e in episodes if e.above_threshold) / decisions
-        theta = "–" if low is None else f"{low:.3g} to {high:.3g}"
-        rows.append(
-            [
-                *map(words, (method.network.label, method.carried, task, layer.name)),
-                count(layer.units),
-                number(dead[-1], " to ".join(f"{silent:,}" for silent in dict.fromkeys((dead[0], dead[-1])))),
-                Entry(theta, sort=high),
-                number(spikes / (layer.units * decisions * len(sops)), fine_percent),
-                count(round(sops.sum() / decisions)),
-                number(sops[0] / sops.sum() if sops.sum() else None, percent),
-                number(above, fine_percent),
-            ]
-        )
+    for group in groups.values():
+        episodes = [episode for sha in group for episode in strata[sha].values()]
+        decisions = sum(episode.decisions for episode in episodes)
+        for index, same in enumerate(zip(*(layers[sha] for sha in group), strict=True)):
+            layer, dead = same[0], sorted({one.dead for one in same})
+            low = min((one.theta_min for one in same if one.theta_min is not None), default=None)
+            high = max((one.theta_max for one in same if one.theta_max is not None), default=None)
+            spikes = sum(sum(episode.spikes[index]) for episode in episodes if episode.spikes)
+            sops = np.sum([episode.sops[index] for episode in episodes if episode.sops], axis=0)
+            above = sum(e.decisions * e.above_threshold[index] for e in episodes if e.above_threshold) / decisions
+            theta = "–" if low is None else f"{low:.3g} to {high:.3g}"
+            rows.append(
+                [
+                    *map(words, (method.network.label, method.carried, task, layer.name)),
+                    count(layer.units),
+                    number(dead[-1], " to ".join(f"{silent:,}" for silent in dict.fromkeys((dead[0], dead[-1])))),
+                    Entry(theta, sort=high),
+                    number(spikes / (layer.units * decisions * len(sops)), fine_percent),
+                    count(round(sops.sum() / decisions)),
+                    number(sops[0] / sops.sum() if sops.sum() else None, percent),
+                    number(above, fine_percent),
+                ]
+            )
     return rows

@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from evaluation import statistics
-from evaluation.statistics import Estimate
 from report import paper, plot
 from report.curves import AlphaCurves
 from report.energy import Cost, Preset
-from report.method import ReportMethod, Variant
+from report.method import ReportMethod
 from report.numbers import MethodRow
 from report.pages import Picture
 
@@ -232,12 +231,13 @@ def _several_steps(lines: dict[str, list[MethodRow]]) -> dict[str, list[MethodRo
     return {label: rows for label, rows in lines.items() if len(set(map(_steps, rows))) > 1}
 
 
-def _marks(values: list[tuple[ReportMethod, Estimate]], reference: float) -> tuple[Figure, Axes]:
+def _marks(values: list[tuple[ReportMethod, statistics.Estimate]], reference: float) -> tuple[Figure, Axes]:
     """A line for each method with its value and interval in %, and the value that they are compared with."""
     figure, [panel] = plot.axes(plot.WIDTH, plot.lines(len(values)))
     plot.reference(panel, x=reference)
     for place, (method, value) in enumerate(values):
-        plot.mark(panel, place, value, 100, ink=_ink(method.variant))
+        ink = plot.PLAIN if method.variant.is_off else plot.CRPI
+        plot.mark(panel, place, value, 100, ink=plot.OTHER if method.variant.is_control else ink)
     plot.labels(panel, [method.label for method, _ in values])
     return figure, panel
 
@@ -259,11 +259,7 @@ def _look(label: str, labels: Iterable[str]) -> dict[str, Any]:
     return look | ({"linestyle": "--", "markerfacecolor": "white"} if label.endswith("off") else {})
 
 
-def _ink(variant: Variant) -> str:
-    return plot.OTHER if variant.is_control else plot.PLAIN if variant.is_off else plot.CRPI
-
-
-def _curve(panel: Axes, points: Iterable[tuple[float, Estimate]], **look: Any) -> None:
+def _curve(panel: Axes, points: Iterable[tuple[float, statistics.Estimate]], **look: Any) -> None:
     """Ratios in %, with the arms of their intervals where there are any."""
     x, estimates = zip(*points)
     means = np.array([estimate.value for estimate in estimates])
@@ -271,19 +267,19 @@ def _curve(panel: Axes, points: Iterable[tuple[float, Estimate]], **look: Any) -
     panel.errorbar(x, 100 * means, 100 * np.abs(ends.T - means), elinewidth=0.8, **look)
 
 
-def _from_zero(panel: Axes, values: Iterable[Estimate]) -> None:
+def _from_zero(panel: Axes, values: Iterable[statistics.Estimate]) -> None:
     """Has the vertical axis begin at 0, unless a value lies below, as returns of Gymnasium's tasks may."""
     if all(value.value >= 0 for value in values):
         panel.set_ylim(bottom=0)
 
 
-def _most(values: Iterable[Estimate]) -> float:
+def _most(values: Iterable[statistics.Estimate]) -> float:
     """Where an axis of ratios ends at the latest, in %. An ANN that sometimes returns nothing has ratios without bound,
     and a picture as wide as their interval would show nothing else."""
     return 200.0 * max([1.0, *(value.value for value in values)])
 
 
-def _cut(values: Iterable[Estimate]) -> str:
+def _cut(values: Iterable[statistics.Estimate]) -> str:
     """A sentence where an interval goes on beyond the axis."""
     shown = list(values)
     beyond = any(value.interval and 100 * value.interval.high > _most(shown) for value in shown)

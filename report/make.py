@@ -137,11 +137,15 @@ def _row(result: Result, rollouts: RolloutRecord, episode: EpisodeRecord) -> dic
     }
     if rollouts.alpha is not None:
         names = ("neuron", "rule", "coding", "n_thresholds", "timesteps", "hybrid", "dtype", "mode")
-        row |= {name: getattr(conversion, name) for name in names}
-        row |= {"calibration_steps": conversion.calibration.get("steps")}
-        row |= {"percentile": conversion.calibration.get("percentile")}
-        row |= {"method": f"{conversion.neuron}_{conversion.timesteps}", "alpha": rollouts.alpha}
-        row |= {"alpha_how": alpha.how, "alpha_chosen": int(rollouts.alpha == alpha.chosen)}
+        row |= {
+            **{name: getattr(conversion, name) for name in names},
+            "calibration_steps": conversion.calibration.get("steps"),
+            "percentile": conversion.calibration.get("percentile"),
+            "method": f"{conversion.neuron}_{conversion.timesteps}",
+            "alpha": rollouts.alpha,
+            "alpha_how": alpha.how,
+            "alpha_chosen": int(rollouts.alpha == alpha.chosen),
+        }
     if episode.sops is not None and episode.spikes is not None:
         sops = sum(map(sum, episode.sops))
         row |= {"spikes": sum(map(sum, episode.spikes)), "sops": sops, "sops_per_decision": sops / episode.decisions}

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evaluation import statistics
-from evaluation.statistics import Estimate
 from report import energy, paper
 from report.evidence import Episodes, Evidence, Strata
 from report.method import ReportMethod
-from report.paper import PaperRow
 
 Returns = dict[Hashable, float]  # by seed triple
 
@@ -30,12 +28,12 @@ class Cell:
     status: str
     reason: str = ""
     policies: int = 0
-    mean: Estimate = Estimate(0.0, None, 0)
+    mean: statistics.Estimate = statistics.Estimate(0.0, None, 0)
     half_std: float = 0.0
-    iqm: Estimate | None = None
+    iqm: statistics.Estimate | None = None
     sops: float | None = None
     ratio: float | None = None
-    gain: Estimate | None = None
+    gain: statistics.Estimate | None = None
     alphas: tuple[float, ...] = ()
     between: float | None = None
     within: float = 0.0
@@ -51,10 +49,10 @@ class MethodRow:
     method: ReportMethod
     cells: dict[str, Cell]
     counted: tuple[str, ...] = ()
-    apr: Estimate | None = None
-    iqm: Estimate | None = None
-    gain: Estimate | None = None
-    improvement: Estimate | None = None
+    apr: statistics.Estimate | None = None
+    iqm: statistics.Estimate | None = None
+    gain: statistics.Estimate | None = None
+    improvement: statistics.Estimate | None = None
     relative: dict[str, list[list[float]]] = field(default_factory=dict)
 
     @property
@@ -68,7 +66,7 @@ class MethodRow:
         return tuple(task for task in self.cells if task not in self.counted)
 
     @property
-    def printed(self) -> PaperRow | None:
+    def printed(self) -> paper.PaperRow | None:
         """The paper's row."""
         return paper.row(self.method)
 
@@ -100,7 +98,9 @@ def row(evidence: Evidence, method: ReportMethod, tasks: list[str]) -> MethodRow
     levels = {task: float(np.mean(sum(values, []))) for task, values in ann.items()}
     relative = {task: [[value / levels[task] for value in values] for values in snn[task]] for task in counted}
     if not counted or method.is_ann:
-        return MethodRow(method, cells, counted, Estimate(1.0, None, 0) if counted else None, relative=relative)
+        return MethodRow(
+            method, cells, counted, statistics.Estimate(1.0, None, 0) if counted else None, relative=relative
+        )
     pairs = {task: sides for task in counted if (sides := _pairs(evidence, method, task))}
     treated, control = ({task: sides[index] for task, sides in pairs.items()} for index in (0, 1))
     comparable = pairs.keys() == snn.keys()

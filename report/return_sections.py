@@ -4,7 +4,6 @@ detail."""
 from pathlib import Path
 
 from report import curves, figures, paper
-from report.curves import AlphaCurves, OneAlpha
 from report.evidence import Evidence
 from report.formats import compact, ends, fine_percent, percent, plain, probability
 from report.numbers import Cell, MethodRow, compare
@@ -102,7 +101,7 @@ def _limits(rows: list[MethodRow]) -> list[Text]:
     return [text for text, holds in texts.items() if holds]
 
 
-def over_alpha(evidence: Evidence, all_curves: list[AlphaCurves], obs: str, out: Path) -> Section | None:
+def over_alpha(evidence: Evidence, all_curves: list[curves.AlphaCurves], obs: str, out: Path) -> Section | None:
     """Return against α, and one α for all tasks beside one for each."""
     if not all_curves:
         return None
@@ -128,7 +127,7 @@ def over_alpha(evidence: Evidence, all_curves: list[AlphaCurves], obs: str, out:
     return section("Return against α", figures.alphas(all_curves, out, f"alpha_{obs}"), table)
 
 
-def _one_alpha(evidence: Evidence, curve: AlphaCurves, choice: OneAlpha) -> list[Entry]:
+def _one_alpha(evidence: Evidence, curve: curves.AlphaCurves, choice: curves.OneAlpha) -> list[Entry]:
     counts = {point.n for points in curve.tasks.values() for point in points.values()}
     several = " to ".join(map(str, sorted({min(counts), max(counts)})))
     fresh = curves.reported_ratio(evidence, curve, choice.alpha)
@@ -143,7 +142,7 @@ def _one_alpha(evidence: Evidence, curve: AlphaCurves, choice: OneAlpha) -> list
 
 
 def controls(
-    rows: list[MethodRow], tasks: list[str], all_curves: list[AlphaCurves], obs: str, out: Path
+    rows: list[MethodRow], tasks: list[str], all_curves: list[curves.AlphaCurves], obs: str, out: Path
 ) -> Section | None:
     """The gain over plain conversion of CRPI and of each control, the same perturbation with its meaning taken away;
     None where no control was run or planned. `all_curves`: the controls'."""

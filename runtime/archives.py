@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor
 
 from runtime.errors import UserError
 
@@ -136,7 +135,7 @@ def check_tensors(path: Path, tensors: dict[str, Any]) -> None:
     """
     for name, tensor in tensors.items():
         # A view of huge extent over few bytes would unfold when copied.
-        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or not tensor.is_contiguous():
+        if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or not tensor.is_contiguous():
             raise ArchiveError(f"{path}: {printable(name, 80)} is not a dense tensor; refused")
     if sum(tensor.nbytes for tensor in tensors.values()) > path.stat().st_size:
         raise ArchiveError(f"{path}: its tensors claim more bytes than the file has; refused")

@@ -12,7 +12,6 @@ from report import paper, plot
 from report.analysis.labels import INKS, NOISES, SHORT, TITLES, shown, unit
 from report.formats import plain, signed
 from report.pages import Picture
-from report.plot import INK
 
 _STEPS = {"states": "#4b5a75", "actions": "#a86f00"}
 PARTS = {"clipping": "#7a6f9b", "quantisation": "#56B4E9", "carry": "#E69F00", "unevenness": "#CC79A7"}
@@ -35,11 +34,11 @@ def loss(analysis: Analysis, out: Path) -> Picture:
             (1.12, snn_on_ann, own, "states"),
         ):
             _step(panel, place, start, end, kind)
-        for x, line in ((ann, INK), (own, colour)):
+        for x, line in ((ann, plot.INK), (own, colour)):
             panel.axvline(x, color=line, linewidth=2, zorder=0)
         panel.set_title(name, color=colour)
         plot.labels(panel, ["states first", "actions first"])
-        plot.note(panel, "ANN", (ann, -0.6), INK, xytext=(4, -2), va="top")
+        plot.note(panel, "ANN", (ann, -0.6), plot.INK, xytext=(4, -2), va="top")
     margin = 0.12 * (max(ends) - min(ends) or 1.0)
     panels[-1].set(xlim=(min(ends) - margin, max(ends) + margin), xlabel=unit(analysis))
     return plot.save(
@@ -114,7 +113,7 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
         return None
     alphas = [candidate.alpha for candidate in choice.candidates]
     figure, [panel, *others] = plot.axes(plot.WIDTH, 4, 1, 1 if choice.given else 2)
-    for kind, colour in zip(TITLES, ("#56B4E9", "#CC79A7", INK)):
+    for kind, colour in zip(TITLES, ("#56B4E9", "#CC79A7", plot.INK)):
         drifts = {one.alpha: mean for one in choice.candidates if (mean := one.cosines[kind].mean)}
         if not drifts:  # no pair of decisions had two directions to compare
             continue
@@ -127,9 +126,11 @@ def over_alpha(analysis: Analysis, out: Path) -> Picture | None:
     panel.set(title="calibration episodes", xlabel="α", ylabel="cosine")
     for panel in others:
         for candidate in choice.candidates:
-            panel.plot([candidate.alpha] * len(candidate.selection), candidate.selection, ".", color=INK, alpha=0.3)
+            panel.plot(
+                [candidate.alpha] * len(candidate.selection), candidate.selection, ".", color=plot.INK, alpha=0.3
+            )
         means = [float(np.mean(candidate.selection)) for candidate in choice.candidates]
-        panel.plot(alphas, means, "o-", color=INK, markersize=4.5)
+        panel.plot(alphas, means, "o-", color=plot.INK, markersize=4.5)
         plot.reference(panel, y=analysis.ann.mean)
         plot.note(panel, "ANN (report episodes)", (alphas[-1], analysis.ann.mean), xytext=(0, 3), ha="right")
         _chosen(panel, choice.by_return, "most return")
@@ -167,8 +168,8 @@ def growth(analysis: Analysis, out: Path) -> Picture:
     for kind in ("flipped", "shuffled"):
         _band(far, plain_snn.disturbed[kind].distance, INKS[kind], f"ANN + {SHORT[kind]} ({plain_name})")
     far.plot(range(1, len(chaos.unrelated) + 1), chaos.unrelated, ":", color=plot.GREY, label="two unrelated episodes")
-    _band(far, chaos.distance, INK, "ANN, each action one ulp away")
-    _band(reward, analysis.ann_reward, INK, smooth=smooth)
+    _band(far, chaos.distance, plot.INK, "ANN, each action one ulp away")
+    _band(reward, analysis.ann_reward, plot.INK, smooth=smooth)
     visible = [value for value in chaos.distance.mean[1:] if value > 0]
     far.set(
         title="How far from the ANN's trajectory out of the same initial state",
@@ -213,14 +214,14 @@ def _band(panel: Axes, curve: Curve, colour: str, label: str | None = None, smoo
 @plot.styled
 def state_map(analysis: Analysis, out: Path) -> Picture:
     """Trajectories of one episode, and the states that each policy visits, in the ANN's principal plane."""
-    names = {"ANN": ("ANN", INK)}
+    names = {"ANN": ("ANN", plot.INK)}
     names |= {f"{method.alpha:g}": (name, colour) for name, colour, method in shown(analysis)}
     places = analysis.map
     figure, [paths, *panels] = plot.panels(len(names))
     for name, (words, colour) in names.items():
         paths.plot(*np.transpose(places.trajectories[name]), color=colour, linewidth=0.8, alpha=0.75, label=words)
     start = places.trajectories["ANN"][0]
-    paths.plot(*start, "o", color="white", markeredgecolor=INK, markersize=8, zorder=5)
+    paths.plot(*start, "o", color="white", markeredgecolor=plot.INK, markersize=8, zorder=5)
     paths.set(title="One episode, same start (○)", ylabel=f"second axis, {100 * places.shares[1]:.0f} %")
     for panel, (name, (words, colour)) in zip(panels, list(names.items())[1:]):
         panel.plot(*np.transpose(places.visited["ANN"]), ".", color="#c3c9d1", markersize=8, markeredgewidth=0)
@@ -245,12 +246,12 @@ def order(analysis: Analysis, out: Path) -> Picture:
     methods = shown(analysis)
     figure, panels = plot.axes(plot.WIDTH, 0.8 + 2.2 * len(methods), len(methods), sharex=True)
     for panel, (name, colour, method) in zip(panels, methods):
-        rows = [("ANN", analysis.ann, INK), (name, method.reward_sum, colour)]
+        rows = [("ANN", analysis.ann, plot.INK), (name, method.reward_sum, colour)]
         rows += [(f"ANN + {text}", method.disturbed[kind].reward_sum, INKS[kind]) for kind, text in NOISES.items()]
         for place, (_, value, line) in enumerate(rows):
             plot.mark(panel, place, value.estimate, episodes=value.values, ink=line)
         plot.reference(panel, x=method.reward_sum.mean, ink=colour, style="--")
-        plot.reference(panel, x=analysis.ann.mean, ink=INK)
+        plot.reference(panel, x=analysis.ann.mean, ink=plot.INK)
         plot.labels(panel, [row[0] for row in rows])
         panel.set_title(f"errors of {name}, root mean square {plain(method.error.mean)}", color=colour)
     panels[-1].set_xlabel(unit(analysis))
@@ -278,10 +279,12 @@ def layers(analysis: Analysis, out: Path) -> Picture | None:
             for x, (size, line) in zip(place + 0.19 * (np.arange(len(bars)) - 1.5), bars):
                 if size is not None:
                     panel.bar(x, 100 * size.mean, 0.17, color=line)
-                    panel.plot([x, x], 100 * np.array(size.ends), color=INK, linewidth=1)
-            for size, marker, fill in ((layer.error, "o", INK), (layer.inherited, "v", "white")):
+                    panel.plot([x, x], 100 * np.array(size.ends), color=plot.INK, linewidth=1)
+            for size, marker, fill in ((layer.error, "o", plot.INK), (layer.inherited, "v", "white")):
                 if size is not None:
-                    panel.plot(place + 0.43, 100 * size.mean, marker, color=fill, markeredgecolor=INK, markersize=6)
+                    panel.plot(
+                        place + 0.43, 100 * size.mean, marker, color=fill, markeredgecolor=plot.INK, markersize=6
+                    )
             if (cosine := layer.residuals) is not None:
                 x = place + 0.16 * (offset - (len(methods) - 1) / 2)
                 last.plot([x, x], cosine.ends, color=colour, linewidth=2.2)
@@ -297,7 +300,7 @@ def layers(analysis: Analysis, out: Path) -> Picture | None:
         panel.set_xticks(range(len(names)), names)
         panel.set_xlim(-0.6, len(names) - 0.3)
     entries = {part: (line, "s") for part, line in PARTS.items()}
-    entries |= {"whole error of the layer": (INK, "o"), "already wrong in its input": (plot.GREY, "v")}
+    entries |= {"whole error of the layer": (plot.INK, "o"), "already wrong in its input": (plot.GREY, "v")}
     plot.key(figure, entries | {name: (colour, "o") for name, colour, _ in methods}, columns=3)
     return plot.save(
         figure,

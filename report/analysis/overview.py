@@ -12,7 +12,13 @@ from report.jobs import existing
 from report.pages import Column, Entry, Page, Picture, Section, Table, Text, head, number, words
 
 NAME = "overview"
-_SIGNS = {"holds": "✓", "contrary": "✗", "open": "·", "moot": "–"}
+_SIGNS = {
+    "holds": Entry("✓"),
+    "contrary": Entry("✗", mark=True),
+    "open": Entry("·"),
+    "moot": Entry("–"),
+    None: Entry(""),
+}
 _KEY = {"plain conversion, α = 0": (plot.PLAIN, "o"), "with CRPI, best α": (plot.CRPI, "o")}
 
 
@@ -23,11 +29,11 @@ def collect(folders: Sequence[str | Path]) -> dict[Path, Analysis]:
     """
     paths = sorted({path for folder in existing(folders) for path in folder.rglob(ANALYSIS)})
     analyses = {path.parent: Analysis.read(path) for path in paths}
-    return dict(sorted(analyses.items(), key=lambda pair: _order(pair[1])))
-
-
-def _order(analysis: Analysis) -> tuple[str, str, str, int]:
-    return named(analysis), analysis.obs, analysis.conversion.neuron, analysis.conversion.timesteps
+    order = {
+        folder: (named(one), one.obs, one.conversion.neuron, one.conversion.timesteps)
+        for folder, one in analyses.items()
+    }
+    return {folder: analyses[folder] for folder in sorted(analyses, key=order.__getitem__)}
 
 
 def write(analyses: Sequence[Analysis], out: Path) -> Path:
@@ -124,14 +130,10 @@ def _verdicts(analyses: Sequence[Analysis]) -> Table:
         "verdicts",
         columns=head("claim", *(title for title, _, _ in columns)),
         rows=[
-            [words(name), *(_sign(of_column.get(name, "")) for of_column in verdicts)]
+            [words(name), *(_SIGNS[of_column.get(name)] for of_column in verdicts)]
             for name in dict.fromkeys(claim.name for analysis in analyses for claim in analysis.claims)
         ],
     )
-
-
-def _sign(verdict: str) -> Entry:
-    return Entry(_SIGNS.get(verdict, ""), mark=verdict == "contrary")
 
 
 def _numbers(analyses: Sequence[Analysis]) -> Table:
