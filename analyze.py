@@ -32,8 +32,7 @@ def main(config: dict[str, Any], run_dir: Path) -> None:
     from evaluation.settings import AnalyzeSettings
     from report.analysis import page
 
-    settings = AnalyzeSettings.from_dict(config)
-    analysis = study.run(settings, config, run_dir)
+    analysis = study.run(AnalyzeSettings.from_dict(config), config, run_dir)
     path = page.write(analysis, run_dir)
     print("\n".join(page.summary(analysis)))
     print(f"written: {path}")

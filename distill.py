@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 try:
-    from cli import program
-    from cli.preemption import Preemption
+    from cli import preemption, program
 except ModuleNotFoundError as error:
     sys.exit(
         f"error: {error}; run make setup and use .venv/bin/python; where PYTHONSAFEPATH is set, set PYTHONPATH too"
@@ -39,9 +38,9 @@ def main(config: dict[str, Any], _: Path) -> None:
     digest = weights_sha256(teacher.network.state_dict())
     given = {"obs": "pixels", "teacher": str(teacher.path), "teacher_sha256": digest}
     settings = DistillSettings.from_dict(config | given)
-    preemption = Preemption(settings.grace_seconds)
-    if not Distiller(settings, teacher).run(preemption.asked):
-        preemption.carry_out()
+    signals = preemption.Preemption(settings.grace_seconds)
+    if not Distiller(settings, teacher).run(signals.asked):
+        signals.carry_out()
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 try:
-    from cli import program
-    from cli.preemption import Preemption
+    from cli import preemption, program
 except ModuleNotFoundError as error:
     sys.exit(
         f"error: {error}; run make setup and use .venv/bin/python; where PYTHONSAFEPATH is set, set PYTHONPATH too"
@@ -30,9 +29,9 @@ def main(config: dict[str, Any], _: Path) -> None:
     from drqv2.trainer import Trainer
 
     settings = TrainSettings.from_dict(config)
-    preemption = Preemption(settings.grace_seconds)
-    if not Trainer(settings).run(preemption.asked):
-        preemption.carry_out()
+    signals = preemption.Preemption(settings.grace_seconds)
+    if not Trainer(settings).run(signals.asked):
+        signals.carry_out()
 
 
 if __name__ == "__main__":

@@ -43,8 +43,7 @@ def add(actions: np.ndarray, added: np.ndarray) -> np.ndarray:
     Where the sum would leave the range, the component is subtracted instead of added: clipping would make the
     disturbance smaller than the errors that it stands for, most of all in policies that act at their bounds.
     """
-    outside = np.abs(actions + added) > 1.0
-    return np.clip(actions + np.where(outside, -added, added), -1.0, 1.0).astype(np.float32)
+    return np.clip(actions + np.where(np.abs(actions + added) > 1.0, -added, added), -1.0, 1.0).astype(np.float32)
 
 
 def one_ulp(actions: np.ndarray) -> np.ndarray:

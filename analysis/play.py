@@ -102,17 +102,13 @@ class _Round:
         return records
 
     def _reset(self, rows: np.ndarray) -> None:
-        trials, mask = [self.trials[row] for row in rows.tolist()], np.zeros(self.player.chunk, bool)
+        trials = [self.trials[row] for row in rows.tolist()]
         keys = [trial.key for trial in trials]
         self.vector.reset(rows, [envs.episode_seed(key.stream, key.seed, key.episode) for key in keys])
-        mask[rows] = True
-        drawn_by, leading, shadowing = np.zeros(len(mask), np.int64), np.zeros(len(mask)), np.zeros(len(mask))
-        drawn_by[rows] = [key.environment_key() for key in keys]
-        leading[rows] = [key.alpha or 0.0 for key in keys]
-        shadowing[rows] = [trial.shadow_alpha or 0.0 for trial in trials]
-        self.leader.reset(mask, leading, drawn_by)
+        drawn_by = [key.environment_key() for key in keys]
+        self.leader.reset(rows, [key.alpha or 0.0 for key in keys], drawn_by)
         if self.shadow is not self.leader:
-            self.shadow.reset(mask, shadowing, drawn_by)
+            self.shadow.reset(rows, [trial.shadow_alpha or 0.0 for trial in trials], drawn_by)
 
     def _decide(self, rows: np.ndarray) -> np.ndarray:
         """One decision in `rows`; returns whose episodes it ended."""
@@ -130,8 +126,7 @@ class _Round:
             self.branches.restore_state(rows, states)
             branch = self.branches.step(rows, reference)
             branch_rewards, branched = branch.rewards, ~branch.lasts
-            there = self.branches.observations[: self.player.chunk]
-            after = self.player.ann.act(there, rows)[rows] * branched[:, None]
+            after = self.player.ann.act(self.branches.observations[: self.player.chunk], rows)[rows] * branched[:, None]
         rewards, _, lasts, capped = self.vector.step_wait()
         columns: dict[str, Sequence[Any] | np.ndarray] = {
             "actions": actions,

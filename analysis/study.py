@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from analysis import claims, measure
+from analysis import claims, measure, play
 from analysis.document import ANALYSIS, Analysis, Candidate, Choice
-from analysis.play import Player
 from analysis.trial import FLIPPED, RECORDED, ULP, Disturbance, Trial, TrialRecord, TrialStore
 from evaluation import alpha_selection
 from evaluation import result as results
@@ -33,7 +32,7 @@ def run(
     started = time.monotonic()
     with ConversionRun(settings, say) as run, closing(Environments(run.make_envs, settings.chunk)) as branches:
         conversion = run.converted()
-        player = Player(conversion, branches, TrialStore(settings.store / "analysis", say))
+        player = play.Player(conversion, branches, TrialStore(settings.store / "analysis", say))
         with Progress(say) as progress:
             study = _Study(settings, TrialPlan(conversion, settings.layer_decisions), player, progress)
             choice = study.choose()
@@ -78,9 +77,9 @@ class TrialPlan:
 
     def shadowed(self, alpha: float) -> list[Trial]:
         """The ANN leads, the converted network is its shadow: the network counts in the trial's name, α and all."""
-        compute = self.conversion.run.compute
-        keys = [dataclasses.replace(key, compute=compute) for key in self.conversion.keys(None, "report")]
-        return [Trial(key, self.conversion.method, alpha) for key in keys]
+        method, compute = self.conversion.method, self.conversion.run.compute
+        keys = self.conversion.keys(None, "report")
+        return [Trial(dataclasses.replace(key, compute=compute), method, alpha) for key in keys]
 
     def moved(self) -> list[Trial]:
         """The ANN, each action one ulp away."""
@@ -107,7 +106,7 @@ class _Study:
 
     settings: AnalyzeSettings
     plan: TrialPlan
-    player: Player
+    player: play.Player
     progress: Progress
 
     def choose(self) -> Choice:
@@ -189,5 +188,4 @@ class _Study:
 
     def _announce(self, now: int, later: int) -> None:
         if now:
-            vector = self.player.environments.up_to(self.player.chunk)
-            self.progress.plan(now + later, vector.max_episode_decisions)
+            self.progress.plan(now + later, self.player.environments.up_to(self.player.chunk).max_episode_decisions)

@@ -224,8 +224,7 @@ def our_evaluation(
 
 def _images(count: int) -> np.ndarray:
     """Smooth pictures, uint8 [count, 9, 84, 84]: noise would make far more spikes than a camera does."""
-    rng = np.random.default_rng(0)
-    coarse = rng.uniform(0, 255, (count, 9, 7, 7))
+    coarse = np.random.default_rng(0).uniform(0, 255, (count, 9, 7, 7))
     return coarse.repeat(12, axis=2).repeat(12, axis=3).astype(np.uint8)
 
 
@@ -233,8 +232,10 @@ def _images(count: int) -> np.ndarray:
 
 
 def network_table(peer: Path, rounds: int, batch: int, decisions: int) -> str:
-    ours = {f"{method} {dtype}": (method, dtype, None) for method in METHODS for dtype in DTYPES}
-    ours |= {f"IF fp32, {task}": ("IF", "fp32", task) for task in TRAINED}
+    ours = {
+        **{f"{method} {dtype}": (method, dtype, None) for method in METHODS for dtype in DTYPES},
+        **{f"IF fp32, {task}": ("IF", "fp32", task) for task in TRAINED},
+    }
     compared, rows = [name for name, (method, *_) in ours.items() if method == "IF"], []
     for timesteps in TIMESTEPS:
         with contextlib.ExitStack() as stack:

@@ -65,11 +65,9 @@ WARM_UP = 0.1
 def cycle(number: int, kind: str) -> None:
     """Trains `FRAMES` more frames and converts what came out."""
     common = [f"obs={kind}", "device=cpu"]
-    train = composed("train", [*SHORT, *common, f"num_train_frames={number * FRAMES}"])
-    Trainer(TrainSettings.from_dict(train)).run()
+    Trainer(TrainSettings.from_dict(composed("train", [*SHORT, *common, f"num_train_frames={number * FRAMES}"]))).run()
     convert = composed("convert", [*EVALUATION, *common, f"snapshot=exp_local/cartpole_swingup/{kind}_seed1"])
-    settings = ConvertSettings.from_dict(convert)
-    result = run.convert(settings, convert, Path("results") / f"{kind}_{number:06d}")
+    result = run.convert(ConvertSettings.from_dict(convert), convert, Path("results") / f"{kind}_{number:06d}")
     # A loop that only read its own cache would prove nothing.
     assert result.timing["episodes_reused"] == 0, result.timing
 

@@ -46,8 +46,7 @@ def updater(action_dim: int, precision: str = "fp32") -> Callable[[dict, int], N
     from drqv2.settings import TrainSettings
 
     words = ("actor_trunk=layernorm_tanh", "stddev_schedule=0.2", f"precision={precision}")
-    settings = TrainSettings.from_dict(composed("train", words))
-    agent = DrQV2Agent(settings, (9, 84, 84), action_dim, torch.device("cpu"))
+    agent = DrQV2Agent(TrainSettings.from_dict(composed("train", words)), (9, 84, 84), action_dim, torch.device("cpu"))
 
     def update(arrays: dict, number: int) -> None:
         batch = {name: torch.as_tensor(array) for name, array in arrays.items()}
@@ -201,8 +200,10 @@ def main() -> None:
         for name, contender in CONTENDERS.items():
             served = stack.enter_context(start("updates", *contender))
             updates[name] = functools.partial(served.ask, words.repeats)
-        parts = [f"Batch {words.batch_size}, {words.rounds} rounds of {words.repeats} updates:"]
-        parts.append(table(in_turns(words.rounds, updates), "ms per update", bases, higher_is_better=False))
+        parts = [
+            f"Batch {words.batch_size}, {words.rounds} rounds of {words.repeats} updates:",
+            table(in_turns(words.rounds, updates), "ms per update", bases, higher_is_better=False),
+        ]
     if words.decisions:
 
         def train(side: str, variant: str) -> float:
@@ -211,8 +212,10 @@ def main() -> None:
 
         with stack:
             training = {name: functools.partial(train, *contender) for name, contender in CONTENDERS.items()}
-            parts.append(f"Training end to end, {words.decisions} decisions of cartpole_swingup from pixels:")
-            parts.append(table(in_turns(max(1, words.rounds // 2), training), "frames per second", bases))
+            parts += [
+                f"Training end to end, {words.decisions} decisions of cartpole_swingup from pixels:",
+                table(in_turns(max(1, words.rounds // 2), training), "frames per second", bases),
+            ]
     publish(parts, words.out)
 
 

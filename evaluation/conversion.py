@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 import snn
 from drqv2.stored_thresholds import StoredCalibration, weights_sha256
-from envs import gl
-from envs.tasks import is_gymnasium
+from envs import gl, tasks
 from envs.vector import VectorEnv
 from evaluation import policy_choice, progress, rollout_calibration
 from evaluation.episode_store import ANN, Compute, EpisodeKey, EpisodeStore, Method, Source, code_fingerprint
@@ -51,7 +50,7 @@ class ConversionRun(contextlib.AbstractContextManager):
         self.source = Source(
             self.policy.sha256, self.policy.task, self.policy.obs, self.policy.frame_stack, self.policy.action_repeat
         )
-        packages = (*_PACKAGES, "gymnasium") if is_gymnasium(self.policy.task) else _PACKAGES
+        packages = (*_PACKAGES, "gymnasium") if tasks.is_gymnasium(self.policy.task) else _PACKAGES
         self.compute = Compute(
             device=_hardware(self.device),
             # A convolution's last digits depend on how many threads of the processor share it; a GPU's don't.

@@ -1,6 +1,7 @@
 """What acts in an environment: the ANN and every converted network look the same to rollouts, videos and analysis."""
 
 import copy
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,13 +12,15 @@ from evaluation.episode_store import LayerActivity
 from runtime.errors import UserError
 from snn.device import placed
 
+Rows = np.ndarray | Sequence[int]  # of a batch
+
 
 class BatchPolicy(Protocol):
     """A deterministic policy with a memory per row of a batch of fixed size."""
 
-    def reset(self, mask: np.ndarray, alphas: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:
-        """An episode starts in the rows where `mask` (bool [B]) is true, with those rows' `alphas` (float [B]) and
-        `keys` (int [B], one per episode, for random controls); other rows go on untouched."""
+    def reset(self, rows: Rows, alphas: Sequence[float] | None = None, keys: Sequence[int] | None = None) -> None:
+        """An episode starts in each of `rows`, with its α and its key (which names the episode, for random controls);
+        other rows go on untouched."""
 
     def act(self, observations: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Actions float32 [B, A] in [-1, 1] for observations [B, ...] as the environment gives them: one decision of
@@ -40,7 +43,7 @@ class ANNPolicy:
         self.network = copy.deepcopy(network).to(device, dtype).eval()
         self._device, self.squash, self._dtype = device, squash, dtype
 
-    def reset(self, mask: np.ndarray, alphas: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:
+    def reset(self, rows: Rows, alphas: Sequence[float] | None = None, keys: Sequence[int] | None = None) -> None:
         """The ANN has no memory."""
 
     @torch.no_grad()
@@ -64,13 +67,14 @@ class SpikingPolicy:
         self._alphas = torch.zeros(rows, dtype=torch.float64)
         self._keys = np.arange(rows, dtype=np.int64)
         self.network.record(True)
-        self.reset(np.ones(rows, bool))
+        self.reset(range(rows))
 
-    def reset(self, mask: np.ndarray, alphas: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:
+    def reset(self, rows: Rows, alphas: Sequence[float] | None = None, keys: Sequence[int] | None = None) -> None:
+        mask = np.isin(np.arange(len(self._keys)), rows)
         if alphas is not None:
-            self._alphas[mask] = torch.as_tensor(alphas, dtype=torch.float64)[mask]
+            self._alphas[rows] = torch.as_tensor(alphas, dtype=torch.float64)
         if keys is not None:
-            self._keys[mask] = keys[mask]
+            self._keys[rows] = keys
         self.network.crpi = self.network.carry.with_alpha(self._alphas)
         self.network.reset(mask, self._keys)
         self.network.reset_activity(mask)

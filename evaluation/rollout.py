@@ -129,13 +129,12 @@ class Rollouts:
         lane.sums[rows], lane.decisions[rows], lane.started[rows] = 0.0, 0, time.monotonic()
         keys = [lane.keys[row] for row in rows]
         vector.reset(lane.environments[rows], [envs.episode_seed(c.stream, c.seed, c.episode) for c in keys])
-        alphas, drawn_by = np.zeros(self._chunk), np.zeros(self._chunk, np.int64)
-        alphas[rows], drawn_by[rows] = [key.alpha or 0.0 for key in keys], [key.environment_key() for key in keys]
         for method in {key.method for key in keys}:
             if method not in lane.policies:
                 lane.policies[method] = self._make_policy(method)
-            mine = [row for row, key in zip(rows, keys) if key.method == method]
-            lane.policies[method].reset(np.isin(range(self._chunk), mine), alphas, drawn_by)
+            mine = {row: key for row, key in zip(rows, keys) if key.method == method}
+            alphas, drawn_by = zip(*((key.alpha or 0.0, key.environment_key()) for key in mine.values()))
+            lane.policies[method].reset([*mine], alphas, drawn_by)
 
     def _act(self, lane: _Lane, rows: np.ndarray, vector: VectorEnv) -> np.ndarray:
         """Actions [len(rows), A] of the lane's busy rows, each by its own episode's method."""

@@ -166,7 +166,7 @@ def observations(vector: VectorEnv, policy: BatchPolicy, chunk: int, steps: int,
     indices, episode = np.arange(count), count
     rows = np.zeros((chunk, *vector.observations.shape[1:]), vector.observations.dtype)
     vector.reset(indices, [envs.episode_seed("calibration", seed, number) for number in range(count)])
-    policy.reset(np.ones(chunk, bool))
+    policy.reset(range(chunk))
     while steps > 0:
         rows[:count] = vector.observations[indices]
         batch = rows[: min(count, steps)].copy()

@@ -216,8 +216,7 @@ def seed_spread(strata: Strata) -> tuple[float, float]:
     the standard deviations over environment seeds within each training seed. One stratum per training seed."""
     values = [_finite(stratum) for stratum in strata]
     between = float(np.std([stratum.mean() for stratum in values]))
-    within = float(np.sqrt(np.mean([stratum.var() for stratum in values])))
-    return between, within
+    return between, float(np.sqrt(np.mean([stratum.var() for stratum in values])))
 
 
 def _pairs(treated: PairedStrata, control: PairedStrata) -> list[tuple[np.ndarray, np.ndarray]]:

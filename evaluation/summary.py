@@ -52,8 +52,7 @@ def _reported(result: Result) -> list[tuple[str, RolloutRecord]]:
     """Each α's method, in words, and report episodes; by ascending α, as they stand in the result."""
     assert result.conversion is not None
     neuron, mode = result.conversion.neuron, result.conversion.mode
-    reported = [rollouts for rollouts in result.snn if rollouts.stream == "report"]
-    return [(label(neuron, mode, rollouts.alpha or 0.0), rollouts) for rollouts in reported]
+    return [(label(neuron, mode, one.alpha or 0.0), one) for one in result.snn if one.stream == "report"]
 
 
 def label(neuron: str, mode: str, alpha: float) -> str:

@@ -37,7 +37,7 @@ def comparison(conversion: Conversion, alpha: float, path: Path) -> None:
     named = [f"{label(settings.neuron.name, settings.crpi.mode, value)}, T={settings.SNN_ts}" for value in alphas]
     policies: list[BatchPolicy] = [run.ann, *(conversion.spiking_policy(1) for _ in alphas)]
     for policy, value in zip(policies, [0.0, *alphas]):
-        policy.reset(np.ones(1, bool), np.array([value]), np.zeros(1, np.int64))
+        policy.reset([0], [value], [0])
     with run.make_envs(len(policies)) as vector:
         frames = _frames(vector, policies, ["ANN", *named], settings.seed)
         write_video(path, frames, 1.0 / (vector.control_timestep * run.policy.action_repeat))

@@ -104,7 +104,7 @@ class Policy:
 
     def reset(self) -> None:
         """An episode starts: residues of earlier decisions are forgotten."""
-        self._policy.reset(np.ones(1, bool), None if self._alpha is None else np.array([self._alpha]))
+        self._policy.reset([0], None if self._alpha is None else [self._alpha])
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """The action, float32 [A] in [-1, 1], for an observation as `env` gives it."""

@@ -138,8 +138,8 @@ def _against(
     if x is _steps:
         _steps_axis(panel, lines)
     plot.reference(panel, y=100)
-    panel.set(xlabel=xlabel, ylabel="average performance ratio, %")
-    panel.set_ylim(top=min(panel.get_ylim()[1], _most(shown)))
+    top = min(panel.get_ylim()[1], _most(shown))
+    panel.set(xlabel=xlabel, ylabel="average performance ratio, %", ylim=(None, top))
     _from_zero(panel, shown)
     plot.key(figure, columns=3)
     caption = f"Over {tasks}; a method that lacks one of them is left out. Open: CRPI off. {_cut(shown)}"
@@ -200,9 +200,8 @@ def energy(costs: Mapping[ReportMethod, Cost], preset: Preset, out: Path, name: 
     plot.labels(panel, [method.label for method in costs])
     panel.set_xscale("log")
     low, high = panel.get_xlim()
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
-    panel.xaxis.set_major_formatter("{x:g}")
-    panel.xaxis.set_minor_formatter("")
+    ticks = LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,))
+    panel.xaxis.set(major_locator=ticks, major_formatter="{x:g}", minor_formatter="")
     panel.grid(axis="x", color=plot.PALE, linewidth=0.6)
     panel.set_xlabel(f"energy per decision, µJ (preset {preset.name})")
     plot.key(figure)

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 
-from evaluation.statistics import BIMODAL, Estimate
+from evaluation.statistics import BIMODAL, FEW, Estimate
 
 MINUS = "−"
 
@@ -54,9 +54,8 @@ def interval(ends: tuple[float, float] | None, write: Callable[..., str] = plain
 
 def ends(value: Estimate, write: Callable[..., str] = plain, sign: bool = False) -> str:
     """The interval with what limits it: "[812, 833]; n=5, bimodal"."""
-    marks = [f"n={value.n}"] if value.mark else []
-    marks += [BIMODAL] if value.mark == BIMODAL else []
-    return "; ".join(filter(None, (interval(value.interval, write, sign), ", ".join(marks))))
+    marks = {"": "", FEW: f"n={value.n}", BIMODAL: f"n={value.n}, {BIMODAL}"}
+    return "; ".join(filter(None, (interval(value.interval, write, sign), marks[value.mark])))
 
 
 def _signed(value: float, size: str, sign: bool) -> str:

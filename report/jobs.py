@@ -174,8 +174,6 @@ def _job(folder: Path, planned: PlannedJob | None = None) -> Job:
     if other := sorted(name for name in shared if result.config[name] != config[name]):
         reason = f"its folder holds the result of another sweep, which differs in {', '.join(other)}"
         return Job(folder, "missing", reason, config)
-    if result.status == "failed":
-        return Job(folder, "failed", str(result.cause), result.config, result)
     counts = [
         count
         for tried in result.snn
@@ -183,11 +181,15 @@ def _job(folder: Path, planned: PlannedJob | None = None) -> Job:
         for episode in tried.episodes
         for count in (episode.spikes, episode.sops, episode.above_threshold)
     ]
-    if None in (result.seeds.get("seed"), *(tried.alpha for tried in result.snn), *counts):
-        return Job(folder, "damaged", "it lacks the environments' seed, an α or counts of spikes", result.config)
-    if result.capped:
-        return Job(folder, "cut short", "max_decisions cut its episodes short", result.config, result)
-    return Job(folder, "ok", "", result.config, result)
+    needed = result.seeds.get("seed"), *(tried.alpha for tried in result.snn), *counts
+    lacking = "it lacks the environments' seed, an α or counts of spikes"
+    verdicts = {
+        ("failed", str(result.cause)): result.status == "failed",
+        ("damaged", lacking): None in needed,
+        ("cut short", "max_decisions cut its episodes short"): result.capped,
+    }
+    status, reason = next((verdict for verdict, holds in verdicts.items() if holds), ("ok", ""))
+    return Job(folder, status, reason, result.config, None if status == "damaged" else result)
 
 
 def _natural(folder: Path) -> list[tuple[int, int, str]]:

@@ -215,7 +215,7 @@ def of_config(config: dict[str, Any]) -> list[ReportMethod]:
 
 
 def _variants(crpi: dict[str, Any]) -> list[Variant]:
-    values = [_number(value) for value in alpha_selection.requested(crpi.get("alpha"))]
+    values = map(_number, alpha_selection.requested(crpi.get("alpha")))
     alphas = [value for value in values if value is not None] or [0.0]
     select = alpha_selection.HONEST if crpi.get("select") == alpha_selection.HONEST else alpha_selection.PAPER
     how = alpha_selection.plan(alphas, select).how

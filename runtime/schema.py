@@ -102,8 +102,7 @@ class Document(Record):
 
     def write(self, path: str | Path) -> None:
         """Writes the file, whole or not at all. Raises ValueError for what `read` would refuse."""
-        fields = self.to_dict() | {"version": self.version}
-        contents = (json.dumps(fields, indent=1, allow_nan=False) + "\n").encode()
+        contents = (json.dumps(self.to_dict() | {"version": self.version}, indent=1, allow_nan=False) + "\n").encode()
         self.parse(contents)
         atomic_write(path, contents)
 
@@ -162,8 +161,7 @@ def _field_line(schema: Mapping[str, Any], error: ValidationError) -> str:
 
 def _first(error: ValidationError) -> ErrorDetails:
     """What is reported: an unknown name before all else, since what then seems to be missing may be what was meant."""
-    details = error.errors(include_url=False)
-    return min(details, key=lambda detail: detail["type"] != "extra_forbidden")
+    return min(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
 
 
 def _place(schema: Mapping[str, Any], loc: Sequence[int | str]) -> tuple[list[str], Mapping[str, Any]]:

@@ -33,9 +33,8 @@ def _version(package: str) -> str:
 def _commit() -> str:
     describe = ["git", "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+changes"]
     try:
-        folder = Path(__file__).parent
         return subprocess.run(
-            describe, cwd=folder, capture_output=True, text=True, timeout=10, check=True
+            describe, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"

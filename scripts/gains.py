@@ -66,9 +66,11 @@ def lines(rows: Iterable[dict[str, str]]) -> list[str]:
         off, on = (
             statistics.mean([list(episodes.values()) for episodes in side.values()]).value for side in returns[key]
         )
-        words = [*key[:3], str(gain.n), ", ".join(sorted(alphas[key])), f"{plain(off)} → {plain(on)}"]
-        words.append(f"{plain(gain.value, sign=True)} {interval(gain.interval, sign=True)} {gain.mark}".strip())
-        words += [probability(p) if p is not None and key in tested else "–" for p in (gain.p, adjusted.get(key))]
+        words = [
+            *(*key[:3], str(gain.n), ", ".join(sorted(alphas[key])), f"{plain(off)} → {plain(on)}"),
+            f"{plain(gain.value, sign=True)} {interval(gain.interval, sign=True)} {gain.mark}".strip(),
+            *(probability(p) if p is not None and key in tested else "–" for p in (gain.p, adjusted.get(key))),
+        ]
         table.append(f"| {' | '.join(words)} |")
     if conflicts:
         table.append(f"\n{conflicts} episodes stand twice with different returns, of which the last counts.")

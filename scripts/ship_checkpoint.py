@@ -85,8 +85,8 @@ def ship(words: argparse.Namespace) -> None:
     target = CHECKPOINTS / f"{name}.pt"
     target.parent.mkdir(exist_ok=True)
     same = ("task", "obs", "frame_stack", "action_repeat", "observation_shape", "action_dim", "actor_trunk", "frame")
-    meta = {name: getattr(trained, name) for name in same} | {"config": config}
-    meta |= {name: config[name] for name in ("feature_dim", "hidden_dim")}
+    meta = {name: getattr(trained, name) for name in same}
+    meta |= {"config": config, "feature_dim": config["feature_dim"], "hidden_dim": config["hidden_dim"]}
     write_policy(target, policy_meta(**meta), trained.network.state_dict(), dtype=torch.float16)
     calibrate(target)
     shutil.copy(words.run / "eval.csv", curve_file(name))
@@ -112,8 +112,7 @@ def ship(words: argparse.Namespace) -> None:
 def training_seconds(run: Path, frame: int) -> float:
     """Seconds that the run in folder `run` had taken at `frame`."""
     # Not from eval.csv: a run that was stopped between two evaluations has gone on since the last one.
-    rows = logger.read(run / "train.csv", "frame", "total_time")
-    return max(seconds for at, seconds in rows if at <= frame)
+    return max(seconds for at, seconds in logger.read(run / "train.csv", "frame", "total_time") if at <= frame)
 
 
 def recalibrate(file: Path) -> None:
@@ -145,8 +144,10 @@ def calibrate(file: Path) -> None:
 def conversion(file: Path, *words: str) -> ConversionRun:
     """What convert.py would do with a policy file under its default settings, changed by `words`."""
     policy = load_policy(file)
-    named = [f"env_name={policy.task}", f"obs={policy.obs}", f"snapshot='{policy.path}'"]
-    named += [f"hybrid={str(policy.actor_trunk == 'layernorm_tanh').lower()}"]
+    named = [
+        *(f"env_name={policy.task}", f"obs={policy.obs}", f"snapshot='{policy.path}'"),
+        f"hybrid={str(policy.actor_trunk == 'layernorm_tanh').lower()}",
+    ]
     return ConversionRun(ConvertSettings.from_dict(composed("convert", [*named, *words])))
 
 

@@ -214,16 +214,15 @@ def _band(panel: Axes, curve: Curve, colour: str, label: str | None = None, smoo
 @plot.styled
 def state_map(analysis: Analysis, out: Path) -> Picture:
     """Trajectories of one episode, and the states that each policy visits, in the ANN's principal plane."""
-    names = {"ANN": ("ANN", plot.INK)}
-    names |= {f"{method.alpha:g}": (name, colour) for name, colour, method in shown(analysis)}
+    networks = {f"{method.alpha:g}": (name, colour) for name, colour, method in shown(analysis)}
+    names = {"ANN": ("ANN", plot.INK), **networks}
     places = analysis.map
     figure, [paths, *panels] = plot.panels(len(names))
     for name, (words, colour) in names.items():
         paths.plot(*np.transpose(places.trajectories[name]), color=colour, linewidth=0.8, alpha=0.75, label=words)
-    start = places.trajectories["ANN"][0]
-    paths.plot(*start, "o", color="white", markeredgecolor=plot.INK, markersize=8, zorder=5)
+    paths.plot(*places.trajectories["ANN"][0], "o", color="white", markeredgecolor=plot.INK, markersize=8, zorder=5)
     paths.set(title="One episode, same start (○)", ylabel=f"second axis, {100 * places.shares[1]:.0f} %")
-    for panel, (name, (words, colour)) in zip(panels, list(names.items())[1:]):
+    for panel, (name, (words, colour)) in zip(panels, networks.items()):
         panel.plot(*np.transpose(places.visited["ANN"]), ".", color="#c3c9d1", markersize=8, markeredgewidth=0)
         panel.plot(*np.transpose(places.visited[name]), ".", color=colour, markersize=3.2, markeredgewidth=0, alpha=0.6)
         panel.set_title(f"{words} (grey: ANN)", color=colour)
@@ -246,8 +245,11 @@ def order(analysis: Analysis, out: Path) -> Picture:
     methods = shown(analysis)
     figure, panels = plot.axes(plot.WIDTH, 0.8 + 2.2 * len(methods), len(methods), sharex=True)
     for panel, (name, colour, method) in zip(panels, methods):
-        rows = [("ANN", analysis.ann, plot.INK), (name, method.reward_sum, colour)]
-        rows += [(f"ANN + {text}", method.disturbed[kind].reward_sum, INKS[kind]) for kind, text in NOISES.items()]
+        rows = [
+            ("ANN", analysis.ann, plot.INK),
+            (name, method.reward_sum, colour),
+            *((f"ANN + {text}", method.disturbed[kind].reward_sum, INKS[kind]) for kind, text in NOISES.items()),
+        ]
         for place, (_, value, line) in enumerate(rows):
             plot.mark(panel, place, value.estimate, episodes=value.values, ink=line)
         plot.reference(panel, x=method.reward_sum.mean, ink=colour, style="--")
@@ -299,9 +301,13 @@ def layers(analysis: Analysis, out: Path) -> Picture | None:
     for panel in (*panels, last):
         panel.set_xticks(range(len(names)), names)
         panel.set_xlim(-0.6, len(names) - 0.3)
-    entries = {part: (line, "s") for part, line in PARTS.items()}
-    entries |= {"whole error of the layer": (plot.INK, "o"), "already wrong in its input": (plot.GREY, "v")}
-    plot.key(figure, entries | {name: (colour, "o") for name, colour, _ in methods}, columns=3)
+    entries = {
+        **{part: (line, "s") for part, line in PARTS.items()},
+        "whole error of the layer": (plot.INK, "o"),
+        "already wrong in its input": (plot.GREY, "v"),
+        **{name: (colour, "o") for name, colour, _ in methods},
+    }
+    plot.key(figure, entries, columns=3)
     return plot.save(
         figure,
         out,

@@ -80,8 +80,11 @@ def returns(analyses: Sequence[Analysis], out: Path) -> Picture:
     figure, [panel] = plot.axes(plot.WIDTH, 1.2 + 0.6 * len(shown))
     for place, analysis in enumerate(shown):
         plain_snn = analysis.of(0.0)
-        rows = [(plain_snn.reward_sum, plot.PLAIN, "o"), (analysis.of(best(analysis)).reward_sum, plot.CRPI, "o")]
-        rows += [(plain_snn.disturbed[kind].reward_sum, line, "D") for kind, line in INKS.items()]
+        rows = [
+            (plain_snn.reward_sum, plot.PLAIN, "o"),
+            (analysis.of(best(analysis)).reward_sum, plot.CRPI, "o"),
+            *((plain_snn.disturbed[kind].reward_sum, line, "D") for kind, line in INKS.items()),
+        ]
         for offset, (value, line, marker) in enumerate(rows):
             height = place - 0.35 + 0.14 * offset
             plot.mark(panel, height, value.estimate, 100 / analysis.ann.mean, ink=line, marker=marker)

@@ -207,8 +207,10 @@ def _order(analysis: Analysis) -> Table:
     rows = []
     for name, _, method in shown(analysis):
         policies = [method, *(method.disturbed[kind] for kind in NOISES)]
-        rows.append([words(name), *(_mean(policy.reward_sum) for policy in policies)])
-        rows.append([words(f"{name}: size of the errors"), *(_mean(policy.error) for policy in policies)])
+        rows += [
+            [words(name), *(_mean(policy.reward_sum) for policy in policies)],
+            [words(f"{name}: size of the errors"), *(_mean(policy.error) for policy in policies)],
+        ]
     return Table(
         "order",
         columns=[*head(""), Column("SNN"), *(Column(f"ANN + {SHORT[kind]}", hint) for kind, hint in NOISES.items())],
@@ -274,8 +276,7 @@ def _mean(value: EpisodeMean | None, write: Callable[..., str] = plain) -> Entry
 def _cosine(cosine: Cosine) -> Entry:
     if cosine.mean is None or cosine.weighted is None:
         return Entry("–")
-    note = f"{interval(cosine.mean.interval)}; by size {signed(cosine.weighted.mean)}"
-    return number(cosine.mean.mean, signed, note)
+    return number(cosine.mean.mean, signed, f"{interval(cosine.mean.interval)}; by size {signed(cosine.weighted.mean)}")
 
 
 def _with_interval(value: EpisodeMean, sign: bool = False) -> str:
@@ -285,8 +286,10 @@ def _with_interval(value: EpisodeMean, sign: bool = False) -> str:
 def summary(analysis: Analysis) -> list[str]:
     """What a user wants to see at the end of a run."""
     neuron = f"{analysis.conversion.neuron.upper()} T={analysis.conversion.timesteps}"
-    lines = [f"{analysis.task} ({analysis.obs}), {neuron}, {analysis.episodes} episodes"]
-    lines.append(f"{unit(analysis)}: ANN {_with_interval(analysis.ann)}")
+    lines = [
+        f"{analysis.task} ({analysis.obs}), {neuron}, {analysis.episodes} episodes",
+        f"{unit(analysis)}: ANN {_with_interval(analysis.ann)}",
+    ]
     for name, _, method in shown(analysis):
         means = {kind: cosine.mean for kind, cosine in method.cosines.items()}
         cosines = ", ".join(f"{kind} {signed(mean.mean) if mean else '–'}" for kind, mean in means.items())

@@ -138,7 +138,7 @@ def test_flipped_errors_are_the_networks_own_in_each_state(house):
     network = house.conversion.spiking_policy(1)
     signs = set()
     for trial, record in zip(trials, house.play(trials)):
-        network.reset(np.ones(1, bool), np.array([0.6]), np.array([trial.key.environment_key()]))
+        network.reset([0], [0.6], [trial.key.environment_key()])
         environment = envs.make("cartpole_swingup", obs="state")
         step = environment.reset(envs.episode_seed("report", 1, trial.key.episode))
         for action, reference in zip(record.actions, record.reference):

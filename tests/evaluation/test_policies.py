@@ -47,7 +47,7 @@ def test_the_ann_acts_by_its_squashed_network(loaded, squash):
 @pytest.mark.parametrize("squash", SQUASHES)
 def test_a_spiking_policy_acts_by_its_networks_squashed_output(loaded, squash):
     policy, reference = SpikingPolicy(_convert(loaded), ROWS, CPU, squash), _convert(loaded)
-    policy.reset(np.ones(ROWS, bool), np.full(ROWS, 0.5))
+    policy.reset(range(ROWS), [0.5] * ROWS)
     reference.crpi = snn.CRPI(0.5)
     for step in range(3):
         observations = _observations(loaded, ROWS, seed=step)
@@ -61,15 +61,15 @@ def test_a_row_does_not_know_its_neighbours(loaded, neuron, mode):
     crpi = snn.CRPI(0.0, mode, 3)
     alone, company = (SpikingPolicy(_convert(loaded, neuron=neuron, crpi=crpi), ROWS, CPU) for _ in range(2))
     mask = np.arange(ROWS) == 2
-    company.reset(np.ones(ROWS, bool), np.linspace(0, 1, ROWS), np.arange(ROWS))
+    company.reset(range(ROWS), np.linspace(0, 1, ROWS), range(ROWS))
     company.act(_observations(loaded, ROWS, seed=50))
     for policy in (alone, company):
-        policy.reset(mask, np.full(ROWS, 0.7), np.full(ROWS, 123))
+        policy.reset([2], [0.7], [123])
     for step in range(4):
         observations = _observations(loaded, ROWS, seed=step)
         one = alone.act(np.where(mask.reshape(-1, *[1] * (observations.ndim - 1)), observations, 0), np.array([2]))
         if step == 2:
-            company.reset(np.arange(ROWS) == 1, np.full(ROWS, 0.1), np.full(ROWS, 9))
+            company.reset([1], [0.1], [9])
         many = company.act(observations)
         np.testing.assert_array_equal(one[2], many[2])
     assert alone.activity(2) == company.activity(2)
@@ -79,7 +79,7 @@ def test_a_row_does_not_know_its_neighbours(loaded, neuron, mode):
 def test_random_controls_draw_by_their_episode_and_not_by_their_row(loaded):
     """The same observations in three rows, of which two play the same episode: these two act and spike alike."""
     policy = SpikingPolicy(_convert(loaded, neuron="if", crpi=snn.CRPI(0.0, "random", 3)), ROWS, CPU)
-    policy.reset(np.ones(ROWS, bool), np.ones(ROWS), np.array([77, 78, 77, 79]))
+    policy.reset(range(ROWS), [1.0] * ROWS, [77, 78, 77, 79])
     for step in range(6):
         observations = np.repeat(_observations(loaded, 1, seed=step), ROWS, axis=0)
         actions = policy.act(observations)

@@ -21,9 +21,9 @@ class Remembering:
         self.alphas, self.keys = np.zeros(chunk), np.zeros(chunk, np.int64)
         self.shapes = set()
 
-    def reset(self, mask, alphas=None, keys=None):
-        self.calls[mask] = 0
-        self.alphas[mask], self.keys[mask] = alphas[mask], keys[mask]
+    def reset(self, rows, alphas=None, keys=None):
+        self.calls[rows] = 0
+        self.alphas[rows], self.keys[rows] = alphas, keys
 
     def act(self, observations, rows):
         self.shapes.add(observations.shape)

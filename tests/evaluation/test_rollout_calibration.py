@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 def _seen(steps, length=5):
     """(episode, decision) of each observation, by a policy that acts 1 in four environments."""
-    policy = SimpleNamespace(reset=lambda mask: None, act=lambda rows: np.ones((len(rows), 1), np.float32))
+    policy = SimpleNamespace(reset=lambda rows: None, act=lambda rows: np.ones((len(rows), 1), np.float32))
     vector = Counting(4, length=lambda number: length)
     batches = list(rollout_calibration.observations(vector, policy, chunk=4, steps=steps, seed=3))
     assert {seed[:2] for seed in vector.seeds if seed} == {envs.episode_seed("calibration", 3, 0)[:2]}
