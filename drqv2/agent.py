@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from drqv2.learner import ACTION_LIMIT, PolicyLearner, explore
 from drqv2.networks import Critic
-from drqv2.randomness import Purpose, generator
+from drqv2.randomness import generator
 from drqv2.schedule import parse_schedule
 from drqv2.settings import TrainSettings
 from snn.device import placed
@@ -47,7 +47,7 @@ class DrQV2Agent(PolicyLearner):
 
     def act_explore(self, observation: np.ndarray, step: int) -> np.ndarray:
         """The training action [A] at decision `step`: uniform for the first `num_expl_steps`, then mean plus noise."""
-        rng = generator(self.settings.seed, Purpose.ACT, step)
+        rng = generator(self.settings.seed, "act", step)
         if step < self.settings.num_expl_steps:
             return rng.uniform(-1.0, 1.0, self.action_dim).astype(np.float32)
         return explore(self.act_mean(observation[None])[0], self._stddev(step), rng)
@@ -55,7 +55,7 @@ class DrQV2Agent(PolicyLearner):
     def update(self, batch: dict[str, Tensor], step: int, update: int) -> dict[str, Tensor]:
         """One critic and one actor step on transitions: observation and next_observation [B, ...], action [B, A],
         n-step reward and discount [B, 1]."""
-        draws = generator(self.settings.seed, Purpose.TARGET, update).standard_normal(
+        draws = generator(self.settings.seed, "target", update).standard_normal(
             (2, *batch["action"].shape), dtype=np.float32
         )
         clip = self.settings.stddev_clip
@@ -92,9 +92,8 @@ class DrQV2Agent(PolicyLearner):
         }
 
     def _update_actor(self, observation: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        mean = self._mean(observation)
         # Clamped in value, but the gradient passes as if it were not (the published truncated normal).
-        action = mean + noise
+        action = self._mean(observation) + noise
         action = action - action.detach() + action.detach().clamp(-ACTION_LIMIT, ACTION_LIMIT)
         # The critic's own weights need no gradient here: only the path through the action is wanted.
         self.critic.requires_grad_(False)

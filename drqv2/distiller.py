@@ -11,7 +11,7 @@ import torch
 
 import envs
 from drqv2.learner import explore
-from drqv2.randomness import Purpose, generator
+from drqv2.randomness import generator
 from drqv2.run import TrainingRun
 from drqv2.schedule import parse_schedule
 from drqv2.settings import DistillSettings
@@ -44,13 +44,12 @@ class Distiller(TrainingRun):
 
     @torch.inference_mode()
     def _teach(self) -> np.ndarray:
-        state = placed(self.env.state_observation[None], self.device)
-        return torch.tanh(self._teacher(state))[0].cpu().numpy()
+        return torch.tanh(self._teacher(placed(self.env.state_observation[None], self.device)))[0].cpu().numpy()
 
     def _act(self, time_step: envs.TimeStep) -> tuple[np.ndarray, np.ndarray]:
         label = self._teach()
         mean = label if self.step < self._first_update_step else self.agent.act_mean(time_step.observation[None])[0]
-        rng = generator(self.settings.seed, Purpose.ACT, self.step)
+        rng = generator(self.settings.seed, "act", self.step)
         # Nothing but the learner reads a lesson: the state lies behind the action.
         lesson = np.concatenate([label, self.env.state_observation]) if self.settings.state_weight > 0 else label
         return explore(mean, self._stddev(self.step), rng), lesson

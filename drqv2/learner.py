@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from drqv2 import normalizer
 from drqv2.networks import Actor, PixelEncoder, make_encoder, orthogonal_
 from drqv2.normalizer import ObservationNormalizer
-from drqv2.randomness import Purpose, generator
+from drqv2.randomness import generator
 from drqv2.settings import RunSettings
 from snn.device import placed
 
@@ -40,7 +40,7 @@ class PolicyLearner(abc.ABC):
         self.settings = s = settings
         self.device, self.action_dim = device, action_dim
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(generator(s.seed, Purpose.INIT, 0).integers(2**62)))
+            torch.manual_seed(int(generator(s.seed, "init", 0).integers(2**62)))
             self.encoder = make_encoder(observation_shape)
             self.actor = Actor(self.encoder.repr_dim, action_dim, s.feature_dim, s.hidden_dim, s.actor_trunk)
             # Those whose weights a snapshot holds.

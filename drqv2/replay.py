@@ -18,7 +18,7 @@ from drqv2.episode_files import DamagedEpisode, EpisodeFiles, Row, StoredEpisode
 from drqv2.frames import KEY, PackedFrames, pack, unpack_window
 from drqv2.old_replays import read_segment, segment_path
 from drqv2.pixel_augmentation import gather_shifted
-from drqv2.randomness import Purpose, generator
+from drqv2.randomness import generator
 
 SHIFT_PAD = 4
 PACKED_RATIO = 2  # quadruped_walk, whose background moves most, packs to 9.9 kB of 21.2 while it walks; others to less
@@ -161,7 +161,7 @@ class Replay:
 
     def _draw(self, update: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where a batch's windows start: the episode, the decision in it, and that decision's place among all held."""
-        rng = generator(self.settings.seed, Purpose.SAMPLE, update)
+        rng = generator(self.settings.seed, "sample", update)
         window = rng.integers(self._windows_end[-1], size=self.settings.batch_size)
         episode = np.searchsorted(self._windows_end, window, side="right")
         step = window - (self._windows_end[episode] - self._windows[episode])
@@ -174,8 +174,7 @@ class Replay:
         stack = s.observation_shape[0] // s.element_shape[0]
         out = np.empty((len(steps) * count, *s.observation_shape), np.uint8 if pixels else np.float32)
         if pixels:
-            rng = generator(s.seed, Purpose.SHIFT, update)
-            shifts = rng.integers(2 * SHIFT_PAD + 1, size=(len(out), 2))
+            shifts = generator(s.seed, "shift", update).integers(2 * SHIFT_PAD + 1, size=(len(out), 2))
         # All in one call for each source, because starting its threads costs more than gathering a few images.
         for contents, starts, samples in self._sources(episode, steps[0] - stack + 1, steps[-1]):
             rows = np.concatenate([samples + i * count for i in range(len(steps))])

@@ -197,8 +197,7 @@ def option(config: dict[str, Any], key: str) -> Any:
 def newest_snapshot(folder: Path) -> Path | None:
     """The snapshot that a run folder would be resumed from, if it is whole; None where there is none."""
     # Between two renames it has not got its name yet, and two stand under others.
-    names = (SNAPSHOT, _NEW, _PREVIOUS)
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    return next((folder / name for name in (SNAPSHOT, _NEW, _PREVIOUS) if (folder / name).is_file()), None)
 
 
 def complete_snapshot(folder: Path) -> None:

@@ -152,8 +152,7 @@ def load_policy(path: str | Path, task: str | None = None, network: str | None =
             return _foreign(path, task, None, lambda known: state_dicts.read(path, payload, known, network))
         meta, tensors = read_archive(path, ("policy", "snapshot"), VERSION, payload)
         policy = meta.get("policy", {}) if isinstance(meta, dict) else {}
-    if network is not None:
-        raise _says_itself(path, network)
+    _check_says_itself(path, network)
     try:
         _check_description(policy)
         shape = tuple(policy["observation_shape"])
@@ -201,8 +200,7 @@ def _foreign(
             f"{path}: not a policy of this project; those of other programs are read for Gymnasium's tasks, such as "
             f"env_name=HalfCheetah-v4, not for {task}"
         )
-    if network is not None:
-        raise _says_itself(path, network)
+    _check_says_itself(path, network)
     known = gymnasium_task.spaces(task)
     try:
         policy = read(known)
@@ -227,8 +225,9 @@ def _foreign(
     )
 
 
-def _says_itself(path: Path, network: str) -> UserError:
-    return UserError(f"network={network}: {path} says what it is; leave the option out")
+def _check_says_itself(path: Path, network: str | None) -> None:
+    if network is not None:
+        raise UserError(f"network={network}: {path} says what it is; leave the option out")
 
 
 def _published_task(path: Path, task: str | None) -> str:

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drqv2.randomness import Purpose, generator
+from drqv2.randomness import generator
 
 
 def flip(batch: dict[str, np.ndarray], entries: Sequence[int], seed: int, update: int) -> dict[str, np.ndarray]:
     """The batch of update number `update` with `entries` of observation and next_observation [B, D] negated in rows
     drawn for each of the two, half of them on average; the given arrays stay as they are."""
     keys = ("observation", "next_observation")
-    flips = generator(seed, Purpose.FLIP, update).integers(2, size=(len(keys), len(batch["action"])))
+    flips = generator(seed, "flip", update).integers(2, size=(len(keys), len(batch["action"])))
     flipped = dict(batch)
     for key, signs in zip(keys, 1 - 2 * flips.astype(np.float32)):
         flipped[key] = batch[key].copy()

@@ -6,6 +6,7 @@ measured on.
 """
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,13 +108,9 @@ def _damaged(path: Path, trouble: str) -> UserError:
 
 def _widths(network: nn.Module) -> list[int]:
     """Channels or units of each ReLU, in order: those of the layer before it."""
-    widths, width = [], 0
-    for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            width = len(module.weight)
-        elif isinstance(module, nn.ReLU):
-            widths.append(width)
-    return widths
+    layers = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear, nn.ReLU))]
+    pairs = itertools.pairwise(layers)
+    return [len(before.get_parameter("weight")) for before, relu in pairs if isinstance(relu, nn.ReLU)]
 
 
 def _is_plain(values: Any) -> bool:

@@ -59,8 +59,7 @@ class Student(PolicyLearner):
         losses = {"imitation_loss": F.mse_loss(torch.tanh(self.actor.policy(features)), action)}
         loss = losses["imitation_loss"]
         if self.settings.state_weight:
-            told = self.networks["state_head"](features)
-            losses["state_loss"] = F.mse_loss(told, self._state_scale(state))
+            losses["state_loss"] = F.mse_loss(self.networks["state_head"](features), self._state_scale(state))
             loss = loss + self.settings.state_weight * losses["state_loss"]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -12,19 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs import gl, seeds, simulator, tasks
+from envs.simulator import TimeStep
 from runtime.errors import UserError
 
 PIXELS = 84  # height and width of an observation, in pixels
-
-
-class TimeStep(NamedTuple):
-    """What an environment returns after a reset or a decision."""
-
-    observation: np.ndarray  #: uint8 [3 * frame_stack, 84, 84], oldest frame first, or float32 [D]
-    reward: float  #: sum over the repeated steps, each weighted by the discount so far in the decision; 0 at a reset
-    discount: float  #: product over the repeated steps; 0 after a true end, 1 after a time limit
-    last: bool  #: the episode is over: reset before the next step
-    capped: bool  #: it is over only because of `max_decisions`
 
 
 class State(NamedTuple):
@@ -111,7 +102,7 @@ class Environment:
         features = self._advance(self._simulator.reset, seed)
         self._over = False
         self._frames.clear()
-        return TimeStep(self._observe(features), 0.0, 1.0, last=False, capped=False)
+        return TimeStep(self._observe(features), 0.0, 1.0, last=False)
 
     def step(self, action: np.ndarray) -> TimeStep:
         """Repeats `action` (float32 [A] in [-1, 1]) for `action_repeat` environment steps, or until the episode ends.
@@ -132,7 +123,7 @@ class Environment:
         self._decisions += 1
         capped = not step.last and self._decisions == self.max_decisions
         self._over = step.last or capped
-        return TimeStep(self._observe(step.features), reward, discount, self._over, capped)
+        return TimeStep(self._observe(step.observation), reward, discount, self._over, capped)
 
     def save_state(self) -> State:
         """All that the episode's further course depends on, for `restore_state`. Changes nothing here. Not before the
@@ -153,7 +144,7 @@ class Environment:
         self._decisions, self._over, self._seed = state.decisions, state.over, None
         self._frames = deque(state.frames, self.frame_stack)
         self.state_observation = state.features
-        return TimeStep(self._observation(), 0.0, 1.0, self._over, capped=False)
+        return TimeStep(self._observation(), 0.0, 1.0, self._over)
 
     def render(self, height: int = 240, width: int = 320) -> np.ndarray:
         """uint8 [height, width, 3] picture of the current state, by the camera that the task is observed through.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs import gl, mujoco_state
-from envs.simulator import DivergedError, SimulatorStep
+from envs.simulator import DivergedError, TimeStep
 from runtime.errors import UserError, did_you_mean
 
 _PLAIN = (int, float, str, tuple, list, np.ndarray, np.generic, type(None))
@@ -79,12 +79,12 @@ class GymnasiumTask:
         self._before = self._moment(None)
         return self._checked(observation)
 
-    def step(self, control: np.ndarray) -> SimulatorStep:
+    def step(self, control: np.ndarray) -> TimeStep:
         control = control.astype(np.float32)
         self._before = self._moment(control)
         observation, reward, terminated, truncated, _ = self._environment.step(control)
         features = self._checked(observation, reward)
-        return SimulatorStep(features, float(reward), 0.0 if terminated else 1.0, bool(terminated or truncated))
+        return TimeStep(features, float(reward), 0.0 if terminated else 1.0, bool(terminated or truncated))
 
     def save(self) -> _Saved:
         if self._before is None:

@@ -11,13 +11,15 @@ class DivergedError(Exception):
     """The simulation became unstable, so that its state means nothing; the message says how it showed."""
 
 
-class SimulatorStep(NamedTuple):
-    """What one environment step led to."""
+class TimeStep(NamedTuple):
+    """What an environment returns after a reset or a decision, and its simulator, which observes the state, after an
+    environment step."""
 
-    features: np.ndarray  #: float32, the state observation
-    reward: float
-    discount: float  #: 0 after a true end, 1 after a time limit
-    last: bool  #: the episode is over
+    observation: np.ndarray  #: uint8 [3 * frame_stack, 84, 84], oldest frame first, or float32 [D]
+    reward: float  #: sum over the repeated steps, each weighted by the discount so far in the decision; 0 at a reset
+    discount: float  #: product over the repeated steps; 0 after a true end, 1 after a time limit
+    last: bool  #: the episode is over: reset before the next step
+    capped: bool = False  #: it is over only because of `max_decisions`
 
 
 class Simulator(Protocol):
@@ -33,7 +35,7 @@ class Simulator(Protocol):
         """Starts an episode that is a function of `seed` (None: of the random state as it is); returns the state
         observation. Raises DivergedError."""
 
-    def step(self, control: np.ndarray) -> SimulatorStep:
+    def step(self, control: np.ndarray) -> TimeStep:
         """One environment step under `control` (float64 [A], within the bounds). Raises DivergedError."""
 
     def save(self) -> Any:

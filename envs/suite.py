@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from envs import gl, mujoco_state, renderer
-from envs.simulator import DivergedError, SimulatorStep
+from envs.simulator import DivergedError, TimeStep
 
 # Tasks of dm_control.manipulation; all others are of dm_control.suite.
 _MANIPULATION = ("reach_duplo",)
@@ -73,9 +73,9 @@ class SuiteTask:
         self._origin = self._random.get_state()
         return _features(_advance(self._simulator.reset))
 
-    def step(self, control: np.ndarray) -> SimulatorStep:
+    def step(self, control: np.ndarray) -> TimeStep:
         step = _advance(self._simulator.step, control)
-        return SimulatorStep(_features(step), float(step.reward or 0.0), float(step.discount), step.last())
+        return TimeStep(_features(step), float(step.reward or 0.0), float(step.discount), step.last())
 
     def save(self) -> _Saved:
         sensors = np.array(self.physics.data.ptr.sensordata)

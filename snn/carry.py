@@ -117,8 +117,7 @@ class CRPI:
             factors = torch.as_tensor(alpha, dtype=torch.float64, device="cpu")
         except (TypeError, ValueError, RuntimeError):
             factors = torch.tensor(math.nan)
-        inside = (factors >= 0) & (factors <= MAX_ALPHA)
-        if factors.dim() > 1 or not inside.all():
+        if factors.dim() > 1 or not ((factors >= 0) & (factors <= MAX_ALPHA)).all():
             raise ConversionError(f"alpha={alpha!r} must be a number from 0 to {MAX_ALPHA:g}, or one per environment")
         self.alpha = factors.item() if factors.dim() == 0 else factors.clone()
         self.rule = mode if isinstance(mode, CarryRule) else get(mode)

@@ -44,8 +44,7 @@ class Quantiles:
         return below + (position - low) * (above - below)
 
     def _ranked(self, rank: int) -> Tensor:
-        reached = self._counts.cumsum(1) > rank
-        index = reached.int().argmax(1)
+        index = (self._counts.cumsum(1) > rank).int().argmax(1)
         code = index - 1 + (self._top * _PER_OCTAVE - _BINS)
         middle = ((code << 16) + (1 << 15)).clamp_min(0).to(torch.int32).view(torch.float32)
         return torch.where(index == 0, torch.zeros_like(middle), middle)

@@ -107,5 +107,4 @@ def by_torch(neuron: Neuron, carry: CarryRule, block: Block) -> None:
     b.kept.copy_(torch.where(active, carry.keep(state[0], v0, state[1]), b.kept))
     b.decoded.copy_(torch.where(active, coding.mean(total, *state), b.decoded))
     if b.counts.shape[1]:
-        over = (coding.mean_input(v0, total, *state) > b.theta) & (b.theta > 0) & active
-        b.above += over.sum(1)
+        b.above += ((coding.mean_input(v0, total, *state) > b.theta) & (b.theta > 0) & active).sum(1)

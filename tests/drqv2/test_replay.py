@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drqv2.episode_files import DamagedEpisode, StoredEpisode, data_file
-from drqv2.randomness import Purpose, generator
+from drqv2.randomness import generator
 from drqv2.replay import SHIFT_PAD, Replay, ReplaySettings, file_names
 
 
@@ -67,7 +67,7 @@ def test_windows_equal_brute_force(tmp_path_factory, seed, lengths, nstep, kind,
         return
     for update in range(3):
         batch = replay.sample(update)
-        shifts = generator(seed, Purpose.SHIFT, update).integers(2 * SHIFT_PAD + 1, size=(2, 16, 2))
+        shifts = generator(seed, "shift", update).integers(2 * SHIFT_PAD + 1, size=(2, 16, 2))
         for i in range(16):
             (episode,) = [e for e in episodes if e.action[0, 0] == batch["action"][i, 0]]
             start = int(batch["action"][i, 1])
