@@ -188,11 +188,9 @@ def _remove_empty(run_dir: Path) -> None:
 
 def user_errors() -> tuple[type[Exception], ...]:
     """The exceptions that a user can put right: ours, the converter's, Hydra's and OmegaConf's."""
-    errors: tuple[type[Exception], ...] = (UserError, HydraException, OmegaConfBaseException)
     # Only a program that has loaded the converter can meet its error; loading it here would cost the others torch.
-    if "snn" in sys.modules:
-        errors += (sys.modules["snn"].ConversionError,)
-    return errors
+    converter = [sys.modules["snn"].ConversionError] if "snn" in sys.modules else []
+    return UserError, HydraException, OmegaConfBaseException, *converter
 
 
 def one_line(error: BaseException) -> str:

@@ -35,7 +35,7 @@ from evaluation.conversion import ConversionRun
 from evaluation.policy_choice import AS_GOOD, CHECKPOINTS, shipped_entries
 from evaluation.settings import ConvertSettings
 from report import paper
-from report.formats import fixed, interval
+from report.pages import fixed, interval
 from runtime import arguments
 from runtime.errors import UserError
 from runtime.files import write_json

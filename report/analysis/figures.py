@@ -1,4 +1,4 @@
-"""The figures of one analysis."""
+"""The figures of one analysis, and the names and colours of its policies."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,14 +7,60 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.document import Analysis, Cosine, Curve
+from analysis.document import Analysis, Cosine, Curve, MethodRecord
+from evaluation.summary import label as method_label
 from report import paper, plot
-from report.analysis.labels import INKS, NOISES, SHORT, TITLES, shown, unit
-from report.formats import plain, signed
-from report.pages import Picture
+from report.method import Network, headed, of_conversion
+from report.pages import Picture, plain, signed
 
+INKS = {"flipped": "#E69F00", "ordered": "#CC79A7", "shuffled": "#56B4E9", "gaussian": "#7a6f9b"}
+TITLES = {"correction": "ANN correction", "consistency": "SNN consistency", "drift": "SNN drift"}
+NOISES = {
+    "flipped": "its error in each state, with a random sign",
+    "ordered": "its errors, in order, from another episode",
+    "shuffled": "its errors, shuffled in time",
+    "gaussian": "Gaussian noise of their covariance",
+}
+SHORT = {
+    "flipped": "errors with random signs",
+    "ordered": "errors in order",
+    "shuffled": "errors shuffled",
+    "gaussian": "Gaussian noise",
+}
 _STEPS = {"states": "#4b5a75", "actions": "#a86f00"}
 PARTS = {"clipping": "#7a6f9b", "quantisation": "#56B4E9", "carry": "#E69F00", "unevenness": "#CC79A7"}
+
+
+def label(analysis: Analysis, alpha: float) -> str:
+    """A converted network's name: "IF", "IF+CRPI α=0.4"; the controls by their mode's name."""
+    return method_label(analysis.conversion.neuron, analysis.conversion.mode, alpha)
+
+
+def network(analysis: Analysis) -> Network:
+    """The converted network, whose label says what departs from the paper's settings."""
+    return of_conversion(analysis.obs, analysis.conversion, {})[0].network
+
+
+def named(analysis: Analysis) -> str:
+    """The task, headed by the policy's label."""
+    return headed(analysis.task, analysis.config.get("label"))
+
+
+def unit(analysis: Analysis) -> str:
+    """What a sum of rewards is called."""
+    return "sum of rewards (episodes cut short)" if analysis.capped else "return"
+
+
+def best(analysis: Analysis) -> float:
+    """The α that stands for CRPI: the one chosen by return, or by drift where return chose plain conversion."""
+    return analysis.choice.by_return or analysis.choice.by_drift
+
+
+def shown(analysis: Analysis) -> list[tuple[str, str, MethodRecord]]:
+    """Name, colour and record of plain conversion, then of the best α, then of any other."""
+    inks = {0.0: plot.PLAIN} | ({best(analysis): plot.CRPI} if best(analysis) else {})
+    methods = sorted(analysis.methods, key=lambda method: (method.alpha != 0, method.alpha != best(analysis)))
+    return [(label(analysis, method.alpha), inks.get(method.alpha, plot.OTHER), method) for method in methods]
 
 
 @plot.styled

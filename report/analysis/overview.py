@@ -5,11 +5,9 @@ from pathlib import Path
 
 from analysis.document import ANALYSIS, Analysis, EpisodeMean, MethodRecord
 from report import pages, paper, plot
-from report.analysis.figures import cosine_panels
-from report.analysis.labels import INKS, SHORT, TITLES, best, label, named, network
-from report.formats import plain, signed
+from report.analysis.figures import INKS, SHORT, TITLES, best, cosine_panels, label, named, network
 from report.jobs import existing
-from report.pages import Column, Entry, Page, Picture, Section, Table, Text, head, number, words
+from report.pages import Column, Entry, Page, Picture, Section, Table, Text, head, number, plain, signed, words
 
 NAME = "overview"
 _SIGNS = {

@@ -7,9 +7,23 @@ from typing import Any
 from analysis.document import Analysis, Claim, Cosine, EpisodeMean
 from report import pages
 from report.analysis import figures
-from report.analysis.labels import NOISES, SHORT, TITLES, best, label, named, shown, unit
-from report.formats import interval, percent, plain, signed
-from report.pages import Column, Entry, Page, Table, Text, estimate, head, number, section, words
+from report.analysis.figures import NOISES, SHORT, TITLES, best, label, named, shown, unit
+from report.pages import (
+    Column,
+    Entry,
+    Page,
+    Table,
+    Text,
+    estimate,
+    head,
+    interval,
+    number,
+    percent,
+    plain,
+    section,
+    signed,
+    words,
+)
 
 VERDICTS = {
     "holds": "above zero, Holm-adjusted p < 0.05",
