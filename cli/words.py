@@ -19,7 +19,8 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from envs import tasks
-from runtime.errors import UserError, did_you_mean
+from runtime.did_you_mean import did_you_mean
+from runtime.errors import UserError
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / "cfgs"
 PROGRAMS = ("train", "distill", "convert", "analyze")

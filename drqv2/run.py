@@ -24,7 +24,7 @@ from drqv2.learner import PolicyLearner
 from drqv2.logger import TIMES, Logger
 from drqv2.prefetch import Prefetcher
 from drqv2.replay import Replay, ReplaySettings, bytes_per_decision
-from drqv2.run_dir import RunDir, check_room
+from drqv2.resumption import RunDir, check_room
 from drqv2.settings import RunSettings
 from drqv2.snapshot import POLICY, SNAPSHOT, holds_policy, policy_meta, policy_weights, write_policy
 from envs import gl

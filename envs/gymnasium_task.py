@@ -9,7 +9,8 @@ import numpy as np
 
 from envs import gl, mujoco_state
 from envs.simulator import DivergedError, TimeStep
-from runtime.errors import UserError, did_you_mean
+from runtime.did_you_mean import did_you_mean
+from runtime.errors import UserError
 
 _PLAIN = (int, float, str, tuple, list, np.ndarray, np.generic, type(None))
 _STEPS = "_elapsed_steps"  # of the wrapper that ends an episode at its time limit

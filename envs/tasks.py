@@ -4,7 +4,8 @@ spelling.
 
 import re
 
-from runtime.errors import UserError, did_you_mean
+from runtime.did_you_mean import did_you_mean
+from runtime.errors import UserError
 
 TASKS: tuple[str, ...] = (
     "acrobot_swingup",

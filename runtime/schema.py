@@ -21,7 +21,8 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
-from runtime.errors import UserError, did_you_mean
+from runtime.did_you_mean import did_you_mean
+from runtime.errors import UserError
 from runtime.files import atomic_write
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drqv2.run_dir import RunDir
+from drqv2.resumption import RunDir
 from drqv2.settings import BEFORE_THE_OPTION, MAY_CHANGE
 from drqv2.snapshot import SNAPSHOT, load_policy, read_snapshot
 from drqv2.trainer import Trainer
