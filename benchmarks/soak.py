@@ -32,7 +32,7 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 from benchmarks.contenders import ROOT, markdown, options
-from cli.words import composed
+from cli.command_line import composed
 from drqv2 import logger
 from drqv2.settings import TrainSettings
 from drqv2.trainer import Trainer

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.contenders import OUT, ROOT, Contender, in_turns, milliseconds, options, peer_folder, publish, table
-from cli.words import composed
+from cli.command_line import composed
 from runtime.malloc import keep_large_blocks
 
 EPISODES, LENGTH = 8, 500

@@ -25,7 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from cli import sweep, terminal, usage, words
+from cli import command_line, help_text, sweep, terminal
 from cli.sweep import Failure, SweepProgress
 from runtime import malloc
 from runtime.errors import UserError
@@ -88,17 +88,19 @@ def _run(config_name: str, argv: list[str], job: Job, on_failure: OnFailure | No
             # As a run reads them, whose configuration is asked for.
             given = [word for word in argv if "=" in word and not word.startswith("-")]
             others = [word for word in argv if word not in given]
-            sys.argv[1:] = [*others, *map(sweep.word, words.check(config_name, given))]
-        hydra.main(version_base="1.3", config_path=str(words.CONFIG_DIR), config_name=config_name)(lambda _: None)()
+            sys.argv[1:] = [*others, *map(sweep.word, command_line.check(config_name, given))]
+        hydra.main(version_base="1.3", config_path=str(command_line.CONFIG_DIR), config_name=config_name)(
+            lambda _: None
+        )()
     elif "-h" in flags or "--help" in flags:
-        print(usage.usage(config_name, sys.modules[job.__module__].__doc__ or ""))
+        print(help_text.usage(config_name, sys.modules[job.__module__].__doc__ or ""))
     elif "--version" in flags:
-        print(usage.version())
+        print(help_text.version())
     elif unknown := sorted(flags - {"-m", "--multirun"}):
         raise UserError(f"{unknown[0]}: unknown flag; options are written name=value, and --help lists the flags")
     else:
-        overrides = words.check(config_name, [word for word in argv if not word.startswith("-")])
-        with hydra.initialize_config_dir(str(words.CONFIG_DIR), version_base="1.3", job_name=config_name):
+        overrides = command_line.check(config_name, [word for word in argv if not word.startswith("-")])
+        with hydra.initialize_config_dir(str(command_line.CONFIG_DIR), version_base="1.3", job_name=config_name):
             return _run_jobs(config_name, overrides, bool(flags), job, on_failure)
     return 0
 
@@ -135,7 +137,7 @@ def _task(job: Job, on_failure: OnFailure | None, progress: SweepProgress | None
         with terminal.labelled(progress.label(settings.job.num, settings.overrides.task) if progress else ""):
             values: dict[str, Any] = {}
             try:
-                values = words.plain(config)
+                values = command_line.plain(config)
                 return job(values, run_dir)
             except Exception as error:
                 if _is_out_of_memory(error):
@@ -169,7 +171,7 @@ def _prepare() -> None:
     terminal.outlast()
     signal.signal(signal.SIGTERM, _interrupt)
     # Jobs that a launcher starts elsewhere, in whatever folder, must find the project's modules.
-    here, known = str(words.CONFIG_DIR.parent), os.environ.get("PYTHONPATH", "")
+    here, known = str(command_line.CONFIG_DIR.parent), os.environ.get("PYTHONPATH", "")
     if here not in known.split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [here, known]))
 

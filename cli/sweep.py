@@ -22,7 +22,7 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from cli import lost_jobs, tuning
-from cli.words import plain
+from cli.command_line import plain
 from evaluation.progress import counted, readable
 from evaluation.result import TRIAL
 from report.__main__ import FOLDER

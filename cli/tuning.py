@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from cli.words import CONFIG_DIR, flat, read
+from cli.command_line import CONFIG_DIR, flat, read
 from evaluation.result import TRIAL
 from runtime.errors import UserError
 

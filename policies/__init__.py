@@ -22,8 +22,8 @@ from matplotlib.axes import Axes
 from tqdm import tqdm
 
 import envs
+from cli.command_line import composed
 from cli.program import quiet
-from cli.words import composed
 from drqv2.snapshot import LoadedPolicy
 from evaluation.conversion import ConversionRun
 from evaluation.progress import Progress

@@ -8,22 +8,9 @@ import numpy as np
 
 from report import energy, figures, paper
 from report.evidence import Evidence
+from report.formats import fine_percent, percent, plain
 from report.method import ReportMethod
-from report.pages import (
-    Column,
-    Entry,
-    Section,
-    Table,
-    Text,
-    count,
-    fine_percent,
-    head,
-    number,
-    percent,
-    plain,
-    section,
-    words,
-)
+from report.pages import Column, Entry, Section, Table, Text, count, head, number, section, words
 
 
 def per_decision(evidence: Evidence, obs: str, out: Path) -> Section | None:

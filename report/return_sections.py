@@ -5,27 +5,9 @@ from pathlib import Path
 
 from report import curves, figures, paper
 from report.evidence import Evidence
+from report.formats import compact, ends, fine_percent, percent, plain, probability
 from report.numbers import Cell, MethodRow, compare
-from report.pages import (
-    Column,
-    Entry,
-    Section,
-    Table,
-    Text,
-    compact,
-    count,
-    ends,
-    estimate,
-    fine_percent,
-    gap,
-    head,
-    number,
-    percent,
-    plain,
-    probability,
-    section,
-    words,
-)
+from report.pages import Column, Entry, Section, Table, Text, count, estimate, gap, head, number, section, words
 
 _HOW = {"off": "–", "given": "given", "honest": "selection episodes", "paper": "reported episodes: optimistic"}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from evaluation import statistics
 from report import method as methods
-from report.pages import interval, plain, probability
+from report.formats import interval, plain, probability
 from runtime import arguments
 
 # Columns that tell methods of one neuron and T apart, each with what the paper's methods have there.

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 import snn
-from cli.words import composed
+from cli.command_line import composed
 from drqv2 import logger
 from drqv2.networks import PolicyNetwork
 from drqv2.snapshot import load_policy, policy_meta, store_calibration, write_policy
@@ -35,7 +35,7 @@ from evaluation.conversion import ConversionRun
 from evaluation.policy_choice import AS_GOOD, CHECKPOINTS, shipped_entries
 from evaluation.settings import ConvertSettings
 from report import paper
-from report.pages import fixed, interval
+from report.formats import fixed, interval
 from runtime import arguments
 from runtime.errors import UserError
 from runtime.files import write_json

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from analysis.document import Analysis, Cosine, Curve, MethodRecord
 from evaluation.summary import label as method_label
 from report import paper, plot
+from report.formats import plain, signed
 from report.method import Network, headed, of_conversion
-from report.pages import Picture, plain, signed
+from report.pages import Picture
 
 INKS = {"flipped": "#E69F00", "ordered": "#CC79A7", "shuffled": "#56B4E9", "gaussian": "#7a6f9b"}
 TITLES = {"correction": "ANN correction", "consistency": "SNN consistency", "drift": "SNN drift"}

@@ -6,8 +6,9 @@ from pathlib import Path
 from analysis.document import ANALYSIS, Analysis, EpisodeMean, MethodRecord
 from report import pages, paper, plot
 from report.analysis.figures import INKS, SHORT, TITLES, best, cosine_panels, label, named, network
+from report.formats import plain, signed
 from report.jobs import existing
-from report.pages import Column, Entry, Page, Picture, Section, Table, Text, head, number, plain, signed, words
+from report.pages import Column, Entry, Page, Picture, Section, Table, Text, head, number, words
 
 NAME = "overview"
 _SIGNS = {

@@ -8,22 +8,8 @@ from analysis.document import Analysis, Claim, Cosine, EpisodeMean
 from report import pages
 from report.analysis import figures
 from report.analysis.figures import NOISES, SHORT, TITLES, best, label, named, shown, unit
-from report.pages import (
-    Column,
-    Entry,
-    Page,
-    Table,
-    Text,
-    estimate,
-    head,
-    interval,
-    number,
-    percent,
-    plain,
-    section,
-    signed,
-    words,
-)
+from report.formats import interval, percent, plain, signed
+from report.pages import Column, Entry, Page, Table, Text, estimate, head, number, section, words
 
 VERDICTS = {
     "holds": "above zero, Holm-adjusted p < 0.05",

@@ -7,7 +7,7 @@ policies is there, and nothing may be left beside it.
 import pytest
 import yaml
 
-from cli import words
+from cli import command_line
 from evaluation.policy_choice import CHECKPOINTS
 from tests.cli.command import run, run_here
 
@@ -230,12 +230,12 @@ def test_the_same_holds_for_a_process_of_its_own(cwd, program, given, line):
     answered(2, run(f"{program}.py", *given.split(), cwd=cwd, code=2).stderr, line, cwd)
 
 
-@pytest.mark.parametrize("program", words.PROGRAMS)
+@pytest.mark.parametrize("program", command_line.PROGRAMS)
 def test_the_task_goes_by_both_names_in_every_program(program):
     for name in ("task", "env_name"):
-        [one, several] = words.check(program, [f"{name}=walker_walk", f"{name}=walker_walk,cheetah_run"])
-        assert one.input_line == f"{words.TASK[program]}=walker_walk"
-        assert several.key_or_group == words.TASK[program] and several.is_sweep_override()
+        [one, several] = command_line.check(program, [f"{name}=walker_walk", f"{name}=walker_walk,cheetah_run"])
+        assert one.input_line == f"{command_line.TASK[program]}=walker_walk"
+        assert several.key_or_group == command_line.TASK[program] and several.is_sweep_override()
 
 
 @pytest.mark.parametrize("program, given", [("convert", "task=HalfCheetah-v4"), ("train", "env_name=Pusher-v5")])
@@ -248,12 +248,16 @@ def test_the_configuration_that_is_shown_is_the_one_that_would_run(program, give
 
 def test_what_is_no_mistake():
     given = ["++SNN_ts=8", "+paper=table3", "budget=quick", "method=if_32,mt_2", "hydra.run.dir=x", "crpi={alpha: 0.5}"]
-    assert [override.input_line for override in words.check("convert", given)] == given
+    assert [override.input_line for override in command_line.check("convert", given)] == given
 
 
 def test_every_word_of_advice_leads_to_an_option_and_hides_none():
-    known = {option for program in words.PROGRAMS for option in (*words.options(program), *words.groups(program))}
-    for names, targets in words.ADVICE.items():
+    known = {
+        option
+        for program in command_line.PROGRAMS
+        for option in (*command_line.options(program), *command_line.groups(program))
+    }
+    for names, targets in command_line.ADVICE.items():
         assert set(targets) <= known
-        for program in words.PROGRAMS:
-            assert not set(names) & set(words.groups(program))
+        for program in command_line.PROGRAMS:
+            assert not set(names) & set(command_line.groups(program))

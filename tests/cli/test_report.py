@@ -6,7 +6,7 @@ import signal
 import hydra
 import pytest
 
-from cli import sweep, words
+from cli import command_line, sweep
 from evaluation import result as results
 from tests.cli.command import TINY, run, run_here, start
 from tests.drqv2.policy_files import write_small_policy
@@ -86,9 +86,9 @@ PAPER = {
 def test_each_sweep_of_the_paper_plans_what_it_says(name, budget):
     few = ("env_name=cheetah_run",) if name == "timesteps" else ()
     given = [f"+paper={name}", f"budget={budget}", "obs=state", "run=none", *few]
-    with hydra.initialize_config_dir(str(words.CONFIG_DIR), version_base="1.3"):
+    with hydra.initialize_config_dir(str(command_line.CONFIG_DIR), version_base="1.3"):
         config = hydra.compose("convert", given, return_hydra_config=True)
-        values = sweep.swept(config, words.check("convert", given))
+        values = sweep.swept(config, command_line.check("convert", given))
         jobs = sweep.planned("convert", [list(job) for job in itertools.product(*values.values())])
     modes = {"residual", "random", "shuffled", "carry"} if name == "controls" else {"residual"}
     alpha, episodes = ([0, 0.2, 0.4, 0.6, 0.8, 1.0], 10) if budget == "quick" else ("grid", 50)

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 import snn
-from cli import terminal, usage, words
+from cli import command_line, help_text, terminal
 from cli.sweep import SweepProgress
 from evaluation import result as results
 from tests.cli.command import TINY, environment, run, run_here
@@ -24,19 +24,21 @@ WORDS = (*TINY, "obs=state", "hydra.run.dir=out")
     [("train", "transitions per update"), ("distill", "step size"), ("convert", "steps T per"), ("analyze", "0: none")],
 )
 def test_help_is_the_programs_own(program, sentence, tmp_path, capsys, monkeypatch):
-    text = usage.usage(program, f"What {program} does.")
+    text = help_text.usage(program, f"What {program} does.")
     assert text.startswith(f"What {program} does.") and sentence in text
-    for option in words.options(program):
+    for option in command_line.options(program):
         # Those of a group's file stand under the group's name.
         if option.partition(".")[0] not in ("neuron", "task_name"):
             assert f"  {option}=" in text, option
-    assert f"  {words.groups(program)[0]}={'|'.join(words.choices(words.groups(program)[0]))}" in text
+    assert (
+        f"  {command_line.groups(program)[0]}={'|'.join(command_line.choices(command_line.groups(program)[0]))}" in text
+    )
     assert "hydra:" not in text and "powered" not in text
     assert run_here(program, ("--help",), tmp_path, capsys, monkeypatch) == (0, "")
 
 
 def test_the_version_is_the_toolkits():
-    line = usage.version()
+    line = help_text.version()
     assert line.startswith(f"snn-crpi {snn.__version__} (python 3.") and "torch 2." in line and "commit " in line
 
 
@@ -79,7 +81,7 @@ def test_where_stderr_is_closed_a_mistake_is_told_on_stdout(cwd: Path):
 
 
 def test_without_the_checkout_on_the_path_a_line_says_how(tmp_path):
-    for program in words.PROGRAMS:
+    for program in command_line.PROGRAMS:
         script = ROOT / f"{program}.py"
         said = python(script, "--version", cwd=tmp_path, code=1, PYTHONSAFEPATH="1", PYTHONPATH=None).stderr
         assert said.startswith("error: ") and "PYTHONPATH" in said and said.count("\n") == 1
@@ -97,7 +99,7 @@ def test_ctrl_c_says_what_stands_and_leaves_no_empty_folder(cwd: Path, capsys, m
     assert [path.name for path in cwd.iterdir()] == ["exp_local"]
 
 
-@pytest.mark.parametrize("program", words.PROGRAMS)
+@pytest.mark.parametrize("program", command_line.PROGRAMS)
 def test_ctrl_c_while_modules_load_leaves_no_traceback(program, monkeypatch):
     def interrupted(name: str, *args: object, **kwargs: object) -> ModuleType:
         if name == "cli":

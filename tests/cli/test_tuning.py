@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from cli import tuning, words
+from cli import command_line, tuning
 from tests.cli.command import TINY, run
 
 pytest.importorskip("optuna")
@@ -39,14 +39,14 @@ def test_three_trials(tmp_path):
 
 def test_words_make_the_configuration_again(tmp_path):
     given = ["env_name=finger_spin", "neuron=dc", "obs=state", "seed=4", "neuron.n_thresholds=6", "crpi.alpha=0.25"]
-    config = words.composed("convert", [*given, "tune=true"])
+    config = command_line.composed("convert", [*given, "tune=true"])
     found = tuning.words(config, 0.25)
-    assert words.composed("convert", found) == {**config, "tune": False} and sorted(found) == sorted(given)
+    assert command_line.composed("convert", found) == {**config, "tune": False} and sorted(found) == sorted(given)
 
 
 @pytest.mark.parametrize(
     "path", ["/runs/a,b.pt", "/my runs/lr=3 (best).pt", "/it's/one.pt", "/odd\\'s\\", "/runs/a.pt"]
 )
 def test_words_name_any_file(path):
-    config = words.composed("convert", ["tune=true"]) | {"snapshot": path, "tune": True}
-    assert words.composed("convert", tuning.words(config, 0.5))["snapshot"] == path
+    config = command_line.composed("convert", ["tune=true"]) | {"snapshot": path, "tune": True}
+    assert command_line.composed("convert", tuning.words(config, 0.5))["snapshot"] == path

@@ -1,7 +1,7 @@
 """cfgs/task as train.py composes it, against the published values."""
 
 import envs
-from cli import words
+from cli import command_line
 
 COMMON = {"nstep": 3, "batch_size": 256, "lr": 1e-4, "feature_dim": 50, "replay_buffer_size": 1_000_000}
 
@@ -27,7 +27,7 @@ def published(task):
 
 
 def composed(*given):
-    values = words.composed("train", list(given))
+    values = command_line.composed("train", list(given))
     return {name: values[name] for name in published("cheetah_run")}
 
 
@@ -35,11 +35,11 @@ def test_every_task_has_the_published_settings():
     for task in envs.TASKS:
         assert composed(f"task={task}") == published(task)
     assert composed("task=walker_run", "nstep=5")["nstep"] == 5, "the command line wins over the task"
-    assert set(words.choices("task")) == {*envs.TASKS, *GYMNASIUM, "gymnasium"}
+    assert set(command_line.choices("task")) == {*envs.TASKS, *GYMNASIUM, "gymnasium"}
 
 
 def test_gymnasiums_tasks_are_learned_from_states_at_one_decision_per_step():
     for task in GYMNASIUM:
-        values = words.composed("train", [f"task={task}"])
+        values = command_line.composed("train", [f"task={task}"])
         settings = {"task_name": task, "obs": "state", "action_repeat": 1, "num_train_frames": 1_000_000}
         assert values | settings == values

@@ -5,9 +5,9 @@ import pytest
 from evaluation.statistics import Estimate, Interval
 from report import figures, plot
 from report.curves import AlphaCurves
+from report.formats import compact, ends, fixed, interval, percent, plain, probability
 from report.method import OFF, ReportMethod, Variant
 from report.numbers import MethodRow
-from report.pages import compact, ends, fixed, interval, percent, plain, probability
 from tests.report.factories import network
 
 

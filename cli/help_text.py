@@ -1,6 +1,6 @@
 """--help and --version: a program's own docstring, and its options with the sentences beside them in cfgs/."""
 
-from cli import words
+from cli.command_line import ADDED_GROUPS, CONFIG_DIR, choices, groups
 from runtime.versions import versions
 
 
@@ -13,7 +13,7 @@ def version() -> str:
 
 def usage(program: str, docstring: str) -> str:
     """What the program does, examples, groups and options."""
-    added = [f"+{group}" for group in words.ADDED_GROUPS.get(program, ())]
+    added = [f"+{group}" for group in ADDED_GROUPS.get(program, ())]
     lines = [
         docstring.strip(),
         "",
@@ -21,7 +21,7 @@ def usage(program: str, docstring: str) -> str:
         *_options(program),
         "",
         "Groups, each a file of cfgs/ that sets several options:",
-        *(f"  {group}={'|'.join(words.choices(group.strip('+')))}" for group in words.groups(program) + added),
+        *(f"  {group}={'|'.join(choices(group.strip('+')))}" for group in groups(program) + added),
         "",
         "Flags: -m, --multirun  --version  --cfg job (the configuration)  -sc install=bash (completion)",
     ]
@@ -32,7 +32,7 @@ def _options(program: str) -> list[str]:
     """The lines of cfgs/<program>.yaml, as they are written on the command line, under the file's own headings."""
     lines: list[str] = []
     group = ""
-    text = (words.CONFIG_DIR / f"{program}.yaml").read_text(encoding="utf-8")
+    text = (CONFIG_DIR / f"{program}.yaml").read_text(encoding="utf-8")
     for line in text.partition("\nhydra:")[0].splitlines()[1:]:
         code, _, sentence = line.partition("#")
         name, _, value = (part.strip() for part in code.partition(":"))
