@@ -88,8 +88,7 @@ def test_each_sweep_of_the_paper_plans_what_it_says(name, budget):
     given = [f"+paper={name}", f"budget={budget}", "obs=state", "run=none", *few]
     with hydra.initialize_config_dir(str(command_line.CONFIG_DIR), version_base="1.3"):
         config = hydra.compose("convert", given, return_hydra_config=True)
-        values = sweep.swept(config, command_line.check("convert", given))
-        jobs = sweep.planned("convert", [list(job) for job in itertools.product(*values.values())])
+        jobs = sweep.planned("convert", sweep.swept(config, command_line.check("convert", given)))
     modes = {"residual", "random", "shuffled", "carry"} if name == "controls" else {"residual"}
     alpha, episodes = ([0, 0.2, 0.4, 0.6, 0.8, 1.0], 10) if budget == "quick" else ("grid", 50)
     if name == "controls":  # random and shuffled would choose the end of the paper's grid
