@@ -243,6 +243,7 @@ BESIDE = {
     "evaluation/summary.py",
     "evaluation/video.py",
     "runtime/archives.py",
+    "runtime/did_you_mean.py",
     "runtime/errors.py",
     "runtime/files.py",
     "runtime/schema.py",
