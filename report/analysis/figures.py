@@ -302,15 +302,16 @@ def order(analysis: Analysis, out: Path) -> Picture:
         plot.reference(panel, x=method.reward_sum.mean, ink=colour, style="--")
         plot.reference(panel, x=analysis.ann.mean, ink=plot.INK)
         plot.labels(panel, [row[0] for row in rows])
-        panel.set_title(f"errors of {name}, root mean square {plain(method.error.mean)}", color=colour)
+        panel.set_title(f"errors of {name}: {plain(method.error.mean)}", color=colour)
     panels[-1].set_xlabel(unit(analysis))
     return plot.save(
         figure,
         out,
         "order",
         alt="Returns of the ANN disturbed by errors of equal size, against the converted network's",
-        caption="Size or correlation? The ANN with errors of the spiking network's size, arranged in other ways. If "
-        "only the correlation of errors mattered, the rows below the network's would lie near the ANN's.",
+        caption="Size or correlation? The ANN with errors of the spiking network's size (above: root mean square), "
+        "arranged in other ways. If only the correlation of errors mattered, the rows below the network's would lie "
+        "near the ANN's.",
     )
 
 
