@@ -19,6 +19,7 @@ from runtime.versions import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = {"type": Path, "help": "also write the tables here"}
+DEVICE = {"choices": ["cpu", "cuda"], "default": "cpu", "help": "where the networks compute, on both sides"}
 
 
 def options(description: str, **keywords: dict[str, Any]) -> argparse.Namespace:
@@ -113,10 +114,13 @@ def table(figures: dict[str, list[float]], unit: str, bases: Sequence[str], high
 
 
 def publish(parts: Sequence[str], out: Path | None) -> None:
-    """Prints date, processor, cores, versions, commit and the parts as paragraphs; writes them to `out`, too."""
+    """Prints date, processor, GPU, cores, versions, commit and the parts as paragraphs; writes them to `out`, too."""
+    import torch
+
     known = versions()
+    gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
     machine = (
-        f"{date.today()}, {known['processor']}, {os.cpu_count()} cores, torch {known['torch']}, "
+        f"{date.today()}, {known['processor']}, {os.cpu_count()} cores, {gpu}torch {known['torch']}, "
         f"Python {known['python']}, commit {known['commit'][:10]}"
     )
     text = "\n\n".join([machine, *parts]) + "\n"

@@ -1,6 +1,6 @@
 """Speed of converted policies here and of xuzijie32/ANN2SNN-CRPI (DMC/convert.py), alternating on one machine.
 
-    python -m benchmarks.rollout_speed --peer PATH [--rounds 3] [--out table.md]
+    python -m benchmarks.rollout_speed --peer PATH [--rounds 3] [--device cuda] [--out table.md]
 
 PATH is the DMC folder of a checkout that runs with today's packages: ActionDTypeWrapper after action_scale in dmc.make,
 and observation shapes as plain int. Nothing in its neurons or its act loop is changed. Both sides convert networks of
@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.contenders import (
+    DEVICE,
     OUT,
     ROOT,
     Contender,
@@ -52,15 +53,15 @@ TRAINED = (TASK, "reacher_easy")
 # ---- the peer, inside its process ----
 
 
-def network_peer(timesteps: int) -> Callable[[int], float]:
-    act, _ = _peer_policy(timesteps)
+def network_peer(timesteps: int, device: str) -> Callable[[int], float]:
+    act, _ = _peer_policy(timesteps, device)
     images = _images(16)
     return milliseconds(lambda i: act(images[i % 16]))
 
 
-def evaluation_peer(timesteps: int) -> Callable[[int], float]:
+def evaluation_peer(timesteps: int, device: str) -> Callable[[int], float]:
     """Decisions per second of the peer's own loop: act, step, render."""
-    act, dmc = _peer_policy(timesteps)
+    act, dmc = _peer_policy(timesteps, device)
     env = dmc.make(TASK, 3, 2, 1)
 
     def measure(decisions: int) -> float:
@@ -75,17 +76,18 @@ def evaluation_peer(timesteps: int) -> Callable[[int], float]:
     return measure
 
 
-def _peer_policy(timesteps: int):
+def _peer_policy(timesteps: int, device: str):
     import dmc
     import torch
 
     import convert
     import drqv2
 
+    convert.device = torch.device(device)
     agent = drqv2.DrQV2Agent(
         obs_shape=(9, 84, 84),
         action_shape=(1,),
-        device="cpu",
+        device=device,
         lr=1e-4,
         feature_dim=50,
         hidden_dim=1024,
@@ -104,7 +106,7 @@ def _peer_policy(timesteps: int):
             agent.act(image, 0, eval_mode=True)
     thresholds = convert.compute_thresholds(recorder.storage)
     encoder, actor = convert.SNNEncoder(agent.encoder, thresholds), convert.SNNActor(agent.actor, thresholds)
-    policy = convert.SNNAgent(encoder, actor, timesteps)
+    policy = convert.SNNAgent(encoder.to(device), actor.to(device), timesteps)
     policy.set_reset_rate(0.5)
     encoder.reset()
     actor.reset()
@@ -115,7 +117,7 @@ def _peer_policy(timesteps: int):
 
 
 def network_ours(
-    method: str, timesteps: int, dtype: str | None, batch: int, trained: str | None
+    method: str, timesteps: int, dtype: str | None, batch: int, trained: str | None, device: str = "cpu"
 ) -> Callable[[int], float]:
     from runtime.openmp import wait_asleep
 
@@ -123,15 +125,17 @@ def network_ours(
     import torch
 
     import snn
+    from runtime.device import prepare
     from runtime.malloc import keep_large_blocks
 
+    prepare(torch.device(device), "fp32", repeatable=True)
     keep_large_blocks()
     network, images = _trained(trained, batch) if trained else (_random_network((9, 84, 84), 1024), _images(batch))
-    images = torch.from_numpy(images)
+    network, images = network.to(device), torch.from_numpy(images)
     neuron, coding = METHODS[method]
     spiking = snn.convert(
         network,
-        snn.calibrate(network, [images]),
+        snn.calibrate(network, [images.to(device)]),
         neuron=neuron,
         coding=coding,
         timesteps=timesteps,
@@ -139,7 +143,7 @@ def network_ours(
         dtype=dtype and getattr(torch, dtype),
         chunk_rows=batch,
     )
-    return milliseconds(lambda _: spiking(images), batch)
+    return milliseconds(lambda _: spiking(images.to(device)).cpu(), batch)
 
 
 def _random_network(shape: tuple[int, ...], hidden: int):
@@ -170,7 +174,7 @@ def _trained(task: str, count: int) -> tuple:
 
 
 def our_evaluation(
-    obs: str, max_decisions: int, timesteps: int, episodes: int, dtype: str = "null", trained: bool = False
+    obs: str, device: str, max_decisions: int, timesteps: int, episodes: int, dtype: str = "null", trained: bool = False
 ) -> tuple[float, float]:
     """Decisions per second of a whole convert.py run without its calibration, and its peak memory in GB. The policy's
     weights are random, or of the one that ships."""
@@ -209,6 +213,7 @@ def our_evaluation(
             f"max_decisions={max_decisions}",
             "calibration.steps=20",
             f"dtype={dtype}",
+            f"device={device}",
             f"store='{folder}/cells'",
             f"hydra.run.dir='{folder}/run'",
         ]
@@ -231,7 +236,7 @@ def _images(count: int) -> np.ndarray:
 # ---- the run ----
 
 
-def network_table(peer: Path, rounds: int, batch: int, decisions: int) -> str:
+def network_table(peer: Path, device: str, rounds: int, batch: int, decisions: int) -> str:
     ours = {
         **{f"{method} {dtype}": (method, dtype, None) for method in METHODS for dtype in DTYPES},
         **{f"IF fp32, {task}": ("IF", "fp32", task) for task in TRAINED},
@@ -239,10 +244,12 @@ def network_table(peer: Path, rounds: int, batch: int, decisions: int) -> str:
     compared, rows = [name for name, (method, *_) in ours.items() if method == "IF"], []
     for timesteps in TIMESTEPS:
         with contextlib.ExitStack() as stack:
-            served = stack.enter_context(Contender("rollout_speed", "network_peer", peer, timesteps=timesteps))
+            served = stack.enter_context(
+                Contender("rollout_speed", "network_peer", peer, timesteps=timesteps, device=device)
+            )
             contenders = {"peer": functools.partial(served.ask, decisions // rounds)}
             for name, (method, dtype, task) in ours.items():
-                words = {"method": method, "dtype": DTYPES[dtype], "trained": task, "batch": batch}
+                words = {"method": method, "dtype": DTYPES[dtype], "trained": task, "batch": batch, "device": device}
                 served = Contender("rollout_speed", "network_ours", timesteps=timesteps, **words)
                 contenders[name] = functools.partial(stack.enter_context(served).ask, 4 * batch)
             figures = in_turns(rounds, contenders)
@@ -253,13 +260,13 @@ def network_table(peer: Path, rounds: int, batch: int, decisions: int) -> str:
     return markdown(["T", "peer, IF", *ours, "IF against the peer: fp32, bf16, trained"], rows)
 
 
-def evaluation_table(peer: Path, rounds: int, decisions: int, max_decisions: int) -> str:
+def evaluation_table(peer: Path, device: str, rounds: int, decisions: int, max_decisions: int) -> str:
     def peers() -> float:
-        with Contender("rollout_speed", "evaluation_peer", peer, timesteps=32) as contender:
+        with Contender("rollout_speed", "evaluation_peer", peer, timesteps=32, device=device) as contender:
             return contender.ask(decisions)
 
     def ours(dtype: str, trained: bool) -> float:
-        return our_evaluation("pixels", max_decisions, 32, 4, dtype, trained)[0]
+        return our_evaluation("pixels", device, max_decisions, 32, 4, dtype, trained)[0]
 
     contenders = {
         "peer": peers,
@@ -278,19 +285,23 @@ def main() -> None:
         decisions={"type": int, "default": 501, "help": "decisions of the peer per figure, over all rounds"},
         max_decisions={"type": int, "default": 50, "help": "cap on the episodes of our evaluation"},
         batch={"type": int, "default": 10, "help": "observations per call of ours"},
+        device=DEVICE,
         out=OUT,
     )
     turn = words.decisions // words.rounds
-    (speed, _), (_, peak) = our_evaluation("state", 500, 8, 4), our_evaluation("pixels", 5, 64, 10)
+    (speed, _), (_, peak) = (
+        our_evaluation("state", words.device, 500, 8, 4),
+        our_evaluation("pixels", words.device, 5, 64, 10),
+    )
     publish(
         [
             f"Network alone, ms per decision (median of {words.rounds}; the peer over {words.decisions} decisions one "
             f"by one, ours in batches of {words.batch}):",
-            network_table(words.peer, words.rounds, words.batch, words.decisions),
+            network_table(words.peer, words.device, words.rounds, words.batch, words.decisions),
             f"Whole evaluation with rendering, {TASK}, IF, T=32 (the peer: {turn} decisions of its loop per round; "
             f"ours: ANN and 11 α × 4 episodes of {words.max_decisions} decisions; per decision, so neither is "
             "extrapolated in time):",
-            evaluation_table(words.peer, words.rounds, turn, words.max_decisions),
+            evaluation_table(words.peer, words.device, words.rounds, turn, words.max_decisions),
             f"State policy, whole evaluation at T=8 (11 α × 4 episodes): {speed:.0f} decisions per second.",
             f"Largest process of 11 α × 10 episodes at T=64 on pixels: {peak:.2f} GB.",
         ],

@@ -1,6 +1,6 @@
 """Training speed here and of facebookresearch/drqv2, alternating on the same machine in one run.
 
-    python -m benchmarks.train_speed --peer PATH [--rounds 5] [--batch-size 256] [--out table.md]
+    python -m benchmarks.train_speed --peer PATH [--rounds 5] [--batch-size 256] [--device cuda] [--out table.md]
 
 PATH is a checkout of facebookresearch/drqv2 that runs with today's packages. What it needs for that: no import of
 torchvision, cv2 and termcolor; no submitit launcher in cfgs/config.yaml; ActionDTypeWrapper after action_scale in
@@ -22,7 +22,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contenders import OUT, ROOT, Contender, in_turns, milliseconds, options, peer_folder, publish, table
+from benchmarks.contenders import (
+    DEVICE,
+    OUT,
+    ROOT,
+    Contender,
+    in_turns,
+    milliseconds,
+    options,
+    peer_folder,
+    publish,
+    table,
+)
 from cli.command_line import composed
 from runtime.malloc import keep_large_blocks
 
@@ -31,22 +42,26 @@ CONTENDERS = {
     "peer, as shipped": ("peer", "as shipped"),
     "peer, tuned": ("peer", "tuned"),
     "ours, fp32": ("ours", "fp32"),
+    "ours, tf32": ("ours", "tf32"),
     "ours, bf16": ("ours", "bf16"),
 }
+ONLY = {"ours, fp32": "cpu", "ours, tf32": "cuda"}  # on a GPU the peer computes in TF32
 
 
 # ---- inside the timed processes ----
 
 
-def updater(action_dim: int, precision: str = "fp32") -> Callable[[dict, int], None]:
+def updater(action_dim: int, precision: str = "fp32", device: str = "cpu") -> Callable[[dict, int], None]:
     """Update number so-and-so, on a batch's arrays, of a DrQ-v2 agent of the published size."""
     import torch
 
     from drqv2.agent import DrQV2Agent
     from drqv2.settings import TrainSettings
+    from runtime.device import prepare
 
+    prepare(torch.device(device), precision, repeatable=False)
     words = ("actor_trunk=layernorm_tanh", "stddev_schedule=0.2", f"precision={precision}")
-    agent = DrQV2Agent(TrainSettings.from_dict(composed("train", words)), (9, 84, 84), action_dim, torch.device("cpu"))
+    agent = DrQV2Agent(TrainSettings.from_dict(composed("train", words)), (9, 84, 84), action_dim, torch.device(device))
 
     def update(arrays: dict, number: int) -> None:
         batch = {name: torch.as_tensor(array) for name, array in arrays.items()}
@@ -55,7 +70,7 @@ def updater(action_dim: int, precision: str = "fp32") -> Callable[[dict, int], N
     return update
 
 
-def updates_ours(variant: str, batch_size: int, scratch: str) -> Callable[[int], float]:
+def updates_ours(variant: str, batch_size: int, scratch: str, device: str = "cpu") -> Callable[[int], float]:
     from itertools import count
 
     import torch
@@ -65,15 +80,15 @@ def updates_ours(variant: str, batch_size: int, scratch: str) -> Callable[[int],
     from drqv2.replay import Replay, ReplaySettings
 
     keep_large_blocks()
-    update, numbers = updater(6, variant), count()
+    update, numbers = updater(6, variant, device), count()
     replay = Replay(Path(scratch), ReplaySettings((9, 84, 84), (3, 84, 84), 10**6, batch_size, 3, 0.99, 1))
     for arrays in _episodes(frames=3):
         replay.add(StoredEpisode(**arrays))
-    prefetch = Prefetcher(replay.sample, torch.device("cpu"))
+    prefetch = Prefetcher(replay.sample, torch.device(device))
     return milliseconds(lambda _: update(prefetch.take(number := next(numbers)), number))
 
 
-def updates_peer(variant: str, batch_size: int, scratch: str) -> Callable[[int], float]:
+def updates_peer(variant: str, batch_size: int, scratch: str, device: str) -> Callable[[int], float]:
     import replay_buffer
 
     import drqv2
@@ -83,7 +98,7 @@ def updates_peer(variant: str, batch_size: int, scratch: str) -> Callable[[int],
     agent = drqv2.DrQV2Agent(
         obs_shape=(9, 84, 84),
         action_shape=(6,),
-        device="cpu",
+        device=device,
         lr=1e-4,
         feature_dim=50,
         hidden_dim=1024,
@@ -144,19 +159,21 @@ def _frames_per_second(environment, train: Callable[[], object], decisions: int)
         return 2 * decisions / enough.args[0]
 
 
-def training_ours(variant: str, batch_size: int, scratch: str) -> Callable[[int], float]:
+def training_ours(variant: str, batch_size: int, scratch: str, device: str) -> Callable[[int], float]:
     from drqv2.settings import TrainSettings
     from drqv2.trainer import Trainer
 
     keep_large_blocks()
     fixed = ("task=cartpole_swingup", "progress=false", "num_eval_episodes=1", "save_video=false")
-    config = composed("train", [*fixed, f"root={scratch}", f"precision={variant}", f"batch_size={batch_size}"])
+    config = composed(
+        "train", [*fixed, f"root={scratch}", f"precision={variant}", f"batch_size={batch_size}", f"device={device}"]
+    )
     trainer = Trainer(TrainSettings.from_dict(config))
     trainer.evaluator.run = lambda *_: (0.0, 0.0, False)
     return functools.partial(_frames_per_second, trainer.env, trainer.run)
 
 
-def training_peer(variant: str, batch_size: int, scratch: str) -> Callable[[int], float]:
+def training_peer(variant: str, batch_size: int, scratch: str, device: str) -> Callable[[int], float]:
     if variant == "tuned":
         keep_large_blocks()
     peer = Path.cwd()
@@ -167,7 +184,7 @@ def training_peer(variant: str, batch_size: int, scratch: str) -> Callable[[int]
 
     config = OmegaConf.load(peer / "cfgs/config.yaml")
     task = OmegaConf.merge(OmegaConf.load(peer / "cfgs/task/easy.yaml"), {"task_name": "cartpole_swingup"})
-    config = OmegaConf.merge(config, task, {"device": "cpu", "save_video": False, "batch_size": batch_size})
+    config = OmegaConf.merge(config, task, {"device": device, "save_video": False, "batch_size": batch_size})
     for name in ("defaults", "hydra"):
         config.pop(name, None)
     workspace = train.Workspace(config)
@@ -186,18 +203,21 @@ def main() -> None:
         repeats={"type": int, "default": 3, "help": "updates per turn"},
         decisions={"type": int, "default": 40, "help": "decisions timed end to end (0: leave that part out)"},
         batch_size={"type": int, "default": 256, "help": "transitions per update"},
+        device=DEVICE,
         out=OUT,
     )
+    contenders = {name: who for name, who in CONTENDERS.items() if ONLY.get(name, words.device) == words.device}
     bases = list(CONTENDERS)[:2]
     with contextlib.ExitStack() as stack:
 
         def start(kind: str, side: str, variant: str) -> Contender:
             scratch = stack.enter_context(tempfile.TemporaryDirectory())
             where = ("train_speed", f"{kind}_{side}", ROOT if side == "ours" else words.peer)
-            return Contender(*where, variant=variant, batch_size=words.batch_size, scratch=scratch)
+            options = {"variant": variant, "batch_size": words.batch_size, "device": words.device}
+            return Contender(*where, **options, scratch=scratch)
 
         updates = {}
-        for name, contender in CONTENDERS.items():
+        for name, contender in contenders.items():
             served = stack.enter_context(start("updates", *contender))
             updates[name] = functools.partial(served.ask, words.repeats)
         parts = [
@@ -211,7 +231,7 @@ def main() -> None:
                 return contender.ask(words.decisions)
 
         with stack:
-            training = {name: functools.partial(train, *contender) for name, contender in CONTENDERS.items()}
+            training = {name: functools.partial(train, *contender) for name, contender in contenders.items()}
             parts += [
                 f"Training end to end, {words.decisions} decisions of cartpole_swingup from pixels:",
                 table(in_turns(max(1, words.rounds // 2), training), "frames per second", bases),

@@ -1,4 +1,4 @@
-"""Runs a program on the pretended device: python -m tests.cuda LOG train.py task=..."""
+"""Runs a program on the device of the tests: python -m tests.cuda LOG train.py task=..."""
 
 import json
 import runpy
@@ -10,10 +10,10 @@ from tests.cuda import device
 
 def main(log_file: str, program: str, *words: str) -> None:
     device.load()
-    from tests.cuda.pretended import pretend  # which loads torch
+    from tests.cuda.gpu import gpu  # which loads torch
 
     sys.argv = [program, *words]
-    with pretend() as log:
+    with gpu() as log:
         try:
             runpy.run_path(str(Path(__file__).parents[2] / program), run_name="__main__")
         finally:

@@ -4,13 +4,17 @@ import ctypes
 import hashlib
 import importlib.util
 import os
+import runpy
 import subprocess
 from pathlib import Path
 
 
 def load() -> None:
-    """Has g++ build device.cpp, once a machine, and loads it. For autograd it must come before torch."""
+    """Has g++ build device.cpp, once a machine, and loads it. For autograd it must come before torch. A torch that is
+    built for CUDA has all this itself."""
     torch_folder = Path(importlib.util.find_spec("torch").origin).parent
+    if runpy.run_path(str(torch_folder / "version.py"))["cuda"] is not None:
+        return
     source = Path(__file__).with_name("device.cpp")
     digest = hashlib.sha256(source.read_bytes() + (torch_folder / "version.py").read_bytes()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pretended-cuda"

