@@ -125,10 +125,10 @@ def network_ours(
     import torch
 
     import snn
-    from runtime.device import prepare
+    from runtime.device import prepare, resolve
     from runtime.malloc import keep_large_blocks
 
-    prepare(torch.device(device), "fp32", repeatable=True)
+    prepare(resolve(device), "fp32", repeatable=True)
     keep_large_blocks()
     network, images = _trained(trained, batch) if trained else (_random_network((9, 84, 84), 1024), _images(batch))
     network, images = network.to(device), torch.from_numpy(images)

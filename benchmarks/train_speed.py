@@ -57,11 +57,12 @@ def updater(action_dim: int, precision: str = "fp32", device: str = "cpu") -> Ca
 
     from drqv2.agent import DrQV2Agent
     from drqv2.settings import TrainSettings
-    from runtime.device import prepare
+    from runtime.device import prepare, resolve
 
-    prepare(torch.device(device), precision, repeatable=False)
+    place = resolve(device)
+    prepare(place, precision, repeatable=False)
     words = ("actor_trunk=layernorm_tanh", "stddev_schedule=0.2", f"precision={precision}")
-    agent = DrQV2Agent(TrainSettings.from_dict(composed("train", words)), (9, 84, 84), action_dim, torch.device(device))
+    agent = DrQV2Agent(TrainSettings.from_dict(composed("train", words)), (9, 84, 84), action_dim, place)
 
     def update(arrays: dict, number: int) -> None:
         batch = {name: torch.as_tensor(array) for name, array in arrays.items()}

@@ -108,9 +108,9 @@ def draw(panels: dict[str, Panel], out: Path) -> None:
         _draw(axis, panel, colours)
         below = any(point.reward < 0 for _, points in panel.runs for point in points)  # in Gymnasium's tasks
         axis.set(title=task, xlabel="thousand frames", ylabel="return", ylim=(None if below else 0, panel.top))
-        axis.legend()
     for axis in axes[len(panels) :]:
         axis.remove()
+    plot.key(figure, columns=4)
     figure.savefig(out, dpi=110)
 
 

@@ -4,7 +4,7 @@
 
 train.py learns for a few updates in fp32, and convert.py plays two decisions with a policy that ships under each
 neuron, on both. Sums in another order move the last digits, and so a spike now and then; what moves more than BOUNDS is
-a fault of the GPU, its driver or this program. No real GPU has run this yet: its report is worth an issue either way.
+a fault of the GPU, its driver or this program, and worth an issue.
 """
 
 import subprocess

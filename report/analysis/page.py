@@ -280,7 +280,7 @@ def _cosine(cosine: Cosine) -> Entry:
 
 
 def _with_interval(value: EpisodeMean, sign: bool = False) -> str:
-    return f"{plain(value.mean, sign)} {interval(value.interval)}"
+    return f"{plain(value.mean, sign)} {interval(value.interval, sign=sign)}"
 
 
 def summary(analysis: Analysis) -> list[str]:
