@@ -19,7 +19,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before torch is imported. Tests run beside each other: threads that spin while they wait for each other would take
 # the cores from them, and did so for two thirds of all processor time. What threads may change, tests set themselves.
-# Nor does a GPU move any result: CUDA_VISIBLE_DEVICES=0 python -m pytest tests/cuda shows it to the tests that are for it.
+# Nor does a GPU move any result: CUDA_VISIBLE_DEVICES=0 python -m pytest tests/cuda shows it to those that are for it.
 os.environ.update({"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "CUDA_VISIBLE_DEVICES": ""} | os.environ)
 
 
