@@ -214,8 +214,8 @@ def main() -> None:
         def start(kind: str, side: str, variant: str) -> Contender:
             scratch = stack.enter_context(tempfile.TemporaryDirectory())
             where = ("train_speed", f"{kind}_{side}", ROOT if side == "ours" else words.peer)
-            options = {"variant": variant, "batch_size": words.batch_size, "device": words.device}
-            return Contender(*where, **options, scratch=scratch)
+            given = {"variant": variant, "batch_size": words.batch_size, "device": words.device}
+            return Contender(*where, **given, scratch=scratch)
 
         updates = {}
         for name, contender in contenders.items():

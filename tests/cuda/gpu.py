@@ -55,16 +55,18 @@ def log_in_use() -> Log:
 @contextlib.contextmanager
 def gpu() -> Iterator[Log]:
     """The device is there, in all threads that start inside."""
-    with contextlib.ExitStack() as stack:
-        if REAL:
-            log = stack.enter_context(_counted())
-        else:
-            from tests.cuda.pretended import pretend
+    if REAL:
+        device = _counted()
+    else:
+        from tests.cuda.pretended import pretend
 
-            log = stack.enter_context(pretend())
+        device = pretend()
+    with device as log:
         _in_use.append(log)
-        stack.callback(_in_use.pop)
-        yield log
+        try:
+            yield log
+        finally:
+            _in_use.pop()
 
 
 @contextlib.contextmanager

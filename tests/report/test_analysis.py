@@ -63,15 +63,19 @@ def test_the_console_ends_in_a_conclusion(analysis):
     """From two episodes there is none; then what the verdicts say, in a sentence."""
     assert "2 episodes are too few for any verdict" in page.summary(analysis)[-1]
 
+    gain = analysis.methods[0].reward_sum.model_copy(update={"mean": 5.0, "low": 3.0, "high": 7.5})
+
     def said(**verdicts):
         claims = [
             claim.model_copy(update={"p": 0.01, "verdict": verdicts.get(claim.name.split(":")[0].split()[0], "open")})
             for claim in analysis.claims
         ]
+        claims = [claim.model_copy(update={"value": gain} if "CRPI" in claim.name else {}) for claim in claims]
         return page.summary(analysis.model_copy(update={"claims": claims}))[-1]
 
     assert said().startswith("No significant loss by IF")
     text = said(loss="holds", positive="contrary", CRPI="holds")
+    assert "+5.00 [+3.00, +7.50]" in text
     assert text.startswith("IF loses ") and "Whether states or actions cost more is open" in text
     assert "errors of neighbouring decisions cancel" in text and ", a gain." in text
     assert f"{len(analysis.claims)} claims tested" in text and "holds" not in text
