@@ -94,8 +94,8 @@ def agents(action_dim: int, published: Published) -> tuple[DrQV2Agent, Any]:
     ours = DrQV2Agent(settings, SHAPE, action_dim, torch.device("cpu"))
     shapes = {"obs_shape": list(SHAPE), "action_shape": [action_dim]}
     published.config.merge_with({"stddev_schedule": STDDEV, "device": "cpu", "agent": shapes})
-    options: Any = OmegaConf.to_container(published.config.agent, resolve=True)
-    theirs = getattr(published.drqv2, options.pop("_target_").split(".")[-1])(**options)
+    given: Any = OmegaConf.to_container(published.config.agent, resolve=True)
+    theirs = getattr(published.drqv2, given.pop("_target_").split(".")[-1])(**given)
     for name in NETWORKS:
         getattr(theirs, name).load_state_dict(getattr(ours, name).state_dict())
         getattr(ours, name).double()
